@@ -1,0 +1,123 @@
+/**
+ * The listener port: sockets in, bytes out, no meaning.
+ *
+ * Two implementations (`uws.ts` over uWebSockets.js, `node.ts` over node:http) run one shared case suite.
+ * A listener parses HTTP/1.1, enforces the size and time limits of {@link ListenerLimits}, refuses ambiguous
+ * framing by closing the connection, and hands whole requests to the {@link Door}.
+ */
+
+/** What was in front of the body. Valid for as long as the request lives (everything is copied out). */
+export interface RequestHead {
+  /** Upper case, as sent: `POST`. */
+  readonly method: string;
+  /** Path without the query, not decoded: `/mcp/files`. */
+  readonly path: string;
+  /** Query without the question mark; empty when there is none. */
+  readonly query: string;
+  /**
+   * Header fields by lower-case name, an object without a prototype. Repeated fields are joined with `, `
+   * (RFC 9110 section 5.3) and their names listed in {@link repeated}. Values are latin-1 text, trimmed.
+   */
+  readonly headers: Readonly<Record<string, string | undefined>>;
+  /** Lower-case names of fields that came more than once; undefined when none did. */
+  readonly repeated: readonly string[] | undefined;
+  /** Text form of the peer's address; computed when first read. */
+  readonly remoteAddress: string;
+}
+
+/**
+ * The answer to one request. Exactly one of {@link send} or {@link begin} is called, once. Everything is a
+ * no-op after the client went away or after the end, so a late answer harms nobody.
+ */
+export interface Reply {
+  /** True until the answer has ended or the client went away. */
+  readonly open: boolean;
+  /** Answers at once with a whole body and its Content-Length. `headers` are `[name, value]` pairs. */
+  send(status: number, headers: readonly (readonly [string, string])[], body: Uint8Array | string): void;
+  /** Begins a streamed answer (chunked); the head goes out at once. */
+  begin(status: number, headers: readonly (readonly [string, string])[]): void;
+  /**
+   * Queues bytes of a streamed answer. Returns how many bytes wait in memory for a slow reader; when they
+   * pass `ListenerLimits.maxPendingReplyBytes` the listener closes the connection (which fires onAborted).
+   */
+  write(chunk: Uint8Array | string): number;
+  /** Ends a streamed answer after what is queued. */
+  end(): void;
+  /** Drops the connection without another byte. */
+  close(): void;
+  /** Called once, when the client went away before the end (or the connection was closed by a limit). */
+  onAborted(listener: () => void): void;
+}
+
+/** What stands behind the listener. Both functions may be called for many requests at once; neither may throw. */
+export interface Door {
+  /**
+   * Called with the head, before the body. Returns the largest body that is taken, in bytes, or 0 when the
+   * door has answered by itself already (the body is then discarded).
+   */
+  head(head: RequestHead, reply: Reply): number;
+  /** Called once with the whole body (empty for GET and DELETE). The buffer belongs to the callee. */
+  request(head: RequestHead, body: Buffer, reply: Reply): void;
+  /**
+   * Makes the body of an answer that the listener gives by itself (408, 413, 414, 431, 400), so that its
+   * wording has one home.
+   */
+  refusal(status: number, reason: string): { contentType: string; body: string };
+}
+
+/** Every limit of a listener; the unit stands last in the name. */
+export interface ListenerLimits {
+  /** Longest request target; beyond it 414. */
+  maxUrlBytes: number;
+  /** Names and values of all header fields together; beyond it 431. */
+  maxHeaderBytes: number;
+  /** Number of header fields; beyond it 431. */
+  maxHeaderCount: number;
+  /** Time from the first byte of the head to its end, where the implementation can tell. */
+  headTimeoutMs: number;
+  /** Time for the whole body; beyond it 408 and the connection is closed. */
+  bodyTimeoutMs: number;
+  /** Idle keep-alive connections are closed after this. */
+  idleTimeoutMs: number;
+  /** Bytes that may wait for a slow reader of one streamed answer. */
+  maxPendingReplyBytes: number;
+  /** Open connections; one more is closed at once. */
+  maxConnectionCount: number;
+}
+
+export interface ListenerTls {
+  /** Paths of PEM files. They are read again when {@link Listener.reloadTls} is called. */
+  readonly certFile: string;
+  readonly keyFile: string;
+}
+
+export interface ListenerOptions {
+  readonly host: string;
+  /** 0 lets the system choose. */
+  readonly port: number;
+  /** Several processes or threads may listen on the same port. */
+  readonly sharedPort: boolean;
+  readonly limits: ListenerLimits;
+  readonly tls?: ListenerTls | undefined;
+}
+
+export interface Listener {
+  readonly kind: 'uws' | 'node';
+  /** Starts to listen and resolves with the port. Rejects with a readable message when the port is taken. */
+  listen(): Promise<number>;
+  /** Open connections now, where the implementation can tell. */
+  readonly connectionCount: number;
+  /** Reads the certificate files again; connections that are open keep theirs. Rejects and keeps the old ones when they are bad. */
+  reloadTls(): Promise<void>;
+  /** Stops taking connections; requests under way go on. Keep-alive connections end with their next answer. */
+  drain(): void;
+  /** Closes everything at once and frees the port. Idempotent. */
+  close(): Promise<void>;
+}
+
+/** Makes a listener. `kind: 'auto'` takes uWebSockets.js where it loads, else node:http. */
+export type CreateListener = (
+  kind: 'auto' | 'uws' | 'node',
+  options: ListenerOptions,
+  door: Door,
+) => Promise<Listener>;

@@ -1,0 +1,1 @@
+export * from './gen/sluice/config/v1/config_pb.js';
