@@ -1,1 +1,13 @@
+export { GATEWAY_DEFAULTS, UPSTREAM_DEFAULTS } from './defaults.js';
 export * from './gen/sluice/config/v1/config_pb.js';
+export type {
+  LogLevel,
+  ResolvedAddress,
+  ResolvedConfiguration,
+  ResolvedGateway,
+  ResolvedHttpTransport,
+  ResolvedListen,
+  ResolvedStdioTransport,
+  ResolvedUpstream,
+} from './resolved.js';
+export { LOG_FORMATS, LOG_LEVELS, resolveConfiguration } from './resolved.js';

@@ -1,0 +1,260 @@
+import type { Duration } from '@bufbuild/protobuf/wkt';
+import { GATEWAY_DEFAULTS, UPSTREAM_DEFAULTS } from './defaults.js';
+import type { Address, Configuration, Gateway, Listen, Upstream } from './gen/sluice/config/v1/config_pb.js';
+import { Era, ListenerKind, NamingMode, StdioSharing } from './gen/sluice/config/v1/config_pb.js';
+
+/**
+ * A configuration as the running gateway reads it: every default filled in, times in milliseconds, sizes in
+ * bytes, enumerations as words, disabled upstreams left out. Deeply frozen.
+ */
+export interface ResolvedConfiguration {
+  readonly gateway: ResolvedGateway;
+  readonly upstreams: readonly ResolvedUpstream[];
+}
+
+/** Settings of the gateway itself; see `Gateway` in the schema for what each means. */
+export interface ResolvedGateway {
+  readonly listen: ResolvedListen;
+  /** Absent: the client address serves `/metrics`. */
+  readonly metrics?: ResolvedAddress;
+  /** Absent: the client address serves `/health`, `/live` and `/ready`. */
+  readonly health?: ResolvedAddress;
+  readonly limits: {
+    readonly maxBodyBytes: number;
+    readonly maxHeaderBytes: number;
+    readonly maxUrlBytes: number;
+    readonly bodyTimeoutMs: number;
+    /** For each worker. */
+    readonly maxConnectionCount: number;
+    /** For each worker. */
+    readonly maxRequestsInFlightCount: number;
+    readonly maxPendingReplyBytes: number;
+  };
+  readonly naming: {
+    readonly separator: string;
+    readonly mode: 'always' | 'when_needed';
+    readonly maxNameLength: number;
+  };
+  readonly discovery: {
+    readonly intervalMs: number;
+    readonly deadlineMs: number;
+    readonly pageSizeCount: number;
+  };
+  readonly sessions: {
+    readonly idleTimeoutMs: number;
+    /** On one worker. */
+    readonly maxSessionCount: number;
+    readonly replayMessageCount: number;
+    readonly replayBytes: number;
+    readonly keepAliveMs: number;
+  };
+  /** Ranges in CIDR form. */
+  readonly egress: { readonly deny: readonly string[]; readonly allow: readonly string[] };
+  /** Without a format: text on a terminal, else json. */
+  readonly log: { readonly level: LogLevel; readonly format?: 'json' | 'text' };
+  /** Name of the upstream that takes every path below /mcp that no other upstream has. */
+  readonly defaultUpstream?: string;
+  readonly shutdownGraceMs: number;
+}
+
+/** Least severe level that is written. */
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+/** Log levels, least severe first. */
+export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
+
+/** Log formats. */
+export const LOG_FORMATS = ['json', 'text'] as const;
+
+/** An address to listen on; port 0 lets the system choose. */
+export interface ResolvedAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** The address that clients use, and who may use it. */
+export interface ResolvedListen extends ResolvedAddress {
+  readonly workerCount: number;
+  readonly listener: 'auto' | 'uws' | 'node';
+  readonly tls?: { readonly certFile: string; readonly keyFile: string };
+  readonly allowedHosts: readonly string[];
+  readonly allowedOrigins: readonly string[];
+  readonly insecure: boolean;
+}
+
+/** One MCP server behind the gateway. */
+export interface ResolvedUpstream {
+  /** Never changes, whatever the name. */
+  readonly id: string;
+  readonly name: string;
+  readonly era: 'auto' | 'modern' | 'legacy';
+  /** Time that a call may take without a sign of life. */
+  readonly timeoutMs: number;
+  readonly connectTimeoutMs: number;
+  readonly maxMessageBytes: number;
+  /** Not part of /mcp; its own path serves it all the same. */
+  readonly hidden: boolean;
+  readonly transport: ResolvedHttpTransport | ResolvedStdioTransport;
+}
+
+/** Streamable HTTP. */
+export interface ResolvedHttpTransport {
+  readonly kind: 'http';
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+  /** For each worker. */
+  readonly maxConnectionCount: number;
+}
+
+/** A subprocess that speaks over stdin and stdout. */
+export interface ResolvedStdioTransport {
+  readonly kind: 'stdio';
+  readonly command: string;
+  readonly args: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  /** Folder it starts in; empty means that of the gateway's own process. */
+  readonly cwd: string;
+  readonly sharing: 'shared' | 'per_session';
+  /** Processes at once for `per_session`, for each worker. */
+  readonly maxProcessCount: number;
+}
+
+/**
+ * Fills every default into a configuration that has passed validation.
+ *
+ * @throws TypeError when an upstream that is not disabled has no transport: validation refuses that first.
+ */
+export function resolveConfiguration(configuration: Configuration): ResolvedConfiguration {
+  return deepFreeze({
+    gateway: resolveGateway(configuration.gateway),
+    upstreams: configuration.upstreams.filter((upstream) => !upstream.disabled).map(resolveUpstream),
+  });
+}
+
+function resolveGateway(gateway: Gateway | undefined): ResolvedGateway {
+  const { limits, naming, discovery, sessions, egress, log } = gateway ?? {};
+  const defaults = GATEWAY_DEFAULTS;
+  return {
+    listen: resolveListen(gateway?.listen),
+    ...(gateway?.metrics && { metrics: resolveAddress(gateway.metrics, defaults['metrics.host']) }),
+    ...(gateway?.health && { health: resolveAddress(gateway.health, defaults['health.host']) }),
+    limits: {
+      maxBodyBytes: limits?.maxBodyBytes || defaults['limits.max_body_bytes'],
+      maxHeaderBytes: limits?.maxHeaderBytes || defaults['limits.max_header_bytes'],
+      maxUrlBytes: limits?.maxUrlBytes || defaults['limits.max_url_bytes'],
+      bodyTimeoutMs: toMs(limits?.bodyTimeout, defaults['limits.body_timeout']),
+      maxConnectionCount: limits?.maxConnections || defaults['limits.max_connections'],
+      maxRequestsInFlightCount: limits?.maxRequestsInFlight || defaults['limits.max_requests_in_flight'],
+      maxPendingReplyBytes: limits?.maxPendingReplyBytes || defaults['limits.max_pending_reply_bytes'],
+    },
+    naming: {
+      separator: naming?.separator || defaults['naming.separator'],
+      mode: naming?.mode === NamingMode.WHEN_NEEDED ? 'when_needed' : defaults['naming.mode'],
+      maxNameLength: naming?.maxNameLength || defaults['naming.max_name_length'],
+    },
+    discovery: {
+      intervalMs: toMs(discovery?.interval, defaults['discovery.interval']),
+      deadlineMs: toMs(discovery?.deadline, defaults['discovery.deadline']),
+      pageSizeCount: discovery?.pageSize || defaults['discovery.page_size'],
+    },
+    sessions: {
+      idleTimeoutMs: toMs(sessions?.idleTimeout, defaults['sessions.idle_timeout']),
+      maxSessionCount: sessions?.maxSessions || defaults['sessions.max_sessions'],
+      replayMessageCount: sessions?.replayMessages || defaults['sessions.replay_messages'],
+      replayBytes: sessions?.replayBytes || defaults['sessions.replay_bytes'],
+      keepAliveMs: toMs(sessions?.keepAlive, defaults['sessions.keep_alive']),
+    },
+    egress: {
+      deny: egress?.deny.length ? [...egress.deny] : [...defaults['egress.deny']],
+      allow: [...(egress?.allow ?? [])],
+    },
+    log: {
+      level: (log?.level || defaults['log.level']) as LogLevel,
+      ...(log?.format && { format: log.format as 'json' | 'text' }),
+    },
+    ...(gateway?.defaultUpstream && { defaultUpstream: gateway.defaultUpstream }),
+    shutdownGraceMs: toMs(gateway?.shutdownGrace, defaults.shutdown_grace),
+  };
+}
+
+function resolveAddress(address: Address, defaultHost: string): ResolvedAddress {
+  return { host: address.host || defaultHost, port: address.port };
+}
+
+const LISTENERS = {
+  [ListenerKind.UNSPECIFIED]: 'auto',
+  [ListenerKind.UWS]: 'uws',
+  [ListenerKind.NODE]: 'node',
+} as const;
+
+function resolveListen(listen: Listen | undefined): ResolvedListen {
+  return {
+    host: listen?.host || GATEWAY_DEFAULTS['listen.host'],
+    port: listen?.port ?? GATEWAY_DEFAULTS['listen.port'],
+    workerCount: listen?.workers || GATEWAY_DEFAULTS['listen.workers'],
+    listener: LISTENERS[listen?.listener ?? ListenerKind.UNSPECIFIED],
+    ...(listen?.tls && { tls: { certFile: listen.tls.certFile, keyFile: listen.tls.keyFile } }),
+    allowedHosts: [...(listen?.allowedHosts ?? [])],
+    allowedOrigins: [...(listen?.allowedOrigins ?? [])],
+    insecure: listen?.insecure ?? false,
+  };
+}
+
+const ERAS = { [Era.UNSPECIFIED]: 'auto', [Era.MODERN]: 'modern', [Era.LEGACY]: 'legacy' } as const;
+
+function resolveUpstream(upstream: Upstream): ResolvedUpstream {
+  return {
+    id: upstream.id || upstream.name,
+    name: upstream.name,
+    era: ERAS[upstream.era],
+    timeoutMs: toMs(upstream.timeout, UPSTREAM_DEFAULTS.timeout),
+    connectTimeoutMs: toMs(upstream.connectTimeout, UPSTREAM_DEFAULTS.connect_timeout),
+    maxMessageBytes: upstream.maxMessageBytes || UPSTREAM_DEFAULTS.max_message_bytes,
+    hidden: upstream.hidden,
+    transport: resolveTransport(upstream),
+  };
+}
+
+function resolveTransport({ name, transport }: Upstream): ResolvedHttpTransport | ResolvedStdioTransport {
+  switch (transport.case) {
+    case 'http': {
+      const { url, headers, maxConnections } = transport.value;
+      return {
+        kind: 'http',
+        url,
+        headers: { ...headers },
+        maxConnectionCount: maxConnections || UPSTREAM_DEFAULTS['http.max_connections'],
+      };
+    }
+    case 'stdio': {
+      const { command, args, env, cwd, sharing, maxProcesses } = transport.value;
+      return {
+        kind: 'stdio',
+        command,
+        args: [...args],
+        env: { ...env },
+        cwd,
+        sharing: sharing === StdioSharing.PER_SESSION ? 'per_session' : UPSTREAM_DEFAULTS['stdio.sharing'],
+        maxProcessCount: maxProcesses || UPSTREAM_DEFAULTS['stdio.max_processes'],
+      };
+    }
+    default:
+      throw new TypeError(
+        `upstream ${name} has no transport; validate the configuration before resolving it`,
+      );
+  }
+}
+
+const NANOS_IN_MS = 1_000_000;
+
+function toMs(duration: Duration | undefined, defaultMs: number): number {
+  if (duration === undefined) return defaultMs;
+  return Number(duration.seconds) * 1000 + duration.nanos / NANOS_IN_MS;
+}
+
+function deepFreeze<T extends object>(value: T): T {
+  for (const child of Object.values(value)) {
+    if (typeof child === 'object' && child !== null) deepFreeze(child);
+  }
+  return Object.freeze(value);
+}
