@@ -1,0 +1,48 @@
+/**
+ * A channel carries messages to one upstream connection and back: a subprocess's pipes, or a legacy HTTP session.
+ * It knows which request a message came with, and nothing of what messages mean.
+ */
+import { ErrorCode, RpcError } from '../protocol/errors.js';
+import type { Envelope } from '../protocol/scan.js';
+
+/** Hears what comes on a request's own stream; after a response or `failed` nothing more. */
+export interface ChannelSink {
+  message(bytes: Buffer, envelope: Envelope): void;
+  failed(error: RpcError): void;
+}
+
+export interface ChannelEvents {
+  /** A message that the transport ties to no request. */
+  message(bytes: Buffer, envelope: Envelope): void;
+  /** The connection is gone and everything on it; the reason is a sentence. Called at most once. */
+  lost(reason: string): void;
+  /** Messages outside requests may have been missed. */
+  gap(): void;
+}
+
+export interface ChannelRequest {
+  /** Stops listening; with a stream of its own, closes it. */
+  abort(): void;
+}
+
+export interface Channel {
+  /** Sends a request (binary text). `token` is its progress token as JSON text: progress is a sign of life. */
+  request(text: string, id: string, token: string | undefined, sink: ChannelSink): ChannelRequest;
+  /** Sends a notification or a response. */
+  post(text: string): void;
+  /** Asks for messages outside requests, where that takes a stream of its own. */
+  listen(): void;
+  /** The handshake settled a revision. */
+  established(revision: string): void;
+  close(): Promise<void>;
+}
+
+/** The upstream does not know the session any more: it did not run the request, so it may be sent again. */
+export class SessionLost extends RpcError {
+  constructor(upstream: string) {
+    super(
+      ErrorCode.UpstreamUnavailable,
+      `upstream ${JSON.stringify(upstream)} does not know the session any more`,
+    );
+  }
+}

@@ -1,0 +1,347 @@
+/**
+ * A channel over legacy streamable HTTP (specification 2025-11-25, basic/transports): a session that the server
+ * names, a POST for each message, a GET stream for what belongs to no request, and streams that are resumed.
+ */
+import { ErrorCode, RpcError } from '../../protocol/errors.js';
+import type { Envelope } from '../../protocol/scan.js';
+import type { Channel, ChannelEvents, ChannelRequest, ChannelSink } from '../channel.js';
+import { SessionLost } from '../channel.js';
+import { MessageReader, type MessageSink, statusToError } from '../message-reader.js';
+import type { HttpCall, HttpClient } from '../transport/http.js';
+
+export interface LegacyHttpOptions {
+  readonly name: string;
+  readonly client: HttpClient;
+  readonly path: string;
+  /** Header lines of the configuration, each ended by CRLF. */
+  readonly headerLines: string;
+  readonly timeoutMs: number;
+  readonly maxMessageBytes: number;
+}
+
+/** Wait before a broken stream is opened again, when the server did not say; doubled up to the maximum. */
+const RECONNECT_MIN_MS = 500;
+const RECONNECT_MAX_MS = 30_000;
+/** How often one request's stream is resumed without any message in between. */
+const MAX_RESUME_COUNT = 20;
+/** A `retry` that is longer is not believed. */
+const MAX_RETRY_MS = 60_000;
+
+export class LegacyHttpChannel implements Channel {
+  private sessionId: string | undefined;
+  private revision = '';
+  private lines = '';
+  private closed = false;
+  private listening: Listening | undefined;
+  private open = new Set<HttpCall>();
+
+  constructor(
+    readonly options: LegacyHttpOptions,
+    readonly events: ChannelEvents,
+  ) {
+    this.render();
+  }
+
+  request(text: string, id: string, _token: string | undefined, sink: ChannelSink): ChannelRequest {
+    const posting = new Posting(this, id, sink);
+    posting.start(text);
+    return posting;
+  }
+
+  post(text: string): void {
+    const sink: MessageSink = {
+      message() {},
+      closed: (status) => {
+        if (this.tellsLostSession(status, undefined)) this.lost();
+      },
+      failed() {},
+    };
+    this.send(
+      'POST',
+      text,
+      '',
+      false,
+      new MessageReader(this.options.name, sink, this.options.maxMessageBytes),
+    );
+  }
+
+  listen(): void {
+    if (this.listening !== undefined || this.closed) return;
+    this.listening = new Listening(this);
+    this.listening.start();
+  }
+
+  established(revision: string): void {
+    this.revision = revision;
+    this.render();
+  }
+
+  close(): Promise<void> {
+    if (this.closed) return Promise.resolve();
+    this.closed = true;
+    this.listening?.stop();
+    if (this.sessionId !== undefined) {
+      const sink: MessageSink = { message() {}, closed() {}, failed() {} };
+      this.options.client.send(
+        {
+          method: 'DELETE',
+          path: this.options.path,
+          headerLines: this.lines,
+          body: '',
+          silenceTimeoutMs: this.options.timeoutMs,
+          repeatable: true,
+        },
+        new MessageReader(this.options.name, sink, this.options.maxMessageBytes),
+      );
+    }
+    for (const call of [...this.open]) call.abort();
+    this.open.clear();
+    return Promise.resolve();
+  }
+
+  /** @internal */
+  send(
+    method: 'GET' | 'POST',
+    body: string,
+    extraLines: string,
+    repeatable: boolean,
+    reader: MessageReader,
+  ): HttpCall {
+    const call = this.options.client.send(
+      {
+        method,
+        path: this.options.path,
+        headerLines:
+          method === 'POST'
+            ? `content-type: application/json\r\naccept: application/json, text/event-stream\r\n${this.lines}${extraLines}`
+            : `accept: text/event-stream\r\n${this.lines}${extraLines}`,
+        body,
+        silenceTimeoutMs: method === 'POST' ? this.options.timeoutMs : 0,
+        repeatable,
+      },
+      reader,
+    );
+    reader.abort = () => call.abort();
+    return call;
+  }
+
+  /** @internal */
+  track(call: HttpCall, open: boolean): void {
+    if (open) this.open.add(call);
+    else this.open.delete(call);
+  }
+
+  /** @internal The session id comes with the answer to `initialize`. */
+  learn(headers: Readonly<Record<string, string | undefined>>): void {
+    const id = headers['mcp-session-id'];
+    if (id === undefined || this.sessionId !== undefined || this.revision !== '') return;
+    // Visible ASCII only (2025-03-26, transports, "Session Management"); anything else could break a header.
+    if (!/^[\x21-\x7e]{1,1024}$/.test(id)) return;
+    this.sessionId = id;
+    this.render();
+  }
+
+  /**
+   * @internal 404 says that the session is gone. Servers built on the SDK's example answer 400 with a JSON-RPC
+   * error that speaks of the session.
+   */
+  tellsLostSession(status: number, error: string | undefined): boolean {
+    if (this.sessionId === undefined) return false;
+    return status === 404 || (status === 400 && error !== undefined && /session/i.test(error));
+  }
+
+  /** @internal */
+  lost(): void {
+    if (this.closed) return;
+    this.closed = true;
+    this.listening?.stop();
+    this.events.lost('the upstream does not know the session any more');
+  }
+
+  get isClosed(): boolean {
+    return this.closed;
+  }
+
+  private render(): void {
+    let lines = this.options.headerLines;
+    if (this.sessionId !== undefined) lines += `mcp-session-id: ${this.sessionId}\r\n`;
+    // The header exists from 2025-06-18 on.
+    if (this.revision >= '2025-06-18') lines += `mcp-protocol-version: ${this.revision}\r\n`;
+    this.lines = lines;
+  }
+}
+
+/** One request: its POST, and the GETs that resume its stream when the server ends it before the response. */
+class Posting implements MessageSink, ChannelRequest {
+  private http: HttpCall | undefined;
+  private done = false;
+  private lastEventId: string | undefined;
+  private retryMs = RECONNECT_MIN_MS;
+  private resumeCount = 0;
+  private status = 0;
+  private timer: NodeJS.Timeout | undefined;
+
+  constructor(
+    private readonly channel: LegacyHttpChannel,
+    private readonly id: string,
+    private readonly sink: ChannelSink,
+  ) {}
+
+  start(text: string): void {
+    this.begin('POST', text, '');
+  }
+
+  private begin(method: 'GET' | 'POST', body: string, extra: string): void {
+    const { options } = this.channel;
+    const reader = new MessageReader(options.name, this, options.maxMessageBytes);
+    this.http = this.channel.send(method, body, extra, false, reader);
+    if (!this.done) this.channel.track(this.http, true);
+  }
+
+  head(status: number, headers: Readonly<Record<string, string | undefined>>): void {
+    this.status = status;
+    if (status < 300) this.channel.learn(headers);
+  }
+
+  message(bytes: Buffer, envelope: Envelope): void {
+    if (this.done) return;
+    this.resumeCount = 0;
+    if (envelope.kind === 'request' || envelope.kind === 'notification') {
+      this.sink.message(bytes, envelope);
+      return;
+    }
+    const { id } = envelope;
+    if (this.status >= 400) {
+      const text = bytes.utf8Slice(envelope.error?.start ?? 0, envelope.error?.end ?? 0);
+      if (this.channel.tellsLostSession(this.status, text)) {
+        this.finish();
+        this.channel.lost();
+        this.sink.failed(new SessionLost(this.channel.options.name));
+        return;
+      }
+    }
+    if (id !== undefined && bytes.latin1Slice(id.start, id.end) !== this.id) {
+      // A response to something else on this stream is not ours to give to anybody.
+      if (this.status < 400) return;
+    }
+    this.finish();
+    this.sink.message(bytes, envelope);
+  }
+
+  closed(status: number): void {
+    if (this.done) return;
+    if (this.channel.tellsLostSession(status, undefined)) {
+      this.finish();
+      this.channel.lost();
+      this.sink.failed(new SessionLost(this.channel.options.name));
+      return;
+    }
+    if (status < 300 && this.resume()) return;
+    this.finish();
+    this.sink.failed(statusToError(this.channel.options.name, status));
+  }
+
+  failed(error: RpcError): void {
+    if (this.done) return;
+    if (error.code === ErrorCode.UpstreamLost && this.resume()) return;
+    this.finish();
+    this.sink.failed(error);
+  }
+
+  resumePoint(id: string): void {
+    this.lastEventId = id;
+  }
+
+  retry(ms: number): void {
+    this.retryMs = Math.min(ms, MAX_RETRY_MS);
+  }
+
+  abort(): void {
+    if (this.done) return;
+    this.finish();
+    this.http?.abort();
+  }
+
+  /** A stream with event ids may be ended by the server at will and is taken up again (2025-11-25, "Resumability"). */
+  private resume(): boolean {
+    const from = this.lastEventId;
+    if (from === undefined || this.channel.isClosed || ++this.resumeCount > MAX_RESUME_COUNT) return false;
+    if (!/^[\x20-\x7e]*$/.test(from)) return false;
+    if (this.http !== undefined) this.channel.track(this.http, false);
+    this.timer = setTimeout(() => {
+      if (!this.done) this.begin('GET', '', `last-event-id: ${from}\r\n`);
+    }, this.retryMs);
+    return true;
+  }
+
+  private finish(): void {
+    this.done = true;
+    clearTimeout(this.timer);
+    if (this.http !== undefined) this.channel.track(this.http, false);
+  }
+}
+
+/** The GET stream, opened again when it breaks. */
+class Listening implements MessageSink {
+  private http: HttpCall | undefined;
+  private lastEventId: string | undefined;
+  private retryMs = RECONNECT_MIN_MS;
+  private attempts = 0;
+  private stopped = false;
+  private timer: NodeJS.Timeout | undefined;
+
+  constructor(private readonly channel: LegacyHttpChannel) {}
+
+  start(): void {
+    const { options } = this.channel;
+    const extra = this.lastEventId === undefined ? '' : `last-event-id: ${this.lastEventId}\r\n`;
+    const reader = new MessageReader(options.name, this, options.maxMessageBytes);
+    this.http = this.channel.send('GET', '', extra, true, reader);
+  }
+
+  stop(): void {
+    this.stopped = true;
+    clearTimeout(this.timer);
+    this.http?.abort();
+  }
+
+  head(status: number): void {
+    if (status < 300) this.attempts = 0;
+  }
+
+  message(bytes: Buffer, envelope: Envelope): void {
+    if (!this.stopped) this.channel.events.message(bytes, envelope);
+  }
+
+  closed(status: number): void {
+    if (this.channel.tellsLostSession(status, undefined)) {
+      this.channel.lost();
+      return;
+    }
+    // 405 says that the server offers no such stream; other refusals will not get better either.
+    if (status >= 400 && status < 500) return;
+    this.again();
+  }
+
+  failed(): void {
+    this.again();
+  }
+
+  resumePoint(id: string): void {
+    if (/^[\x20-\x7e]*$/.test(id)) this.lastEventId = id;
+  }
+
+  retry(ms: number): void {
+    this.retryMs = Math.min(ms, MAX_RETRY_MS);
+  }
+
+  private again(): void {
+    if (this.stopped || this.channel.isClosed) return;
+    const wait = Math.min(this.retryMs * 2 ** this.attempts++, RECONNECT_MAX_MS);
+    this.timer = setTimeout(() => {
+      if (this.lastEventId === undefined) this.channel.events.gap();
+      this.start();
+    }, wait);
+    this.timer.unref();
+  }
+}

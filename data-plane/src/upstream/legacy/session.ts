@@ -1,0 +1,225 @@
+/**
+ * One legacy session with an upstream, over any channel: the handshake (specification 2025-11-25,
+ * basic/lifecycle), and the same handshake again when the upstream restarted or forgot the session, so that
+ * whoever uses it does not notice.
+ */
+import { ErrorCode, RpcError } from '../../protocol/errors.js';
+import { isLegacyRevision, LEGACY_REVISIONS } from '../../protocol/revisions.js';
+import type { Envelope } from '../../protocol/scan.js';
+import { parsed } from '../../protocol/text.js';
+import {
+  type Channel,
+  type ChannelEvents,
+  type ChannelRequest,
+  type ChannelSink,
+  SessionLost,
+} from '../channel.js';
+
+/** What `initialize` answered. */
+export interface InitializeResult {
+  readonly protocolVersion: string;
+  readonly capabilities: Readonly<Record<string, unknown>>;
+  readonly serverInfo?: Readonly<Record<string, unknown>>;
+  readonly instructions?: string;
+}
+
+export interface LegacySessionEvents {
+  /** A message that belongs to no request. */
+  message(bytes: Buffer, envelope: Envelope): void;
+  /** The session was initialised anew; what the old one held (log level, subscriptions) must be said again. */
+  renewed(): void;
+  /** Messages outside requests may have been missed. */
+  gap(): void;
+  /** The connection is gone; the next request makes a new one. */
+  lost(reason: string): void;
+}
+
+export interface LegacySessionOptions {
+  readonly name: string;
+  readonly openChannel: (events: ChannelEvents) => Channel;
+  /** `params` of `initialize` as JSON (binary text). */
+  readonly hello: string;
+  readonly events: LegacySessionEvents;
+  /** The first `notifications/initialized` is left to whoever owns the session. */
+  readonly ownerSaysInitialized: boolean;
+}
+
+const INITIALIZED = '{"jsonrpc":"2.0","method":"notifications/initialized"}';
+let initializeCount = 0;
+
+export class LegacySession {
+  private channel: Channel | undefined;
+  private opening: Promise<Channel> | undefined;
+  private everOpened = false;
+  private listening = false;
+  private closed = false;
+  /** Set by the first handshake. */
+  result: InitializeResult | undefined;
+  /** The result of the handshake as the upstream sent it (binary text). */
+  resultText = '';
+
+  constructor(private readonly options: LegacySessionOptions) {}
+
+  get isOpen(): boolean {
+    return this.channel !== undefined;
+  }
+
+  /** Makes the handshake when there is no live connection; several callers share one. */
+  open(): Promise<Channel> {
+    if (this.channel !== undefined) return Promise.resolve(this.channel);
+    if (this.closed)
+      return Promise.reject(new RpcError(ErrorCode.UpstreamUnavailable, 'the session has ended'));
+    this.opening ??= this.handshake().finally(() => {
+      this.opening = undefined;
+    });
+    return this.opening;
+  }
+
+  /** Sends a request; opens, or opens anew once when the upstream has forgotten the session. */
+  request(text: string, id: string, token: string | undefined, sink: ChannelSink): ChannelRequest {
+    const sending = new Sending(this, text, id, token, sink);
+    sending.start(this.channel);
+    return sending;
+  }
+
+  /** Sends a notification or response; lost when there is no connection that could want it. */
+  post(text: string): void {
+    this.channel?.post(text);
+  }
+
+  /** Asks for messages outside requests from now on. */
+  listen(): void {
+    this.listening = true;
+    this.channel?.listen();
+  }
+
+  async close(): Promise<void> {
+    this.closed = true;
+    const channel = this.channel ?? (await this.opening?.catch(() => undefined));
+    this.channel = undefined;
+    await channel?.close();
+  }
+
+  private async handshake(): Promise<Channel> {
+    const { options } = this;
+    let lostReason: string | undefined;
+    const channel: Channel = options.openChannel({
+      message: (bytes, envelope) => options.events.message(bytes, envelope),
+      gap: () => options.events.gap(),
+      lost: (reason) => {
+        lostReason = reason;
+        if (this.channel === channel) {
+          this.channel = undefined;
+          options.events.lost(reason);
+        }
+      },
+    });
+    try {
+      const id = `"sluice-initialize-${++initializeCount}"`;
+      const { bytes, envelope } = await this.ask(channel, id);
+      this.settle(bytes, envelope);
+    } catch (thrown) {
+      await channel.close();
+      if (lostReason !== undefined) {
+        throw new RpcError(
+          ErrorCode.UpstreamUnavailable,
+          `upstream ${JSON.stringify(options.name)} ended during the handshake: ${lostReason}`,
+          undefined,
+          { cause: thrown },
+        );
+      }
+      throw thrown;
+    }
+    channel.established((this.result as InitializeResult).protocolVersion);
+    if (this.closed) {
+      await channel.close();
+      throw new RpcError(ErrorCode.UpstreamUnavailable, 'the session has ended');
+    }
+    const again = this.everOpened;
+    this.everOpened = true;
+    if (again || !options.ownerSaysInitialized) channel.post(INITIALIZED);
+    this.channel = channel;
+    if (this.listening) channel.listen();
+    if (again) options.events.renewed();
+    return channel;
+  }
+
+  private ask(channel: Channel, id: string): Promise<{ bytes: Buffer; envelope: Envelope }> {
+    return new Promise((resolve, reject) => {
+      const text = `{"jsonrpc":"2.0","id":${id},"method":"initialize","params":${this.options.hello}}`;
+      channel.request(text, id, undefined, {
+        message: (bytes, envelope) => {
+          if (envelope.kind === 'result' || envelope.kind === 'error') resolve({ bytes, envelope });
+          else this.options.events.message(bytes, envelope);
+        },
+        failed: reject,
+      });
+    });
+  }
+
+  private settle(bytes: Buffer, envelope: Envelope): void {
+    const said = `upstream ${JSON.stringify(this.options.name)}`;
+    if (envelope.error !== undefined) {
+      const error = parsed(bytes, envelope.error) as { message?: unknown };
+      throw new EraMismatch(`${said} refused initialize: ${String(error.message).slice(0, 200)}`);
+    }
+    const span = envelope.result as { start: number; end: number };
+    const result = parsed(bytes, span) as InitializeResult;
+    if (typeof result.protocolVersion !== 'string' || !isLegacyRevision(result.protocolVersion)) {
+      throw new RpcError(
+        ErrorCode.UpstreamUnavailable,
+        `${said} answered initialize with revision ${JSON.stringify(result.protocolVersion ?? null)}; known are ${LEGACY_REVISIONS.join(', ')}`,
+      );
+    }
+    this.result = { ...result, capabilities: result.capabilities ?? {} };
+    this.resultText = bytes.latin1Slice(span.start, span.end);
+  }
+}
+
+/** A request that is sent again, once, when the session turned out to be forgotten. */
+class Sending implements ChannelSink, ChannelRequest {
+  private current: ChannelRequest | undefined;
+  private again = false;
+  private aborted = false;
+
+  constructor(
+    private readonly session: LegacySession,
+    private readonly text: string,
+    private readonly id: string,
+    private readonly token: string | undefined,
+    private readonly sink: ChannelSink,
+  ) {}
+
+  start(channel: Channel | undefined): void {
+    if (channel !== undefined) {
+      this.current = channel.request(this.text, this.id, this.token, this);
+      return;
+    }
+    this.session.open().then(
+      (opened) => {
+        if (!this.aborted) this.current = opened.request(this.text, this.id, this.token, this);
+      },
+      (thrown: unknown) => {
+        if (!this.aborted) this.sink.failed(RpcError.from(thrown));
+      },
+    );
+  }
+
+  message(bytes: Buffer, envelope: Envelope): void {
+    this.sink.message(bytes, envelope);
+  }
+
+  failed(error: RpcError): void {
+    if (error instanceof SessionLost && !this.again && !this.aborted) {
+      this.again = true;
+      this.start(undefined);
+      return;
+    }
+    this.sink.failed(error);
+  }
+
+  abort(): void {
+    this.aborted = true;
+    this.current?.abort();
+  }
+}

@@ -1,0 +1,122 @@
+/**
+ * A modern upstream over streamable HTTP (specification 2026-07-28, basic/transports/streamable-http): every
+ * request is a POST of its own, and closing its stream cancels it.
+ */
+import { ErrorCode, RpcError } from '../../protocol/errors.js';
+import { MODERN_REVISION } from '../../protocol/revisions.js';
+import type { Envelope } from '../../protocol/scan.js';
+import { splice } from '../../protocol/text.js';
+import { cancelledError, EraMismatch, idOf, type UpstreamCall, type UpstreamReply } from '../call.js';
+import { MessageReader, type MessageSink, statusToError } from '../message-reader.js';
+import type { HttpClient } from '../transport/http.js';
+
+export interface ModernHttpOptions {
+  readonly name: string;
+  readonly client: HttpClient;
+  readonly path: string;
+  /** Header lines of the configuration, each ended by CRLF. */
+  readonly headerLines: string;
+  readonly timeoutMs: number;
+  readonly maxMessageBytes: number;
+}
+
+export class ModernHttp {
+  private readonly fixedLines: string;
+
+  constructor(private readonly options: ModernHttpOptions) {
+    this.fixedLines =
+      'content-type: application/json\r\naccept: application/json, text/event-stream\r\n' +
+      `mcp-protocol-version: ${MODERN_REVISION}\r\n${options.headerLines}mcp-method: `;
+  }
+
+  /** Resolves with the response; rejects with an RpcError. Notifications go to the call as they come. */
+  call(call: UpstreamCall): Promise<UpstreamReply> {
+    return new Promise((resolve, reject) => {
+      const { options } = this;
+      const reading = new Reading(options.name, call, resolve, reject);
+      const reader = new MessageReader(options.name, reading, options.maxMessageBytes);
+      const http = options.client.send(
+        {
+          method: 'POST',
+          path: options.path,
+          headerLines: `${this.fixedLines}${call.method}\r\n${call.headerLines}`,
+          body: splice(call.bytes, call.envelope, call.edits),
+          silenceTimeoutMs: call.method === 'subscriptions/listen' ? 0 : options.timeoutMs,
+          repeatable: call.row?.repeatable ?? false,
+        },
+        reader,
+      );
+      reader.abort = () => http.abort();
+      call.cancellation.onCancel(() => {
+        http.abort();
+        reject(cancelledError());
+      });
+    });
+  }
+
+  /** Sends a notification and forgets it. */
+  notify(method: string, text: string): void {
+    const sink: MessageSink = { message() {}, closed() {}, failed() {} };
+    this.options.client.send(
+      {
+        method: 'POST',
+        path: this.options.path,
+        headerLines: `${this.fixedLines}${method}\r\n`,
+        body: text,
+        silenceTimeoutMs: this.options.timeoutMs,
+        repeatable: false,
+      },
+      new MessageReader(this.options.name, sink, this.options.maxMessageBytes),
+    );
+  }
+}
+
+/** Refusals without a JSON-RPC message in them, as a server of the other era gives (streamable HTTP, "Backward Compatibility"). */
+const NOT_MODERN_STATUSES = new Set([400, 404, 405, 406, 415]);
+
+class Reading implements MessageSink {
+  private settled = false;
+
+  constructor(
+    private readonly upstream: string,
+    private readonly call: UpstreamCall,
+    private readonly resolve: (reply: UpstreamReply) => void,
+    private readonly reject: (error: RpcError) => void,
+  ) {}
+
+  message(bytes: Buffer, envelope: Envelope): void {
+    if (this.settled || this.call.cancellation.cancelled) return;
+    if (envelope.kind === 'notification') {
+      this.call.onNotification(bytes, envelope);
+      return;
+    }
+    // An error whose id the server could not read still answers the one request of this POST.
+    const answers =
+      envelope.kind !== 'request' &&
+      (envelope.id === undefined ||
+        bytes.latin1Slice(envelope.id.start, envelope.id.end) === idOf(this.call));
+    this.settled = true;
+    if (answers) this.resolve({ bytes, envelope });
+    else {
+      this.reject(
+        new RpcError(
+          ErrorCode.UpstreamBadAnswer,
+          `upstream ${JSON.stringify(this.upstream)} ${envelope.kind === 'request' ? 'sent a request, which 2026-07-28 does not allow' : 'answered another id than was asked'}`,
+        ),
+      );
+    }
+  }
+
+  closed(status: number): void {
+    if (!this.settled) {
+      const error = statusToError(this.upstream, status);
+      this.reject(NOT_MODERN_STATUSES.has(status) ? new EraMismatch(error.message) : error);
+    }
+    this.settled = true;
+  }
+
+  failed(error: RpcError): void {
+    if (!this.settled) this.reject(error);
+    this.settled = true;
+  }
+}
