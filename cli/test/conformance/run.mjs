@@ -45,6 +45,9 @@ const MAX_RUN_MS = 600_000;
 /** The suite cannot tell when it hangs in a scenario; what it last said can. */
 const MAX_OUTPUT_SHOWN_CHARS = 4000;
 
+/** Every scenario has this check: all messages that it saw fit the schema of the revision, if only errors. */
+const WIRE_SCHEMA_CHECK = 'wire-schema-valid';
+
 /** How the suite ends the name of a result folder; without it one scenario's name may begin another's. */
 const TIMESTAMP = /^\d{4}-\d\d-\d\dT[\d-]+Z$/;
 
@@ -201,15 +204,19 @@ function summarise(scenario, isRequired, checks) {
 }
 
 /**
- * What is wrong with a result, one line for each check that failed or warned; empty when nothing is.
+ * What is wrong with these results, one line each; empty when nothing is. It asks for more than the official
+ * count does: no SHOULD is missed, and something that the scenario itself looked at went well.
  * @param {ScenarioResult[]} results
  */
 export function complaints(results) {
-  return results.flatMap(({ scenario, checks }) =>
-    checks
-      .filter((check) => check.status === 'FAILURE' || check.status === 'WARNING')
-      .map((check) => `${scenario}: ${check.id} ${check.status}: ${check.errorMessage ?? check.description}`),
-  );
+  return results.flatMap(({ scenario, checks }) => {
+    const lines = checks
+      .filter(({ status }) => status === 'FAILURE' || status === 'WARNING')
+      .map(({ id, status, errorMessage, description }) => `${id} ${status}: ${errorMessage ?? description}`);
+    const wentWell = checks.some(({ id, status }) => status === 'SUCCESS' && id !== WIRE_SCHEMA_CHECK);
+    if (!wentWell) lines.push('nothing that it looks at went well');
+    return lines.map((line) => `${scenario}: ${line}`);
+  });
 }
 
 async function main() {
