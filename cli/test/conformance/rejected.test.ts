@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { REJECTIONS, startRejectingServer } from './rejecting-server.js';
 import { complaints, runConformance } from './run.mjs';
@@ -32,6 +33,17 @@ const WITHOUT_COMPLAINT_WHEN_REJECTED = {
   ],
 };
 
+const PAGE = new URL('../../../docs/internals/conformance.md', import.meta.url);
+
+/** The letters that stand for the sets in the table of that page. */
+const LETTERS = { '2025-06-18': 'A', '2025-11-25': 'B', '2026-07-28': 'C' };
+
+/** The scenarios that the page has in a set. */
+function documented(letter: string): string[] {
+  const rows = [...readFileSync(PAGE, 'utf8').matchAll(/^\| `([^`]+)` \| ([A-C ]+) \|/gm)];
+  return rows.filter(([, , sets]) => sets?.includes(letter)).map(([, scenario]) => scenario ?? '');
+}
+
 describe.each(['2025-06-18', '2025-11-25', '2026-07-28'] as const)('scenarios of %s', (set) => {
   it('pass where everything is refused only as far as known', async () => {
     const passed = new Set<string>();
@@ -40,6 +52,7 @@ describe.each(['2025-06-18', '2025-11-25', '2026-07-28'] as const)('scenarios of
       const server = await startRejectingServer(how);
       const { required } = await runConformance({ url: server.url, set });
       await server.stop();
+      expect(documented(LETTERS[set]).sort()).toEqual(required.map(({ scenario }) => scenario).sort());
       for (const result of required) {
         if (result.isPassed) passed.add(result.scenario);
         if (complaints([result]).length === 0) withoutComplaint.add(result.scenario);
