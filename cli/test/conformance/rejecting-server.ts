@@ -2,7 +2,7 @@ import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
 /** Ways to refuse every request. */
-export type Rejection = 'not found' | 'JSON-RPC error with 400' | 'JSON-RPC error with 200';
+type Rejection = 'not found' | 'JSON-RPC error with 400' | 'JSON-RPC error with 200';
 
 export const REJECTIONS: readonly Rejection[] = [
   'not found',
