@@ -1,0 +1,41 @@
+import { expect, test } from 'vitest';
+import { readOptions, UsageError } from './options.js';
+import { ROWS } from './relays/relay.js';
+
+test('without options everything is measured', () => {
+  expect(readOptions([])).toEqual({
+    rounds: 5,
+    seconds: 3,
+    connections: [1, 10, 64],
+    rows: ROWS,
+    out: undefined,
+    profile: false,
+  });
+});
+
+test('--quick changes defaults, and what is said beside it still counts', () => {
+  expect(readOptions(['--quick'])).toMatchObject({ rounds: 2, seconds: 0.5, connections: [10] });
+  expect(readOptions(['--quick', '--rounds', '7'])).toMatchObject({ rounds: 7, seconds: 0.5 });
+});
+
+test('--only takes parts of row ids', () => {
+  const options = readOptions(['--only', 'direct-modern,nginx']);
+  if (options === 'help') throw new Error('not asked for help');
+  expect(options.rows.map(({ id }) => id)).toEqual(['direct-modern', 'nginx-modern', 'nginx-legacy']);
+});
+
+test('a number of connections given twice is measured once', () => {
+  expect(readOptions(['--connections', '4,4,8'])).toMatchObject({ connections: [4, 8] });
+});
+
+test.each([
+  [['--rounds', '0'], '--rounds: "0" is not a whole number from 1 to 100'],
+  [['--rounds', '1.5'], '--rounds: "1.5" is not a whole number from 1 to 100'],
+  [['--seconds', 'many'], '--seconds: "many" is not a number from 0.1 to 60'],
+  [['--connections', '1,'], '--connections: "" is not a whole number from 1 to 512'],
+  [['--only', 'haproxy'], '--only: no row contains "haproxy"; there are direct-modern'],
+  [['--fast'], "Unknown option '--fast'"],
+])('%j is refused with what would be right', (args, message) => {
+  expect(() => readOptions(args)).toThrow(UsageError);
+  expect(() => readOptions(args)).toThrow(message);
+});

@@ -1,0 +1,108 @@
+import { parseArgs } from 'node:util';
+import { ROWS, type Row } from './relays/relay.js';
+
+export interface Options {
+  rounds: number;
+  /** Time of one cell. */
+  seconds: number;
+  /** Numbers of connections; each is a cell of its own. */
+  connections: number[];
+  rows: readonly Row[];
+  /** File for the JSON result; absent: a new one in loadtest/results. */
+  out?: string;
+  profile: boolean;
+}
+
+/** What the user typed is wrong; the message says what would be right. */
+export class UsageError extends Error {}
+
+const MAX_ROUNDS = 100;
+const MAX_SECONDS = 60;
+const MAX_CONNECTIONS = 512;
+
+const DEFAULTS = { rounds: '5', seconds: '3', connections: '1,10,64' };
+const QUICK = { rounds: '2', seconds: '0.5', connections: '10' };
+
+export const HELP = `Compares what relays an MCP tools/call: nothing, nginx, and Sluice, in one run.
+
+Usage: npm run bench -- [options]
+
+  --rounds N            rounds; every cell is measured once in each (default ${DEFAULTS.rounds})
+  --seconds N           time of one cell (default ${DEFAULTS.seconds})
+  --connections N[,N]   numbers of connections, each with one call under way (default ${DEFAULTS.connections})
+  --only TEXT[,TEXT]    only rows whose id contains one of the texts
+  --out FILE            where the JSON goes (default loadtest/results/<time>.json)
+  --profile             afterwards, measure where Sluice's processor time goes
+  --quick               a look in about 20 s: --rounds ${QUICK.rounds} --seconds ${QUICK.seconds} --connections ${QUICK.connections}
+  --help                this text
+
+Rows: ${ROWS.map(({ id }) => id).join(', ')}
+
+Examples:
+  npm run bench -- --quick
+  npm run bench -- --only direct-modern,nginx-modern,sluice-upstream-modern --connections 10
+  npm run bench -- --only sluice-merged-modern --rounds 1 --profile
+
+Exit codes: 0 measured (slow or not), 1 something did not run or answered wrongly, 2 wrong usage, 130 interrupted.`;
+
+/**
+ * Reads the command line; `help` when it asks for that.
+ * @throws UsageError
+ */
+export function readOptions(args: string[]): Options | 'help' {
+  const values = parse(args);
+  if (values.help) return 'help';
+  const defaults = values.quick ? QUICK : DEFAULTS;
+  const connections = (values.connections ?? defaults.connections).split(',');
+  return {
+    rounds: readNumber('--rounds', values.rounds ?? defaults.rounds, 1, MAX_ROUNDS, true),
+    seconds: readNumber('--seconds', values.seconds ?? defaults.seconds, 0.1, MAX_SECONDS, false),
+    connections: [
+      ...new Set(connections.map((text) => readNumber('--connections', text, 1, MAX_CONNECTIONS, true))),
+    ],
+    rows: readRows(values.only),
+    out: values.out,
+    profile: values.profile ?? false,
+  };
+}
+
+function parse(args: string[]) {
+  try {
+    return parseArgs({
+      args,
+      options: {
+        rounds: { type: 'string' },
+        seconds: { type: 'string' },
+        connections: { type: 'string' },
+        only: { type: 'string' },
+        out: { type: 'string' },
+        profile: { type: 'boolean' },
+        quick: { type: 'boolean' },
+        help: { type: 'boolean', short: 'h' },
+      },
+    }).values;
+  } catch (error) {
+    throw new UsageError((error as Error).message);
+  }
+}
+
+function readNumber(name: string, text: string, min: number, max: number, whole: boolean): number {
+  const value = Number(text);
+  if (text.trim() === '' || !(value >= min && value <= max) || (whole && !Number.isInteger(value))) {
+    throw new UsageError(`${name}: "${text}" is not a ${whole ? 'whole ' : ''}number from ${min} to ${max}`);
+  }
+  return value;
+}
+
+function readRows(only: string | undefined): readonly Row[] {
+  if (only === undefined) return ROWS;
+  const texts = only.split(',').map((text) => text.trim());
+  for (const text of texts) {
+    if (text === '' || !ROWS.some(({ id }) => id.includes(text))) {
+      throw new UsageError(
+        `--only: no row contains "${text}"; there are ${ROWS.map(({ id }) => id).join(', ')}`,
+      );
+    }
+  }
+  return ROWS.filter(({ id }) => texts.some((text) => id.includes(text)));
+}

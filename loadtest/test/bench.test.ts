@@ -1,0 +1,100 @@
+import { spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+
+const BENCH = fileURLToPath(new URL('../bin/bench.js', import.meta.url));
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'sluice-bench-test-'));
+});
+afterEach(() => rmSync(folder, { recursive: true }));
+
+/** Runs the command to its end, or until `signalOn` appears in its progress, and gives what it left. */
+async function runBench(args: string[], signalOn?: RegExp) {
+  const child = spawn(process.execPath, [BENCH, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  let [stdout, stderr, signalled] = ['', '', false];
+  child.stdout.on('data', (chunk) => {
+    stdout += chunk;
+  });
+  child.stderr.on('data', (chunk) => {
+    stderr += chunk;
+    if (!signalled && signalOn?.test(stderr)) signalled = child.kill('SIGINT');
+  });
+  const code = await new Promise((resolve) => child.on('close', resolve));
+  return { code, stdout, stderr };
+}
+
+test('a small run measures direct calls in both eras and writes its figures', async () => {
+  const out = join(folder, 'result.json');
+  const args = [
+    '--only',
+    'direct',
+    '--rounds',
+    '1',
+    '--seconds',
+    '0.3',
+    '--connections',
+    '1,3',
+    '--out',
+    out,
+  ];
+  const { code, stdout, stderr } = await runBench(args);
+  expect({ code, stderr }).toMatchObject({ code: 0 });
+  expect(stderr).toMatch(/round 1: direct-legacy, 3 connections/);
+  expect(stdout).toContain('| relay  | era    | conn. |');
+
+  const result = JSON.parse(readFileSync(out, 'utf8'));
+  expect(result).toMatchObject({ formatVersion: 1, rounds: 1, secondsPerCell: 0.3, connections: [1, 3] });
+  expect(result.rows.map((row: { id: string; state: string }) => [row.id, row.state])).toEqual([
+    ['direct-modern', 'measured'],
+    ['direct-legacy', 'measured'],
+  ]);
+  expect(result.cells).toHaveLength(4);
+  for (const cell of result.cells) {
+    expect(cell).toMatchObject({ non2xx: 0, connectionErrors: 0, wrongAnswers: 0 });
+    expect(cell.requests).toBeGreaterThan(0);
+    expect(cell.checkedAnswers).toBeGreaterThan(0);
+    expect(cell.p50Micros).toBeGreaterThan(0);
+    expect(cell.upstreamCpuMicrosPerRequest).toBeGreaterThan(0);
+  }
+  expect(
+    result.latency.every(
+      (cell: { calls: number; p50Micros: number }) => cell.calls > 0 && cell.p50Micros > 0,
+    ),
+  ).toBe(true);
+  expect(new Set(result.latency.map(({ row }: { row: string }) => row))).toEqual(
+    new Set(['direct-modern', 'direct-legacy']),
+  );
+  expect(result.summary.load).toHaveLength(4);
+  expect(result.summary.problems).toEqual([]);
+}, 60_000);
+
+test('Ctrl-C ends the run, its processes and its files', async () => {
+  const out = join(folder, 'result.json');
+  const args = [
+    '--only',
+    'direct-modern',
+    '--seconds',
+    '20',
+    '--rounds',
+    '1',
+    '--connections',
+    '1',
+    '--out',
+    out,
+  ];
+  const { code, stdout, stderr } = await runBench(args, /warming up/);
+  // The streams close only when no process that holds them is left: the children's output goes through the command.
+  expect({ code, stdout }).toEqual({ code: 130, stdout: '' });
+  expect(stderr).toContain('interrupted; nothing was written');
+  expect(() => readFileSync(out)).toThrow('ENOENT');
+}, 60_000);
+
+test('a wrong option is refused before anything starts', async () => {
+  const { code, stderr } = await runBench(['--connections', 'ten']);
+  expect(code).toBe(2);
+  expect(stderr).toContain('--connections: "ten" is not a whole number from 1 to 512');
+});
