@@ -1,1 +1,11 @@
-export {};
+export { type EnvironmentVariable, listEnvironmentVariables } from './file/environment.js';
+export {
+  type ConfigurationOverrides,
+  type LoadedConfiguration,
+  type LoadOptions,
+  loadConfigurationFile,
+  loadConfigurationWithoutFile,
+} from './file/load.js';
+export { type ConfigurationWatch, watchConfigurationFile } from './file/watch.js';
+export { formatProblem, type Problem } from './validation/problem.js';
+export { validateConfiguration } from './validation/validate.js';

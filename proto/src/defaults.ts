@@ -15,6 +15,8 @@ export const GATEWAY_DEFAULTS = {
   'listen.port': 8080,
   /** One core serves more than most installations ask for; memory grows with each worker. */
   'listen.workers': 1,
+  /** The faster one where it loads, and something that serves everywhere else. */
+  'listen.listener': 'auto',
   /** As local as the client address. */
   'metrics.host': '127.0.0.1',
   /** As local as the client address. */
@@ -65,6 +67,8 @@ export const GATEWAY_DEFAULTS = {
 
 /** Defaults of one upstream; see {@link GATEWAY_DEFAULTS}. */
 export const UPSTREAM_DEFAULTS = {
+  /** Asking once is cheaper than an operator who has to know. */
+  era: 'auto',
   /** The specification's clients give up at about a minute without a sign of life. */
   timeout: 60 * SECOND_MS,
   /** A package runner may have to fetch a server before it speaks. */

@@ -1,5 +1,7 @@
 export { GATEWAY_DEFAULTS, UPSTREAM_DEFAULTS } from './defaults.js';
 export * from './gen/sluice/config/v1/config_pb.js';
+export { formatQuantity } from './quantity.js';
+export type { SettingRange } from './ranges.js';
 export type {
   LogLevel,
   ResolvedAddress,
@@ -11,3 +13,5 @@ export type {
   ResolvedUpstream,
 } from './resolved.js';
 export { LOG_FORMATS, LOG_LEVELS, resolveConfiguration } from './resolved.js';
+export type { Setting, SettingType } from './settings.js';
+export { enumWords, GATEWAY_SETTINGS, settingType, UPSTREAM_SETTINGS } from './settings.js';

@@ -182,7 +182,7 @@ function resolveAddress(address: Address, defaultHost: string): ResolvedAddress 
 }
 
 const LISTENERS = {
-  [ListenerKind.UNSPECIFIED]: 'auto',
+  [ListenerKind.UNSPECIFIED]: GATEWAY_DEFAULTS['listen.listener'],
   [ListenerKind.UWS]: 'uws',
   [ListenerKind.NODE]: 'node',
 } as const;
@@ -200,7 +200,11 @@ function resolveListen(listen: Listen | undefined): ResolvedListen {
   };
 }
 
-const ERAS = { [Era.UNSPECIFIED]: 'auto', [Era.MODERN]: 'modern', [Era.LEGACY]: 'legacy' } as const;
+const ERAS = {
+  [Era.UNSPECIFIED]: UPSTREAM_DEFAULTS.era,
+  [Era.MODERN]: 'modern',
+  [Era.LEGACY]: 'legacy',
+} as const;
 
 function resolveUpstream(upstream: Upstream): ResolvedUpstream {
   return {

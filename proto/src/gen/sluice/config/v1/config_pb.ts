@@ -168,7 +168,7 @@ export const AddressSchema: GenMessage<Address> = /*@__PURE__*/
  */
 export type Listen = Message<"sluice.config.v1.Listen"> & {
   /**
-   * Host name or IP address. Default 127.0.0.1; anything that is not loopback needs authentication or `insecure`.
+   * Host name or IP address; anything that is not loopback needs authentication or `insecure`. Default 127.0.0.1.
    *
    * @generated from field: string host = 1;
    */
@@ -189,7 +189,7 @@ export type Listen = Message<"sluice.config.v1.Listen"> & {
   workers: number;
 
   /**
-   * Which implementation listens.
+   * Which implementation listens. Default auto.
    *
    * @generated from field: sluice.config.v1.ListenerKind listener = 4;
    */
@@ -238,14 +238,14 @@ export const ListenSchema: GenMessage<Listen> = /*@__PURE__*/
  */
 export type Tls = Message<"sluice.config.v1.Tls"> & {
   /**
-   * Path of the certificate chain.
+   * Path of the certificate chain; a relative one counts from the folder of the configuration file.
    *
    * @generated from field: string cert_file = 1;
    */
   certFile: string;
 
   /**
-   * Path of the private key.
+   * Path of the private key; a relative one counts from the folder of the configuration file.
    *
    * @generated from field: string key_file = 2;
    */
@@ -329,21 +329,21 @@ export const LimitsSchema: GenMessage<Limits> = /*@__PURE__*/
  */
 export type Naming = Message<"sluice.config.v1.Naming"> & {
   /**
-   * Stands between the upstream's name and the tool's: letters, digits, `_`, `-`, `.`, `:` or `/`. Default `__`.
+   * Stands between the upstream's name and the tool's: letters, digits, `_`, `-`, `.`, `:` or `/`; at most 8. Default __.
    *
    * @generated from field: string separator = 1;
    */
   separator: string;
 
   /**
-   * When names carry the upstream's name.
+   * When names carry the upstream's name. Default always.
    *
    * @generated from field: sluice.config.v1.NamingMode mode = 2;
    */
   mode: NamingMode;
 
   /**
-   * Longest exposed name; longer ones are shortened with a digest. Default 64, at least 24.
+   * Longest exposed name; longer ones are shortened with a digest. Default 64.
    *
    * @generated from field: uint32 max_name_length = 3;
    */
@@ -364,7 +364,7 @@ export const NamingSchema: GenMessage<Naming> = /*@__PURE__*/
  */
 export type Discovery = Message<"sluice.config.v1.Discovery"> & {
   /**
-   * Time between two rounds. Default 60s.
+   * Time between two rounds. Default 1m.
    *
    * @generated from field: google.protobuf.Duration interval = 1;
    */
@@ -448,7 +448,8 @@ export const SessionsSchema: GenMessage<Sessions> = /*@__PURE__*/
  */
 export type Egress = Message<"sluice.config.v1.Egress"> & {
   /**
-   * Ranges in CIDR form that are refused. Default: link-local (169.254.0.0/16, fe80::/10).
+   * Ranges in CIDR form that are refused; a list given here takes the place of the default, which is link-local.
+   * Default 169.254.0.0/16, fe80::/10.
    *
    * @generated from field: repeated string deny = 1;
    */
@@ -483,7 +484,7 @@ export type Log = Message<"sluice.config.v1.Log"> & {
   level: string;
 
   /**
-   * `json` or `text`; default text on a terminal, else json.
+   * `json` or `text`. Default text on a terminal, else json.
    *
    * @generated from field: string format = 2;
    */
@@ -504,7 +505,7 @@ export const LogSchema: GenMessage<Log> = /*@__PURE__*/
  */
 export type Upstream = Message<"sluice.config.v1.Upstream"> & {
   /**
-   * Never changes, whatever the name; default: the name.
+   * Never changes, whatever the name. Default the name.
    *
    * @generated from field: string id = 1;
    */
@@ -541,14 +542,14 @@ export type Upstream = Message<"sluice.config.v1.Upstream"> & {
   } | { case: undefined; value?: undefined };
 
   /**
-   * Which era it speaks; without it, it is probed.
+   * Which era it speaks; auto probes it. Default auto.
    *
    * @generated from field: sluice.config.v1.Era era = 5;
    */
   era: Era;
 
   /**
-   * Time that a call may take without a sign of life. Default 60s.
+   * Time that a call may take without a sign of life. Default 1m.
    *
    * @generated from field: google.protobuf.Duration timeout = 6;
    */
@@ -632,7 +633,7 @@ export const HttpTransportSchema: GenMessage<HttpTransport> = /*@__PURE__*/
  */
 export type StdioTransport = Message<"sluice.config.v1.StdioTransport"> & {
   /**
-   * The program.
+   * The program; a relative path counts from `cwd`.
    *
    * @generated from field: string command = 1;
    */
@@ -653,14 +654,14 @@ export type StdioTransport = Message<"sluice.config.v1.StdioTransport"> & {
   env: { [key: string]: string };
 
   /**
-   * Folder it starts in. Default: that of the configuration file.
+   * Folder it starts in; a relative one counts from that of the configuration file. Default the folder of the configuration file.
    *
    * @generated from field: string cwd = 4;
    */
   cwd: string;
 
   /**
-   * Who shares a process.
+   * Who shares a process. Default shared.
    *
    * @generated from field: sluice.config.v1.StdioSharing sharing = 5;
    */

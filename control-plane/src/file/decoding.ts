@@ -1,0 +1,68 @@
+import type { Problem } from '../validation/problem.js';
+import type { Position, ScalarNode } from './source-tree.js';
+import { substitute } from './substitution.js';
+
+/** Where a value of the configuration comes from. */
+export type Origin = Position | { readonly name: string };
+
+/** What is gathered while a source becomes a configuration. */
+export class Decoding {
+  readonly problems: Problem[] = [];
+  /** Origins by field path in the schema's spelling. */
+  readonly origins = new Map<string, Origin>();
+  /** Variables that the file itself refers to. */
+  readonly substitutedVariables = new Set<string>();
+
+  constructor(
+    readonly environment: Readonly<Record<string, string | undefined>>,
+    readonly file?: string,
+  ) {}
+
+  error(origin: Origin | undefined, path: string, message: string, hint: string): void {
+    this.problems.push({ severity: 'error', path, ...this.place(origin), message, hint });
+  }
+
+  warn(origin: Origin | undefined, path: string, message: string, hint: string): void {
+    this.problems.push({ severity: 'warning', path, ...this.place(origin), message, hint });
+  }
+
+  /** Adds the place of the value that the problem's path names, or of what holds it. */
+  locate(problem: Problem): Problem {
+    for (let path = problem.path; path !== ''; path = parentPath(path)) {
+      const origin = this.origins.get(path);
+      if (origin !== undefined) return { ...problem, ...this.place(origin) };
+    }
+    return { ...problem, ...this.place(undefined) };
+  }
+
+  /** The text of a string scalar with variables put in, or `undefined` after reporting why there is none. */
+  substitute(node: ScalarNode & { value: string }, path: string): string | undefined {
+    const result = substitute(node.value, this.environment);
+    if ('text' in result) {
+      for (const variable of result.variables) this.substitutedVariables.add(variable);
+      return result.text;
+    }
+    this.error(referencePosition(node, result.offset), path, result.message, result.hint);
+    return undefined;
+  }
+
+  private place(origin: Origin | undefined): Pick<Problem, 'file' | 'line' | 'column' | 'origin'> {
+    if (origin !== undefined && 'name' in origin) return { origin: origin.name };
+    if (this.file === undefined) return {};
+    return { file: this.file, ...(origin && { line: origin.line, column: origin.column }) };
+  }
+}
+
+function parentPath(path: string): string {
+  return path.slice(0, Math.max(path.lastIndexOf('.'), path.lastIndexOf('['), 0));
+}
+
+/** The place of `${` itself where the scalar stands on one line without escapes, else that of the scalar. */
+function referencePosition(
+  { value, raw, position }: ScalarNode & { value: string },
+  offset: number,
+): Position {
+  const start = raw.indexOf(value);
+  if (start < 0 || raw.includes('\n')) return position;
+  return { line: position.line, column: position.column + start + offset };
+}

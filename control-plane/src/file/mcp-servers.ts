@@ -1,0 +1,172 @@
+import { createHash } from 'node:crypto';
+import { HttpTransportSchema, StdioTransportSchema } from '@sluice/proto';
+import { nearestName } from '../validation/nearest-name.js';
+import { decodeField, expectMapping, type MessageJson } from './decode-message.js';
+import type { Decoding } from './decoding.js';
+import { convertBoolean } from './setting-value.js';
+import type { MappingEntry, SourceNode } from './source-tree.js';
+
+/** Key under which desktop clients keep their servers. */
+export const MCP_SERVERS_KEY = 'mcpServers';
+
+/** What clients write for a transport. */
+const TRANSPORT_TYPES: Readonly<Record<string, 'http' | 'stdio'>> = {
+  stdio: 'stdio',
+  http: 'http',
+  'streamable-http': 'http',
+  streamable_http: 'http',
+  streamablehttp: 'http',
+};
+
+/** Transports that the gateway does not speak yet. */
+const LATER_TYPES: Readonly<Record<string, string>> = {
+  sse: 'HTTP+SSE',
+  ws: 'WebSocket',
+  websocket: 'WebSocket',
+};
+
+/** Keys of a server that mean something, by transport. Some clients have names of their own for `url`. */
+const HTTP_KEYS: Readonly<Record<string, string>> = {
+  url: 'url',
+  serverUrl: 'url',
+  httpUrl: 'url',
+  headers: 'headers',
+};
+const STDIO_KEYS: Readonly<Record<string, string>> = {
+  command: 'command',
+  args: 'args',
+  env: 'env',
+  cwd: 'cwd',
+};
+
+/** Keys that are read before the transport is known. */
+const CONTROL_KEYS = new Set(['type', 'transport', 'disabled', 'enabled']);
+
+/**
+ * Reads the `mcpServers` of desktop clients as upstreams. A server's name may hold any characters: it becomes
+ * the upstream's `id`, and a name that fits into paths and tool names is made from it.
+ *
+ * @param firstIndex place of the first of them among the upstreams of the configuration
+ */
+export function decodeMcpServers(decoding: Decoding, node: SourceNode, firstIndex: number): MessageJson[] {
+  const servers = expectMapping(decoding, node, MCP_SERVERS_KEY);
+  const byName = new Map<string, string>();
+  return (servers?.entries ?? []).map((entry, index) => {
+    const path = `upstreams[${firstIndex + index}]`;
+    const name = upstreamName(entry.key);
+    decoding.origins.set(path, entry.keyPosition);
+    decoding.origins.set(`${path}.name`, entry.keyPosition);
+    const earlier = byName.get(name);
+    if (earlier !== undefined) {
+      const message = `${JSON.stringify(entry.key)} and ${JSON.stringify(earlier)} both become the name ${name}`;
+      decoding.error(entry.keyPosition, `${path}.name`, message, 'rename one of the two servers');
+    }
+    byName.set(name, entry.key);
+    const identity: MessageJson = name === entry.key ? { name } : { name, id: entry.key };
+    return { ...identity, ...decodeServer(decoding, entry, path) };
+  });
+}
+
+const MAX_NAME_LENGTH = 40;
+const DIGEST_LENGTH = 8;
+
+/**
+ * A name for paths and tool names, made from any text: letters without accents, digits, and single `-` or `_`
+ * for all that is between them. What has no such characters at all is named by a digest.
+ */
+export function upstreamName(original: string): string {
+  const name = original
+    .normalize('NFKD')
+    .replaceAll(/\p{M}/gu, '')
+    .replaceAll(/[^A-Za-z0-9_]+/g, '-')
+    .replaceAll(/_{2,}/g, '_')
+    .replaceAll(/^[-_]+/g, '')
+    .slice(0, MAX_NAME_LENGTH)
+    .replaceAll(/[-_]+$/g, '');
+  if (name !== '') return name;
+  return `server-${createHash('sha256').update(original).digest('hex').slice(0, DIGEST_LENGTH)}`;
+}
+
+function decodeServer(decoding: Decoding, { value }: MappingEntry, path: string): MessageJson {
+  const mapping = expectMapping(decoding, value, path);
+  if (mapping === undefined) return {};
+  const entries = new Map(mapping.entries.map((entry) => [entry.key, entry]));
+  // A server that is switched off may refer to what does not exist: nothing more of it is read.
+  if (isDisabled(decoding, entries, path)) return { disabled: true };
+  const kind = transportKind(decoding, entries, path);
+  if (kind === undefined) return {};
+  const keys = kind === 'http' ? HTTP_KEYS : STDIO_KEYS;
+  const schema = kind === 'http' ? HttpTransportSchema : StdioTransportSchema;
+  decoding.origins.set(`${path}.${kind}`, value.position);
+  const transport: MessageJson = {};
+  for (const entry of mapping.entries) {
+    if (CONTROL_KEYS.has(entry.key)) continue;
+    const field = Object.hasOwn(keys, entry.key)
+      ? schema.fields.find(({ name }) => name === keys[entry.key])
+      : undefined;
+    if (field) decodeField(decoding, field, entry, `${path}.${kind}`, transport);
+    else warnIgnored(decoding, entry, path);
+  }
+  return { [kind]: transport };
+}
+
+function warnIgnored(decoding: Decoding, { key, keyPosition }: MappingEntry, path: string): void {
+  const near = nearestName(key, [...CONTROL_KEYS, ...Object.keys(HTTP_KEYS), ...Object.keys(STDIO_KEYS)]);
+  const hint =
+    near === undefined
+      ? 'only the client knows this setting; settings of the gateway go under `upstreams`'
+      : `if it was meant for the gateway: did you mean ${near}?`;
+  decoding.warn(keyPosition, `${path}.${key}`, 'ignored', hint);
+}
+
+function isDisabled(decoding: Decoding, entries: Map<string, MappingEntry>, path: string): boolean {
+  return (
+    readFlag(decoding, entries.get('disabled'), path, false) ||
+    !readFlag(decoding, entries.get('enabled'), path, true)
+  );
+}
+
+function readFlag(
+  decoding: Decoding,
+  entry: MappingEntry | undefined,
+  path: string,
+  absent: boolean,
+): boolean {
+  if (entry === undefined || entry.value.kind !== 'scalar' || entry.value.value === null) return absent;
+  const converted = convertBoolean(entry.value.value);
+  if ('json' in converted) return converted.json === true;
+  decoding.error(entry.value.position, `${path}.${entry.key}`, converted.message, converted.hint);
+  return absent;
+}
+
+function transportKind(
+  decoding: Decoding,
+  entries: Map<string, MappingEntry>,
+  path: string,
+): 'http' | 'stdio' | undefined {
+  const type = entries.get('type') ?? entries.get('transport');
+  if (type !== undefined) return namedKind(decoding, type, path);
+  const hasUrl = Object.keys(HTTP_KEYS).some((key) => key !== 'headers' && entries.has(key));
+  const hasCommand = entries.has('command');
+  if (hasUrl !== hasCommand) return hasUrl ? 'http' : 'stdio';
+  const message = hasUrl ? 'both a url and a command' : 'neither a url nor a command';
+  const hint = 'a server has a `url`, or a `command` with `args` and `env`';
+  decoding.error(decoding.origins.get(path), path, message, hint);
+  return undefined;
+}
+
+function namedKind(decoding: Decoding, entry: MappingEntry, path: string): 'http' | 'stdio' | undefined {
+  const { value, position } = { value: undefined, ...entry.value };
+  const type = typeof value === 'string' ? value.toLowerCase() : '';
+  if (Object.hasOwn(TRANSPORT_TYPES, type)) return TRANSPORT_TYPES[type];
+  const typePath = `${path}.${entry.key}`;
+  const later = Object.hasOwn(LATER_TYPES, type) ? LATER_TYPES[type] : undefined;
+  if (later !== undefined) {
+    const message = `the transport ${later} is not supported yet; it comes in a later version`;
+    const hint = 'use the streamable HTTP endpoint of the server (type "http"), or run it over stdio';
+    decoding.error(position, typePath, message, hint);
+  } else {
+    decoding.error(position, typePath, 'not a known transport', 'write "stdio" or "http"');
+  }
+  return undefined;
+}

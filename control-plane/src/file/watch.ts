@@ -1,0 +1,129 @@
+import { createHash } from 'node:crypto';
+import { type FSWatcher, readFileSync, realpathSync, watch } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+
+/** An editor writes in several steps; a file that was quiet for this long is whole. */
+const DEBOUNCE_MS = 100;
+
+/**
+ * Notifications of the system come at once but not everywhere: network file systems and some container mounts
+ * send none. Looking once in a while costs next to nothing.
+ */
+const POLL_INTERVAL_MS = 1000;
+
+/** Ends the watching of a file. */
+export interface ConfigurationWatch {
+  close(): void;
+}
+
+/**
+ * Calls `onChange` once for each change of the file's content. A file that is replaced, reached through
+ * symbolic links that change (as in a Kubernetes ConfigMap), or away for a while is followed; while it is away
+ * nothing is reported. What was there when this was called is no change: begin to watch before loading.
+ */
+export function watchConfigurationFile(path: string, onChange: () => void): ConfigurationWatch {
+  const watching = new FileWatch(path, onChange);
+  return { close: () => watching.close() };
+}
+
+class FileWatch {
+  private reported: string | undefined;
+  /** Content seen by the last look, which is reported when the next look sees it again. */
+  private pending: string | undefined;
+  private readonly folders = new Map<string, FSWatcher>();
+  private timer: NodeJS.Timeout | undefined;
+  private readonly poll: NodeJS.Timeout;
+  private isClosed = false;
+  private isLooking = false;
+
+  constructor(
+    private readonly path: string,
+    private readonly onChange: () => void,
+  ) {
+    try {
+      this.reported = digest(readFileSync(path));
+    } catch {
+      // It may come later; its first content is then a change.
+    }
+    this.watchFolders();
+    this.poll = setInterval(() => this.lookSoon(), POLL_INTERVAL_MS).unref();
+  }
+
+  close(): void {
+    this.isClosed = true;
+    clearInterval(this.poll);
+    clearTimeout(this.timer);
+    for (const watcher of this.folders.values()) watcher.close();
+    this.folders.clear();
+  }
+
+  /** Folders and not the file: a watch on a file stays with what was replaced. */
+  private watchFolders(): void {
+    const wanted = new Set([dirname(this.path)]);
+    try {
+      wanted.add(dirname(realpathSync(this.path)));
+    } catch {
+      // Away at the moment.
+    }
+    for (const [folder, watcher] of this.folders) {
+      if (wanted.has(folder)) continue;
+      watcher.close();
+      this.folders.delete(folder);
+    }
+    for (const folder of wanted) {
+      if (!this.folders.has(folder)) this.watchFolder(folder);
+    }
+  }
+
+  private watchFolder(folder: string): void {
+    try {
+      const watcher = watch(folder, { persistent: false }, () => this.lookSoon());
+      // A folder that goes away, or a system without watches left: the poll goes on.
+      watcher.on('error', () => {
+        watcher.close();
+        this.folders.delete(folder);
+      });
+      this.folders.set(folder, watcher);
+    } catch {
+      // As above.
+    }
+  }
+
+  private lookSoon(): void {
+    if (this.isClosed) return;
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => void this.look(), DEBOUNCE_MS).unref();
+  }
+
+  private async look(): Promise<void> {
+    if (this.isLooking) return this.lookSoon();
+    this.isLooking = true;
+    const found = await this.contentDigest();
+    this.isLooking = false;
+    if (this.isClosed) return;
+    this.watchFolders();
+    if (found === undefined || found === this.reported) {
+      this.pending = undefined;
+    } else if (found === this.pending) {
+      this.pending = undefined;
+      this.reported = found;
+      this.onChange();
+    } else {
+      this.pending = found;
+      this.lookSoon();
+    }
+  }
+
+  private async contentDigest(): Promise<string | undefined> {
+    try {
+      return digest(await readFile(this.path));
+    } catch {
+      return undefined;
+    }
+  }
+}
+
+function digest(content: Buffer): string {
+  return createHash('sha256').update(content).digest('base64');
+}

@@ -1,0 +1,141 @@
+import { durationMs } from '@bufbuild/protobuf/wkt';
+import type { Address, Configuration, Gateway, Listen } from '@sluice/proto';
+import { GATEWAY_DEFAULTS, GATEWAY_SETTINGS, LOG_FORMATS, LOG_LEVELS } from '@sluice/proto';
+import { isCidr, isHost, isLoopbackHost } from './addresses.js';
+import type { Findings } from './findings.js';
+import { nearestName } from './nearest-name.js';
+import { checkRanges } from './ranges.js';
+
+/** Rules for the gateway's own settings. */
+export function checkGateway(findings: Findings, { gateway, upstreams }: Configuration): void {
+  checkRanges(findings, gateway, 'gateway', GATEWAY_SETTINGS);
+  checkListen(findings, gateway?.listen);
+  checkOwnAddress(findings, 'metrics', gateway);
+  checkOwnAddress(findings, 'health', gateway);
+  checkSeparator(findings, gateway?.naming?.separator ?? '');
+  checkDiscovery(findings, gateway);
+  checkEgress(findings, gateway);
+  checkLog(findings, gateway);
+  checkDefaultUpstream(findings, gateway?.defaultUpstream ?? '', upstreams);
+}
+
+function checkHost(findings: Findings, path: string, host: string): boolean {
+  if (host === '' || isHost(host)) return true;
+  const hint =
+    'write a host name or an IP address without brackets and without port, for example 127.0.0.1 or ::1';
+  findings.error(path, 'not a host name or IP address', hint);
+  return false;
+}
+
+function checkListen(findings: Findings, listen: Listen | undefined): void {
+  if (listen === undefined) return;
+  const path = 'gateway.listen';
+  const isKnown = checkHost(findings, `${path}.host`, listen.host);
+  if (isKnown && listen.host !== '' && !isLoopbackHost(listen.host) && !listen.insecure) {
+    findings.error(
+      `${path}.host`,
+      `${listen.host} can be reached from other machines, and nothing asks them who they are`,
+      'listen on 127.0.0.1, or say `insecure: true` (--insecure) where something in front authenticates',
+    );
+  }
+  listen.allowedHosts.forEach((host, index) => {
+    if (host === '*' || isHost(host.replace(/^\[(.*)\]$/, '$1'))) return;
+    const hint = 'write a host name or IP address without scheme and port, or * for any';
+    findings.error(`${path}.allowed_hosts[${index}]`, 'not a host', hint);
+  });
+  listen.allowedOrigins.forEach((origin, index) => {
+    if (origin === '*' || isOrigin(origin)) return;
+    const hint =
+      'write scheme, host and port and nothing else, for example https://app.example.com, or * for any';
+    findings.error(`${path}.allowed_origins[${index}]`, 'not an origin', hint);
+  });
+  checkTls(findings, listen);
+}
+
+/** Exactly the form in which browsers send it (RFC 6454 section 6.1), since it is compared as text. */
+function isOrigin(text: string): boolean {
+  const origin = URL.canParse(text) ? new URL(text).origin : 'null';
+  if (origin !== 'null') return origin === text;
+  // Browser extensions and desktop shells have schemes that the URL standard gives no origin for.
+  return /^[a-z][a-z0-9+.-]*:\/\/[A-Za-z0-9._-]+(?::\d{1,5})?$/.test(text);
+}
+
+function checkTls(findings: Findings, { tls }: Listen): void {
+  if (tls === undefined || (tls.certFile !== '' && tls.keyFile !== '')) return;
+  const missing = tls.certFile === '' ? 'cert_file' : 'key_file';
+  const hint = 'give both cert_file and key_file, or leave out tls for plain HTTP';
+  findings.error(`gateway.listen.tls.${missing}`, 'missing: a certificate and its key belong together', hint);
+}
+
+function checkOwnAddress(findings: Findings, name: 'metrics' | 'health', gateway: Gateway | undefined): void {
+  const address: Address | undefined = gateway?.[name];
+  if (address === undefined) return;
+  const path = `gateway.${name}`;
+  checkHost(findings, `${path}.host`, address.host);
+  const host = address.host || GATEWAY_DEFAULTS[`${name}.host`];
+  const clientHost = gateway?.listen?.host || GATEWAY_DEFAULTS['listen.host'];
+  const clientPort = gateway?.listen?.port ?? GATEWAY_DEFAULTS['listen.port'];
+  if (address.port !== 0 && address.port === clientPort && host === clientHost) {
+    const hint = `choose another port, or leave out ${name} so that the client address serves it`;
+    findings.error(`${path}.port`, 'the same address as that for clients', hint);
+  }
+  if (isHost(host) && !isLoopbackHost(host) && !gateway?.listen?.insecure) {
+    const hint = 'keep other machines out by a firewall, or listen on 127.0.0.1';
+    findings.warn(`${path}.host`, `${host} shows ${name} to other machines without authentication`, hint);
+  }
+}
+
+const MAX_SEPARATOR_LENGTH = 8;
+
+function checkSeparator(findings: Findings, separator: string): void {
+  if (separator === '' || new RegExp(`^[A-Za-z0-9_.:/-]{1,${MAX_SEPARATOR_LENGTH}}$`).test(separator)) return;
+  const hint = `write 1 to ${MAX_SEPARATOR_LENGTH} letters, digits, or _ - . : / characters, for example __`;
+  findings.error('gateway.naming.separator', 'not a separator that names can carry', hint);
+}
+
+function checkDiscovery(findings: Findings, gateway: Gateway | undefined): void {
+  const { interval, deadline } = gateway?.discovery ?? {};
+  const intervalMs = interval ? durationMs(interval) : GATEWAY_DEFAULTS['discovery.interval'];
+  const deadlineMs = deadline ? durationMs(deadline) : GATEWAY_DEFAULTS['discovery.deadline'];
+  if (deadlineMs <= intervalMs) return;
+  const hint = 'make deadline the shorter of the two, so that one round ends before the next begins';
+  const path = `gateway.discovery.${deadline ? 'deadline' : 'interval'}`;
+  findings.error(path, 'the deadline is longer than the interval', hint);
+}
+
+function checkEgress(findings: Findings, gateway: Gateway | undefined): void {
+  for (const list of ['deny', 'allow'] as const) {
+    gateway?.egress?.[list].forEach((range, index) => {
+      if (isCidr(range)) return;
+      const hint = 'write an address and the length of its prefix, for example 10.0.0.0/8 or fd00::/8';
+      findings.error(`gateway.egress.${list}[${index}]`, 'not a range in CIDR form', hint);
+    });
+  }
+}
+
+function checkLog(findings: Findings, gateway: Gateway | undefined): void {
+  const { level = '', format = '' } = gateway?.log ?? {};
+  checkWord(findings, 'gateway.log.level', level, LOG_LEVELS);
+  checkWord(findings, 'gateway.log.format', format, LOG_FORMATS);
+}
+
+function checkWord(findings: Findings, path: string, word: string, words: readonly string[]): void {
+  if (word === '' || words.includes(word)) return;
+  findings.error(path, 'not one of the known words', `write one of: ${words.join(', ')}`);
+}
+
+function checkDefaultUpstream(findings: Findings, name: string, upstreams: Configuration['upstreams']): void {
+  if (name === '') return;
+  const path = 'gateway.default_upstream';
+  const upstream = upstreams.find((candidate) => candidate.name === name);
+  if (upstream === undefined) {
+    const near = nearestName(
+      name,
+      upstreams.map((candidate) => candidate.name),
+    );
+    const hint = near === undefined ? 'name one of the upstreams' : `did you mean ${near}?`;
+    findings.error(path, `there is no upstream named ${name}`, hint);
+  } else if (upstream.disabled) {
+    findings.error(path, `the upstream ${name} is disabled`, 'enable it, or name another upstream');
+  }
+}

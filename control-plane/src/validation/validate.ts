@@ -1,0 +1,16 @@
+import type { Configuration } from '@sluice/proto';
+import { Findings } from './findings.js';
+import { checkGateway } from './gateway-rules.js';
+import type { Problem } from './problem.js';
+import { checkUpstreams } from './upstream-rules.js';
+
+/**
+ * Everything that a configuration must pass before it may be used. Problems carry the path of their field;
+ * where it stands in a file is the reader's to add. No message holds the value of a header or variable.
+ */
+export function validateConfiguration(configuration: Configuration): Problem[] {
+  const findings = new Findings();
+  checkGateway(findings, configuration);
+  checkUpstreams(findings, configuration);
+  return findings.problems;
+}

@@ -1,0 +1,87 @@
+import type { DescField } from '@bufbuild/protobuf';
+import { formatQuantity } from '../quantity.js';
+import { enumWords, GATEWAY_SETTINGS, type Setting, UPSTREAM_SETTINGS } from '../settings.js';
+import { INTRODUCTION } from './reference-introduction.js';
+import type { SchemaComments } from './schema-comments.js';
+import { defaultText, wordsOf } from './setting-facts.js';
+
+/** The page that lists every setting: what it takes, its default, its variable and its meaning. */
+export function referencePage(comments: SchemaComments): string {
+  const gateway = sections('gateway', GATEWAY_SETTINGS, comments);
+  const upstream = sections('upstreams[]', UPSTREAM_SETTINGS, comments);
+  return `${INTRODUCTION}
+## Settings of the gateway
+
+${gateway}
+## Settings of an upstream
+
+Settings below \`http\` and \`stdio\` may also stand directly in the upstream: \`url\` means \`http.url\`.
+
+${upstream}`;
+}
+
+/** One table for each message, in the order of the schema; settings without a message of their own come last. */
+function sections(root: string, settings: readonly Setting[], comments: SchemaComments): string {
+  const bySection = new Map<string, Setting[]>();
+  for (const setting of settings) {
+    const parents = setting.fields.slice(0, -1).map(({ name }) => name);
+    const name = [root, ...parents].join('.');
+    bySection.set(name, [...(bySection.get(name) ?? []), setting]);
+  }
+  return [...bySection]
+    .map(
+      ([name, members]) =>
+        `### \`${name}\`\n\n${parentComment(members, comments)}${table(members, comments)}`,
+    )
+    .join('\n');
+}
+
+function parentComment([first]: readonly Setting[], comments: SchemaComments): string {
+  const parent = first?.fields.at(-2);
+  return parent === undefined ? '' : `${comments.of(parent)}\n\n`;
+}
+
+function table(settings: readonly Setting[], comments: SchemaComments): string {
+  const rows = settings.map((setting) => row(setting, comments));
+  return `| setting | takes | default | variable | meaning |\n|---|---|---|---|---|\n${rows.join('')}`;
+}
+
+function row(setting: Setting, comments: SchemaComments): string {
+  const field = setting.fields.at(-1) as DescField;
+  const { meaning, defaultText: told } = comments.ofField(field);
+  const written = defaultText(setting);
+  const shownDefault = written === undefined ? (told ?? '') : `\`${written}\``;
+  const [variable] = setting.environmentNames;
+  const cells = [
+    `\`${field.name}\``,
+    takes(setting),
+    shownDefault,
+    variable === undefined ? '' : `\`${variable}\``,
+    [meaning, ...wordMeanings(field, comments)].join(' '),
+  ];
+  return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |\n`;
+}
+
+const TYPE_NAMES: Readonly<Record<Setting['type'], string>> = {
+  text: 'text',
+  number: 'whole number',
+  boolean: '`true`, `false`',
+  duration: 'duration',
+  bytes: 'size',
+  word: 'word',
+  'list of texts': 'list of texts',
+  'map of texts': 'mapping of texts',
+};
+
+function takes(setting: Setting): string {
+  const words = wordsOf(setting);
+  if (words) return words.map((word) => `\`${word}\``).join(', ');
+  const { range, type } = setting;
+  if (range === undefined) return TYPE_NAMES[type];
+  return `${TYPE_NAMES[type]}, ${formatQuantity(range.min, type)} to ${formatQuantity(range.max, type)}`;
+}
+
+function wordMeanings(field: DescField, comments: SchemaComments): string[] {
+  if (field.fieldKind !== 'enum') return [];
+  return [...enumWords(field.enum)].map(([word, value]) => `\`${word}\`: ${comments.of(value)}`);
+}

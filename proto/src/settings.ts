@@ -1,0 +1,124 @@
+import {
+  type DescEnum,
+  type DescEnumValue,
+  type DescField,
+  type DescMessage,
+  ScalarType,
+} from '@bufbuild/protobuf';
+import { GATEWAY_DEFAULTS, UPSTREAM_DEFAULTS } from './defaults.js';
+import { GatewaySchema, UpstreamSchema } from './gen/sluice/config/v1/config_pb.js';
+import { GATEWAY_RANGES, type SettingRange, UPSTREAM_RANGES } from './ranges.js';
+
+/** What a person writes for a setting; `word` is one of those that {@link enumWords} lists. */
+export type SettingType =
+  | 'text'
+  | 'number'
+  | 'boolean'
+  | 'duration'
+  | 'bytes'
+  | 'word'
+  | 'list of texts'
+  | 'map of texts';
+
+/** One thing that can be configured: a leaf of the schema. */
+export interface Setting {
+  /** Where it belongs: to the gateway, or to each upstream. */
+  readonly scope: 'gateway' | 'upstream';
+  /** Path below the scope in the schema's spelling, for example `listen.port` or `http.url`. */
+  readonly path: string;
+  /** The fields of the schema along the path. */
+  readonly fields: readonly DescField[];
+  readonly type: SettingType;
+  /** Durations in milliseconds, sizes in bytes; absent when nothing is the default. */
+  readonly default?: string | number | readonly string[];
+  readonly range?: SettingRange;
+  /**
+   * Names of its environment variable, the shortest first. For upstreams, `<NAME>` stands for the upstream's
+   * name in upper case with `_` for all that is not a letter or digit.
+   */
+  readonly environmentNames: readonly string[];
+}
+
+const DURATION_TYPE = 'google.protobuf.Duration';
+
+/** What a person writes for a field of the schema, or `undefined` where it holds further settings. */
+export function settingType(field: DescField): SettingType | undefined {
+  switch (field.fieldKind) {
+    case 'message':
+      return field.message.typeName === DURATION_TYPE ? 'duration' : undefined;
+    case 'list':
+      return field.listKind === 'message' ? undefined : 'list of texts';
+    case 'map':
+      return 'map of texts';
+    case 'enum':
+      return 'word';
+    case 'scalar':
+      return scalarType(field);
+  }
+}
+
+function scalarType(field: DescField & { fieldKind: 'scalar' }): SettingType {
+  if (field.scalar === ScalarType.BOOL) return 'boolean';
+  if (field.scalar === ScalarType.STRING) return 'text';
+  return field.name.endsWith('_bytes') ? 'bytes' : 'number';
+}
+
+/** Enumerations for which saying nothing has a word. */
+const UNSPECIFIED_WORDS: Readonly<Record<string, string>> = {
+  'sluice.config.v1.ListenerKind': 'auto',
+  'sluice.config.v1.Era': 'auto',
+};
+
+/** The lower-case words that a person writes for the values of an enumeration, for example `per_session`. */
+export function enumWords(description: DescEnum): ReadonlyMap<string, DescEnumValue> {
+  const words = new Map<string, DescEnumValue>();
+  for (const value of description.values) {
+    const word = value.number === 0 ? UNSPECIFIED_WORDS[description.typeName] : value.localName.toLowerCase();
+    if (word !== undefined) words.set(word, value);
+  }
+  return words;
+}
+
+/** Fields that no variable may set: they say which upstream the variable speaks of. */
+const UPSTREAM_IDENTITY = new Set(['id', 'name']);
+
+function collectSettings(scope: Setting['scope'], message: DescMessage, parents: DescField[]): Setting[] {
+  return message.fields.flatMap((field) => {
+    const fields = [...parents, field];
+    const type = settingType(field);
+    if (type !== undefined) return [makeSetting(scope, fields, type)];
+    return field.message === undefined ? [] : collectSettings(scope, field.message, fields);
+  });
+}
+
+function makeSetting(scope: Setting['scope'], fields: DescField[], type: SettingType): Setting {
+  const path = fields.map((field) => field.name).join('.');
+  const defaults: Readonly<Record<string, string | number | readonly string[]>> =
+    scope === 'gateway' ? GATEWAY_DEFAULTS : UPSTREAM_DEFAULTS;
+  const range = (scope === 'gateway' ? GATEWAY_RANGES : UPSTREAM_RANGES)[path];
+  return {
+    scope,
+    path,
+    fields,
+    type,
+    ...(path in defaults && { default: defaults[path] }),
+    ...(range && { range }),
+    environmentNames: environmentNames(scope, fields),
+  };
+}
+
+function environmentNames(scope: Setting['scope'], fields: DescField[]): string[] {
+  const upper = (some: DescField[]) => some.map((field) => field.name.toUpperCase()).join('_');
+  if (scope === 'gateway') return [`SLUICE_${upper(fields)}`, `SLUICE_GATEWAY_${upper(fields)}`];
+  if (UPSTREAM_IDENTITY.has(fields[0]?.name ?? '')) return [];
+  const prefix = 'SLUICE_UPSTREAMS_<NAME>_';
+  const whole = prefix + upper(fields);
+  // The settings of a transport may be written directly in the upstream, so their variables may be too.
+  return fields.length > 1 ? [prefix + upper(fields.slice(1)), whole] : [whole];
+}
+
+/** All settings of the gateway itself, in the order of the schema. */
+export const GATEWAY_SETTINGS: readonly Setting[] = collectSettings('gateway', GatewaySchema, []);
+
+/** All settings of one upstream, in the order of the schema. */
+export const UPSTREAM_SETTINGS: readonly Setting[] = collectSettings('upstream', UpstreamSchema, []);
