@@ -1,0 +1,265 @@
+/** `/mcp/{upstream}`: one upstream, relayed transparently, names untouched. */
+import type { Exchange, Outcome } from '../exchange/exchange.js';
+import type { Endpoint, LegacyBacking, LegHost } from '../front/endpoint.js';
+import { ErrorCode, RpcError, resultMessage } from '../protocol/errors.js';
+import type { Span } from '../protocol/scan.js';
+import { binaryToBytes, parsed, stringOf } from '../protocol/text.js';
+import type { Message } from '../protocol/translate.js';
+import type { JsonObject } from '../routing/json-object.js';
+import { encodeHeaderValue, paramHeaderLines, paramHeadersOf } from '../routing/param-headers.js';
+import { EraMismatch, type UpstreamCall, type UpstreamReply } from '../upstream/call.js';
+import type { Upstream } from '../upstream/upstream.js';
+import type { Discovery, Known } from './discovery.js';
+import { discoverResult, initializeResult, routableCapabilities } from './facts.js';
+import { listChanged, OwnLeg } from './own-leg.js';
+import { subscribe } from './subscription.js';
+import { readLogLevel, WatchedResources } from './watched-resources.js';
+
+/** Header fields of a modern client that go on to a modern upstream, beside `Mcp-Param-*`. */
+const PASSED_HEADERS = ['mcp-name', 'traceparent', 'tracestate', 'baggage'];
+
+export class DirectEndpoint implements Endpoint {
+  readonly path: string;
+  readonly label: string;
+
+  constructor(
+    readonly upstream: Upstream,
+    private readonly discovery: Discovery,
+  ) {
+    this.path = `/mcp/${upstream.name}`;
+    this.label = upstream.name;
+  }
+
+  get known(): Known {
+    return this.discovery.of(this.upstream);
+  }
+
+  async modern(exchange: Exchange): Promise<Outcome> {
+    const { upstream } = this;
+    if (upstream.era === undefined) await upstream.open();
+    if (upstream.era === 'legacy') {
+      const { method } = exchange.envelope;
+      if (method === 'server/discover') return this.discover(exchange);
+      if (method === 'subscriptions/listen') return this.listen(exchange);
+      if (exchange.row !== undefined && !exchange.row.eras.includes('modern')) {
+        throw new RpcError(
+          ErrorCode.MethodNotFound,
+          `Method not found: ${method} is not a method of ${exchange.caller.revision}`,
+        );
+      }
+    }
+    return outcomeOf(
+      await upstream.call(relayed(exchange, passedHeaders(exchange.headers)), exchange.caller),
+    );
+  }
+
+  modernNotification(_message: Message): void {
+    // No notification of the core protocol goes from client to server over HTTP in this era.
+  }
+
+  openLegacy(host: LegHost): LegacyBacking {
+    return new DirectLegacy(this, host, this.discovery);
+  }
+
+  private async discover({ bytes, envelope }: Exchange): Promise<Outcome> {
+    const facts = await this.upstream.open();
+    const id = envelope.id as Span;
+    const result = discoverResult(
+      routableCapabilities(facts.capabilities),
+      facts.serverInfo,
+      facts.instructions,
+    );
+    return { bytes: binaryToBytes(resultMessage(bytes.latin1Slice(id.start, id.end), result)), errorCode: 0 };
+  }
+
+  private listen(exchange: Exchange): Promise<Outcome> {
+    const { upstream, known, discovery } = this;
+    return subscribe(exchange, {
+      upstreams: [known],
+      resolve: (uri) => (watchable(upstream) ? { exposed: uri, uri, upstream } : undefined),
+      expose: (_, uri) => uri,
+      onListChanged: (listener) =>
+        discovery.onListChanged((kind, changed) => {
+          if (changed === upstream) listener(kind);
+        }),
+    });
+  }
+}
+
+/** True when the upstream tells of changed resources. */
+export function watchable(upstream: Upstream): boolean {
+  const { resources } = (upstream.facts?.capabilities ?? {}) as { resources?: { subscribe?: unknown } };
+  return resources?.subscribe === true;
+}
+
+/** The exchange as a call that goes to an upstream as it came. */
+export function relayed(exchange: Exchange, headerLines: string): UpstreamCall {
+  return {
+    method: exchange.envelope.method,
+    row: exchange.row,
+    bytes: exchange.bytes,
+    envelope: exchange.envelope,
+    edits: [],
+    headerLines,
+    cancellation: exchange.cancellation,
+    onNotification: (bytes) => exchange.notify(bytes),
+  };
+}
+
+export function outcomeOf(reply: UpstreamReply): Outcome {
+  const { bytes, envelope } = reply;
+  const whole = envelope.start === 0 && envelope.end === bytes.length;
+  return {
+    bytes: whole ? bytes : bytes.subarray(envelope.start, envelope.end),
+    errorCode: envelope.error === undefined ? 0 : envelope.errorCode || ErrorCode.InternalError,
+  };
+}
+
+export function passedHeaders(headers: Exchange['headers']): string {
+  let lines = '';
+  for (const name of PASSED_HEADERS) {
+    const value = headers[name];
+    if (value !== undefined) lines += `${name}: ${value}\r\n`;
+  }
+  for (const name in headers) if (name.startsWith('mcp-param-')) lines += `${name}: ${headers[name]}\r\n`;
+  return lines;
+}
+
+/** A legacy client's session at one upstream: a session of its own there where that is possible, else shared. */
+class DirectLegacy implements LegacyBacking {
+  private leg: OwnLeg | undefined;
+  private readonly watched: WatchedResources;
+  private offChanged: (() => void) | undefined;
+  private logLevel = 'info';
+
+  constructor(
+    private readonly endpoint: DirectEndpoint,
+    private readonly host: LegHost,
+    private readonly discovery: Discovery,
+  ) {
+    this.watched = new WatchedResources(host, (_, uri) => uri);
+  }
+
+  async initialize(params: string, revision: string): Promise<string> {
+    const { upstream } = this.endpoint;
+    if (await upstream.offersOwnSessions()) {
+      const leg = new OwnLeg({
+        upstream,
+        hello: params,
+        host: this.host,
+        askPrefix: undefined,
+        ownerSaysInitialized: true,
+        toClient: (message) => message,
+      });
+      try {
+        await leg.session.open();
+        this.leg = leg;
+        return leg.session.resultText;
+      } catch (thrown) {
+        leg.close();
+        if (!(thrown instanceof EraMismatch)) throw thrown;
+        upstream.noteLegacyRefused();
+      }
+    }
+    const facts = await upstream.open();
+    this.offChanged = this.discovery.onListChanged((kind, changed) => {
+      if (changed === upstream) this.host.toClient(listChanged(kind), undefined);
+    });
+    return initializeResult(
+      revision,
+      routableCapabilities(facts.capabilities),
+      facts.serverInfo,
+      facts.instructions,
+    );
+  }
+
+  async request(exchange: Exchange): Promise<Outcome> {
+    if (this.leg !== undefined) return outcomeOf(await this.leg.request(exchange, []));
+    const { upstream, known } = this.endpoint;
+    const { bytes, envelope, row } = exchange;
+    switch (envelope.method) {
+      case 'ping':
+        return answered(exchange, '{}');
+      case 'logging/setLevel':
+        this.logLevel = readLogLevel(exchange);
+        return answered(exchange, '{}');
+      case 'resources/subscribe':
+      case 'resources/unsubscribe': {
+        const uri = stringOf(bytes, envelope.uri);
+        if (uri === undefined)
+          throw new RpcError(ErrorCode.InvalidParams, '`params.uri` is missing or not a string');
+        if (!watchable(upstream))
+          throw new RpcError(
+            ErrorCode.MethodNotFound,
+            `upstream ${JSON.stringify(upstream.name)} does not tell of changed resources`,
+          );
+        if (envelope.method === 'resources/subscribe')
+          this.watched.add(uri, uri, upstream, known.subscriptions);
+        else this.watched.remove(uri);
+        return answered(exchange, '{}');
+      }
+      default:
+    }
+    if (row !== undefined && !row.eras.includes('legacy')) {
+      throw new RpcError(
+        ErrorCode.MethodNotFound,
+        `Method not found: ${envelope.method} is not a method of ${exchange.caller.revision}`,
+      );
+    }
+    const name = envelope.method === 'tools/call' ? stringOf(bytes, envelope.name) : undefined;
+    const tool = known.offer.tools.find((each) => (each as { name?: unknown }).name === name) as
+      | JsonObject
+      | undefined;
+    const headerLines =
+      nameHeader(exchange) +
+      (name === undefined || tool === undefined ? '' : paramLines(upstream, exchange, tool));
+    const reply = await upstream.call(relayed(exchange, headerLines), {
+      ...exchange.caller,
+      logLevel: this.logLevel,
+    });
+    return outcomeOf(reply);
+  }
+
+  notification(message: Message): void {
+    this.leg?.notification(message);
+  }
+
+  response(message: Message): void {
+    this.leg?.response(message);
+  }
+
+  listen(): void {
+    this.leg?.session.listen();
+  }
+
+  close(): void {
+    this.leg?.close();
+    this.offChanged?.();
+    this.watched.close();
+  }
+}
+
+/** An outcome made here; `result` is JSON as binary text. */
+export function answered({ bytes, envelope }: Exchange, result: string): Outcome {
+  const id = envelope.id as Span;
+  return { bytes: binaryToBytes(resultMessage(bytes.latin1Slice(id.start, id.end), result)), errorCode: 0 };
+}
+
+/** `Mcp-Name` for a request of a legacy client, which did not send one. */
+export function nameHeader({ row, bytes, envelope }: Exchange): string {
+  const field = row?.nameHeader;
+  if (field === undefined) return '';
+  const name = stringOf(bytes, field === 'name' ? envelope.name : envelope.uri);
+  return name === undefined ? '' : `mcp-name: ${encodeHeaderValue(name)}\r\n`;
+}
+
+/** `Mcp-Param-*` of a call by a legacy client, where the upstream's tool wants them; made from the body. */
+export function paramLines(upstream: Upstream, { bytes, envelope }: Exchange, tool: JsonObject): string {
+  if (upstream.era !== 'modern' || upstream.config.transport.kind !== 'http') return '';
+  const params = paramHeadersOf(tool);
+  if (!params.ok || params.params.length === 0) return '';
+  const values = envelope.arguments === undefined ? {} : parsed(bytes, envelope.arguments);
+  return paramHeaderLines(params.params, values)
+    .map(([header, value]) => `${header}: ${value}\r\n`)
+    .join('');
+}

@@ -1,0 +1,303 @@
+/**
+ * Keeps what every upstream offers at hand: asked ahead of the first client, at an interval, and when an upstream
+ * says that something changed. One slow or dead upstream costs its own entries and nothing else.
+ */
+import type { Logger } from 'pino';
+import { RpcError } from '../protocol/errors.js';
+import { buildCatalogue, type Catalogue } from '../routing/catalogue.js';
+import type { Naming } from '../routing/names.js';
+import type { UpstreamOffer } from '../routing/offer.js';
+import { type OfferKind, type OfferList, readList } from '../upstream/offers.js';
+import { UpstreamSubscriptions } from '../upstream/subscriptions.js';
+import type { Upstream } from '../upstream/upstream.js';
+
+export type ListKind = 'tools' | 'prompts' | 'resources';
+
+export interface DiscoverySettings {
+  readonly intervalMs: number;
+  readonly deadlineMs: number;
+}
+
+/** What is known of one upstream. */
+export interface Known {
+  readonly upstream: Upstream;
+  readonly subscriptions: UpstreamSubscriptions;
+  state: 'starting' | 'ready' | 'failed';
+  error: string | undefined;
+  offer: UpstreamOffer;
+  round: Promise<void> | undefined;
+  again: boolean;
+  retryTimer: NodeJS.Timeout | undefined;
+}
+
+const KINDS: readonly OfferKind[] = ['tools', 'prompts', 'resources', 'resourceTemplates'];
+/** An upstream that failed is asked again sooner than the interval says. */
+const RETRY_AFTER_FAILURE_MS = 5_000;
+
+export class Discovery {
+  private all: readonly Known[] = [];
+  private readonly byUpstream = new Map<Upstream, Known>();
+  private readonly listeners = new Set<(kind: ListKind, upstream: Upstream) => void>();
+  private readonly removals = new Set<(upstream: Upstream) => void>();
+  private timer: NodeJS.Timeout | undefined;
+  private current: Catalogue;
+  private currentNaming: Naming;
+  private settings: DiscoverySettings;
+  private settling: Promise<void> = Promise.resolve();
+  private stopped = false;
+
+  constructor(
+    naming: Naming,
+    settings: DiscoverySettings,
+    private readonly log: Logger,
+  ) {
+    this.currentNaming = naming;
+    this.settings = settings;
+    this.current = buildCatalogue([], naming);
+  }
+
+  /**
+   * Sets which upstreams there are, in the order of the configuration. What is known of one that stays is kept;
+   * new ones are asked at once.
+   */
+  replace(upstreams: readonly Upstream[], naming: Naming, settings: DiscoverySettings): void {
+    const before = this.all;
+    this.currentNaming = naming;
+    this.settings = settings;
+    const fresh: Known[] = [];
+    this.all = upstreams.map((upstream) => {
+      const known = this.byUpstream.get(upstream);
+      if (known !== undefined) return known;
+      const added = this.begin(upstream);
+      fresh.push(added);
+      return added;
+    });
+    const gone = before.filter((known) => !this.all.includes(known));
+    for (const known of gone) this.forget(known);
+    this.rebuild();
+    const first = Promise.all(fresh.map((known) => this.refresh(known)));
+    const deadline = new Promise<void>((resolve) => setTimeout(resolve, settings.deadlineMs).unref());
+    this.settling = Promise.race([first.then(() => undefined), deadline]);
+    clearInterval(this.timer);
+    this.timer = setInterval(() => {
+      for (const known of this.all) void this.refresh(known);
+    }, settings.intervalMs);
+    this.timer.unref();
+    // Lists lost entries, or their names; whoever listens is told for each kind once.
+    const [changed] = gone.length > 0 ? gone : before;
+    if (changed !== undefined)
+      for (const kind of ['tools', 'prompts', 'resources'] as const) this.tell(kind, changed.upstream);
+  }
+
+  private begin(upstream: Upstream): Known {
+    const known: Known = {
+      upstream,
+      subscriptions: new UpstreamSubscriptions(upstream, this.log),
+      state: 'starting',
+      error: undefined,
+      offer: emptyOffer(upstream),
+      round: undefined,
+      again: false,
+      retryTimer: undefined,
+    };
+    this.byUpstream.set(upstream, known);
+    known.subscriptions.on((_, { envelope }) => this.heard(upstream, envelope.method));
+    return known;
+  }
+
+  private forget(known: Known): void {
+    clearTimeout(known.retryTimer);
+    known.subscriptions.stop();
+    this.byUpstream.delete(known.upstream);
+    for (const listener of this.removals) listener(known.upstream);
+  }
+
+  private tell(kind: ListKind, upstream: Upstream): void {
+    for (const listener of [...this.listeners]) listener(kind, upstream);
+  }
+
+  get known(): readonly Known[] {
+    return this.all;
+  }
+
+  get naming(): Naming {
+    return this.currentNaming;
+  }
+
+  /** Resolves when every upstream has answered or failed once, or the deadline has passed. */
+  get settled(): Promise<void> {
+    return this.settling;
+  }
+
+  /** Called back when an upstream is no longer part of the configuration. */
+  onRemoved(listener: (upstream: Upstream) => void): () => void {
+    this.removals.add(listener);
+    return () => this.removals.delete(listener);
+  }
+
+  get catalogue(): Catalogue {
+    return this.current;
+  }
+
+  /** Time that one upstream has to answer before a list goes on without it. */
+  get deadlineMs(): number {
+    return this.settings.deadlineMs;
+  }
+
+  of(upstream: Upstream): Known {
+    return this.byUpstream.get(upstream) as Known;
+  }
+
+  byId(upstreamId: string): Known | undefined {
+    return this.all.find(({ upstream }) => upstream.id === upstreamId);
+  }
+
+  /** Called back when a list of an upstream changed. */
+  onListChanged(listener: (kind: ListKind, upstream: Upstream) => void): () => void {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+
+  /** The upstream was reached anew, or something may have been missed. */
+  stale(upstream: Upstream): void {
+    const known = this.byUpstream.get(upstream);
+    if (known !== undefined) void this.refresh(known);
+  }
+
+  private heard(upstream: Upstream, method: string): void {
+    if (method.endsWith('/list_changed')) this.stale(upstream);
+  }
+
+  stop(): void {
+    this.stopped = true;
+    clearInterval(this.timer);
+    for (const known of this.all) {
+      clearTimeout(known.retryTimer);
+      known.subscriptions.stop();
+    }
+    this.listeners.clear();
+    this.removals.clear();
+  }
+
+  /** One round for one upstream; a request for another one meanwhile makes one more afterwards. */
+  private refresh(known: Known): Promise<void> {
+    if (this.stopped || this.byUpstream.get(known.upstream) !== known) return Promise.resolve();
+    if (known.round !== undefined) {
+      known.again = true;
+      return known.round;
+    }
+    clearTimeout(known.retryTimer);
+    known.round = this.ask(known).finally(() => {
+      known.round = undefined;
+      if (known.again && !this.stopped) {
+        known.again = false;
+        void this.refresh(known);
+      }
+    });
+    return known.round;
+  }
+
+  private async ask(known: Known): Promise<void> {
+    const { upstream } = known;
+    try {
+      const facts = await upstream.open();
+      const lists = await Promise.all(
+        KINDS.map((kind) =>
+          readList(kind, facts.capabilities, (method, params) => upstream.ask(method, params)),
+        ),
+      );
+      this.take(known, lists);
+    } catch (thrown) {
+      this.failed(known, thrown);
+    }
+  }
+
+  private take(known: Known, lists: readonly OfferList[]): void {
+    if (this.stopped || !this.all.includes(known)) return;
+    const [tools, prompts, resources, templates] = lists as [OfferList, OfferList, OfferList, OfferList];
+    const { upstream } = known;
+    const ttlMs = Math.min(...lists.map((list) => list.ttlMs));
+    const offer: UpstreamOffer = {
+      upstreamId: upstream.id,
+      upstreamName: upstream.name,
+      hidden: upstream.config.hidden,
+      tools: tools.entries,
+      prompts: prompts.entries,
+      resources: resources.entries,
+      templates: templates.entries,
+      ttlMs: ttlMs === Number.MAX_SAFE_INTEGER ? 0 : ttlMs,
+      cacheScope: lists.every((list) => list.cacheScope === 'public') ? 'public' : 'private',
+      mirrorsParams: upstream.era === 'modern' && upstream.config.transport.kind === 'http',
+    };
+    const before = known.offer;
+    const first = known.state !== 'ready';
+    known.offer = offer;
+    known.state = 'ready';
+    known.error = undefined;
+    if (first) {
+      this.log.info(
+        {
+          upstream: upstream.name,
+          era: upstream.era,
+          revision: upstream.facts?.revision,
+          tools: tools.entries.length,
+        },
+        'upstream is ready',
+      );
+      known.subscriptions.start();
+    }
+    const changed: ListKind[] = [];
+    if (!same(before.tools, offer.tools)) changed.push('tools');
+    if (!same(before.prompts, offer.prompts)) changed.push('prompts');
+    if (!same(before.resources, offer.resources) || !same(before.templates, offer.templates))
+      changed.push('resources');
+    if (changed.length > 0 || before.ttlMs !== offer.ttlMs) this.rebuild();
+    for (const kind of changed) this.tell(kind, upstream);
+  }
+
+  private failed(known: Known, thrown: unknown): void {
+    if (this.stopped || !this.all.includes(known)) return;
+    const error = RpcError.from(thrown);
+    const { upstream } = known;
+    if (known.error !== error.message) {
+      this.log.warn(
+        { upstream: upstream.name, err: error },
+        `upstream offers nothing for now: ${error.message}`,
+      );
+    }
+    known.state = 'failed';
+    known.error = error.message;
+    // What it offered stays known: a call to it says what is wrong, and a short absence changes no list.
+    known.retryTimer = setTimeout(
+      () => void this.refresh(known),
+      Math.min(this.settings.intervalMs, Math.max(RETRY_AFTER_FAILURE_MS, upstream.restartDelayMs)),
+    );
+    known.retryTimer.unref();
+  }
+
+  private rebuild(): void {
+    this.current = buildCatalogue(
+      this.all.map(({ offer }) => offer),
+      this.naming,
+    );
+    for (const dropped of this.current.dropped)
+      this.log.warn({ dropped }, 'an entry of an upstream is left out');
+  }
+}
+
+function emptyOffer(upstream: Upstream): UpstreamOffer {
+  return {
+    upstreamId: upstream.id,
+    upstreamName: upstream.name,
+    hidden: upstream.config.hidden,
+    tools: [],
+    prompts: [],
+    resources: [],
+    templates: [],
+    mirrorsParams: false,
+  };
+}
+
+function same(a: readonly unknown[], b: readonly unknown[]): boolean {
+  return a.length === b.length && JSON.stringify(a) === JSON.stringify(b);
+}

@@ -1,0 +1,261 @@
+/**
+ * A legacy client's session at `/mcp`: with upstreams that can, a session of its own, opened when it is first
+ * needed, so that asks reach this client; with the others, the shared connection.
+ */
+import type { Exchange, Outcome } from '../exchange/exchange.js';
+import type { LegacyBacking, LegHost } from '../front/endpoint.js';
+import { ErrorCode, RpcError } from '../protocol/errors.js';
+import { jsonBinary, replace, stringOf } from '../protocol/text.js';
+import { type Message, rewritten } from '../protocol/translate.js';
+import { buildCatalogue, type Catalogue } from '../routing/catalogue.js';
+import type { UpstreamOffer } from '../routing/offer.js';
+import { encodeHeaderValue } from '../routing/param-headers.js';
+import { exposeUri } from '../routing/uris.js';
+import { EraMismatch, type UpstreamReply } from '../upstream/call.js';
+import { type OfferKind, readList } from '../upstream/offers.js';
+import { GATEWAY_INFO, ownCall } from '../upstream/own-request.js';
+import type { Upstream } from '../upstream/upstream.js';
+import { answered, outcomeOf, relayed, watchable } from './direct.js';
+import type { ListKind } from './discovery.js';
+import { initializeResult } from './facts.js';
+import type { MergedEndpoint, Target } from './merged.js';
+import { listChanged, OwnLeg } from './own-leg.js';
+import { readLogLevel, WatchedResources } from './watched-resources.js';
+
+const KINDS: readonly OfferKind[] = ['tools', 'prompts', 'resources', 'resourceTemplates'];
+
+export class MergedLegacy implements LegacyBacking {
+  private readonly legs = new Map<Upstream, Promise<OwnLeg | undefined>>();
+  private readonly opened = new Map<Upstream, OwnLeg>();
+  private readonly watched: WatchedResources;
+  /** Resources that the client watches under a URI that is not the exposed one. */
+  private readonly watchedAs = new Map<string, string>();
+  private offChanged: (() => void) | undefined;
+  private logLevel: string | undefined;
+  private hello = '{}';
+  private listens = false;
+  private closed = false;
+  /** What this client sees, when its own capabilities may make upstreams offer more; built when first asked for. */
+  private view: Promise<Catalogue> | undefined;
+  private hasCapabilities = false;
+
+  constructor(
+    private readonly endpoint: MergedEndpoint,
+    private readonly host: LegHost,
+  ) {
+    this.watched = new WatchedResources(host, (upstream, uri) => exposeUri(upstream.name, uri));
+  }
+
+  async initialize(params: string, revision: string): Promise<string> {
+    const { discovery } = this.endpoint;
+    const asked = JSON.parse(Buffer.from(params, 'latin1').toString()) as Record<string, unknown>;
+    this.hello = jsonBinary({ ...asked, protocolVersion: revision });
+    this.hasCapabilities = Object.keys(asked.capabilities as object).length > 0;
+    await discovery.settled;
+    const offChanged = discovery.onListChanged((kind) => this.changed(kind));
+    const offRemoved = discovery.onRemoved((upstream) => this.drop(upstream));
+    this.offChanged = () => {
+      offChanged();
+      offRemoved();
+    };
+    return initializeResult(
+      revision,
+      this.endpoint.capabilities(),
+      GATEWAY_INFO,
+      this.endpoint.instructions(),
+    );
+  }
+
+  async request(exchange: Exchange): Promise<Outcome> {
+    const { row } = exchange;
+    const { method } = exchange.envelope;
+    if (method === 'ping') return answered(exchange, '{}');
+    if (method === 'logging/setLevel') return this.setLevel(exchange);
+    if (row === undefined || !row.eras.includes('legacy')) {
+      throw new RpcError(ErrorCode.MethodNotFound, `Method not found: ${method}`);
+    }
+    if (row.goes === 'merge') return this.endpoint.list(exchange, await this.ownView());
+    const target = await this.endpoint.target(
+      exchange,
+      (await this.ownView()) ?? this.endpoint.discovery.catalogue,
+    );
+    const leg = await this.leg(target.upstream);
+    if (method === 'resources/subscribe' || method === 'resources/unsubscribe')
+      return this.subscription(exchange, target, leg);
+    let reply: UpstreamReply;
+    if (leg !== undefined) reply = await leg.request(exchange, target.edits);
+    else {
+      const headerLines =
+        row.nameHeader === undefined ? '' : `mcp-name: ${encodeHeaderValue(target.name)}\r\n`;
+      reply = await target.upstream.call(
+        { ...relayed(exchange, headerLines), edits: target.edits },
+        { ...exchange.caller, logLevel: this.logLevel ?? 'info' },
+      );
+    }
+    return outcomeOf(this.endpoint.answer(exchange, target, reply));
+  }
+
+  notification(message: Message): void {
+    // The legs made their own handshake; everything else (roots, progress) is for each of them.
+    if (message.envelope.method === 'notifications/initialized') return;
+    for (const leg of this.opened.values()) leg.notification(message);
+  }
+
+  response(message: Message): void {
+    for (const leg of this.opened.values()) if (leg.response(message)) return;
+  }
+
+  listen(): void {
+    this.listens = true;
+    for (const leg of this.opened.values()) leg.session.listen();
+  }
+
+  close(): void {
+    this.closed = true;
+    this.offChanged?.();
+    this.watched.close();
+    for (const leg of this.opened.values()) leg.close();
+    this.opened.clear();
+  }
+
+  /** This client's own session with an upstream; undefined where only the shared connection serves. */
+  private leg(upstream: Upstream): Promise<OwnLeg | undefined> {
+    let leg = this.legs.get(upstream);
+    if (leg === undefined) {
+      leg = this.openLeg(upstream);
+      this.legs.set(upstream, leg);
+      leg.catch(() => this.legs.delete(upstream));
+    }
+    return leg;
+  }
+
+  private async openLeg(upstream: Upstream): Promise<OwnLeg | undefined> {
+    if (!(await upstream.offersOwnSessions())) return undefined;
+    const leg = new OwnLeg({
+      upstream,
+      hello: this.hello,
+      host: this.host,
+      askPrefix: `${upstream.name}/`,
+      ownerSaysInitialized: false,
+      toClient: (message) => this.mapped(upstream, message),
+    });
+    try {
+      await leg.session.open();
+    } catch (thrown) {
+      leg.close();
+      if (!(thrown instanceof EraMismatch)) throw thrown;
+      upstream.noteLegacyRefused();
+      return undefined;
+    }
+    if (this.closed) {
+      leg.close();
+      throw new RpcError(ErrorCode.SessionNotFound, 'the session has ended');
+    }
+    this.opened.set(upstream, leg);
+    if (this.listens) leg.session.listen();
+    if (this.logLevel !== undefined) this.tellLevel(leg, this.logLevel);
+    return leg;
+  }
+
+  private mapped(upstream: Upstream, message: Message): Message | undefined {
+    const { bytes, envelope } = message;
+    if (envelope.method.endsWith('/list_changed') && envelope.kind === 'notification') {
+      this.view = undefined;
+      return message;
+    }
+    if (envelope.method !== 'notifications/resources/updated' || envelope.uri === undefined) return message;
+    const uri = stringOf(bytes, envelope.uri) ?? '';
+    const exposed = this.watchedAs.get(`${upstream.id} ${uri}`) ?? exposeUri(upstream.name, uri);
+    return rewritten(bytes, envelope, [replace(envelope.uri, jsonBinary(exposed))]);
+  }
+
+  private drop(upstream: Upstream): void {
+    this.legs.delete(upstream);
+    this.opened.get(upstream)?.close();
+    this.opened.delete(upstream);
+  }
+
+  private changed(kind: ListKind): void {
+    this.view = undefined;
+    this.host.toClient(listChanged(kind), undefined);
+  }
+
+  private async setLevel(exchange: Exchange): Promise<Outcome> {
+    this.logLevel = readLogLevel(exchange);
+    for (const leg of this.opened.values()) this.tellLevel(leg, this.logLevel);
+    return answered(exchange, '{}');
+  }
+
+  private tellLevel(leg: OwnLeg, level: string): void {
+    if (leg.session.result?.capabilities.logging === undefined) return;
+    const call = ownCall('logging/setLevel', { level }, false);
+    leg.request({ ...call, caller: this.host.caller, headers: {}, notify() {} }, []).catch(() => undefined);
+  }
+
+  private async subscription(exchange: Exchange, target: Target, leg: OwnLeg | undefined): Promise<Outcome> {
+    const { upstream, name: uri } = target;
+    const asked = stringOf(exchange.bytes, exchange.envelope.uri) as string;
+    const adds = exchange.envelope.method === 'resources/subscribe';
+    if (leg !== undefined) {
+      if (adds) this.watchedAs.set(`${upstream.id} ${uri}`, asked);
+      else this.watchedAs.delete(`${upstream.id} ${uri}`);
+      return outcomeOf(await leg.request(exchange, target.edits));
+    }
+    if (!watchable(upstream))
+      throw new RpcError(
+        ErrorCode.MethodNotFound,
+        `upstream ${JSON.stringify(upstream.name)} does not tell of changed resources`,
+      );
+    if (adds) this.watched.add(asked, uri, upstream, this.endpoint.discovery.of(upstream).subscriptions);
+    else this.watched.remove(asked);
+    return answered(exchange, '{}');
+  }
+
+  /**
+   * The catalogue as this client sees it. Upstreams may offer more to a client with capabilities, so they are asked
+   * over the client's own sessions, in parallel and each within the deadline; who is late counts as offering what
+   * everybody is offered.
+   */
+  private ownView(): Promise<Catalogue | undefined> {
+    if (!this.hasCapabilities) return Promise.resolve(undefined);
+    this.view ??= this.buildView();
+    return this.view;
+  }
+
+  private async buildView(): Promise<Catalogue> {
+    const { discovery } = this.endpoint;
+    await discovery.settled;
+    const offers = await Promise.all(
+      discovery.known.map(async ({ upstream, offer, state }) => {
+        if (state !== 'ready' || upstream.config.hidden) return offer;
+        const late = new Promise<undefined>((resolve) =>
+          setTimeout(() => resolve(undefined), discovery.deadlineMs).unref(),
+        );
+        const own = this.ownOffer(upstream, offer).catch(() => undefined);
+        return (await Promise.race([own, late])) ?? offer;
+      }),
+    );
+    return buildCatalogue(offers, discovery.naming);
+  }
+
+  private async ownOffer(upstream: Upstream, shared: UpstreamOffer): Promise<UpstreamOffer | undefined> {
+    const leg = await this.leg(upstream);
+    if (leg === undefined) return undefined;
+    const ask = (method: string, params: Record<string, unknown>) =>
+      leg.request(
+        { ...ownCall(method, params, false), caller: this.host.caller, headers: {}, notify() {} },
+        [],
+      );
+    const capabilities = leg.session.result?.capabilities ?? {};
+    const [tools, prompts, resources, templates] = await Promise.all(
+      KINDS.map((kind) => readList(kind, capabilities, ask)),
+    );
+    return {
+      ...shared,
+      tools: tools?.entries ?? [],
+      prompts: prompts?.entries ?? [],
+      resources: resources?.entries ?? [],
+      templates: templates?.entries ?? [],
+    };
+  }
+}

@@ -1,0 +1,387 @@
+/** `/mcp`: all upstreams as one server. Names and URIs are those of the catalogue; every call goes to one upstream. */
+import type { Exchange, Outcome } from '../exchange/exchange.js';
+import type { Endpoint, LegacyBacking, LegHost } from '../front/endpoint.js';
+import { ErrorCode, RpcError } from '../protocol/errors.js';
+import type { Span } from '../protocol/scan.js';
+import { type Edit, jsonBinary, parsed, replace, stringOf } from '../protocol/text.js';
+import { type Message, rewritten } from '../protocol/translate.js';
+import type { Catalogue } from '../routing/catalogue.js';
+import { listPage } from '../routing/merge.js';
+import type { ListKind as CatalogueKind } from '../routing/offer.js';
+import { checkParamHeaders, encodeHeaderValue, paramHeadersOf } from '../routing/param-headers.js';
+import type { Resolution } from '../routing/resolution.js';
+import { exposeUri, rewriteUris, type UriPlace } from '../routing/uris.js';
+import type { Sealer } from '../sessions/seal.js';
+import type { UpstreamReply } from '../upstream/call.js';
+import { GATEWAY_INFO } from '../upstream/own-request.js';
+import type { Upstream } from '../upstream/upstream.js';
+import { answered, outcomeOf, paramLines, passedHeaders, relayed, watchable } from './direct.js';
+import type { Discovery } from './discovery.js';
+import { discoverResult, mergedCapabilities, mergedInstructions } from './facts.js';
+import { MergedLegacy } from './merged-legacy.js';
+import { subscribe } from './subscription.js';
+
+/** `_meta` key under which a partial list names the upstreams that it lacks. */
+const UNAVAILABLE_META = 'dev.sluice/unavailable';
+
+/** Extensions that the merged endpoint can route; what a client offers beyond is not passed on. */
+const ROUTABLE_EXTENSIONS: readonly string[] = [];
+
+/** Where one call goes, and how it reads there. */
+export interface Target {
+  readonly upstream: Upstream;
+  readonly edits: readonly Edit[];
+  /** The name or URI at the upstream. */
+  readonly name: string;
+  /** The client's own form of a URI, when it is not the exposed one: answers then keep it. */
+  readonly bareUri: boolean;
+  /** `Mcp-Param-*` for a client that did not send them, as header lines. */
+  readonly paramLines: string;
+}
+
+export interface MergedOptions {
+  readonly discovery: Discovery;
+  readonly sealer: Sealer;
+  readonly pageSize: number;
+}
+
+const LISTS: Readonly<Record<string, CatalogueKind>> = {
+  tools: 'tools',
+  prompts: 'prompts',
+  resources: 'resources',
+  resourceTemplates: 'templates',
+};
+
+const RESULT_PLACES: Readonly<Record<string, UriPlace>> = {
+  'tools/call': 'tools/call result',
+  'prompts/get': 'prompts/get result',
+  'resources/read': 'resources/read result',
+};
+
+export class MergedEndpoint implements Endpoint {
+  readonly path = '/mcp';
+  readonly label = '*';
+  private pages = new WeakMap<Catalogue, Map<string, string>>();
+
+  constructor(readonly options: MergedOptions) {}
+
+  get discovery(): Discovery {
+    return this.options.discovery;
+  }
+
+  modern(exchange: Exchange): Promise<Outcome> {
+    const { row } = exchange;
+    const { method } = exchange.envelope;
+    if (row === undefined || !row.eras.includes('modern')) {
+      return Promise.reject(new RpcError(ErrorCode.MethodNotFound, `Method not found: ${method}`));
+    }
+    if (row.goes === 'one') return this.one(exchange);
+    if (row.goes === 'merge') return this.list(exchange, this.discovery.catalogue);
+    if (method === 'server/discover') return this.discover(exchange);
+    return this.listen(exchange);
+  }
+
+  modernNotification(_message: Message): void {}
+
+  openLegacy(host: LegHost): LegacyBacking {
+    return new MergedLegacy(this, host);
+  }
+
+  /** The merged list as the client's era has it. Waits for upstreams that were never heard of, up to the deadline. */
+  async list(exchange: Exchange, own: Catalogue | undefined): Promise<Outcome> {
+    await this.discovery.settled;
+    const catalogue = own ?? this.discovery.catalogue;
+    const { bytes, envelope, caller, row } = exchange;
+    const kind = LISTS[row?.list ?? 'tools'] as CatalogueKind;
+    const cursor = stringOf(bytes, envelope.cursor);
+    const current =
+      this.discovery.catalogue === catalogue || own !== undefined ? catalogue : this.discovery.catalogue;
+    let pages = this.pages.get(current);
+    if (pages === undefined) {
+      pages = new Map();
+      this.pages.set(current, pages);
+    }
+    const unavailable = this.unavailable();
+    const key = `${row?.list} ${caller.era} ${unavailable.join(' ')}`;
+    let text = cursor === undefined ? pages.get(key) : undefined;
+    if (text === undefined) {
+      text = this.render(current, kind, row?.list as string, cursor, exchange, unavailable);
+      if (cursor === undefined) pages.set(key, text);
+    }
+    return answered(exchange, text);
+  }
+
+  private render(
+    catalogue: Catalogue,
+    kind: CatalogueKind,
+    member: string,
+    cursor: string | undefined,
+    { caller }: Exchange,
+    unavailable: readonly string[],
+  ): string {
+    const page = listPage(catalogue, kind, cursor, {
+      pageSize: this.options.pageSize,
+      sealer: this.options.sealer,
+      context: `${this.path} ${caller.principal}`,
+    });
+    if (page === undefined)
+      throw new RpcError(
+        ErrorCode.InvalidParams,
+        'Invalid cursor: it was not given out for this list; begin again without one',
+      );
+    const result: Record<string, unknown> = { [member]: page.entries };
+    if (page.nextCursor !== undefined) result.nextCursor = page.nextCursor;
+    const meta: Record<string, unknown> = {};
+    if (unavailable.length > 0) meta[UNAVAILABLE_META] = unavailable;
+    if (caller.era === 'modern') {
+      result.resultType = 'complete';
+      result.ttlMs = page.ttlMs;
+      result.cacheScope = page.cacheScope;
+      meta['io.modelcontextprotocol/serverInfo'] = GATEWAY_INFO;
+    }
+    if (Object.keys(meta).length > 0) result._meta = meta;
+    return jsonBinary(result);
+  }
+
+  private unavailable(): string[] {
+    return this.discovery.known
+      .filter(({ state, upstream }) => state !== 'ready' && !upstream.config.hidden)
+      .map(({ upstream }) => upstream.name);
+  }
+
+  private async discover(exchange: Exchange): Promise<Outcome> {
+    await this.discovery.settled;
+    return answered(exchange, discoverResult(this.capabilities(), GATEWAY_INFO, this.instructions()));
+  }
+
+  capabilities(): Record<string, unknown> {
+    return mergedCapabilities(this.visible().map(({ facts }) => facts));
+  }
+
+  instructions(): string | undefined {
+    return mergedInstructions(this.visible());
+  }
+
+  visible(): Upstream[] {
+    return this.discovery.known.map(({ upstream }) => upstream).filter((upstream) => !upstream.config.hidden);
+  }
+
+  private listen(exchange: Exchange): Promise<Outcome> {
+    return subscribe(exchange, {
+      upstreams: this.discovery.known,
+      resolve: (uri) => {
+        const found = this.discovery.catalogue.resolveResource(uri);
+        if (found.kind !== 'found') return undefined;
+        const upstream = this.upstreamById(found.upstreamId);
+        return watchable(upstream) ? { exposed: uri, uri: found.uri, upstream } : undefined;
+      },
+      expose: (upstream, uri) => exposeUri(upstream.name, uri),
+      onListChanged: (listener) => this.discovery.onListChanged((kind) => listener(kind)),
+    });
+  }
+
+  private async one(exchange: Exchange): Promise<Outcome> {
+    const target = await this.target(exchange, this.discovery.catalogue);
+    const { upstream } = target;
+    const edits = [...target.edits, ...this.modernEdits(exchange, upstream)];
+    const { row } = exchange;
+    let headerLines = passedHeaders(exchange.headers);
+    if (row?.nameHeader !== undefined) {
+      headerLines = `${headerLines.replace(/^mcp-name: .*\r\n/m, '')}mcp-name: ${encodeHeaderValue(target.name)}\r\n`;
+    }
+    const call = { ...relayed(exchange, headerLines), edits };
+    return outcomeOf(this.answer(exchange, target, await upstream.call(call, exchange.caller)));
+  }
+
+  /** Where a request goes. Rejects with an error that names what was asked for. */
+  async target(exchange: Exchange, catalogue: Catalogue): Promise<Target> {
+    try {
+      return this.resolve(exchange, catalogue);
+    } catch (thrown) {
+      // Before every upstream has been heard of, an unknown name may only be unknown yet.
+      if (!this.discovery.known.some(({ state }) => state === 'starting')) throw thrown;
+      await this.discovery.settled;
+      return this.resolve(exchange, this.discovery.catalogue);
+    }
+  }
+
+  private resolve(exchange: Exchange, catalogue: Catalogue): Target {
+    const { row, bytes, envelope } = exchange;
+    switch (row?.target) {
+      case 'name': {
+        const name = required(stringOf(bytes, envelope.name), 'name');
+        const isTool = row.method === 'tools/call';
+        const found = resolved(
+          isTool ? catalogue.resolveTool(name) : catalogue.resolvePrompt(name),
+          isTool ? 'tool' : 'prompt',
+          name,
+        );
+        if (isTool && exchange.caller.era === 'modern') this.checkParams(exchange, found.entry);
+        const edits = name === found.name ? [] : [replace(envelope.name as Span, jsonBinary(found.name))];
+        const target = this.at(found.upstreamId, found.name, edits, false);
+        return isTool && exchange.caller.era === 'legacy'
+          ? { ...target, paramLines: paramLines(target.upstream, exchange, found.entry) }
+          : target;
+      }
+      case 'uri': {
+        const uri = required(stringOf(bytes, envelope.uri), 'uri');
+        const found = resolvedUri(catalogue.resolveResource(uri), uri, exchange);
+        return this.at(
+          found.upstreamId,
+          found.uri,
+          uri === found.uri ? [] : [replace(envelope.uri as Span, jsonBinary(found.uri))],
+          uri === found.uri,
+        );
+      }
+      case 'ref': {
+        const params = (envelope.params === undefined ? {} : parsed(bytes, envelope.params)) as Record<
+          string,
+          unknown
+        >;
+        const found = resolved(
+          catalogue.resolveCompletion(params.ref),
+          'completion reference',
+          JSON.stringify(params.ref ?? null).slice(0, 200),
+        );
+        return this.at(
+          found.upstreamId,
+          '',
+          [replace(envelope.params as Span, jsonBinary({ ...params, ref: found.ref }))],
+          false,
+        );
+      }
+      default:
+        throw new RpcError(ErrorCode.MethodNotFound, `Method not found: ${envelope.method}`);
+    }
+  }
+
+  private at(upstreamId: string, name: string, edits: readonly Edit[], bareUri: boolean): Target {
+    return { upstream: this.upstreamById(upstreamId), name, edits, bareUri, paramLines: '' };
+  }
+
+  private upstreamById(upstreamId: string): Upstream {
+    const known = this.discovery.byId(upstreamId);
+    if (known === undefined)
+      throw new RpcError(ErrorCode.InvalidParams, 'the upstream was removed from the configuration');
+    return known.upstream;
+  }
+
+  /** `Mcp-Param-*` must say what the body says (2026-07-28, streamable HTTP, "Server Behavior for Custom Headers"). */
+  private checkParams(
+    { bytes, envelope, headers }: Exchange,
+    entry: Readonly<Record<string, unknown>>,
+  ): void {
+    const params = paramHeadersOf(entry);
+    if (!params.ok || params.params.length === 0) return;
+    const reason = checkParamHeaders(
+      params.params,
+      envelope.arguments === undefined ? {} : parsed(bytes, envelope.arguments),
+      headers,
+    );
+    if (reason !== undefined) throw new RpcError(ErrorCode.HeaderMismatch, `Header mismatch: ${reason}`);
+  }
+
+  /** The upstream's own `requestState` on the way back, and only the extensions that can be routed. */
+  private modernEdits(exchange: Exchange, upstream: Upstream): Edit[] {
+    const { bytes, envelope } = exchange;
+    const edits: Edit[] = [];
+    if (envelope.requestState !== undefined) {
+      const token = stringOf(bytes, envelope.requestState);
+      const state =
+        token === undefined
+          ? undefined
+          : this.options.sealer.open('request-state', token, this.stateContext(exchange, upstream));
+      if (state === undefined)
+        throw new RpcError(
+          ErrorCode.InvalidParams,
+          'Invalid `requestState`: it was not given out for this request',
+        );
+      edits.push(replace(envelope.requestState, jsonBinary(state.toString())));
+    }
+    const capabilities = envelope.metaCapabilities;
+    if (
+      capabilities !== undefined &&
+      bytes.latin1Slice(capabilities.start, capabilities.end).includes('"extensions"')
+    ) {
+      const offered = { ...(parsed(bytes, capabilities) as Record<string, unknown>) };
+      const extensions = Object.entries((offered.extensions ?? {}) as Record<string, unknown>).filter(
+        ([name]) => ROUTABLE_EXTENSIONS.includes(name),
+      );
+      if (extensions.length > 0) offered.extensions = Object.fromEntries(extensions);
+      else delete offered.extensions;
+      edits.push(replace(capabilities, jsonBinary(offered)));
+    }
+    return edits;
+  }
+
+  /** Binds a state to who asked, what for, and where. */
+  private stateContext({ bytes, envelope, caller }: Exchange, upstream: Upstream): string {
+    const name = stringOf(bytes, envelope.name ?? envelope.uri) ?? '';
+    return JSON.stringify([this.path, upstream.id, caller.principal, envelope.method, name]);
+  }
+
+  /** The upstream's answer in the names of this endpoint; untouched bytes when nothing in it is named. */
+  answer(exchange: Exchange, target: Target, reply: UpstreamReply): UpstreamReply {
+    const { bytes, envelope } = reply;
+    const { method } = exchange.envelope;
+    const span = envelope.result ?? (method === 'resources/read' ? envelope.error : undefined);
+    if (span === undefined) return reply;
+    const edits: Edit[] = [];
+    if (envelope.resultState !== undefined && exchange.caller.era === 'modern') {
+      const state = stringOf(bytes, envelope.resultState);
+      if (state !== undefined) {
+        const sealed = this.options.sealer.seal(
+          'request-state',
+          state,
+          this.stateContext(exchange, target.upstream),
+        );
+        return this.answer(
+          exchange,
+          target,
+          rewritten(bytes, { ...envelope, resultState: undefined }, [
+            replace(envelope.resultState, jsonBinary(sealed)),
+          ]),
+        );
+      }
+    }
+    const place = envelope.result === undefined ? 'resources/read error' : RESULT_PLACES[method];
+    if (place === undefined || target.bareUri || !mentionsUri(bytes)) return reply;
+    const value = parsed(bytes, span);
+    const mapped = rewriteUris(place, value, (uri) => exposeUri(target.upstream.name, uri));
+    if (mapped === value) return reply;
+    edits.push(replace(span, jsonBinary(mapped)));
+    return rewritten(bytes, envelope, edits);
+  }
+}
+
+/** A quick look before anything is parsed: most results name no resource. */
+function mentionsUri(bytes: Buffer): boolean {
+  return bytes.includes('"uri"') || bytes.includes('\\u');
+}
+
+function required(value: string | undefined, field: string): string {
+  if (value === undefined)
+    throw new RpcError(ErrorCode.InvalidParams, `\`params.${field}\` is missing or not a string`);
+  return value;
+}
+
+function resolved<T>(found: Resolution<T>, what: string, name: string): T {
+  if (found.kind === 'found') return found;
+  if (found.kind === 'ambiguous') {
+    throw new RpcError(
+      ErrorCode.InvalidParams,
+      `Ambiguous ${what} ${JSON.stringify(name)}: say one of ${found.candidates.slice(0, 8).join(', ')}`,
+    );
+  }
+  const hint = found.nearest === undefined ? '' : `; did you mean ${JSON.stringify(found.nearest)}?`;
+  throw new RpcError(ErrorCode.InvalidParams, `Unknown ${what}: ${name.slice(0, 200)}${hint}`);
+}
+
+function resolvedUri<T>(found: Resolution<T>, uri: string, { caller }: Exchange): T {
+  if (found.kind === 'unknown') {
+    // The code changed with 2026-07-28 (server/resources, "Error Handling").
+    const code = caller.era === 'modern' ? ErrorCode.InvalidParams : ErrorCode.ResourceNotFound;
+    throw new RpcError(code, `Resource not found: ${uri.slice(0, 200)}`, { uri });
+  }
+  return resolved(found, 'resource', uri);
+}

@@ -1,0 +1,82 @@
+/**
+ * The endpoint's side of a legacy session whose upstreams are shared with others: what belongs to a session by
+ * itself (ping, log level, watched resources) is kept here, the rest are exchanges.
+ */
+
+import type { Exchange } from '../exchange/exchange.js';
+import type { LegHost } from '../front/endpoint.js';
+import { ErrorCode, RpcError } from '../protocol/errors.js';
+import { parsed } from '../protocol/text.js';
+import { type UpstreamSubscriptions, updatedUri } from '../upstream/subscriptions.js';
+import type { Upstream } from '../upstream/upstream.js';
+
+const LEVELS = ['debug', 'info', 'notice', 'warning', 'error', 'critical', 'alert', 'emergency'];
+/** Resources that one session may watch. */
+const MAX_WATCHED_COUNT = 1_000;
+
+interface Watch {
+  readonly uri: string;
+  readonly subscriptions: UpstreamSubscriptions;
+}
+
+/** The log level that a session asked for; info until it does (eras.md says the same of translation). */
+export function readLogLevel({ bytes, envelope }: Exchange): string {
+  const level = envelope.level === undefined ? undefined : parsed(bytes, envelope.level);
+  if (typeof level === 'string' && LEVELS.includes(level)) return level;
+  throw new RpcError(ErrorCode.InvalidParams, `\`params.level\` is one of ${LEVELS.join(', ')}`);
+}
+
+/** Resources that one session watches over shared upstream connections. */
+export class WatchedResources {
+  private readonly watches = new Map<string, Watch>();
+  private readonly listening = new Map<UpstreamSubscriptions, () => void>();
+
+  constructor(
+    private readonly host: LegHost,
+    private readonly expose: (upstream: Upstream, uri: string) => string,
+  ) {}
+
+  add(exposed: string, uri: string, upstream: Upstream, subscriptions: UpstreamSubscriptions): void {
+    if (this.watches.has(exposed)) return;
+    if (this.watches.size >= MAX_WATCHED_COUNT) {
+      throw new RpcError(
+        ErrorCode.InvalidParams,
+        `this session watches ${MAX_WATCHED_COUNT} resources already`,
+      );
+    }
+    this.watches.set(exposed, { uri, subscriptions });
+    subscriptions.watch(uri);
+    if (this.listening.has(subscriptions)) return;
+    this.listening.set(
+      subscriptions,
+      subscriptions.on((_, message) => {
+        const updated = updatedUri(message);
+        if (updated === undefined) return;
+        const own = [...this.watches].find(
+          ([, watch]) => watch.subscriptions === subscriptions && watch.uri === updated,
+        );
+        const bytes = Buffer.from(
+          JSON.stringify({
+            jsonrpc: '2.0',
+            method: 'notifications/resources/updated',
+            params: { uri: own?.[0] ?? this.expose(upstream, updated) },
+          }),
+        );
+        this.host.toClient({ bytes, envelope: message.envelope }, undefined);
+      }),
+    );
+  }
+
+  remove(exposed: string): void {
+    const watch = this.watches.get(exposed);
+    if (watch === undefined) return;
+    this.watches.delete(exposed);
+    watch.subscriptions.unwatch(watch.uri);
+  }
+
+  close(): void {
+    for (const exposed of [...this.watches.keys()]) this.remove(exposed);
+    for (const off of this.listening.values()) off();
+    this.listening.clear();
+  }
+}

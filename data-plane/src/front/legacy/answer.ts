@@ -1,0 +1,93 @@
+/**
+ * The answer to one legacy POST: a JSON body when nothing but the responses comes, else a stream from the first
+ * message on. A batch (2025-03-26) has several responses.
+ */
+import type { Reply } from '../../listener/listener.js';
+import { EventStream, SSE_HEADERS, type StreamLimits } from './stream.js';
+
+const JSON_TYPE = ['content-type', 'application/json'] as const;
+
+export interface AnswerOptions {
+  readonly streamId: string;
+  readonly limits: StreamLimits;
+  readonly primes: boolean;
+  /** False when the client's Accept leaves no room for a stream. */
+  readonly mayStream: boolean;
+  readonly responseCount: number;
+  readonly batch: boolean;
+  /** The stream was begun, and may be resumed from now on. */
+  readonly onStream: (stream: EventStream) => void;
+  readonly onEnd: () => void;
+}
+
+export class Answer {
+  private stream: EventStream | undefined;
+  private readonly responses: Buffer[] = [];
+  private missing: number;
+
+  constructor(
+    private readonly reply: Reply,
+    private readonly options: AnswerOptions,
+  ) {
+    this.missing = options.responseCount;
+  }
+
+  get ended(): boolean {
+    return this.missing === 0;
+  }
+
+  /** A notification or an ask that belongs here. False when the client left no way to tell it. */
+  message(bytes: Buffer): boolean {
+    if (this.ended) return false;
+    if (this.stream === undefined) {
+      if (!this.options.mayStream || !this.reply.open) return false;
+      this.begin();
+    }
+    this.stream?.send(bytes);
+    return true;
+  }
+
+  /** Opens the stream before any message, to keep a long call's connection alive. */
+  keepAlive(now: number, intervalMs: number, startedAt: number): void {
+    if (this.ended || !this.options.mayStream) return;
+    if (this.stream !== undefined) this.stream.keepAlive(now, intervalMs);
+    else if (now - startedAt >= intervalMs && this.reply.open) this.begin();
+  }
+
+  response(bytes: Buffer): void {
+    if (this.ended) return;
+    this.missing--;
+    if (this.stream !== undefined) {
+      this.stream.send(bytes);
+      if (this.missing === 0) this.stream.end(Date.now());
+    } else {
+      this.responses.push(bytes);
+      if (this.missing === 0) this.sendJson();
+    }
+    if (this.missing === 0) this.options.onEnd();
+  }
+
+  private begin(): void {
+    this.stream = new EventStream(this.options.streamId, this.options.limits);
+    this.stream.attach(this.reply, SSE_HEADERS, 0, this.options.primes);
+    this.options.onStream(this.stream);
+    for (const response of this.responses.splice(0)) this.stream.send(response);
+  }
+
+  private sendJson(): void {
+    const { batch } = this.options;
+    const [first] = this.responses;
+    const body = batch || first === undefined ? joined(this.responses) : first;
+    this.reply.send(200, [JSON_TYPE], body);
+  }
+}
+
+function joined(messages: readonly Buffer[]): Buffer {
+  const parts: Buffer[] = [Buffer.from('[')];
+  for (const [i, message] of messages.entries()) {
+    if (i > 0) parts.push(Buffer.from(','));
+    parts.push(message);
+  }
+  parts.push(Buffer.from(']'));
+  return Buffer.concat(parts);
+}

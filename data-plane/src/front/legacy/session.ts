@@ -1,0 +1,275 @@
+/**
+ * One session of a legacy client (revisions up to 2025-11-25): its streams, its requests under way, and the
+ * endpoint's side of it.
+ */
+import { type Caller, Cancellation, type Exchange } from '../../exchange/exchange.js';
+import type { Reply } from '../../listener/listener.js';
+import { ErrorCode, errorMessage, RpcError } from '../../protocol/errors.js';
+import { methodRow } from '../../protocol/methods.js';
+import type { Span } from '../../protocol/scan.js';
+import { binaryToBytes } from '../../protocol/text.js';
+import type { Message } from '../../protocol/translate.js';
+import type { Endpoint, LegacyBacking, LegHost } from '../endpoint.js';
+import { Answer } from './answer.js';
+import { EventStream, readEventId, SSE_HEADERS, type StreamLimits } from './stream.js';
+
+/** Streams that one session keeps for resumption; the oldest that has ended goes first. */
+const MAX_STREAM_COUNT = 32;
+/** Requests of one session under way. */
+const MAX_SESSION_REQUEST_COUNT = 1_000;
+/** How long a finished stream can be resumed. */
+const RESUMABLE_MS = 5 * 60_000;
+
+interface Running {
+  readonly answer: Answer;
+  readonly cancellation: Cancellation;
+  readonly startedAt: number;
+  readonly method: string;
+}
+
+type Headers = Exchange['headers'];
+
+export class LegacySession implements LegHost {
+  caller: Caller;
+  lastUsedAt = Date.now();
+  private readonly backing: LegacyBacking;
+  private readonly running = new Map<string, Running>();
+  private readonly streams = new Map<string, EventStream>();
+  private streamCount = 0;
+  /** Messages outside requests; kept from the start, so that nothing is lost before the client listens. */
+  private readonly outside: EventStream;
+  private closed = false;
+
+  constructor(
+    /** The sealed token that the client holds. */
+    readonly token: string,
+    readonly endpoint: Endpoint,
+    caller: Caller,
+    private readonly limits: StreamLimits,
+    private readonly onEnd: (session: LegacySession, reason: string) => void,
+  ) {
+    this.caller = caller;
+    this.outside = new EventStream('g', limits);
+    this.streams.set('g', this.outside);
+    this.backing = endpoint.openLegacy(this);
+  }
+
+  /** Requests and open streams; a session with none is idle. */
+  get busy(): boolean {
+    return this.running.size > 0 || this.outside.attached;
+  }
+
+  initialize(params: string, requestedRevision: string): Promise<string> {
+    return this.backing.initialize(params, requestedRevision);
+  }
+
+  /** Settles what the handshake found. */
+  settle(caller: Caller): void {
+    this.caller = caller;
+  }
+
+  /**
+   * Takes the messages of one POST (several only in a batch) and answers it.
+   *
+   * @param mayStream whether the client's Accept takes a stream.
+   */
+  post(
+    messages: readonly Message[],
+    batch: boolean,
+    mayStream: boolean,
+    headers: Headers,
+    reply: Reply,
+  ): void {
+    this.lastUsedAt = Date.now();
+    const requests = messages.filter(({ envelope }) => envelope.kind === 'request');
+    if (requests.length === 0) {
+      for (const message of messages) this.incoming(message);
+      reply.send(202, [], '');
+      return;
+    }
+    const ids: string[] = [];
+    const answer = new Answer(reply, {
+      streamId: `p${++this.streamCount}`,
+      limits: this.limits,
+      primes: this.primes,
+      mayStream,
+      responseCount: requests.length,
+      batch,
+      onStream: (stream) => this.keep(stream),
+      onEnd: () => {
+        for (const id of ids) if (this.running.get(id)?.answer === answer) this.running.delete(id);
+      },
+    });
+    for (const message of messages) {
+      if (message.envelope.kind !== 'request') this.incoming(message);
+      else {
+        const id = idText(message);
+        ids.push(id);
+        this.request(message, id, answer, headers);
+      }
+    }
+  }
+
+  private request(message: Message, id: string, answer: Answer, headers: Headers): void {
+    const refuse = (code: number, text: string) =>
+      answer.response(binaryToBytes(errorMessage(id, new RpcError(code, text))));
+    if (this.running.has(id)) {
+      refuse(
+        ErrorCode.InvalidRequest,
+        `the id ${id} is that of a request under way; every request needs an id of its own`,
+      );
+      return;
+    }
+    if (this.running.size >= MAX_SESSION_REQUEST_COUNT) {
+      refuse(
+        ErrorCode.Overloaded,
+        `this session has ${MAX_SESSION_REQUEST_COUNT} requests under way, as many as it may`,
+      );
+      return;
+    }
+    const { method } = message.envelope;
+    const cancellation = new Cancellation();
+    this.running.set(id, { answer, cancellation, startedAt: Date.now(), method });
+    const exchange: Exchange = {
+      row: methodRow(method),
+      bytes: message.bytes,
+      envelope: message.envelope,
+      caller: this.caller,
+      headers,
+      cancellation,
+      notify: (bytes) => {
+        if (!answer.message(bytes)) this.outside.send(bytes);
+      },
+    };
+    this.backing.request(exchange).then(
+      (outcome) => this.finish(id, answer, outcome.bytes),
+      (thrown: unknown) => {
+        // A cancelled request gets no response (basic/utilities/cancellation); its stream has to end all the same.
+        this.finish(id, answer, binaryToBytes(errorMessage(id, RpcError.from(thrown))));
+      },
+    );
+  }
+
+  private finish(id: string, answer: Answer, bytes: Buffer): void {
+    if (this.running.get(id)?.answer === answer) this.running.delete(id);
+    this.lastUsedAt = Date.now();
+    answer.response(bytes);
+  }
+
+  private incoming(message: Message): void {
+    const { envelope } = message;
+    if (envelope.kind !== 'notification') {
+      this.backing.response(message);
+      return;
+    }
+    if (envelope.method === 'notifications/cancelled' && envelope.requestId !== undefined) {
+      const id = message.bytes.latin1Slice(envelope.requestId.start, envelope.requestId.end);
+      const running = this.running.get(id);
+      // `initialize` is never cancelled (basic/utilities/cancellation, "Behavior Requirements").
+      if (running !== undefined && running.method !== 'initialize') running.cancellation.cancel();
+      return;
+    }
+    this.backing.notification(message);
+  }
+
+  /** The GET stream: new, or resumed from an event. Returns an HTTP status and reason when it cannot be. */
+  listen(reply: Reply, lastEventId: string | undefined): { status: number; reason: string } | undefined {
+    this.lastUsedAt = Date.now();
+    if (lastEventId === undefined) {
+      if (this.outside.attached)
+        return { status: 409, reason: 'this session listens already; one GET stream is open' };
+      // What came while nobody listened is told now; nothing was told twice, since nobody was there.
+      this.outside.attach(reply, SSE_HEADERS, this.toldOutside, this.primes && this.toldOutside === 0);
+      this.backing.listen();
+      reply.onAborted(() => this.leftOutside());
+      return undefined;
+    }
+    const from = readEventId(lastEventId);
+    const stream = from === undefined ? undefined : this.streams.get(from.streamId);
+    if (from === undefined || stream === undefined || !stream.canResume(from.seq)) {
+      return {
+        status: 404,
+        reason: `the stream cannot be resumed from event ${JSON.stringify(lastEventId.slice(0, 80))}: it is not kept any more`,
+      };
+    }
+    stream.attach(reply, SSE_HEADERS, from.seq, false);
+    if (stream === this.outside) {
+      this.backing.listen();
+      reply.onAborted(() => this.leftOutside());
+    }
+    return undefined;
+  }
+
+  private toldOutside = 0;
+
+  private leftOutside(): void {
+    this.lastUsedAt = Date.now();
+    this.toldOutside = this.outside.lastSeq;
+  }
+
+  toClient(message: Message, requestId: string | undefined): void {
+    const running = requestId === undefined ? undefined : this.running.get(requestId);
+    if (running?.answer.message(message.bytes)) return;
+    const { envelope } = message;
+    const urgent =
+      envelope.kind === 'request' ||
+      envelope.method === 'notifications/message' ||
+      envelope.method === 'notifications/progress';
+    if (urgent && !this.outside.attached) {
+      // A client without a GET stream hears it on the stream of a request that is open, the newest first.
+      for (const { answer } of [...this.running.values()].reverse())
+        if (answer.message(message.bytes)) return;
+    }
+    this.outside.send(message.bytes);
+  }
+
+  end(reason: string): void {
+    this.onEnd(this, reason);
+  }
+
+  /** Comments on idle streams, and streams that nobody will resume any more. */
+  tick(now: number, keepAliveMs: number): void {
+    this.outside.keepAlive(now, keepAliveMs);
+    for (const running of this.running.values())
+      running.answer.keepAlive(now, keepAliveMs, running.startedAt);
+    for (const [id, stream] of this.streams) {
+      if (stream.hasEnded && now - stream.endedAt > RESUMABLE_MS) this.streams.delete(id);
+    }
+  }
+
+  close(): void {
+    if (this.closed) return;
+    this.closed = true;
+    this.backing.close();
+    for (const [id, { answer, cancellation }] of [...this.running]) {
+      cancellation.cancel();
+      answer.response(
+        binaryToBytes(errorMessage(id, new RpcError(ErrorCode.SessionNotFound, 'the session has ended'))),
+      );
+    }
+    this.running.clear();
+    const now = Date.now();
+    for (const stream of this.streams.values()) stream.end(now);
+    this.streams.clear();
+  }
+
+  private keep(stream: EventStream): void {
+    if (this.streams.size >= MAX_STREAM_COUNT) {
+      for (const [id, old] of this.streams) {
+        if (old === this.outside || !old.hasEnded) continue;
+        this.streams.delete(id);
+        break;
+      }
+    }
+    this.streams.set(stream.id, stream);
+  }
+
+  private get primes(): boolean {
+    return this.caller.revision >= '2025-11-25';
+  }
+}
+
+function idText({ bytes, envelope }: Message): string {
+  const id = envelope.id as Span;
+  return bytes.latin1Slice(id.start, id.end);
+}

@@ -1,0 +1,126 @@
+/**
+ * Streams of server-sent events towards a legacy client, with ids of the gateway's own and a bounded memory of what
+ * was sent, so that `Last-Event-ID` resumes without loss or repetition (specification 2025-11-25,
+ * basic/transports, "Resumability and Redelivery").
+ */
+import type { Reply } from '../../listener/listener.js';
+import { SSE_COMMENT, sseEvent, ssePriming } from '../../protocol/sse.js';
+
+/** What a client is told to wait before it resumes. */
+const RETRY_MS = 1_000;
+
+export interface StreamLimits {
+  readonly replayMessageCount: number;
+  readonly replayBytes: number;
+}
+
+type Headers = readonly (readonly [string, string])[];
+
+export const SSE_HEADERS: Headers = [
+  ['content-type', 'text/event-stream'],
+  ['cache-control', 'no-cache, no-transform'],
+  ['x-accel-buffering', 'no'],
+];
+
+/** One logical stream; the connection under it may change. */
+export class EventStream {
+  private readonly events: { seq: number; event: Buffer }[] = [];
+  private bytes = 0;
+  private seq = 0;
+  /** Sequence number of the newest event that the memory has dropped. */
+  private droppedSeq = 0;
+  private reply: Reply | undefined;
+  private ended = false;
+  private lastWriteAt = Date.now();
+  /** When the stream ended, in milliseconds of the clock; 0 while it goes on. */
+  endedAt = 0;
+
+  constructor(
+    /** Unique in its session. */
+    readonly id: string,
+    private readonly limits: StreamLimits,
+  ) {}
+
+  /** Sequence number of the newest event. */
+  get lastSeq(): number {
+    return this.seq;
+  }
+
+  get attached(): boolean {
+    return this.reply?.open ?? false;
+  }
+
+  get hasEnded(): boolean {
+    return this.ended;
+  }
+
+  /**
+   * Begins or resumes on a connection: everything after `fromSeq` is sent, then what comes.
+   *
+   * @param primes whether to begin with an event that has an id and empty data: only clients from 2025-11-25 on
+   *   know it, older ones would choke on it.
+   */
+  attach(reply: Reply, headers: Headers, fromSeq: number, primes: boolean): void {
+    this.reply?.end();
+    this.reply = reply;
+    reply.begin(200, headers);
+    if (primes) reply.write(ssePriming(this.eventId(fromSeq), RETRY_MS));
+    for (const { seq, event } of this.events) if (seq > fromSeq) reply.write(event);
+    this.lastWriteAt = Date.now();
+    if (this.ended) reply.end();
+  }
+
+  /** True when everything after `seq` is still known. */
+  canResume(seq: number): boolean {
+    return seq >= this.droppedSeq && seq <= this.seq;
+  }
+
+  send(message: Buffer): void {
+    if (this.ended) return;
+    const seq = ++this.seq;
+    const event = sseEvent(message, this.eventId(seq));
+    this.events.push({ seq, event });
+    this.bytes += event.length;
+    while (this.events.length > this.limits.replayMessageCount || this.bytes > this.limits.replayBytes) {
+      const dropped = this.events.shift();
+      if (dropped === undefined) break;
+      this.bytes -= dropped.event.length;
+      // What was dropped before it ever reached a connection is lost to a later resumption, and said so.
+      this.droppedSeq = dropped.seq;
+    }
+    if (this.reply?.open) {
+      this.reply.write(event);
+      this.lastWriteAt = Date.now();
+    }
+  }
+
+  end(now: number): void {
+    if (this.ended) return;
+    this.ended = true;
+    this.endedAt = now;
+    this.reply?.end();
+  }
+
+  /** Ends the connection and keeps the stream, so that the client may resume it elsewhere. */
+  detach(): void {
+    this.reply?.end();
+    this.reply = undefined;
+  }
+
+  keepAlive(now: number, intervalMs: number): void {
+    if (this.reply?.open && now - this.lastWriteAt >= intervalMs) {
+      this.reply.write(SSE_COMMENT);
+      this.lastWriteAt = now;
+    }
+  }
+
+  private eventId(seq: number): string {
+    return `${this.id}_${seq}`;
+  }
+}
+
+/** The stream and sequence number in an event id; undefined when it is not one of ours. */
+export function readEventId(text: string): { streamId: string; seq: number } | undefined {
+  const match = /^([a-z0-9]{1,16})_(\d{1,15})$/.exec(text);
+  return match === null ? undefined : { streamId: match[1] as string, seq: Number(match[2]) };
+}

@@ -1,0 +1,297 @@
+/**
+ * The modern front (specification 2026-07-28, basic/transports/streamable-http): every POST is one exchange, its
+ * headers must say what its body says, and a client that goes away has cancelled.
+ */
+import { Cancellation, type Exchange } from '../../exchange/exchange.js';
+import type { Reply, RequestHead } from '../../listener/listener.js';
+import { ErrorCode, errorMessage, RpcError } from '../../protocol/errors.js';
+import { methodRow } from '../../protocol/methods.js';
+import { META, MODERN_REVISION, SUPPORTED_REVISIONS } from '../../protocol/revisions.js';
+import type { Envelope, Span } from '../../protocol/scan.js';
+import { SSE_COMMENT, sseEvent } from '../../protocol/sse.js';
+import { binaryOf, binaryToBytes, parsed, stringOf } from '../../protocol/text.js';
+import { decodeHeaderValue } from '../../routing/param-headers.js';
+import type { Endpoint } from '../endpoint.js';
+import { accepts, JSON_HEADERS, refuse } from '../http-answers.js';
+import { SSE_HEADERS } from '../legacy/stream.js';
+
+export interface ModernFrontOptions {
+  readonly keepAliveMs: number;
+  /** Whom requests are made for, until plugins know better. */
+  readonly principal: string;
+}
+
+/** Called once when an exchange has ended: for metrics. */
+export type OnExchangeEnd = (method: string, status: number, errorCode: number) => void;
+
+const LOG_LEVELS = ['debug', 'info', 'notice', 'warning', 'error', 'critical', 'alert', 'emergency'];
+
+/** A client's fault in one modern message, with the HTTP status that goes with it. */
+class Refusal {
+  constructor(
+    readonly status: number,
+    readonly code: number,
+    readonly message: string,
+    readonly data?: unknown,
+  ) {}
+}
+
+export class ModernFront {
+  private readonly open = new Set<ModernAnswer>();
+  private readonly timer: NodeJS.Timeout;
+
+  constructor(private readonly options: ModernFrontOptions) {
+    this.timer = setInterval(() => this.keepAlive(), Math.max(100, Math.floor(options.keepAliveMs / 2)));
+    this.timer.unref();
+  }
+
+  get openCount(): number {
+    return this.open.size;
+  }
+
+  close(): void {
+    clearInterval(this.timer);
+  }
+
+  /** Ends long streams (subscriptions), so that a shutdown does not wait for them. */
+  endStreams(): void {
+    for (const answer of [...this.open]) answer.endStream();
+  }
+
+  /** Takes a message that was read already. `reply` is answered now or later. */
+  request(
+    endpoint: Endpoint,
+    head: RequestHead,
+    bytes: Buffer,
+    envelope: Envelope,
+    reply: Reply,
+    onEnd: OnExchangeEnd,
+  ): void {
+    const id = envelope.id === undefined ? undefined : binaryOf(bytes, envelope.id);
+    const fault = this.check(head, bytes, envelope);
+    if (fault !== undefined) {
+      refuse(reply, fault.status, fault.code, fault.message, id, fault.data);
+      onEnd(envelope.method, fault.status, fault.code);
+      return;
+    }
+    if (envelope.kind === 'notification') {
+      endpoint.modernNotification({ bytes, envelope });
+      reply.send(202, [], '');
+      onEnd(envelope.method, 202, 0);
+      return;
+    }
+    const answer = new ModernAnswer(
+      this.open,
+      reply,
+      envelope.method,
+      id as string,
+      accepts(head.headers.accept, 'text/event-stream'),
+      onEnd,
+    );
+    const exchange: Exchange = {
+      row: methodRow(envelope.method),
+      bytes,
+      envelope,
+      caller: {
+        era: 'modern',
+        revision: MODERN_REVISION,
+        principal: this.options.principal,
+        capabilities: binaryOf(bytes, envelope.metaCapabilities as Span),
+        clientInfo:
+          envelope.metaClientInfo === undefined ? undefined : binaryOf(bytes, envelope.metaClientInfo),
+        logLevel: stringOf(bytes, envelope.metaLogLevel),
+      },
+      headers: head.headers,
+      cancellation: answer.cancellation,
+      notify: (message) => answer.notify(message),
+    };
+    endpoint.modern(exchange).then(
+      (outcome) => answer.end(outcome.bytes, outcome.errorCode),
+      (thrown: unknown) => {
+        const error = RpcError.from(thrown);
+        answer.end(binaryToBytes(errorMessage(answer.id, error)), error.code);
+      },
+    );
+  }
+
+  private keepAlive(): void {
+    const now = Date.now();
+    for (const answer of this.open) answer.keepAlive(now, this.options.keepAliveMs);
+  }
+
+  /** Everything that a modern request must say, and say the same in header and body ("Server Validation"). */
+  private check(head: RequestHead, bytes: Buffer, envelope: Envelope): Refusal | undefined {
+    if (envelope.kind === 'result' || envelope.kind === 'error') {
+      return new Refusal(
+        400,
+        ErrorCode.InvalidRequest,
+        `clients of ${MODERN_REVISION} send no responses; answers to an input request go into \`inputResponses\``,
+      );
+    }
+    const { headers } = head;
+    const said = headers['mcp-protocol-version'];
+    if (envelope.kind === 'notification') {
+      // No core notification exists over HTTP and their headers are not defined; an extension's is taken as it is.
+      return said !== undefined && said !== MODERN_REVISION ? unsupported(said) : undefined;
+    }
+    const version = stringOf(bytes, envelope.metaVersion);
+    if (version === undefined) {
+      if (said !== undefined && said !== MODERN_REVISION) return unsupported(said);
+      return new Refusal(
+        400,
+        ErrorCode.InvalidParams,
+        `\`params._meta["${META.version}"]\` is missing; ${MODERN_REVISION} wants it on every request`,
+      );
+    }
+    if (said === undefined)
+      return mismatch(`the header MCP-Protocol-Version is missing; the body says ${JSON.stringify(version)}`);
+    if (said !== version)
+      return mismatch(
+        `the header MCP-Protocol-Version says ${JSON.stringify(said)}, the body ${JSON.stringify(version)}`,
+      );
+    if (version !== MODERN_REVISION) return unsupported(version);
+    const capabilities = envelope.metaCapabilities;
+    if (capabilities === undefined || bytes[capabilities.start] !== 0x7b) {
+      return new Refusal(
+        400,
+        ErrorCode.InvalidParams,
+        `\`params._meta["${META.capabilities}"]\` is missing or not an object; ${MODERN_REVISION} wants it on every request`,
+      );
+    }
+    const level = envelope.metaLogLevel;
+    if (level !== undefined && !LOG_LEVELS.includes(stringOf(bytes, level) ?? '')) {
+      return new Refusal(
+        400,
+        ErrorCode.InvalidParams,
+        `\`params._meta["${META.logLevel}"]\` is not one of ${LOG_LEVELS.join(', ')}`,
+      );
+    }
+    const method = headers['mcp-method'];
+    if (method === undefined)
+      return mismatch(`the header Mcp-Method is missing; the body says ${JSON.stringify(envelope.method)}`);
+    if (method !== envelope.method)
+      return mismatch(
+        `the header Mcp-Method says ${JSON.stringify(method)}, the body ${JSON.stringify(envelope.method)}`,
+      );
+    return this.checkName(head, bytes, envelope);
+  }
+
+  private checkName(head: RequestHead, bytes: Buffer, envelope: Envelope): Refusal | undefined {
+    const field = methodRow(envelope.method)?.nameHeader;
+    if (field === undefined) return undefined;
+    const name = stringOf(bytes, field === 'name' ? envelope.name : envelope.uri);
+    if (name === undefined) {
+      return new Refusal(400, ErrorCode.InvalidParams, `\`params.${field}\` is missing or not a string`);
+    }
+    const said = head.headers['mcp-name'];
+    if (said === undefined)
+      return mismatch(`the header Mcp-Name is missing; the body says ${JSON.stringify(name)}`);
+    const decoded = decodeHeaderValue(said);
+    if (decoded === undefined)
+      return mismatch('the header Mcp-Name holds characters that a header cannot carry');
+    if (decoded !== name)
+      return mismatch(
+        `the header Mcp-Name says ${JSON.stringify(decoded)}, the body ${JSON.stringify(name)}`,
+      );
+    return undefined;
+  }
+}
+
+function mismatch(what: string): Refusal {
+  return new Refusal(400, ErrorCode.HeaderMismatch, `Header mismatch: ${what}`);
+}
+
+function unsupported(requested: string): Refusal {
+  return new Refusal(400, ErrorCode.UnsupportedProtocolVersion, 'Unsupported protocol version', {
+    supported: SUPPORTED_REVISIONS,
+    requested,
+  });
+}
+
+/** The HTTP status of an outcome, made from its code and never copied from an upstream. */
+function statusOf(errorCode: number): number {
+  switch (errorCode) {
+    case ErrorCode.MethodNotFound:
+      return 404;
+    case ErrorCode.HeaderMismatch:
+    case ErrorCode.MissingClientCapability:
+    case ErrorCode.UnsupportedProtocolVersion:
+    case ErrorCode.ParseError:
+    case ErrorCode.InvalidRequest:
+      return 400;
+    default:
+      return 200;
+  }
+}
+
+/** The answer to one modern POST: JSON when only the response comes, else a stream from the first notification on. */
+class ModernAnswer {
+  readonly cancellation = new Cancellation();
+  private streaming = false;
+  private ended = false;
+  private lastWriteAt = Date.now();
+
+  constructor(
+    private readonly registry: Set<ModernAnswer>,
+    private readonly reply: Reply,
+    private readonly method: string,
+    readonly id: string,
+    private readonly mayStream: boolean,
+    private readonly onEnd: OnExchangeEnd,
+  ) {
+    registry.add(this);
+    reply.onAborted(() => {
+      if (this.ended) return;
+      this.ended = true;
+      this.registry.delete(this);
+      // Closing the stream is the cancellation ("Cancellation"). 499 is what nginx calls it.
+      this.onEnd(this.method, 499, 0);
+      this.cancellation.cancel();
+    });
+  }
+
+  notify(message: Buffer): void {
+    if (this.ended || !this.mayStream) return;
+    this.begin();
+    this.reply.write(sseEvent(message));
+    this.lastWriteAt = Date.now();
+  }
+
+  end(message: Buffer, errorCode: number): void {
+    if (this.ended) return;
+    this.ended = true;
+    this.registry.delete(this);
+    const status = this.streaming ? 200 : statusOf(errorCode);
+    if (this.streaming) {
+      this.reply.write(sseEvent(message));
+      this.reply.end();
+    } else this.reply.send(status, JSON_HEADERS, message);
+    this.onEnd(this.method, status, errorCode);
+  }
+
+  keepAlive(now: number, intervalMs: number): void {
+    if (this.ended || !this.mayStream || now - this.lastWriteAt < intervalMs) return;
+    this.begin();
+    this.reply.write(SSE_COMMENT);
+    this.lastWriteAt = now;
+  }
+
+  /** A subscription that the server ends gets a response (basic/patterns/subscriptions, "Graceful Closure"). */
+  endStream(): void {
+    if (this.method !== 'subscriptions/listen' || this.ended) return;
+    const result = `{"resultType":"complete","_meta":{"${META.subscriptionId}":${this.id}}}`;
+    this.end(binaryToBytes(`{"jsonrpc":"2.0","id":${this.id},"result":${result}}`), 0);
+    this.cancellation.cancel();
+  }
+
+  private begin(): void {
+    if (this.streaming) return;
+    this.streaming = true;
+    this.reply.begin(200, SSE_HEADERS);
+  }
+}
+
+/** The parsed params of a request; an empty object when there are none. */
+export function paramsOf(bytes: Buffer, envelope: Envelope): Record<string, unknown> {
+  return envelope.params === undefined ? {} : (parsed(bytes, envelope.params) as Record<string, unknown>);
+}

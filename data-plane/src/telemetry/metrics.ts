@@ -1,0 +1,204 @@
+/**
+ * Counters of one worker. The hot path adds numbers to records that it holds already; prom-client renders them
+ * when somebody asks.
+ */
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+
+/** Upper bounds in seconds. */
+const BUCKETS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
+
+/** What is counted for one (endpoint, method). */
+class Series {
+  readonly statuses = new Map<number, number>();
+  readonly errors = new Map<number, number>();
+  readonly buckets = new Float64Array(BUCKETS.length + 1);
+  sum = 0;
+  count = 0;
+}
+
+/** Values that are read when somebody asks. */
+export interface Gauges {
+  sessions(): number;
+  connections(): number;
+  requestsInFlight(): number;
+  upstreams(): readonly { name: string; up: boolean; tools: number }[];
+}
+
+export class Metrics {
+  private readonly endpoints = new Map<string, Map<string, Series>>();
+  private readonly registry = new Registry();
+  private readonly faults: Counter;
+  private readonly sessionEnds: Counter;
+  private readonly refusals: Counter;
+
+  constructor(gauges: Gauges, withProcess: boolean) {
+    const registers = [this.registry];
+    if (withProcess) collectDefaultMetrics({ register: this.registry, prefix: 'sluice_' });
+    this.faults = new Counter({
+      name: 'sluice_faults_total',
+      help: 'Exceptions that cost an exchange',
+      registers,
+    });
+    this.sessionEnds = new Counter({
+      name: 'sluice_session_ends_total',
+      help: 'Legacy sessions that ended',
+      labelNames: ['reason'],
+      registers,
+    });
+    this.refusals = new Counter({
+      name: 'sluice_refusals_total',
+      help: 'Requests refused before they were read as MCP',
+      labelNames: ['status'],
+      registers,
+    });
+    gauge('sluice_sessions_active', 'Legacy sessions', registers, gauges.sessions);
+    gauge('sluice_connections_active', 'Open client connections', registers, gauges.connections);
+    gauge('sluice_requests_in_flight', 'Requests under way', registers, gauges.requestsInFlight);
+    new Gauge({
+      name: 'sluice_upstream_up',
+      help: '1 when the upstream answered its last discovery',
+      labelNames: ['upstream'],
+      registers,
+      collect() {
+        this.reset();
+        for (const { name, up } of gauges.upstreams()) this.set({ upstream: name }, up ? 1 : 0);
+      },
+    });
+    new Gauge({
+      name: 'sluice_upstream_tools',
+      help: 'Tools that the upstream offers',
+      labelNames: ['upstream'],
+      registers,
+      collect() {
+        this.reset();
+        for (const { name, tools } of gauges.upstreams()) this.set({ upstream: name }, tools);
+      },
+    });
+    this.requests(registers);
+  }
+
+  /** One request has ended. `errorCode` 0 says that it has a result. */
+  ended(endpoint: string, method: string, status: number, errorCode: number, seconds: number): void {
+    const series = this.series(endpoint, method);
+    series.statuses.set(status, (series.statuses.get(status) ?? 0) + 1);
+    if (errorCode !== 0) series.errors.set(errorCode, (series.errors.get(errorCode) ?? 0) + 1);
+    let bucket = 0;
+    while (bucket < BUCKETS.length && seconds > (BUCKETS[bucket] as number)) bucket++;
+    series.buckets[bucket] = (series.buckets[bucket] as number) + 1;
+    series.sum += seconds;
+    series.count++;
+  }
+
+  fault(): void {
+    this.faults.inc();
+  }
+
+  sessionEnded(reason: string): void {
+    this.sessionEnds.inc({ reason });
+  }
+
+  refused(status: number): void {
+    this.refusals.inc({ status: String(status) });
+  }
+
+  /** All metrics as JSON, so that those of several workers can be added up. */
+  snapshot(): Promise<object[]> {
+    return this.registry.getMetricsAsJSON();
+  }
+
+  text(): Promise<string> {
+    return this.registry.metrics();
+  }
+
+  private series(endpoint: string, method: string): Series {
+    let methods = this.endpoints.get(endpoint);
+    if (methods === undefined) {
+      methods = new Map();
+      this.endpoints.set(endpoint, methods);
+    }
+    let series = methods.get(method);
+    if (series === undefined) {
+      series = new Series();
+      methods.set(method, series);
+    }
+    return series;
+  }
+
+  private requests(registers: Registry[]): void {
+    const { endpoints } = this;
+    new Counter({
+      name: 'sluice_requests_total',
+      help: 'Requests by endpoint (an upstream, or * for all as one), method and HTTP status',
+      labelNames: ['endpoint', 'method', 'status'],
+      registers,
+      collect() {
+        this.reset();
+        each(endpoints, (endpoint, method, series) => {
+          for (const [status, count] of series.statuses)
+            this.inc({ endpoint, method, status: String(status) }, count);
+        });
+      },
+    });
+    new Counter({
+      name: 'sluice_errors_total',
+      help: 'JSON-RPC errors by endpoint, method and code',
+      labelNames: ['endpoint', 'method', 'code'],
+      registers,
+      collect() {
+        this.reset();
+        each(endpoints, (endpoint, method, series) => {
+          for (const [code, count] of series.errors)
+            this.inc({ endpoint, method, code: String(code) }, count);
+        });
+      },
+    });
+    const histogram = new Histogram({
+      name: 'sluice_request_duration_seconds',
+      help: 'Time from the whole request to the whole answer',
+      labelNames: ['endpoint', 'method'],
+      buckets: BUCKETS,
+      registers,
+    });
+    // prom-client has no way to set a histogram's buckets; its own `get` is what the registry reads.
+    histogram.get = async () => ({
+      name: 'sluice_request_duration_seconds',
+      help: 'Time from the whole request to the whole answer',
+      type: 'histogram' as never,
+      aggregator: 'sum' as never,
+      values: durations(endpoints) as never,
+    });
+  }
+}
+
+function gauge(name: string, help: string, registers: Registry[], read: () => number): void {
+  new Gauge({
+    name,
+    help,
+    registers,
+    collect() {
+      this.set(read());
+    },
+  });
+}
+
+type Endpoints = ReadonlyMap<string, ReadonlyMap<string, Series>>;
+
+function each(endpoints: Endpoints, visit: (endpoint: string, method: string, series: Series) => void): void {
+  for (const [endpoint, methods] of endpoints)
+    for (const [method, series] of methods) visit(endpoint, method, series);
+}
+
+function durations(endpoints: Endpoints): object[] {
+  const values: object[] = [];
+  const name = 'sluice_request_duration_seconds';
+  each(endpoints, (endpoint, method, series) => {
+    let total = 0;
+    for (const [i, bound] of [...BUCKETS, '+Inf'].entries()) {
+      total += series.buckets[i] as number;
+      values.push({ metricName: `${name}_bucket`, labels: { le: bound, endpoint, method }, value: total });
+    }
+    values.push({ metricName: `${name}_sum`, labels: { endpoint, method }, value: series.sum });
+    values.push({ metricName: `${name}_count`, labels: { endpoint, method }, value: series.count });
+  });
+  return values;
+}
