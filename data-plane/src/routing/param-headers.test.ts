@@ -135,15 +135,15 @@ describe('header values', () => {
 
   it('carry any text in characters that every HTTP parser keeps', () => {
     const prefixed = fc.string().map((text) => `=?base64?${text}?=`);
+    // Lone surrogates have no UTF-8 form, in a header as in the body.
     const text = fc.oneof(
       fc.string(),
-      fc.string({ unit: 'binary' }),
+      fc.string({ unit: 'binary' }).map((units) => Buffer.from(units).toString()),
       prefixed,
       fc.constantFrom('\ufeffx', ' ', '\t', 'a\tb', '=?base64?='),
     );
     fc.assert(
       fc.property(text, (original) => {
-        fc.pre(original.isWellFormed());
         const value = encodeHeaderValue(original);
         expect(value).toMatch(/^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$/);
         expect(decodeHeaderValue(value)).toBe(original);

@@ -52,6 +52,18 @@ export function readParamHeaders(inputSchema: unknown): ParamHeaders {
     : { ok: false, reason: reason.slice(0, MAX_REASON_CHARS) };
 }
 
+const readBefore = new WeakMap<JsonObject, ParamHeaders>();
+
+/** {@link readParamHeaders} of a tool definition, read once for each definition. */
+export function paramHeadersOf(tool: JsonObject): ParamHeaders {
+  let read = readBefore.get(tool);
+  if (!read) {
+    read = readParamHeaders(tool.inputSchema);
+    readBefore.set(tool, read);
+  }
+  return read;
+}
+
 interface Position {
   readonly path: readonly string[];
   /** Levels of JSON from the root; more than any message may have means that nobody parsed this. */

@@ -3,13 +3,15 @@
  *
  * The expressions `{x}`, `{+x}`, `{#x}`, `{.x}`, `{/x}`, `{;x}`, `{?x,y}` and `{&x}` are told apart by how they
  * begin and which characters they cannot hold; the upstream reads the values. No regular expression is made
- * from a template: the work is at most the product of the two lengths below.
+ * from a template: the work is at most the product of two of the limits below.
  */
 
 /** Longer templates are listed but match nothing. */
-const MAX_TEMPLATE_CHARS = 2_048;
+const MAX_TEMPLATE_CHARS = 1_024;
+/** So are templates with more expressions. */
+const MAX_EXPRESSIONS = 10;
 /** Longer URIs match nothing. */
-const MAX_URI_CHARS = 4_096;
+const MAX_URI_CHARS = 2_048;
 
 interface Expression {
   /** What an expansion begins with unless it is empty. */
@@ -34,7 +36,7 @@ const EXPRESSIONS: Readonly<Record<string, Expression>> = {
   '&': { first: '&', excluded: '#' },
 };
 
-/** Undefined when the template is malformed (a brace that is not closed, an empty expression) or too long. */
+/** Undefined when the template is malformed (a brace that is not closed, an empty expression) or too large. */
 export function compileUriTemplate(template: string): UriTemplate | undefined {
   if (template.length > MAX_TEMPLATE_CHARS) return undefined;
   const parts: Part[] = [];
@@ -52,17 +54,20 @@ export function compileUriTemplate(template: string): UriTemplate | undefined {
     parts.push(expression);
     at = close + 1;
   }
-  return parts;
+  return parts.filter((part) => typeof part !== 'string').length > MAX_EXPRESSIONS ? undefined : parts;
 }
 
 export function matchesUriTemplate(template: UriTemplate, uri: string): boolean {
   if (uri.length > MAX_URI_CHARS) return false;
+  const [start] = template;
+  if (typeof start === 'string' && !uri.startsWith(start)) return false;
   // Marks every position of the URI that the parts so far can have reached.
   let reached = new Uint8Array(uri.length + 1);
   reached[0] = 1;
   for (const part of template) {
     reached =
       typeof part === 'string' ? afterLiteral(part, uri, reached) : afterExpression(part, uri, reached);
+    if (!reached.includes(1)) return false;
   }
   return reached[uri.length] === 1;
 }
@@ -84,7 +89,7 @@ function afterExpression(expression: Expression, uri: string, reached: Uint8Arra
     if (reached[begin] === 1 && uri.startsWith(first, begin)) inside = true;
     if (!inside) continue;
     after[at] = 1;
-    if (at < uri.length && excluded.includes(uri.charAt(at))) inside = false;
+    if (excluded.includes(uri.charAt(at))) inside = false;
   }
   return after;
 }

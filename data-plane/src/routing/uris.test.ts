@@ -43,6 +43,7 @@ describe('exposed URIs', () => {
     ['My_Files', 'file:///a%20b?c#d', 'x.-.my...files+file:///a%20b?c#d'],
     ['everything', 'demo://x/{id}', 'everything+demo://x/{id}'],
     ['weather', 'ui://panel/main.html', 'ui://weather/panel/main.html'],
+    ['weather', 'UI://panel', 'UI://weather/panel'],
     ['pdf', 'skill://forms/SKILL.md', 'skill://pdf/forms/SKILL.md'],
     ['notes', 'todo', 'notes+:todo'],
     ['notes', '{+uri}', 'notes+:{+uri}'],

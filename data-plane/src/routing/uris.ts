@@ -11,7 +11,7 @@ import { isJsonObject } from './json-object.js';
  */
 
 /** Schemes that clients recognise by name; the upstream becomes the first segment after `//`. */
-const KEPT_SCHEME = /^(ui|skill):\/\//;
+const KEPT_SCHEME = /^(ui|skill):\/\//i;
 
 const SCHEME = /^[a-z][a-z0-9+.-]*:/i;
 
