@@ -1,0 +1,78 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { build, install, ROOT } from './workspace.mjs';
+
+const FULL = '--full';
+
+/**
+ * @param {string[]} args what was typed after `npm test --`
+ * @returns {Promise<number>} the exit code
+ */
+export async function test(args) {
+  // Without these two nothing else can run.
+  if (!(await section('install', install))) return 1;
+  if (!(await section('build and types', build))) return 1;
+  const style = await section('lint', () => run('@biomejs/biome/bin/biome', ['check', '.']));
+  const behaviour = await section('tests', () => runTests(args));
+  if (!style) console.log('lint: failed, see above');
+  console.log(`${behaviour.passed} passed, ${behaviour.failed} failed`);
+  return style && behaviour.ok ? 0 : 1;
+}
+
+async function section(title, work) {
+  console.log(`\n── ${title} ${'─'.repeat(Math.max(0, 60 - title.length))}`);
+  const startedAt = performance.now();
+  const result = await work();
+  if (result?.ok === undefined) {
+    console.log(
+      `${title}: ${result ? 'ok' : 'failed'} in ${((performance.now() - startedAt) / 1000).toFixed(1)} s`,
+    );
+  }
+  return result;
+}
+
+/** Runs vitest, which prints its own summary, and counts from its report. */
+async function runTests(args) {
+  const folder = mkdtempSync(join(tmpdir(), 'sluice-test-'));
+  const report = join(folder, 'report.json');
+  try {
+    const ok = await run(
+      'vitest/vitest.mjs',
+      [
+        'run',
+        '--reporter=default',
+        '--reporter=json',
+        `--outputFile.json=${report}`,
+        ...args.filter((a) => a !== FULL),
+      ],
+      args.includes(FULL) ? { SLUICE_TEST_FULL: '1' } : {},
+    );
+    const { numPassedTests, numFailedTests, testResults } = JSON.parse(readFileSync(report, 'utf8'));
+    // A file that cannot even be loaded has no tests in the report, and counts as one that failed.
+    const unloaded = testResults.filter(
+      (file) => file.status === 'failed' && file.assertionResults.length === 0,
+    );
+    return { ok, passed: numPassedTests, failed: numFailedTests + unloaded.length };
+  } catch (error) {
+    if (error.code !== 'ENOENT') throw error;
+    // vitest ended before it ran anything, and has said why.
+    return { ok: false, passed: 0, failed: 0 };
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** Runs the program of an installed package in view. Resolves to whether it ended with 0. */
+async function run(bin, args, env = {}) {
+  const script = join(ROOT, 'node_modules', bin);
+  const child = spawn(process.execPath, [script, ...args], {
+    cwd: ROOT,
+    env: { ...process.env, ...env },
+    stdio: 'inherit',
+  });
+  const [code] = await once(child, 'close');
+  return code === 0;
+}

@@ -1,0 +1,117 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { type CommandActions, runCommandLine } from './command-line.js';
+import { EXIT, EXIT_MEANINGS } from './exit-codes.js';
+
+let out = '';
+let err = '';
+beforeEach(() => {
+  out = '';
+  err = '';
+  vi.spyOn(process.stdout, 'write').mockImplementation((text) => !!(out += text));
+  vi.spyOn(process.stderr, 'write').mockImplementation((text) => !!(err += text));
+});
+afterEach(() => vi.restoreAllMocks());
+
+function actions() {
+  const called: unknown[][] = [];
+  const record =
+    (name: string, exitCode: number) =>
+    (...args: unknown[]) => {
+      called.push([name, ...args]);
+      return Promise.resolve(exitCode);
+    };
+  const commands: CommandActions = {
+    serve: record('serve', EXIT.ok),
+    validate: record('validate', EXIT.configuration),
+    health: record('health', EXIT.unhealthy),
+    version: record('version', EXIT.ok),
+  };
+  return { called, commands };
+}
+
+async function run(...argv: string[]) {
+  const { called, commands } = actions();
+  return { code: await runCommandLine(argv, commands), called };
+}
+
+test('every option of serve arrives', async () => {
+  const { called } = await run(
+    ...['serve', '-c', 'a.yaml', '-p', '0', '--host', '::1', '--workers', '2', '--listener', 'node'],
+    ...['--insecure', '--log-level', 'warn', '--log-format', 'text', '--dev', '--screen'],
+  );
+  expect(called).toEqual([
+    [
+      'serve',
+      {
+        config: 'a.yaml',
+        port: 0,
+        host: '::1',
+        workers: 2,
+        listener: 'node',
+        insecure: true,
+        logLevel: 'warn',
+        logFormat: 'text',
+        dev: true,
+        screen: true,
+      },
+    ],
+  ]);
+});
+
+test('what was not typed is absent, so that it hides nothing in the file', async () => {
+  expect((await run('serve')).called).toEqual([['serve', {}]]);
+});
+
+test('the exit code is that of the command', async () => {
+  expect(await run('validate', 'a.yaml')).toEqual({
+    code: EXIT.configuration,
+    called: [['validate', 'a.yaml']],
+  });
+  expect(await run('health')).toEqual({
+    code: EXIT.unhealthy,
+    called: [['health', 'http://127.0.0.1:8080']],
+  });
+});
+
+describe('bad usage', () => {
+  test.each([
+    [['serve', '--port', '70000'], 'Give a port from 0 to 65535.'],
+    [['serve', '--port', '80a'], 'Give a port from 0 to 65535.'],
+    [['serve', '--workers', '0'], 'Give a number of workers from 1 to 256.'],
+    [['serve', '--listener', 'nginx'], 'Allowed choices are auto, uws, node.'],
+    [['serve', '--prot', '1'], 'Did you mean --port?'],
+    [['serve', 'a.yaml'], 'too many arguments'],
+    [['validate'], "missing required argument 'file'"],
+    [['validat', 'x'], 'Did you mean validate?'],
+    [[], 'Usage: sluice'],
+  ])('%j', async (argv, message) => {
+    const { code, called } = await run(...argv);
+    expect(err).toContain(message);
+    expect([code, called]).toEqual([EXIT.usage, []]);
+  });
+});
+
+describe('help', () => {
+  test.each(['serve', 'validate', 'health', 'version'])(
+    'of %s has examples and exit codes',
+    async (command) => {
+      const { code } = await run(command, '--help');
+      expect(code).toBe(EXIT.ok);
+      expect(out).toContain(`Examples:\n  $ sluice ${command}`);
+      for (const [exitCode, meaning] of EXIT_MEANINGS) expect(out).toContain(`${exitCode}  ${meaning}`);
+    },
+  );
+
+  test('of the whole names every command', async () => {
+    const { code } = await run('--help');
+    for (const command of ['serve', 'validate', 'health', 'version'])
+      expect(out).toContain(`\n  ${command} `);
+    expect(code).toBe(EXIT.ok);
+  });
+});
+
+test('the version number alone, for scripts', async () => {
+  const { code } = await run('--version');
+  expect(out).toMatch(/^\d+\.\d+\.\d+\n$/);
+  expect(code).toBe(EXIT.ok);
+});

@@ -1,0 +1,175 @@
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { EXIT, EXIT_MEANINGS } from './exit-codes.js';
+import type { ServeFlags } from './serve-flags.js';
+import { packageVersion } from './version.js';
+
+/** Worker threads beyond this are a typing error: each takes memory and a share of the port. */
+const MAX_WORKERS = 256;
+const MAX_PORT = 65_535;
+
+/** What each command does; every function resolves to the exit code. */
+export interface CommandActions {
+  serve(flags: ServeFlags): Promise<number>;
+  validate(file: string): Promise<number>;
+  health(url: string): Promise<number>;
+  version(): Promise<number>;
+}
+
+/** A command line to show, and what it does. */
+export type Example = readonly [commandLine: string, meaning: string];
+
+const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
+  serve: [
+    ['sluice serve', 'serve what sluice.yaml in this folder describes'],
+    ['sluice serve --config gateway.yaml --port 9000', 'another file, another port'],
+    ['sluice serve --config claude_desktop_config.json', 'the servers of a desktop client, behind one URL'],
+    ['sluice serve --workers 4 --log-format json', 'four worker threads, a log for machines'],
+    ['sluice serve --host 0.0.0.0 --insecure', 'let other machines in, without authentication'],
+  ],
+  validate: [
+    ['sluice validate sluice.yaml', 'say what is wrong, where, and what would be right'],
+    ['sluice validate sluice.yaml && systemctl reload sluice', 'apply only what is valid'],
+  ],
+  health: [
+    ['sluice health', 'ask the gateway on this machine'],
+    ['sluice health http://10.0.0.5:9090', 'ask another one, at its health address'],
+  ],
+  version: [['sluice version', 'what is installed, and what it runs on']],
+};
+
+/** The examples of a command, for `--help` and the reference page. */
+export function examplesOf(command: string): readonly Example[] {
+  return EXAMPLES[command] ?? [];
+}
+
+/** The definition of the whole command line. Nothing runs until it parses. */
+export function createCommandLine(actions: CommandActions, finish: (exitCode: number) => void): Command {
+  const program = new Command('sluice')
+    .description('An MCP gateway: one address in front of many MCP servers.')
+    .version(packageVersion(), '-V, --version', 'print the version number')
+    .helpOption('-h, --help', 'print this help')
+    .helpCommand('help [command]', 'print the help of a command')
+    .showHelpAfterError('Run with --help to see what there is.')
+    .exitOverride();
+
+  program
+    .command('serve')
+    .summary('run the gateway')
+    .description(
+      'Runs the gateway until it is told to stop. A changed configuration file is applied while it runs; a ' +
+        'broken one is refused with the reason, and the last good one stays. Options win over SLUICE_ ' +
+        'variables, and those over the file.',
+    )
+    .addOption(
+      new Option('-c, --config <file>', 'configuration: YAML, JSON or TOML; default ./sluice.yaml').env(
+        'SLUICE_CONFIG',
+      ),
+    )
+    .addOption(
+      new Option('-p, --port <number>', 'TCP port; 0 lets the system choose').argParser(
+        wholeNumber('a port', 0, MAX_PORT),
+      ),
+    )
+    .option('--host <address>', 'address to listen on')
+    .addOption(
+      new Option('--workers <number>', 'worker threads that serve').argParser(
+        wholeNumber('a number of workers', 1, MAX_WORKERS),
+      ),
+    )
+    .addOption(
+      new Option('--listener <kind>', 'what listens: uws is faster, node runs everywhere').choices([
+        'auto',
+        'uws',
+        'node',
+      ]),
+    )
+    .option('--insecure', 'listen beyond this machine although nothing authenticates clients')
+    .addOption(
+      new Option('--log-level <level>', 'least severe level that is logged').choices([
+        'trace',
+        'debug',
+        'info',
+        'warn',
+        'error',
+        'fatal',
+        'silent',
+      ]),
+    )
+    .addOption(
+      new Option('--log-format <format>', 'default text on a terminal, else json').choices(['json', 'text']),
+    )
+    .option('--dev', 'for working on a configuration: same as --log-level debug --log-format text --screen')
+    .option('--screen', 'print the start-up screen even when the output is not a terminal')
+    .action(async (flags: ServeFlags) => finish(await actions.serve(flags)));
+
+  program
+    .command('validate')
+    .summary('check a configuration file')
+    .description('Checks a configuration file as the gateway would, and starts nothing.')
+    .argument('<file>', 'the file to check')
+    .action(async (file: string) => finish(await actions.validate(file)));
+
+  program
+    .command('health')
+    .summary('ask a running gateway and its upstreams how they are')
+    .description('Asks a running gateway for its health and prints the state of each upstream.')
+    .argument('[url]', 'its address, or its health address where it has one', 'http://127.0.0.1:8080')
+    .action(async (url: string) => finish(await actions.health(url)));
+
+  program
+    .command('version')
+    .summary('print the versions of sluice and Node.js')
+    .description('Prints the versions of sluice and Node.js.')
+    .action(async () => finish(await actions.version()));
+
+  program.addHelpText(
+    'after',
+    `\n${exampleHelp(Object.keys(EXAMPLES).flatMap((name) => examplesOf(name).slice(0, 2)))}`,
+  );
+  for (const command of program.commands) {
+    command.addHelpText('after', `\n${exampleHelp(examplesOf(command.name()))}`);
+    // Help of a command lists its own options; how to print this very text need not be among them.
+    command.helpOption('-h, --help', 'print this help');
+  }
+  program.addHelpText('afterAll', `\n${exitCodeHelp()}`);
+  return program;
+}
+
+/**
+ * Parses and runs a command line.
+ *
+ * @param argv what was typed after `sluice`
+ * @returns the exit code; what is wrong with the command line has been printed
+ */
+export async function runCommandLine(argv: readonly string[], actions: CommandActions): Promise<number> {
+  let exitCode: number = EXIT.ok;
+  const program = createCommandLine(actions, (code) => {
+    exitCode = code;
+  });
+  try {
+    if (argv.length === 0) program.help({ error: true });
+    await program.parseAsync([...argv], { from: 'user' });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    // Help and version that were asked for end with 0; everything else that commander reports is bad usage.
+    return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+  }
+  return exitCode;
+}
+
+function wholeNumber(what: string, min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (/^\d+$/.test(text) && value >= min && value <= max) return value;
+    throw new InvalidArgumentError(`Give ${what} from ${min} to ${max}.`);
+  };
+}
+
+function exampleHelp(examples: readonly Example[]): string {
+  const lines = examples.flatMap(([commandLine, meaning]) => [`  $ ${commandLine}`, `      ${meaning}`]);
+  return ['Examples:', ...lines].join('\n');
+}
+
+function exitCodeHelp(): string {
+  return ['Exit codes:', ...EXIT_MEANINGS.map(([code, meaning]) => `  ${code}  ${meaning}`)].join('\n');
+}

@@ -1,0 +1,65 @@
+import { existsSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import {
+  type LoadedConfiguration,
+  type LoadOptions,
+  loadConfigurationFile,
+  loadConfigurationWithoutFile,
+  type Problem,
+} from '@sluice/control-plane';
+import { type LogLevel, type ResolvedConfiguration, resolveConfiguration } from '@sluice/proto';
+import type { ServeFlags } from './serve-flags.js';
+
+/** Names that are looked for when no file is named, in this order. */
+const DEFAULT_FILES = ['sluice.yaml', 'sluice.yml', 'sluice.json', 'sluice.toml'];
+
+/** With a variable of this kind the environment alone can describe a gateway, as in a container. */
+const UPSTREAM_VARIABLE = /^SLUICE_UPSTREAMS_/;
+
+/** Variables beginning with `SLUICE_` that are no settings of the configuration. */
+export const OWN_VARIABLES = ['SLUICE_CONFIG'];
+
+/** A configuration to run, or why there is none. */
+export interface LoadOutcome {
+  /** Present exactly when no problem is an error. */
+  readonly configuration?: ResolvedConfiguration;
+  readonly problems: readonly Problem[];
+  /** Absolute path of the file that was read or looked for; absent when there is none to look for. */
+  readonly file?: string;
+}
+
+/**
+ * Loads what the flags name: a file with environment and flags laid over it, or these alone.
+ *
+ * @param folder where relative paths begin, and where a file is looked for when none is named
+ */
+export async function loadConfiguration(flags: ServeFlags, folder: string): Promise<LoadOutcome> {
+  const file = flags.config ? resolve(folder, flags.config) : findFile(folder);
+  const { configuration, problems } = await load(file, { overrides: flags, otherVariables: OWN_VARIABLES });
+  return {
+    ...(configuration && { configuration: withLogFlags(resolveConfiguration(configuration), flags) }),
+    problems,
+    ...(file && { file }),
+  };
+}
+
+async function load(file: string | undefined, options: LoadOptions): Promise<LoadedConfiguration> {
+  if (file !== undefined) return loadConfigurationFile(file, options);
+  if (Object.keys(process.env).some((name) => UPSTREAM_VARIABLE.test(name))) {
+    return loadConfigurationWithoutFile(options);
+  }
+  const hint = 'name one with --config FILE, or write sluice.yaml in this folder';
+  return { problems: [{ severity: 'error', path: '', message: 'there is no configuration', hint }] };
+}
+
+function findFile(folder: string): string | undefined {
+  return DEFAULT_FILES.map((name) => join(folder, name)).find((file) => existsSync(file));
+}
+
+function withLogFlags(configuration: ResolvedConfiguration, flags: ServeFlags): ResolvedConfiguration {
+  const { gateway } = configuration;
+  const level = flags.logLevel ?? (flags.dev ? 'debug' : gateway.log.level);
+  const format = flags.logFormat ?? (flags.dev ? 'text' : gateway.log.format);
+  const log = { level: level as LogLevel, ...(format && { format }) };
+  return { ...configuration, gateway: { ...gateway, log } };
+}

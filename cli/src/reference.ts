@@ -1,0 +1,97 @@
+import type { Argument, Command, Option } from 'commander';
+import { createCommandLine, examplesOf } from './command-line.js';
+import { EXIT_MEANINGS } from './exit-codes.js';
+
+/** The page docs/reference/cli.md, made from the definitions that also make `--help`. */
+export function renderReference(): string {
+  const nothing = () => Promise.resolve(0);
+  const program = createCommandLine(
+    { serve: nothing, validate: nothing, health: nothing, version: nothing },
+    () => {},
+  );
+  const sections = [
+    '# Command line',
+    '<!-- Made from cli/src/command-line.ts by `node cli/scripts/reference.mjs`; a test compares the two. -->',
+    `${program.description()} After \`npm ci && npm run build\` the command is \`npx sluice\` in the workspace.`,
+    ...program.commands.flatMap(renderCommand),
+    '## Exit codes',
+    table([['code', 'meaning'], ...EXIT_MEANINGS.map(([code, meaning]) => [String(code), meaning])]),
+    '## Signals',
+    table(SIGNALS),
+    '## Environment variables',
+    table(VARIABLES),
+    '## Two processes',
+    PROCESSES,
+  ];
+  return `${sections.join('\n\n')}\n`;
+}
+
+const SIGNALS = [
+  ['signal to `sluice serve`', 'what happens'],
+  [
+    '`SIGTERM`, `SIGINT`',
+    'takes no new connections, finishes requests under way for at most `gateway.shutdown_grace`, ends with 0; ' +
+      'a second one ends it at once',
+  ],
+  ['`SIGHUP`', 'reads the configuration file again; when its terminal was closed, stops like `SIGTERM`'],
+];
+
+const VARIABLES = [
+  ['variable', 'meaning'],
+  ['`SLUICE_CONFIG`', 'the configuration file, when `--config` is not given'],
+  ['`SLUICE_…`', 'every setting of the configuration; see the configuration reference'],
+  ['`NO_COLOR`', 'no colours, whatever the output is'],
+  ['`FORCE_COLOR`', 'colours even when the output is not a terminal; `0` for none'],
+];
+
+const PROCESSES = [
+  '`sluice serve` is a small parent process and the data plane, its child. When the data plane ends unexpectedly',
+  '(a native crash, an exhausted heap, `kill -9`), the parent starts it again from the last good configuration,',
+  'whatever the file says meanwhile: at once the first three times, then after 0.5 s, 1 s, 2 s and so on up to',
+  '10 s, until it has lived for a minute. Ports that the system chose stay the same, and so does the key that',
+  'sealed tokens are made with. When the parent dies, the data plane finishes what is under way and ends.',
+].join('\n');
+
+function renderCommand(command: Command): string[] {
+  const { options, args } = { options: command.options, args: command.registeredArguments };
+  return [
+    `## sluice ${command.name()}`,
+    command.description(),
+    ['```', `sluice ${command.name()} ${command.usage()}`, '```'].join('\n'),
+    ...(args.length ? [table([['argument', 'meaning'], ...args.map(argumentRow)])] : []),
+    ...(options.length ? [table([['option', 'meaning'], ...options.map(optionRow)])] : []),
+    ['```sh', ...examplesOf(command.name()).map(([line, meaning]) => `${line}   # ${meaning}`), '```'].join(
+      '\n',
+    ),
+  ];
+}
+
+function argumentRow(argument: Argument): string[] {
+  const { required, description, defaultValue } = argument;
+  const name = required ? `<${argument.name()}>` : `[${argument.name()}]`;
+  return [
+    `\`${name}\``,
+    withNotes(description, defaultValue === undefined ? [] : [`default \`${defaultValue}\``]),
+  ];
+}
+
+function optionRow({ flags, description, argChoices, envVar }: Option): string[] {
+  return [
+    `\`${flags}\``,
+    withNotes(description, [
+      ...(argChoices ? [argChoices.map((choice) => `\`${choice}\``).join(', ')] : []),
+      ...(envVar ? [`or \`${envVar}\``] : []),
+    ]),
+  ];
+}
+
+function withNotes(description: string, notes: readonly string[]): string {
+  return notes.length ? `${description} (${notes.join('; ')})` : description;
+}
+
+function table(rows: readonly (readonly string[])[]): string {
+  const [head = [], ...body] = rows;
+  const line = (cells: readonly string[]) =>
+    `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
+  return [line(head), line(head.map(() => '---')), ...body.map(line)].join('\n');
+}

@@ -1,0 +1,123 @@
+import type { ResolvedConfiguration } from '@sluice/proto';
+import { type DataPlane, startDataPlane } from './data-plane.js';
+import { EXIT } from './exit-codes.js';
+import { keepAddresses } from './kept-addresses.js';
+import { openLog, type ProcessLog } from './log.js';
+import { parentSettings } from './parent-settings.js';
+import type { DataPlaneOrder, RunningReport, StartOrder } from './process-messages.js';
+import { explainStartFailure } from './start-failure.js';
+
+/**
+ * The data plane process of `sluice serve`: log, data plane and start-up screen. It is given configurations and
+ * never reads any, so that a start after a crash is short and depends on nothing.
+ */
+export class ServingProcess {
+  readonly #report: (report: RunningReport) => void;
+  #log: ProcessLog | undefined;
+  #gateway: DataPlane | undefined;
+  /** What runs, as JSON. */
+  #snapshot = '';
+  #shutdownGraceMs = 0;
+  /** Changes are applied one after the other. */
+  #lastChange: Promise<void> = Promise.resolve();
+  #stopping = false;
+  /** Clears what stands on the terminal's last line before the log writes there. */
+  #makeRoom = () => {};
+
+  constructor(report: (report: RunningReport) => void) {
+    this.#report = report;
+  }
+
+  obey(order: DataPlaneOrder): void {
+    if (order.type === 'start') void this.#start(order);
+    else if (order.type === 'stop') void this.stop();
+    else this.#lastChange = this.#lastChange.then(() => this.#change(order.snapshot));
+  }
+
+  async #start({ snapshot, keyHex, restarted, screen }: StartOrder): Promise<void> {
+    const configuration = JSON.parse(snapshot) as ResolvedConfiguration;
+    const { logLevel, logFormat } = parentSettings(configuration);
+    this.#log = openLog(logLevel, logFormat, () => this.#makeRoom());
+    const { log } = this.#log;
+    let gateway: DataPlane;
+    try {
+      gateway = await startDataPlane({ configuration, key: Buffer.from(keyHex, 'hex'), log });
+    } catch (error) {
+      this.#failToStart(error, configuration, restarted);
+      return;
+    }
+    this.#gateway = gateway;
+    // Asked to stop while it started.
+    if (this.#stopping) return this.#end(gateway);
+    const { url, listener } = gateway;
+    log.info({ url, listener, workers: configuration.gateway.listen.workerCount }, 'listening');
+    this.#keep(keepAddresses(configuration, gateway));
+    if (!restarted && (screen || process.stdout.isTTY)) await this.#showScreen(gateway);
+  }
+
+  #failToStart(error: unknown, configuration: ResolvedConfiguration, restarted: boolean): void {
+    const { exitCode, explanation } = explainStartFailure(error, configuration);
+    // At the first start somebody waits for an answer; later only the log is read.
+    if (restarted) this.#log?.log.error({ err: error }, `the data plane could not start: ${explanation}`);
+    else process.stderr.write(`sluice: ${explanation}\n`);
+    this.#log?.flush();
+    process.exit(exitCode);
+  }
+
+  /** Remembers what runs now, here and in the parent. */
+  #keep(configuration: ResolvedConfiguration): void {
+    const settings = parentSettings(configuration);
+    this.#snapshot = JSON.stringify(configuration);
+    this.#shutdownGraceMs = settings.shutdownGraceMs;
+    this.#log?.configure(settings.logLevel, settings.logFormat);
+    this.#report({ type: 'running', snapshot: this.#snapshot, settings });
+  }
+
+  async #change(snapshot: string): Promise<void> {
+    if (this.#stopping || !this.#gateway || !this.#log) return;
+    const { log } = this.#log;
+    const configuration = keepAddresses(JSON.parse(snapshot) as ResolvedConfiguration, this.#gateway);
+    if (JSON.stringify(configuration) === this.#snapshot) {
+      log.info('configuration is unchanged');
+      return;
+    }
+    try {
+      await this.#gateway.apply(configuration);
+      this.#keep(configuration);
+      log.info({ upstreams: configuration.upstreams.length }, 'configuration applied');
+    } catch (error) {
+      log.error({ err: error }, 'configuration refused by the data plane; the last good one stays');
+    }
+  }
+
+  async #showScreen(gateway: DataPlane): Promise<void> {
+    const { showStartUpScreen } = await import('./start-up.js');
+    await showStartUpScreen(gateway, process.stdout, (makeRoom) => {
+      this.#makeRoom = makeRoom;
+    });
+  }
+
+  /** Finishes what is under way within the time that the configuration gives, then ends the process. */
+  async stop(): Promise<void> {
+    if (this.#stopping) return;
+    this.#stopping = true;
+    if (this.#gateway) await this.#end(this.#gateway);
+    // A start that is under way looks at the flag itself; without one there is nothing to finish.
+    else if (!this.#log) process.exit(EXIT.ok);
+  }
+
+  async #end(gateway: DataPlane): Promise<void> {
+    const log = this.#log?.log;
+    let exitCode: number = EXIT.ok;
+    log?.info({ graceMs: this.#shutdownGraceMs }, 'stopping');
+    try {
+      await gateway.stop(this.#shutdownGraceMs);
+      log?.info('stopped');
+    } catch (error) {
+      log?.error({ err: error }, 'could not stop in order');
+      exitCode = EXIT.unexpected;
+    }
+    this.#log?.flush();
+    process.exit(exitCode);
+  }
+}

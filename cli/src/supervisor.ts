@@ -1,0 +1,250 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { closeSync, openSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { type ConfigurationWatch, watchConfigurationFile } from '@sluice/control-plane/watch';
+import { EXIT } from './exit-codes.js';
+import { ParentLog } from './parent-log.js';
+import type { DataPlaneOrder, LoadReport, RunningReport, StartOrder } from './process-messages.js';
+import { restartDelayMs, STABLE_AFTER_MS } from './restart-delay.js';
+
+/*
+ * The parent process of `sluice serve`. It has the configuration loaded by one child, which ends at once, runs
+ * the data plane in another, and starts that again when it ends unexpectedly: a native crash or an exhausted
+ * heap cannot be caught inside. This file and what it imports use nothing but Node.js itself, because the
+ * parent stays resident for as long as the gateway runs.
+ */
+
+const GATEWAY_KEY_BYTES = 32;
+/** Beyond the time that requests under way may take: what closing and flushing needs. */
+const GRACE_MARGIN_MS = 2_000;
+/** A file that is no configuration at all can hold a thousand errors; the first ones tell enough. */
+const MAX_LOGGED_PROBLEMS = 20;
+
+/**
+ * Runs `sluice serve` until it is told to stop.
+ *
+ * @param argv the command line after `serve`; the process that loads the configuration reads it
+ * @returns the exit code
+ */
+export function supervise(argv: readonly string[]): Promise<number> {
+  return new Promise((resolve) => new Supervisor(argv, resolve).start());
+}
+
+class Supervisor {
+  readonly #argv: readonly string[];
+  readonly #finish: (exitCode: number) => void;
+  readonly #keyHex = randomBytes(GATEWAY_KEY_BYTES).toString('hex');
+  readonly #startedOnTerminal = hasTerminal();
+  readonly #log = new ParentLog();
+  #loader: ChildProcess | undefined;
+  #loadAgain = false;
+  #watch: ConfigurationWatch | undefined;
+  #dataPlane: ChildProcess | undefined;
+  #startedAtMs = 0;
+  #crashes = 0;
+  #restartTimer: NodeJS.Timeout | undefined;
+  /** What runs, and what to start with again. */
+  #running: RunningReport | undefined;
+  /** A newer configuration that no data plane has been given yet. */
+  #pendingSnapshot: string | undefined;
+  #stopping = false;
+  #killTimer: NodeJS.Timeout | undefined;
+
+  constructor(argv: readonly string[], finish: (exitCode: number) => void) {
+    this.#argv = argv;
+    this.#finish = finish;
+  }
+
+  start(): void {
+    process.on('SIGINT', () => this.#stop());
+    process.on('SIGTERM', () => this.#stop());
+    process.on('SIGHUP', () => this.#hangup());
+    // A log that nobody reads any more must not take the gateway down.
+    process.stderr.on('error', () => {});
+    // Both at once: the data plane loads its code while the configuration is being read.
+    this.#forkDataPlane();
+    this.#load('first', (report, exitCode) => this.#begin(report, exitCode));
+  }
+
+  // The configuration.
+
+  #load(occasion: 'first' | 'again', done: (report: LoadReport | undefined, exitCode: number) => void): void {
+    const loader = forkScript('configuration-process.js', [occasion, ...this.#argv]);
+    let report: LoadReport | undefined;
+    this.#loader = loader;
+    loader.on('message', (message) => {
+      report = message as LoadReport;
+    });
+    onceEnded(loader, (code) => {
+      this.#loader = undefined;
+      if (!this.#stopping) done(report, code ?? EXIT.unexpected);
+    });
+  }
+
+  #begin(report: LoadReport | undefined, exitCode: number): void {
+    if (report?.snapshot === undefined) {
+      // What is wrong has been printed.
+      this.#end(exitCode);
+      return;
+    }
+    if (report.file) this.#watch = watchConfigurationFile(report.file, () => this.#reload());
+    this.#order(this.#startOrder(report.snapshot, report.screen));
+  }
+
+  #reload(): void {
+    if (this.#stopping) return;
+    if (this.#loader) {
+      this.#loadAgain = true;
+      return;
+    }
+    this.#load('again', (report) => {
+      this.#take(report);
+      if (this.#loadAgain) {
+        this.#loadAgain = false;
+        this.#reload();
+      }
+    });
+  }
+
+  #take(report: LoadReport | undefined): void {
+    if (!report) {
+      this.#log.write('error', 'the configuration could not be read; the last good one stays');
+      return;
+    }
+    const { problems, file, snapshot } = report;
+    for (const { severity, message, ...place } of problems.slice(0, MAX_LOGGED_PROBLEMS)) {
+      this.#log.write(severity === 'error' ? 'error' : 'warn', `configuration: ${message}`, place);
+    }
+    if (snapshot === undefined) {
+      this.#log.write('error', 'configuration refused; the last good one stays', {
+        file,
+        problems: problems.length,
+      });
+      return;
+    }
+    this.#pendingSnapshot = snapshot;
+    if (this.#dataPlane && this.#running) this.#deliver();
+  }
+
+  #deliver(): void {
+    if (this.#pendingSnapshot === undefined) return;
+    this.#order({ type: 'apply', snapshot: this.#pendingSnapshot });
+    this.#pendingSnapshot = undefined;
+  }
+
+  // The data plane.
+
+  #forkDataPlane(): void {
+    this.#startedAtMs = Date.now();
+    const dataPlane = forkScript('data-plane-process.js', []);
+    this.#dataPlane = dataPlane;
+    dataPlane.on('message', (message) => {
+      this.#running = message as RunningReport;
+      this.#log.settings = this.#running.settings;
+      this.#deliver();
+    });
+    onceEnded(dataPlane, (code, signal) => this.#dataPlaneEnded(code, signal));
+  }
+
+  #startOrder(snapshot: string, screen: boolean): StartOrder {
+    return { type: 'start', snapshot, keyHex: this.#keyHex, restarted: this.#running !== undefined, screen };
+  }
+
+  #order(order: DataPlaneOrder): void {
+    // Fails when the process has just ended; its end is then on the way here.
+    if (this.#dataPlane?.connected) this.#dataPlane.send(order, () => {});
+  }
+
+  #dataPlaneEnded(code: number | null, signal: NodeJS.Signals | null): void {
+    this.#dataPlane = undefined;
+    if (this.#stopping) {
+      this.#end(code ?? EXIT.unexpected);
+      return;
+    }
+    if (this.#running === undefined) {
+      // It has said why, unless something ended it from outside.
+      if (signal) process.stderr.write(`sluice: the data plane was ended by ${signal} while it started\n`);
+      this.#end(code || EXIT.unexpected);
+      return;
+    }
+    const livedMs = Date.now() - this.#startedAtMs;
+    this.#crashes = livedMs >= STABLE_AFTER_MS ? 1 : this.#crashes + 1;
+    const delayMs = restartDelayMs(this.#crashes);
+    const how = signal ? { signal } : { exitCode: code };
+    this.#log.write('error', 'the data plane ended unexpectedly; starting it again', { ...how, delayMs });
+    if (delayMs === 0) this.#restart();
+    else this.#restartTimer = setTimeout(() => this.#restart(), delayMs);
+  }
+
+  #restart(): void {
+    if (!this.#running) return;
+    this.#forkDataPlane();
+    this.#order(this.#startOrder(this.#running.snapshot, false));
+  }
+
+  // The end.
+
+  #stop(): void {
+    if (this.#stopping) {
+      // Asked twice: whoever asks does not want to wait.
+      this.#dataPlane?.kill('SIGKILL');
+      return;
+    }
+    this.#stopping = true;
+    this.#loader?.kill('SIGKILL');
+    if (!this.#dataPlane) {
+      this.#end(EXIT.ok);
+      return;
+    }
+    this.#order({ type: 'stop' });
+    const shutdownGraceMs = this.#running?.settings.shutdownGraceMs ?? 0;
+    this.#killTimer = setTimeout(() => {
+      this.#log.write('error', 'the data plane did not end in time; it is killed', { shutdownGraceMs });
+      this.#dataPlane?.kill('SIGKILL');
+    }, shutdownGraceMs + GRACE_MARGIN_MS);
+  }
+
+  /** SIGHUP asks a service to read its configuration again, but also says that the terminal was closed. */
+  #hangup(): void {
+    if (this.#startedOnTerminal && !hasTerminal()) this.#stop();
+    else this.#reload();
+  }
+
+  #end(exitCode: number): void {
+    this.#stopping = true;
+    clearTimeout(this.#restartTimer);
+    clearTimeout(this.#killTimer);
+    this.#watch?.close();
+    this.#dataPlane?.kill('SIGKILL');
+    this.#finish(exitCode);
+  }
+}
+
+function forkScript(name: string, args: readonly string[]): ChildProcess {
+  const script = fileURLToPath(new URL(name, import.meta.url));
+  return fork(script, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+}
+
+/** Calls back once, whether the process ended or never began. */
+function onceEnded(
+  child: ChildProcess,
+  ended: (code: number | null, signal: NodeJS.Signals | null) => void,
+): void {
+  child.once('exit', ended);
+  child.on('error', (error) => {
+    if (child.pid !== undefined) return;
+    process.stderr.write(`sluice: a process could not be started: ${error.message}\n`);
+    child.off('exit', ended);
+    ended(null, null);
+  });
+}
+
+function hasTerminal(): boolean {
+  try {
+    closeSync(openSync('/dev/tty', 'r'));
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,26 @@
+import { formatProblem, loadConfigurationFile } from '@sluice/control-plane';
+import { OWN_VARIABLES } from './configuration.js';
+import { EXIT } from './exit-codes.js';
+import type { Output } from './health.js';
+import { palette, usesColour } from './terminal.js';
+
+/**
+ * Checks a configuration file as the gateway would, and prints every problem with its place and what would be
+ * right.
+ *
+ * @returns the exit code: 0 when the gateway would take the file, warnings included
+ */
+export async function validate(file: string, out: Output, err: Output): Promise<number> {
+  const { configuration, problems } = await loadConfigurationFile(file, { otherVariables: OWN_VARIABLES });
+  const colour = usesColour(err);
+  for (const problem of problems) err.write(`${formatProblem(problem, { colour })}\n`);
+  if (!configuration) {
+    const count = problems.filter(({ severity }) => severity === 'error').length;
+    err.write(`${file} is invalid: ${count} ${count === 1 ? 'error' : 'errors'}\n`);
+    return EXIT.configuration;
+  }
+  const { length } = configuration.upstreams;
+  const paint = palette(usesColour(out));
+  out.write(`${paint.green(`${file} is valid`)}: ${length} ${length === 1 ? 'upstream' : 'upstreams'}\n`);
+  return EXIT.ok;
+}

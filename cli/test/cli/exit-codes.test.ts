@@ -1,0 +1,96 @@
+import { createServer, type Server } from 'node:net';
+import { afterEach, describe, expect, test } from 'vitest';
+import { run, serve, upstreamsNamed, writeFile } from './sluice-process.js';
+
+const servers: Server[] = [];
+afterEach(() => {
+  for (const server of servers.splice(0)) server.close();
+});
+
+async function takePort(): Promise<number> {
+  const server = createServer();
+  servers.push(server);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return (server.address() as { port: number }).port;
+}
+
+describe('a command line that is wrong ends with 2 and says what would be right', () => {
+  test.each([
+    [['serve', '--port', 'http'], 'Give a port from 0 to 65535.'],
+    [['serve', '--confg', 'a.yaml'], 'Did you mean --config?'],
+    [['health', 'not an address'], 'give a URL such as http://127.0.0.1:8080'],
+    [['start'], "unknown command 'start'"],
+  ])('%j', async (args, message) => {
+    const { code, stderr } = await run(args);
+    expect(stderr).toContain(message);
+    expect(code).toBe(2);
+  });
+});
+
+describe('a configuration that is wrong ends with 3', () => {
+  const broken = 'upstreams:\n  - name: files\n    comand: node\n';
+
+  test.each(['validate', 'serve'])('%s says file, line, column, and what would be right', async (command) => {
+    const file = writeFile('broken.yaml', broken);
+    const { code, stdout, stderr } = await run(
+      command === 'serve' ? ['serve', '--config', file] : [command, file],
+    );
+    expect(stderr).toContain(`${file}:3:5: error: upstreams[0].comand: unknown key\n`);
+    expect(stderr).toContain('did you mean command?');
+    expect([code, stdout]).toEqual([3, '']);
+  });
+
+  test.each(['validate', 'serve'])('%s names a file that is not there', async (command) => {
+    const file = '/nowhere/sluice.yaml';
+    const { code, stderr } = await run(command === 'serve' ? ['serve', '--config', file] : [command, file]);
+    expect(stderr).toContain(`${file}: error: there is no such file\n`);
+    expect(code).toBe(3);
+  });
+
+  test('serve without any configuration says how to give one', async () => {
+    const { code, stderr } = await run(['serve'], {}, '/');
+    expect(stderr).toContain('there is no configuration');
+    expect(stderr).toContain('--config FILE');
+    expect(code).toBe(3);
+  });
+
+  test('listening beyond this machine needs --insecure', async () => {
+    const file = writeFile('sluice.yaml', upstreamsNamed('files'));
+    const { code, stderr } = await run(['serve', '--config', file, '--host', '0.0.0.0']);
+    expect(stderr).toMatch(/^--host: error: .*listen.host/);
+    expect(code).toBe(3);
+  });
+});
+
+test('a valid configuration ends with 0', async () => {
+  const file = writeFile('sluice.yaml', upstreamsNamed('one', 'two'));
+  expect(await run(['validate', file])).toEqual({
+    code: 0,
+    stdout: `${file} is valid: 2 upstreams\n`,
+    stderr: '',
+  });
+});
+
+test('a port that is taken ends with 5', async () => {
+  const port = await takePort();
+  const file = writeFile('sluice.yaml', upstreamsNamed('files'));
+  const { code, stderr } = await run(['serve', '--config', file, '--port', String(port)]);
+  expect(stderr).toContain(`cannot listen on 127.0.0.1:${port}: something listens there already`);
+  expect(code).toBe(5);
+});
+
+test('health ends with 4 when nobody answers, and when an upstream failed', async () => {
+  const { url } = await serve(upstreamsNamed('files'));
+  const failed = await run(['health', url]);
+  expect(failed.stdout).toContain('0 of 1 upstreams ready');
+  expect(failed.code).toBe(4);
+  const nobody = await run(['health', 'http://127.0.0.1:9']);
+  expect(nobody.stderr).toContain('no answer about health from http://127.0.0.1:9/health');
+  expect(nobody.code).toBe(4);
+});
+
+test('version tells what is installed', async () => {
+  const { code, stdout } = await run(['version']);
+  expect(stdout).toContain(`Node.js ${process.version}`);
+  expect(code).toBe(0);
+});

@@ -1,0 +1,57 @@
+import { renameSync, writeFileSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import { serve, upstreamsNamed } from './sluice-process.js';
+
+async function upstreamNames(url: string): Promise<string[]> {
+  const health = (await (await fetch(`${url}/health`)).json()) as { upstreams: { name: string }[] };
+  return health.upstreams.map(({ name }) => name);
+}
+
+test('a changed file is applied while the gateway runs, by the same process on the same port', async () => {
+  const { sluice, file, url } = await serve(upstreamsNamed('one'));
+  expect(await upstreamNames(url)).toEqual(['one']);
+  writeFileSync(file, upstreamsNamed('one', 'two'));
+  expect(await sluice.logged('configuration applied')).toMatchObject({ upstreams: 2 });
+  expect(await upstreamNames(url)).toEqual(['one', 'two']);
+  expect(sluice.log.filter(({ msg }) => msg === 'listening')).toHaveLength(1);
+});
+
+test('a file that is replaced, as editors do, is followed', async () => {
+  const { sluice, file, url } = await serve(upstreamsNamed('one'));
+  writeFileSync(`${file}.new`, upstreamsNamed('two'));
+  renameSync(`${file}.new`, file);
+  await sluice.logged('configuration applied');
+  expect(await upstreamNames(url)).toEqual(['two']);
+});
+
+test('a broken file is refused with its reason, and the last good one stays until it is right', async () => {
+  const { sluice, file, url } = await serve(upstreamsNamed('one'));
+  writeFileSync(file, `${upstreamsNamed('two')}gatway: {}\n`);
+  await sluice.logged('configuration refused; the last good one stays');
+  expect(sluice.log).toContainEqual(
+    expect.objectContaining({
+      msg: 'configuration: unknown key',
+      path: 'gatway',
+      file,
+      line: 3,
+      column: 1,
+      hint: 'did you mean gateway?',
+    }),
+  );
+  expect(await upstreamNames(url)).toEqual(['one']);
+  writeFileSync(file, upstreamsNamed('two'));
+  await sluice.logged('configuration applied');
+  expect(await upstreamNames(url)).toEqual(['two']);
+});
+
+test('flags stay above the file when it changes', async () => {
+  const { sluice, file } = await serve(upstreamsNamed('one'), '--log-level', 'info');
+  writeFileSync(file, `gateway: { log: { level: silent } }\n${upstreamsNamed('two')}`);
+  await sluice.logged('configuration applied');
+});
+
+test('SIGHUP reads the file again', async () => {
+  const { sluice } = await serve(upstreamsNamed('one'));
+  sluice.child.kill('SIGHUP');
+  await sluice.logged('configuration is unchanged');
+});

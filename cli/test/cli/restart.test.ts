@@ -1,0 +1,74 @@
+import { writeFileSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import { isAlive, SluiceProcess, serve, upstreamsNamed, writeFile } from './sluice-process.js';
+
+const ENDED = 'the data plane ended unexpectedly; starting it again';
+
+/** Kills the data plane and waits for the next. Returns its pid, and where it listens. */
+async function killAndWait(sluice: SluiceProcess, pid: number) {
+  const logged = sluice.log.length;
+  process.kill(pid, 'SIGKILL');
+  const { url, pid: next } = await sluice.logged('listening', logged);
+  return { url, pid: next };
+}
+
+test('a data plane that is killed comes back on the same port, even while the file is broken', async () => {
+  const { sluice, file, url, dataPlanePid } = await serve(upstreamsNamed('files'));
+  writeFileSync(file, 'upstreams: [');
+  const next = await killAndWait(sluice, dataPlanePid);
+  expect(next.pid).not.toBe(dataPlanePid);
+  expect(next.url).toBe(url);
+  const health = (await (await fetch(`${url}/health`)).json()) as { upstreams: { name: string }[] };
+  expect(health.upstreams.map(({ name }) => name)).toEqual(['files']);
+  expect(await sluice.logged(ENDED)).toMatchObject({ signal: 'SIGKILL', delayMs: 0 });
+});
+
+test('a change that came with the crash is applied when the data plane is back', async () => {
+  const { sluice, file, url, dataPlanePid } = await serve(upstreamsNamed('files'));
+  process.kill(dataPlanePid, 'SIGKILL');
+  writeFileSync(file, upstreamsNamed('files', 'more'));
+  await sluice.logged('configuration applied');
+  const health = (await (await fetch(`${url}/health`)).json()) as { upstreams: { name: string }[] };
+  expect(health.upstreams.map(({ name }) => name)).toEqual(['files', 'more']);
+});
+
+test('crashes in a row are followed by waits', async () => {
+  const { sluice, dataPlanePid } = await serve(upstreamsNamed('files'));
+  let pid = dataPlanePid;
+  for (let crash = 1; crash <= 4; crash++) ({ pid } = await killAndWait(sluice, pid));
+  const delays = sluice.log.filter(({ msg }) => msg === ENDED).map(({ delayMs }) => delayMs);
+  expect(delays).toEqual([0, 0, 0, 500]);
+});
+
+test.each(['SIGTERM', 'SIGINT'] as const)('%s ends both processes with 0', async (signal) => {
+  const { sluice, dataPlanePid } = await serve(upstreamsNamed('files'));
+  sluice.child.kill(signal);
+  expect(await sluice.ended).toBe(0);
+  expect(isAlive(dataPlanePid)).toBe(false);
+  expect(sluice.log.map(({ msg }) => msg)).not.toContain(ENDED);
+});
+
+test('SIGTERM while the data plane is away ends with 0 and starts nothing more', async () => {
+  const { sluice, dataPlanePid } = await serve(upstreamsNamed('files'));
+  let pid = dataPlanePid;
+  for (let crash = 1; crash <= 3; crash++) ({ pid } = await killAndWait(sluice, pid));
+  process.kill(pid, 'SIGKILL');
+  await sluice.until('a wait before the restart', () => sluice.log.find(({ delayMs }) => delayMs === 500));
+  sluice.child.kill('SIGTERM');
+  expect(await sluice.ended).toBe(0);
+});
+
+test('when the parent is killed, the data plane ends by itself', async () => {
+  const { sluice, dataPlanePid } = await serve(upstreamsNamed('files'));
+  sluice.child.kill('SIGKILL');
+  await sluice.until('the end of the data plane', () => !isAlive(dataPlanePid) || undefined);
+});
+
+test('SIGTERM during the start ends it', async () => {
+  const file = writeFile('sluice.yaml', upstreamsNamed('files'));
+  const sluice = new SluiceProcess(['serve', '--config', file, '--port', '0']);
+  await new Promise((resolve) => sluice.child.once('spawn', resolve));
+  sluice.child.kill('SIGTERM');
+  // Before the handler is there, the signal itself ends the process, and there is no exit code.
+  expect([0, null]).toContain(await sluice.ended);
+});
