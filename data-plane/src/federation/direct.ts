@@ -2,9 +2,10 @@
 import type { Exchange, Outcome } from '../exchange/exchange.js';
 import type { Endpoint, LegacyBacking, LegHost } from '../front/endpoint.js';
 import { ErrorCode, RpcError, resultMessage } from '../protocol/errors.js';
+import { SUPPORTED_REVISIONS } from '../protocol/revisions.js';
 import type { Span } from '../protocol/scan.js';
-import { binaryToBytes, parsed, stringOf } from '../protocol/text.js';
-import type { Message } from '../protocol/translate.js';
+import { binaryToBytes, jsonBinary, parsed, replace, stringOf } from '../protocol/text.js';
+import { type Message, rewritten } from '../protocol/translate.js';
 import type { JsonObject } from '../routing/json-object.js';
 import { encodeHeaderValue, paramHeaderLines, paramHeadersOf } from '../routing/param-headers.js';
 import { EraMismatch, type UpstreamCall, type UpstreamReply } from '../upstream/call.js';
@@ -48,9 +49,8 @@ export class DirectEndpoint implements Endpoint {
         );
       }
     }
-    return outcomeOf(
-      await upstream.call(relayed(exchange, passedHeaders(exchange.headers)), exchange.caller),
-    );
+    const reply = await upstream.call(relayed(exchange, passedHeaders(exchange.headers)), exchange.caller);
+    return outcomeOf(exchange.envelope.method === 'server/discover' ? withAllRevisions(reply) : reply);
   }
 
   modernNotification(_message: Message): void {
@@ -84,6 +84,14 @@ export class DirectEndpoint implements Endpoint {
         }),
     });
   }
+}
+
+/** What this URL speaks is what the gateway speaks: the same list as in its errors. */
+function withAllRevisions(reply: UpstreamReply): UpstreamReply {
+  const { bytes, envelope } = reply;
+  if (envelope.result === undefined) return reply;
+  const result = { ...(parsed(bytes, envelope.result) as object), supportedVersions: SUPPORTED_REVISIONS };
+  return rewritten(bytes, envelope, [replace(envelope.result, jsonBinary(result))]);
 }
 
 /** True when the upstream tells of changed resources. */

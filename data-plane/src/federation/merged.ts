@@ -322,35 +322,36 @@ export class MergedEndpoint implements Endpoint {
 
   /** The upstream's answer in the names of this endpoint; untouched bytes when nothing in it is named. */
   answer(exchange: Exchange, target: Target, reply: UpstreamReply): UpstreamReply {
+    return this.withUris(exchange, target, this.withState(exchange, target, reply));
+  }
+
+  private withState(exchange: Exchange, target: Target, reply: UpstreamReply): UpstreamReply {
+    const { bytes, envelope } = reply;
+    const span = exchange.caller.era === 'modern' ? envelope.resultState : undefined;
+    const state = stringOf(bytes, span);
+    if (span === undefined || state === undefined) return reply;
+    const sealed = this.options.sealer.seal(
+      'request-state',
+      state,
+      this.stateContext(exchange, target.upstream),
+    );
+    return rewritten(bytes, envelope, [replace(span, jsonBinary(sealed))]);
+  }
+
+  private withUris(exchange: Exchange, target: Target, reply: UpstreamReply): UpstreamReply {
     const { bytes, envelope } = reply;
     const { method } = exchange.envelope;
-    const span = envelope.result ?? (method === 'resources/read' ? envelope.error : undefined);
-    if (span === undefined) return reply;
-    const edits: Edit[] = [];
-    if (envelope.resultState !== undefined && exchange.caller.era === 'modern') {
-      const state = stringOf(bytes, envelope.resultState);
-      if (state !== undefined) {
-        const sealed = this.options.sealer.seal(
-          'request-state',
-          state,
-          this.stateContext(exchange, target.upstream),
-        );
-        return this.answer(
-          exchange,
-          target,
-          rewritten(bytes, { ...envelope, resultState: undefined }, [
-            replace(envelope.resultState, jsonBinary(sealed)),
-          ]),
-        );
-      }
-    }
-    const place = envelope.result === undefined ? 'resources/read error' : RESULT_PLACES[method];
-    if (place === undefined || target.bareUri || !mentionsUri(bytes)) return reply;
+    const failed = envelope.result === undefined;
+    const span = failed ? envelope.error : envelope.result;
+    const place = failed
+      ? method === 'resources/read'
+        ? 'resources/read error'
+        : undefined
+      : RESULT_PLACES[method];
+    if (span === undefined || place === undefined || target.bareUri || !mentionsUri(bytes)) return reply;
     const value = parsed(bytes, span);
     const mapped = rewriteUris(place, value, (uri) => exposeUri(target.upstream.name, uri));
-    if (mapped === value) return reply;
-    edits.push(replace(span, jsonBinary(mapped)));
-    return rewritten(bytes, envelope, edits);
+    return mapped === value ? reply : rewritten(bytes, envelope, [replace(span, jsonBinary(mapped))]);
   }
 }
 

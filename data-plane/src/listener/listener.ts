@@ -21,7 +21,7 @@ export interface RequestHead {
   readonly headers: Readonly<Record<string, string | undefined>>;
   /** Lower-case names of fields that came more than once; undefined when none did. */
   readonly repeated: readonly string[] | undefined;
-  /** Text form of the peer's address; computed when first read. */
+  /** Text form of the peer's address; computed when first read, which has to be before the answer ends. */
   readonly remoteAddress: string;
 }
 
@@ -34,7 +34,11 @@ export interface Reply {
   readonly open: boolean;
   /** Answers at once with a whole body and its Content-Length. `headers` are `[name, value]` pairs. */
   send(status: number, headers: readonly (readonly [string, string])[], body: Uint8Array | string): void;
-  /** Begins a streamed answer (chunked); the head goes out at once. */
+  /**
+   * Begins a streamed answer (chunked); the head goes out at once. uWebSockets.js can send a head only
+   * together with the first bytes: there an event stream that stays empty for a moment begins with an empty
+   * comment (`:` and two line feeds), and the head of anything else waits for its first {@link write}.
+   */
   begin(status: number, headers: readonly (readonly [string, string])[]): void;
   /**
    * Queues bytes of a streamed answer. Returns how many bytes wait in memory for a slow reader; when they
@@ -99,6 +103,8 @@ export interface ListenerOptions {
   readonly sharedPort: boolean;
   readonly limits: ListenerLimits;
   readonly tls?: ListenerTls | undefined;
+  /** Told of every exception that cost a request: one that the door threw, or an answer that cannot be sent. */
+  readonly onFault?: ((error: unknown) => void) | undefined;
 }
 
 export interface Listener {
@@ -107,6 +113,11 @@ export interface Listener {
   listen(): Promise<number>;
   /** Open connections now, where the implementation can tell. */
   readonly connectionCount: number;
+  /**
+   * Requests that were handed to the door and whose answer has not wholly left yet. A shutdown that has
+   * drained loses nothing once this is 0.
+   */
+  readonly openReplyCount: number;
   /** Reads the certificate files again; connections that are open keep theirs. Rejects and keeps the old ones when they are bad. */
   reloadTls(): Promise<void>;
   /** Stops taking connections; requests under way go on. Keep-alive connections end with their next answer. */

@@ -73,6 +73,8 @@ export class Upstream {
   constructor(
     readonly config: ResolvedUpstream,
     egress: EgressPolicy,
+    /** The egress settings that its connections obey, as text. */
+    readonly egressText: string,
     private readonly events: UpstreamEvents,
     private readonly log: Logger,
   ) {

@@ -260,6 +260,10 @@ class Posting implements MessageSink, ChannelRequest {
     if (this.done) return;
     this.finish();
     this.http?.abort();
+    // Closing the stream does not cancel in this era (2025-11-25, basic/transports); saying so does.
+    this.channel.post(
+      `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":${this.id}}}`,
+    );
   }
 
   /** A stream with event ids may be ended by the server at will and is taken up again (2025-11-25, "Resumability"). */

@@ -7,6 +7,7 @@ import { ErrorCode, RpcError } from '../../protocol/errors.js';
 import { isLegacyRevision, LEGACY_REVISIONS } from '../../protocol/revisions.js';
 import type { Envelope } from '../../protocol/scan.js';
 import { parsed } from '../../protocol/text.js';
+import { EraMismatch } from '../call.js';
 import {
   type Channel,
   type ChannelEvents,

@@ -51,8 +51,8 @@ class Http1Client implements HttpClient, ConnectionOwner, CallOwner, Ticking {
   private readonly idle: Http1Connection[] = [];
   private readonly waiting = new Set<Http1Call>();
   private closing = false;
-  private lastMethod = '';
-  private lastPath = '';
+  private lastMethod: string | undefined = undefined;
+  private lastPath: string | undefined = undefined;
   private lastPrefix = '';
 
   constructor(

@@ -1,0 +1,78 @@
+import type { ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import { type Answer, ConnectionReply, type Field, type ReplyHost } from './connection-reply.js';
+
+/** A client that takes nothing of what waits for it is cut off after this, as uWebSockets.js does it. */
+const STALLED_REPLY_MS = 10_000;
+
+/** An answer over node:http. */
+export class NodeReply extends ConnectionReply {
+  /** @param left Called when the last byte has been handed to the system. */
+  constructor(
+    host: ReplyHost,
+    method: string,
+    private readonly socket: Socket,
+    private readonly res: ServerResponse,
+    left: (reply: NodeReply) => void,
+  ) {
+    super(host, method);
+    res.once('finish', () => left(this));
+    // A write that meets a closed socket; the socket's own `close` says all that matters.
+    res.on('error', () => undefined);
+  }
+
+  /** Bytes that wait for the client. */
+  get waitingBytes(): number {
+    return this.res.writableLength;
+  }
+
+  /** To be called when the connection has gone before the answer had left. */
+  connectionClosed(): void {
+    this.vanished();
+  }
+
+  destroy(): void {
+    this.socket.destroy();
+  }
+
+  protected transmit({ status, headers, body }: Answer): void {
+    const { res } = this;
+    if (this.socket.destroyed) return;
+    this.#writeHead(status, headers, body);
+    res.end(this.hasNoBody(status) ? undefined : body);
+    this.#watchStall();
+  }
+
+  protected start(status: number, headers: readonly Field[]): void {
+    this.#writeHead(status, headers, undefined);
+    this.res.flushHeaders();
+  }
+
+  protected queue(chunk: Uint8Array | string): number {
+    this.res.write(chunk);
+    const waiting = this.#watchStall();
+    if (waiting > this.host.limits.maxPendingReplyBytes) this.destroy();
+    return waiting;
+  }
+
+  protected finish(): void {
+    this.res.end();
+    this.#watchStall();
+  }
+
+  #writeHead(status: number, headers: readonly Field[], body: Uint8Array | string | undefined): void {
+    const { res } = this;
+    if (this.closing) res.shouldKeepAlive = false;
+    const flat: string[] = headers.flat();
+    const isEmpty = status === 204 || status === 304 || (this.isHead && (body === undefined || body === ''));
+    if (body !== undefined && !isEmpty) flat.push('Content-Length', String(Buffer.byteLength(body)));
+    res.writeHead(status, flat);
+  }
+
+  /** A write may take for ever; the time-out of a socket runs while it makes no progress. */
+  #watchStall(): number {
+    const waiting = this.waitingBytes;
+    if (waiting > 0) this.socket.setTimeout(STALLED_REPLY_MS);
+    return waiting;
+  }
+}

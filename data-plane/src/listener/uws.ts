@@ -1,0 +1,329 @@
+import type { HttpRequest, HttpResponse, TemplatedApp, us_listen_socket } from 'uWebSockets.js';
+import { admit } from './admission.js';
+import { askWithoutBody, BodyIntake, type Pace } from './body-intake.js';
+import { readCertificate } from './certificate.js';
+import type { ReplyHost } from './connection-reply.js';
+import { AMBIGUOUS, asksToClose, bodyFraming, CHUNKED, FieldSection } from './fields.js';
+import { listenError, tryPort } from './listen-error.js';
+import type {
+  Door,
+  Listener,
+  ListenerLimits,
+  ListenerOptions,
+  ListenerTls,
+  RequestHead,
+} from './listener.js';
+import { uwsHeadBufferBytes } from './uws-load.js';
+import { UwsReply } from './uws-reply.js';
+import { UwsTurn } from './uws-turn.js';
+
+/** uWebSockets.js cuts a request with 99 header fields after 10 s; one more than the limit must get its 431. */
+const MOST_HEADER_COUNT = 97;
+
+/** What a head has beside its target, names and values: method, version, and separators for each field. */
+const HEAD_OVERHEAD_BYTES = 256;
+const FIELD_OVERHEAD_BYTES = 6;
+
+/** uWebSockets.js cuts a body that brings fewer bytes in 8 to 12 s, without an answer: ours has to be earlier. */
+const PACE: Pace = { bytes: 160 * 1024, ms: 7_500 };
+
+/** An app takes part in a port (SO_REUSEPORT) unless it is told to have it alone. */
+const TAKE_PART = 0;
+
+const nothing = (): void => undefined;
+
+type Uws = typeof import('uWebSockets.js');
+
+/** One native app. A new certificate needs a new one. */
+interface NativeApp {
+  readonly app: TemplatedApp;
+  listenSocket: us_listen_socket | undefined;
+  connectionCount: number;
+}
+
+/** Makes a listener over uWebSockets.js. Rejects when the certificate is bad or a limit is beyond its buffers. */
+export async function createUwsListener(uws: Uws, options: ListenerOptions, door: Door): Promise<Listener> {
+  checkLimits(options.limits);
+  if (options.tls !== undefined) await readCertificate(options.tls);
+  return new UwsListener(uws, options, door);
+}
+
+class UwsListener implements Listener, ReplyHost {
+  readonly kind = 'uws';
+  readonly limits: ListenerLimits;
+  draining = false;
+  #apps: NativeApp[];
+  #port: number;
+  #connectionCount = 0;
+  #openReplyCount = 0;
+  #closed = false;
+  #section = new FieldSection();
+  /** Names of fields whose value is not ASCII and has to be read once more as latin-1. */
+  #foreign: string[] | undefined;
+  readonly #turn: UwsTurn;
+
+  constructor(
+    private readonly uws: Uws,
+    private readonly options: ListenerOptions,
+    readonly door: Door,
+  ) {
+    this.limits = options.limits;
+    this.#port = options.port;
+    this.#turn = new UwsTurn((error) => this.fault(error));
+    this.#apps = [this.#createApp()];
+  }
+
+  get connectionCount(): number {
+    return this.#connectionCount;
+  }
+
+  get openReplyCount(): number {
+    return this.#openReplyCount;
+  }
+
+  fault(error: unknown): void {
+    try {
+      this.options.onFault?.(error);
+    } catch {
+      // Whoever counts faults must not add one: an exception in a native callback ends the process.
+    }
+  }
+
+  settled(): void {
+    this.#openReplyCount--;
+  }
+
+  async listen(): Promise<number> {
+    const { host, tls, sharedPort } = this.options;
+    // A second app has to fit on the port when the certificate changes, so that TLS cannot have it alone.
+    const takesPart = sharedPort || tls !== undefined;
+    // Port 0 cannot be shared afterwards, so a free one is looked for first.
+    if (takesPart && (this.#port === 0 || !sharedPort)) this.#port = await this.#findPort();
+    const [native] = this.#apps as [NativeApp];
+    const socket = await this.#open(native.app, host, takesPart ? TAKE_PART : this.#exclusive());
+    native.listenSocket = socket;
+    this.#port = this.uws.us_socket_local_port(socket);
+    return this.#port;
+  }
+
+  async reloadTls(): Promise<void> {
+    const { tls, host } = this.options;
+    if (tls === undefined || this.draining || this.#closed) return;
+    await readCertificate(tls);
+    const next = this.#createApp();
+    const before = this.#apps[0] as NativeApp;
+    if (before.listenSocket !== undefined) {
+      next.listenSocket = await this.#open(next.app, host, TAKE_PART);
+      this.#stopListening(before);
+    }
+    // An app whose last connection has gone is let go of; the others are closed with the listener.
+    this.#apps = [next, ...this.#apps.filter((native) => native.connectionCount > 0)];
+  }
+
+  drain(): void {
+    this.draining = true;
+    for (const native of this.#apps) this.#stopListening(native);
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.draining = true;
+    // The door may close the listener from inside a request, where the parser still holds the connection.
+    await new Promise((resolve) => setImmediate(resolve));
+    for (const native of this.#apps) {
+      native.listenSocket = undefined;
+      native.app.close();
+    }
+  }
+
+  #createApp(): NativeApp {
+    const { tls } = this.options;
+    const app = tls === undefined ? this.uws.App() : this.#createTlsApp(tls);
+    const native: NativeApp = { app, listenSocket: undefined, connectionCount: 0 };
+    app.filter((res, change) => this.#countConnection(native, res, Number(change)));
+    app.any('/*', this.#accept);
+    return native;
+  }
+
+  #createTlsApp(tls: ListenerTls): TemplatedApp {
+    return this.uws.SSLApp({ cert_file_name: tls.certFile, key_file_name: tls.keyFile });
+  }
+
+  #exclusive(): number {
+    // The published types have it in an enum that does not exist at run time.
+    return (this.uws as unknown as { LIBUS_LISTEN_EXCLUSIVE_PORT: number }).LIBUS_LISTEN_EXCLUSIVE_PORT;
+  }
+
+  async #findPort(): Promise<number> {
+    const { host } = this.options;
+    try {
+      return await tryPort(host, this.#port);
+    } catch (cause) {
+      throw listenError(host, this.#port, cause);
+    }
+  }
+
+  async #open(app: TemplatedApp, host: string, listenOptions: number): Promise<us_listen_socket> {
+    const socket = await new Promise<us_listen_socket | false>((resolve) => {
+      listenWithOptions(app, host, this.#port, listenOptions, resolve);
+    });
+    if (socket !== false) return socket;
+    // It does not say why; the same attempt with node:net does.
+    const cause = await tryPort(host, this.#port).then(nothing, (error: unknown) => error);
+    throw listenError(host, this.#port, cause);
+  }
+
+  #stopListening(native: NativeApp): void {
+    if (native.listenSocket === undefined) return;
+    this.uws.us_listen_socket_close(native.listenSocket);
+    native.listenSocket = undefined;
+  }
+
+  #countConnection(native: NativeApp, res: HttpResponse, change: number): void {
+    this.#connectionCount += change;
+    native.connectionCount += change;
+    if (change > 0 && this.#connectionCount > this.limits.maxConnectionCount) res.close();
+  }
+
+  readonly #accept = (res: HttpResponse, req: HttpRequest): void => {
+    try {
+      this.#read(res, req);
+    } catch (error) {
+      this.fault(error);
+      closeQuietly(res);
+    }
+  };
+
+  #read(res: HttpResponse, req: HttpRequest): void {
+    this.#turn.enter();
+    const section = this.#collectFields(req);
+    const framing = section === undefined ? AMBIGUOUS : bodyFraming(section);
+    const method = req.getCaseSensitiveMethod();
+    // Closing synchronously is the only thing that keeps what follows from being read as another request.
+    if (section === undefined || framing === AMBIGUOUS || (framing === CHUNKED && method === 'HEAD')) {
+      res.close();
+      return;
+    }
+    const { headers } = section;
+    // Any value of five characters counts as `close` there.
+    const reply = new UwsReply(this, method, res, this.#turn, headers.connection?.length === 5);
+    this.#openReplyCount++;
+    // Chunk extensions and trailers are read wrongly there, and whoever sends them could hide a request behind
+    // the body: it is the last of its connection.
+    reply.closing = framing === CHUNKED || asksToClose(headers) || headers.connection?.length === 5;
+    const head = new UwsRequestHead(method, req.getUrl(), req.getQuery() ?? '', section, reply);
+    this.#turn.current = reply;
+    this.#admit(head, section, framing, reply);
+  }
+
+  #admit(head: RequestHead, section: FieldSection, framing: number, reply: UwsReply): void {
+    if (framing === 0) {
+      admit(this.door, this.limits, head, section, framing, reply);
+      askWithoutBody(this, head, reply);
+      return;
+    }
+    const intake = new BodyIntake(this, head, reply, framing, PACE);
+    intake.allow(admit(this.door, this.limits, head, section, framing, reply));
+    reply.read((piece, last) => this.#takeBody(reply, intake, piece, last));
+    this.#turn.watch(intake);
+  }
+
+  #takeBody(reply: UwsReply, intake: BodyIntake, piece: ArrayBuffer, last: boolean): void {
+    this.#turn.enter();
+    this.#turn.current = reply;
+    try {
+      intake.take(new Uint8Array(piece), false);
+      if (last) intake.finish();
+    } catch (error) {
+      reply.fail(error);
+    }
+  }
+
+  /** The fields of a request, or undefined when one cannot be read for certain. */
+  #collectFields(req: HttpRequest): FieldSection | undefined {
+    const section = new FieldSection();
+    this.#section = section;
+    this.#foreign = undefined;
+    req.forEach(this.#collect);
+    // `forEach` reads values as UTF-8 and loses what is not; `getHeader` reads latin-1, but only the first.
+    for (const name of this.#foreign ?? []) {
+      if (section.repeated?.includes(name)) return undefined;
+      section.headers[name] = req.getHeader(name);
+    }
+    return section;
+  }
+
+  readonly #collect = (name: string, value: string): void => {
+    this.#section.add(name, value);
+    if (!isAscii(value)) {
+      this.#foreign ??= [];
+      this.#foreign.push(name);
+    }
+  };
+}
+
+/** The head of a request; the address is asked for when it is read. */
+class UwsRequestHead implements RequestHead {
+  readonly headers: RequestHead['headers'];
+  readonly repeated: RequestHead['repeated'];
+
+  constructor(
+    readonly method: string,
+    readonly path: string,
+    readonly query: string,
+    section: FieldSection,
+    private readonly reply: UwsReply,
+  ) {
+    this.headers = section.headers;
+    this.repeated = section.repeated;
+  }
+
+  get remoteAddress(): string {
+    return this.reply.remoteAddress;
+  }
+}
+
+const NOT_ASCII = /[^\x00-\x7f]/;
+
+function isAscii(text: string): boolean {
+  return !NOT_ASCII.test(text);
+}
+
+function closeQuietly(res: HttpResponse): void {
+  try {
+    res.close();
+  } catch {
+    // It had been answered already.
+  }
+}
+
+/** The published types lack the overload with a host and options. */
+function listenWithOptions(
+  app: TemplatedApp,
+  host: string,
+  port: number,
+  options: number,
+  opened: (socket: us_listen_socket | false) => void,
+): void {
+  type Listen = (host: string, port: number, options: number, opened: (socket: never) => void) => void;
+  (app.listen as unknown as Listen).call(app, host, port, options, opened);
+}
+
+/** Beyond these the library answers, or goes silent, before the limit is looked at. */
+function checkLimits(limits: ListenerLimits): void {
+  if (limits.maxHeaderCount > MOST_HEADER_COUNT) {
+    throw new RangeError(
+      `maxHeaderCount is ${limits.maxHeaderCount}; uWebSockets.js can refuse at most ${MOST_HEADER_COUNT}.`,
+    );
+  }
+  const overhead = HEAD_OVERHEAD_BYTES + FIELD_OVERHEAD_BYTES * limits.maxHeaderCount;
+  const most = uwsHeadBufferBytes() - overhead;
+  const sum = limits.maxUrlBytes + limits.maxHeaderBytes;
+  if (sum > most) {
+    throw new RangeError(
+      `maxUrlBytes and maxHeaderBytes together are ${sum}; uWebSockets.js takes at most ${most}. ` +
+        'Load it in the main thread before workers start, lower them, or take the node listener.',
+    );
+  }
+}

@@ -1,0 +1,106 @@
+/**
+ * A configuration made runnable: upstreams, endpoints and the table that leads to them. A new configuration makes a
+ * new snapshot that takes over every upstream which did not change, so that nobody who does not use a changed one
+ * notices.
+ */
+import type { ResolvedConfiguration, ResolvedUpstream } from '@sluice/proto';
+import type { Logger } from 'pino';
+import { DirectEndpoint } from '../federation/direct.js';
+import { Discovery } from '../federation/discovery.js';
+import { MergedEndpoint } from '../federation/merged.js';
+import type { Endpoint } from '../front/endpoint.js';
+import { RouteTable } from '../routing/table.js';
+import type { Sealer } from '../sessions/seal.js';
+import { EgressPolicy } from '../upstream/transport/egress-policy.js';
+import { Upstream, type UpstreamEvents } from '../upstream/upstream.js';
+
+export interface SnapshotHost {
+  readonly sealer: Sealer;
+  readonly log: Logger;
+  /** The endpoint is not served any more; its sessions end. */
+  removed(endpoint: Endpoint): void;
+}
+
+/** The running form of the newest configuration. */
+export class Runtime {
+  private upstreams: Upstream[] = [];
+  private direct = new Map<Upstream, DirectEndpoint>();
+  private merged: MergedEndpoint | undefined;
+  readonly discovery: Discovery;
+  table: RouteTable<Endpoint>;
+
+  constructor(
+    configuration: ResolvedConfiguration,
+    private readonly host: SnapshotHost,
+  ) {
+    const { naming, discovery } = configuration.gateway;
+    this.discovery = new Discovery(naming, discovery, host.log);
+    this.table = this.compile(configuration);
+  }
+
+  /** Swaps in a new configuration between two requests. Throws before anything is changed when it cannot be made. */
+  apply(configuration: ResolvedConfiguration): void {
+    this.table = this.compile(configuration);
+  }
+
+  async close(): Promise<void> {
+    this.discovery.stop();
+    await Promise.all(this.upstreams.map((upstream) => upstream.close()));
+  }
+
+  private compile({ gateway, upstreams }: ResolvedConfiguration): RouteTable<Endpoint> {
+    const egress = new EgressPolicy(gateway.egress.deny, gateway.egress.allow);
+    const egressText = JSON.stringify(gateway.egress);
+    const before = this.upstreams;
+    const next = upstreams.map(
+      (config) =>
+        before.find(
+          (upstream) => upstream.egressText === egressText && sameUpstream(upstream.config, config),
+        ) ?? new Upstream(config, egress, egressText, this.events, this.host.log),
+    );
+    const gone = before.filter((upstream) => !next.includes(upstream));
+    this.upstreams = next;
+    if (this.merged === undefined || this.merged.options.pageSize !== gateway.discovery.pageSizeCount) {
+      if (this.merged !== undefined) this.host.removed(this.merged);
+      this.merged = new MergedEndpoint({
+        discovery: this.discovery,
+        sealer: this.host.sealer,
+        pageSize: gateway.discovery.pageSizeCount,
+      });
+    }
+    const direct = new Map<Upstream, DirectEndpoint>();
+    const byName = new Map<string, Endpoint>();
+    for (const upstream of next) {
+      const endpoint = this.direct.get(upstream) ?? new DirectEndpoint(upstream, this.discovery);
+      direct.set(upstream, endpoint);
+      byName.set(upstream.name, endpoint);
+    }
+    const removed = gone
+      .map((upstream) => this.direct.get(upstream))
+      .filter((each): each is DirectEndpoint => each !== undefined);
+    this.direct = direct;
+    this.discovery.replace(next, gateway.naming, gateway.discovery);
+    for (const endpoint of removed) this.host.removed(endpoint);
+    for (const upstream of gone) {
+      // Requests under way end as they began.
+      const timer = setTimeout(() => void upstream.close(), gateway.shutdownGraceMs);
+      timer.unref();
+    }
+    return new RouteTable<Endpoint>(this.merged, byName, byName.get(gateway.defaultUpstream ?? ''));
+  }
+
+  private readonly events: UpstreamEvents = {
+    notification: (upstream, bytes, envelope) => {
+      if (this.upstreams.includes(upstream)) this.discovery.of(upstream).subscriptions.heard(bytes, envelope);
+    },
+    stale: (upstream, reason) => {
+      if (!this.upstreams.includes(upstream)) return;
+      this.host.log.info({ upstream: upstream.name, reason }, `upstream is asked anew: ${reason}`);
+      this.discovery.stale(upstream);
+    },
+  };
+}
+
+function sameUpstream(a: ResolvedUpstream, b: ResolvedUpstream): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
+}

@@ -1,0 +1,472 @@
+/**
+ * One worker: a listener, the fronts, and the path of a request from the socket to its endpoint, in this file, in
+ * order. Every worker has all of it; they share nothing but the port and the configuration.
+ */
+import type { ResolvedConfiguration } from '@sluice/proto';
+import type { Logger } from 'pino';
+import type { Endpoint } from './front/endpoint.js';
+import { Guard } from './front/guard.js';
+import { JSON_HEADERS, refuse, refuseMethod } from './front/http-answers.js';
+import { LegacyFront } from './front/legacy/front.js';
+import { ModernFront } from './front/modern/front.js';
+import { createListener } from './listener/create.js';
+import type { Door, Listener, ListenerLimits, Reply, RequestHead } from './listener/listener.js';
+import { ErrorCode, errorMessage, RpcError } from './protocol/errors.js';
+import { methodRow } from './protocol/methods.js';
+import { isLegacyRevision } from './protocol/revisions.js';
+import { type Envelope, looksLikeBatch, ScanError, scanBatch, scanMessage } from './protocol/scan.js';
+import { createSealer, type Sealer } from './sessions/seal.js';
+import { SessionTokens } from './sessions/tokens.js';
+import { Runtime } from './snapshot/snapshot.js';
+import { Metrics } from './telemetry/metrics.js';
+import { OpsDoor, type UpstreamStatus } from './telemetry/ops-door.js';
+
+/** Whom all requests are made for until an identity plugin says otherwise. */
+const ANONYMOUS = 'anonymous';
+/** Time for the head of a request, and for an idle connection between two requests. */
+const HEAD_TIMEOUT_MS = 10_000;
+const IDLE_TIMEOUT_MS = 75_000;
+const MAX_HEADER_COUNT = 96;
+/** How often a drain looks whether it is done. */
+const DRAIN_CHECK_MS = 20;
+/** Headers that speak for the inside of the gateway; from outside they are taken away. */
+const INTERNAL_HEADER_PREFIX = 'sluice-internal-';
+
+export interface WorkerOptions {
+  readonly configuration: ResolvedConfiguration;
+  /** Secret from which tokens are sealed; the same in all workers. */
+  readonly key: Uint8Array;
+  readonly log: Logger;
+  /** Which worker this is, from 0. */
+  readonly index: number;
+  /** Where metrics of all workers come together; by default those of this one. */
+  readonly metricsText?: () => Promise<string>;
+  /** Takes a request whose session lives in another worker; undefined when there is only one. */
+  readonly forward?: (worker: number, head: RequestHead, body: Buffer, reply: Reply) => boolean;
+}
+
+export class Worker implements Door {
+  private readonly metrics: Metrics;
+  private readonly ops: OpsDoor;
+  private readonly sealer: Sealer;
+  private readonly tokens: SessionTokens;
+  private readonly modern: ModernFront;
+  private readonly legacy: LegacyFront;
+  private readonly runtime: Runtime;
+  private guard: Guard;
+  private configuration: ResolvedConfiguration;
+  private listener: Listener | undefined;
+  private opsListeners: Listener[] = [];
+  private inFlight = 0;
+  private draining = false;
+  private ready = false;
+
+  constructor(private readonly options: WorkerOptions) {
+    const { configuration, log } = options;
+    this.configuration = configuration;
+    const { sessions } = configuration.gateway;
+    this.sealer = createSealer({ current: options.key, previous: [] });
+    this.tokens = new SessionTokens(this.sealer, options.index);
+    this.metrics = new Metrics(
+      {
+        sessions: () => this.legacy.sessionCount,
+        connections: () => this.listener?.connectionCount ?? 0,
+        requestsInFlight: () => this.inFlight,
+        upstreams: () =>
+          this.status().map(({ name, state, toolCount }) => ({
+            name,
+            up: state === 'ready',
+            tools: toolCount,
+          })),
+      },
+      options.index === 0,
+    );
+    this.modern = new ModernFront({ keepAliveMs: sessions.keepAliveMs, principal: ANONYMOUS });
+    this.legacy = new LegacyFront({
+      principal: ANONYMOUS,
+      limits: sessions,
+      idleTimeoutMs: sessions.idleTimeoutMs,
+      maxSessionCount: sessions.maxSessionCount,
+      keepAliveMs: sessions.keepAliveMs,
+      mintToken: () => this.tokens.mint(),
+      onSessionEnd: (reason) => this.metrics.sessionEnded(reason),
+    });
+    this.runtime = new Runtime(configuration, {
+      sealer: this.sealer,
+      log,
+      removed: (endpoint) =>
+        this.legacy.closeEndpoint(endpoint, 'the endpoint was removed from the configuration'),
+    });
+    this.guard = new Guard(configuration.gateway.listen);
+    this.ops = new OpsDoor({
+      status: () => this.status(),
+      sessions: () => this.legacy.sessionCount,
+      ready: () => this.ready && !this.draining,
+      metrics: options.metricsText ?? (() => this.metrics.text()),
+    });
+    void this.settled.then(() => {
+      this.ready = true;
+    });
+  }
+
+  /** Listens for clients. Resolves with the port. */
+  async listen(port: number, shared: boolean): Promise<{ port: number; kind: Listener['kind'] }> {
+    const { listen, limits } = this.configuration.gateway;
+    const listener = await createListener(
+      listen.listener,
+      { host: listen.host, port, sharedPort: shared, limits: listenerLimits(limits), tls: listen.tls },
+      this,
+    );
+    this.listener = listener;
+    return { port: await listener.listen(), kind: listener.kind };
+  }
+
+  /** Serves metrics or health on an address of its own. Resolves with the port. */
+  async listenOps(address: { host: string; port: number }, serves: 'metrics' | 'health'): Promise<number> {
+    const guard = new Guard({
+      host: address.host,
+      allowedHosts: this.configuration.gateway.listen.allowedHosts,
+      allowedOrigins: [],
+    });
+    const door: Door = {
+      head: (head, reply) => {
+        const refusal = guard.refusal(head);
+        if (refusal === undefined) return 1;
+        refuse(reply, 403, ErrorCode.Forbidden, refusal);
+        return 0;
+      },
+      request: (head, _body, reply) => {
+        if (!this.ops.answer(head, reply, serves))
+          refuse(reply, 404, ErrorCode.Forbidden, `nothing is served at ${JSON.stringify(head.path)}`);
+      },
+      refusal: (status, reason) => this.refusal(status, reason),
+    };
+    const listener = await createListener(
+      this.configuration.gateway.listen.listener,
+      {
+        host: address.host,
+        port: address.port,
+        sharedPort: false,
+        limits: listenerLimits(this.configuration.gateway.limits),
+      },
+      door,
+    );
+    this.opsListeners.push(listener);
+    return listener.listen();
+  }
+
+  get settled(): Promise<void> {
+    return this.runtime.discovery.settled;
+  }
+
+  apply(configuration: ResolvedConfiguration): void {
+    this.runtime.apply(configuration);
+    this.configuration = configuration;
+    this.guard = new Guard(configuration.gateway.listen);
+  }
+
+  async reloadTls(): Promise<void> {
+    await this.listener?.reloadTls();
+  }
+
+  metricsSnapshot(): Promise<object[]> {
+    return this.metrics.snapshot();
+  }
+
+  status(): UpstreamStatus[] {
+    return this.runtime.discovery.known.map(({ upstream, state, error, offer }) => ({
+      name: upstream.name,
+      id: upstream.id,
+      kind: upstream.config.transport.kind,
+      state,
+      ...(upstream.era === undefined ? {} : { era: upstream.era }),
+      ...(upstream.facts === undefined ? {} : { revision: upstream.facts.revision }),
+      toolCount: offer.tools.length,
+      promptCount: offer.prompts.length,
+      resourceCount: offer.resources.length,
+      ...(error === undefined ? {} : { error }),
+    }));
+  }
+
+  /** Takes nothing new, lets what runs end within the grace, then closes everything. */
+  async stop(graceMs: number): Promise<void> {
+    this.draining = true;
+    this.listener?.drain();
+    this.modern.endStreams();
+    const deadline = Date.now() + graceMs;
+    while (this.inFlight > 0 && Date.now() < deadline)
+      await new Promise((resolve) => setTimeout(resolve, DRAIN_CHECK_MS));
+    this.legacy.close('the gateway shuts down');
+    this.modern.close();
+    await this.listener?.close();
+    await Promise.all(this.opsListeners.map((listener) => listener.close()));
+    await this.runtime.close();
+  }
+
+  /** An exception that nobody caught: it cost its exchange, and is counted. */
+  fault(thrown: unknown): void {
+    this.metrics.fault();
+    this.options.log.error({ err: thrown }, 'an exception cost an exchange');
+  }
+
+  // The path of a request.
+
+  /** 1. The head, before the body: who may come in, and how much is taken. */
+  head(head: RequestHead, reply: Reply): number {
+    const refusal = this.guard.refusal(head);
+    if (refusal !== undefined) return this.refuseHead(reply, 403, ErrorCode.Forbidden, refusal);
+    const { limits } = this.configuration.gateway;
+    // A gateway that has too much to do says so at once, and what runs is not slowed down.
+    if (this.inFlight >= limits.maxRequestsInFlightCount) {
+      return this.refuseHead(
+        reply,
+        503,
+        ErrorCode.Overloaded,
+        `${this.inFlight} requests are under way, as many as may be`,
+      );
+    }
+    return limits.maxBodyBytes;
+  }
+
+  /** 2. The whole request: health and metrics, or an MCP endpoint by its path. */
+  request(head: RequestHead, body: Buffer, reply: Reply): void {
+    try {
+      this.route(head, body, reply);
+    } catch (thrown) {
+      this.fault(thrown);
+      refuse(reply, 500, ErrorCode.InternalError, 'Internal error of the gateway');
+    }
+  }
+
+  /** What the listener says when it refuses by itself. */
+  refusal(status: number, reason: string): { contentType: string; body: string } {
+    this.metrics.refused(status);
+    const code = status === 500 ? ErrorCode.InternalError : ErrorCode.InvalidRequest;
+    return { contentType: 'application/json', body: errorMessage(undefined, new RpcError(code, reason)) };
+  }
+
+  private route(head: RequestHead, body: Buffer, reply: Reply): void {
+    const endpoint = this.runtime.table.find(head.path);
+    if (endpoint === undefined) {
+      const { metrics, health } = this.configuration.gateway;
+      if (
+        this.ops.answer(
+          head,
+          reply,
+          metrics === undefined
+            ? health === undefined
+              ? 'all'
+              : 'metrics'
+            : health === undefined
+              ? 'health'
+              : 'none',
+        )
+      )
+        return;
+      this.unknownPath(head, reply);
+      return;
+    }
+    if (this.draining) {
+      refuse(
+        reply,
+        503,
+        ErrorCode.Overloaded,
+        'the gateway is shutting down; send the request again elsewhere',
+      );
+      return;
+    }
+    stripInternal(head);
+    if (head.method === 'POST') this.post(endpoint, head, body, reply);
+    else this.withoutBody(endpoint, head, reply);
+  }
+
+  /** 3. A POST: the body is read once, and its era decides which front takes it. */
+  private post(endpoint: Endpoint, head: RequestHead, body: Buffer, reply: Reply): void {
+    const { headers } = head;
+    const type = headers['content-type'];
+    if (type === undefined || !/^application\/json\s*(?:;|$)/i.test(type)) {
+      refuse(reply, 415, ErrorCode.InvalidRequest, 'the header Content-Type must be application/json');
+      return;
+    }
+    if (this.forwarded(head, body, reply)) return;
+    let envelopes: Envelope[];
+    const batch = looksLikeBatch(body);
+    try {
+      envelopes = batch ? scanBatch(body) : [scanMessage(body)];
+    } catch (thrown) {
+      this.refuseBody(thrown, reply);
+      return;
+    }
+    const first = envelopes[0] as Envelope;
+    if (!batch && isModern(headers, first)) {
+      this.modernRequest(endpoint, head, body, first, reply);
+      return;
+    }
+    const said = headers['mcp-protocol-version'];
+    if (batch && said !== undefined && !isLegacyRevision(said)) {
+      refuse(
+        reply,
+        400,
+        ErrorCode.InvalidRequest,
+        `revision ${said} has no batches; send one message in each POST`,
+      );
+      return;
+    }
+    this.begin(endpoint, first.method, reply);
+    this.legacy.post(
+      endpoint,
+      head,
+      envelopes.map((envelope) => ({ bytes: body, envelope })),
+      batch,
+      reply,
+    );
+  }
+
+  private modernRequest(
+    endpoint: Endpoint,
+    head: RequestHead,
+    body: Buffer,
+    envelope: Envelope,
+    reply: Reply,
+  ): void {
+    const startedAt = performance.now();
+    this.inFlight++;
+    this.modern.request(endpoint, head, body, envelope, reply, (method, status, errorCode) => {
+      this.inFlight--;
+      this.metrics.ended(
+        endpoint.label,
+        labelOf(method),
+        status,
+        errorCode,
+        (performance.now() - startedAt) / 1000,
+      );
+    });
+  }
+
+  /** 4. GET and DELETE belong to legacy sessions only. */
+  private withoutBody(endpoint: Endpoint, head: RequestHead, reply: Reply): void {
+    const { method, headers } = head;
+    const version = headers['mcp-protocol-version'];
+    const legacy = version === undefined || isLegacyRevision(version);
+    if ((method === 'GET' || method === 'DELETE') && legacy && headers['mcp-session-id'] !== undefined) {
+      if (this.forwarded(head, Buffer.alloc(0), reply)) return;
+      if (method === 'GET') this.legacy.get(endpoint, head, reply);
+      else this.legacy.delete(endpoint, head, reply);
+      return;
+    }
+    // 2026-07-28, streamable HTTP, "Earlier Streamable HTTP Revisions"; without a session the older ones say the same.
+    const what =
+      method === 'GET' || method === 'DELETE'
+        ? `${method} needs the session of a revision before 2026-07-28`
+        : `${method} means nothing here`;
+    refuseMethod(reply, 'POST, GET, DELETE', what, ErrorCode.InvalidRequest);
+  }
+
+  /** Sessions live where they began; a request that landed elsewhere is handed over as it is. */
+  private forwarded(head: RequestHead, body: Buffer, reply: Reply): boolean {
+    const { forward } = this.options;
+    const token = head.headers['mcp-session-id'];
+    if (forward === undefined || token === undefined) return false;
+    const owner = this.tokens.owner(token);
+    return owner !== undefined && owner !== this.options.index && forward(owner, head, body, reply);
+  }
+
+  /** Legacy answers end in many ways; the request counts as under way until its reply is closed. */
+  private begin(endpoint: Endpoint, method: string, reply: Reply): void {
+    const startedAt = performance.now();
+    this.inFlight++;
+    let ended = false;
+    const end = (status: number) => {
+      if (ended) return;
+      ended = true;
+      this.inFlight--;
+      this.metrics.ended(endpoint.label, labelOf(method), status, 0, (performance.now() - startedAt) / 1000);
+    };
+    observe(reply, end);
+  }
+
+  private refuseBody(thrown: unknown, reply: Reply): void {
+    if (!(thrown instanceof ScanError)) throw thrown;
+    const code = thrown.kind === 'parse' ? ErrorCode.ParseError : ErrorCode.InvalidRequest;
+    this.metrics.refused(400);
+    refuse(
+      reply,
+      400,
+      code,
+      `${code === ErrorCode.ParseError ? 'Parse error' : 'Invalid request'}: ${thrown.message}`,
+      thrown.id,
+    );
+  }
+
+  private refuseHead(reply: Reply, status: number, code: number, reason: string): number {
+    this.metrics.refused(status);
+    refuse(reply, status, code, reason);
+    return 0;
+  }
+
+  private unknownPath(head: RequestHead, reply: Reply): void {
+    const names = this.runtime.table.names;
+    const known = names.length === 0 ? '' : `; upstreams are ${names.slice(0, 20).join(', ')}`;
+    const what = head.path.startsWith('/mcp/')
+      ? `there is no upstream ${JSON.stringify(head.path.slice(5, 105))}${known}`
+      : `nothing is served at ${JSON.stringify(head.path.slice(0, 100))}; MCP is at /mcp`;
+    this.metrics.refused(404);
+    reply.send(404, JSON_HEADERS, errorMessage(undefined, new RpcError(ErrorCode.InvalidRequest, what)));
+  }
+}
+
+/** A request is modern when it says so in its `_meta` or names a revision that no session speaks. */
+function isModern(headers: RequestHead['headers'], envelope: Envelope): boolean {
+  const version = headers['mcp-protocol-version'];
+  if (version !== undefined) return !isLegacyRevision(version) && headers['mcp-session-id'] === undefined;
+  return (
+    envelope.metaVersion !== undefined &&
+    headers['mcp-session-id'] === undefined &&
+    envelope.method !== 'initialize'
+  );
+}
+
+function labelOf(method: string): string {
+  return method === ''
+    ? 'response'
+    : methodRow(method) !== undefined || method.startsWith('notifications/')
+      ? method
+      : 'other';
+}
+
+function stripInternal(head: RequestHead): void {
+  const headers = head.headers as Record<string, string | undefined>;
+  for (const name in headers) if (name.startsWith(INTERNAL_HEADER_PREFIX)) delete headers[name];
+}
+
+/** Calls back when a reply has ended, in whatever way. */
+function observe(reply: Reply, ended: (status: number) => void): void {
+  const { send, begin, end } = reply;
+  let status = 200;
+  reply.send = (code, headers, body) => {
+    send.call(reply, code, headers, body);
+    ended(code);
+  };
+  reply.begin = (code, headers) => {
+    status = code;
+    begin.call(reply, code, headers);
+  };
+  reply.end = () => {
+    end.call(reply);
+    ended(status);
+  };
+  reply.onAborted(() => ended(499));
+}
+
+function listenerLimits(limits: ResolvedConfiguration['gateway']['limits']): ListenerLimits {
+  return {
+    maxUrlBytes: limits.maxUrlBytes,
+    maxHeaderBytes: limits.maxHeaderBytes,
+    maxHeaderCount: MAX_HEADER_COUNT,
+    headTimeoutMs: HEAD_TIMEOUT_MS,
+    bodyTimeoutMs: limits.bodyTimeoutMs,
+    idleTimeoutMs: IDLE_TIMEOUT_MS,
+    maxPendingReplyBytes: limits.maxPendingReplyBytes,
+    maxConnectionCount: limits.maxConnectionCount,
+  };
+}
