@@ -1,4 +1,4 @@
-import type { ErrorCode, Node, Scalar, YAMLError, YAMLMap } from 'yaml';
+import type { Alias, ErrorCode, Node, Scalar, YAMLError, YAMLMap } from 'yaml';
 import {
   Composer,
   type CST,
@@ -49,7 +49,7 @@ export function parseYaml(text: string, syntax: 'yaml' | 'json'): ParsedSource {
       return { problems: complaints.map((complaint) => describe(complaint, syntax, positionAt)) };
     }
     if (second !== undefined) throw new SyntaxFailure(secondDocument(positionAt(second.range[0])));
-    return { root: new TreeBuilder(document, text, positionAt).build(document.contents, 0) };
+    return { root: new TreeBuilder(text, positionAt).build(document.contents, 0) };
   } catch (error) {
     if (error instanceof SyntaxFailure) return { problems: [error.problem] };
     throw error;
@@ -73,9 +73,10 @@ function checkDepth(root: CST.Token, positionAt: (offset: number) => Position): 
 
 class TreeBuilder {
   private nodeCount = 0;
+  private readonly anchors = new Map<string, Node>();
+  private readonly targets = new Map<Alias, Node>();
 
   constructor(
-    private readonly document: Document,
     private readonly text: string,
     private readonly positionAt: (offset: number) => Position,
   ) {}
@@ -85,13 +86,25 @@ class TreeBuilder {
     // The depth is checked once more, because an alias may hold itself.
     if (depth > MAX_NESTING_DEPTH) throw new SyntaxFailure(tooDeep(position));
     if (++this.nodeCount > MAX_NODE_COUNT) throw new SyntaxFailure(tooMany(position));
-    if (isAlias(node)) return this.build(node.resolve(this.document) ?? null, depth + 1, position);
+    if (isAlias(node)) return this.build(this.target(node, position), depth + 1, position);
+    if (node?.anchor !== undefined) this.anchors.set(node.anchor, node);
     if (isMap(node)) return { kind: 'mapping', entries: this.entries(node, depth), position };
     if (isSeq(node)) {
       const items = node.items.map((item) => this.build(item as Node | null, depth + 1, position));
       return { kind: 'list', items, position };
     }
     return isScalar(node) ? this.scalar(node, position) : emptyScalar(position);
+  }
+
+  /**
+   * The node that carries the anchor, as it was when the alias was first met: anchors may be set anew (YAML 1.2
+   * section 7.1). Not by the library, which searches the document from its beginning each time.
+   */
+  private target(alias: Alias, position: Position): Node {
+    const target = this.targets.get(alias) ?? this.anchors.get(alias.source);
+    if (target === undefined) throw new SyntaxFailure(unknownAlias(position));
+    this.targets.set(alias, target);
+    return target;
   }
 
   private entries(map: YAMLMap, depth: number): MappingEntry[] {
@@ -131,6 +144,14 @@ class TreeBuilder {
 
 function emptyScalar(position: Position): SourceNode {
   return { kind: 'scalar', value: null, raw: '', position };
+}
+
+function unknownAlias(position: Position): SyntaxProblem {
+  return {
+    position,
+    message: 'an alias (`*…`) of an anchor that does not stand before it',
+    hint: 'set the anchor (`&…`) earlier in the file, or put quotes around a text that begins with *',
+  };
 }
 
 function secondDocument(position: Position): SyntaxProblem {

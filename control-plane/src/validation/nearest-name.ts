@@ -4,16 +4,16 @@ const MAX_COMPARED_LENGTH = 128;
 /** One slip in three letters still looks like the same word; more does not. */
 const LETTERS_PER_SLIP = 3;
 
-/** Fewer letters begin too many words to say which one was meant. */
-const MIN_BEGINNING_LENGTH = 3;
+/** Fewer letters are part of too many words to say which one was meant. */
+const MIN_PART_LENGTH = 3;
 
 /** The candidate that `name` was most likely meant to be, or `undefined` when none is close. */
 export function nearestName(name: string, candidates: Iterable<string>): string | undefined {
   if (name.length > MAX_COMPARED_LENGTH) return undefined;
   const wanted = simplify(name);
   const names = [...candidates];
-  const begun = names.filter((candidate) => simplify(candidate).startsWith(wanted));
-  if (begun.length === 1 && wanted.length >= MIN_BEGINNING_LENGTH) return begun[0];
+  const longer = names.filter((candidate) => simplify(candidate).includes(wanted));
+  if (longer.length === 1 && wanted.length >= MIN_PART_LENGTH) return longer[0];
   let best: string | undefined;
   let bestDistance = Math.max(1, Math.floor(wanted.length / LETTERS_PER_SLIP)) + 1;
   for (const candidate of names) {
