@@ -1,6 +1,7 @@
 /** Starts the data plane of one process: one worker in this thread, or several in threads of their own. */
 import type { ResolvedConfiguration } from '@sluice/proto';
 import type { Logger } from 'pino';
+import { clientUrl, opsAddresses } from './addresses.js';
 import type { UpstreamStatus } from './telemetry/ops-door.js';
 import { startThreads } from './threads/threads.js';
 import { Worker } from './worker.js';
@@ -22,6 +23,8 @@ export interface DataPlane {
   readonly listener: 'uws' | 'node';
   /** Swaps in a new configuration. Rejects, and keeps the old one, when it cannot be run. */
   apply(configuration: ResolvedConfiguration): Promise<void>;
+  /** Reads the certificate files again. Rejects, and keeps the old ones, when they are bad. */
+  reloadTls(): Promise<void>;
   status(): UpstreamStatus[];
   /** Every upstream has been asked once, or had its time. */
   readonly ready: Promise<void>;
@@ -45,9 +48,11 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
   try {
     const { port, kind } = await worker.listen(listen.port, true);
     return {
-      ...(await addresses(configuration, worker, port)),
+      url: clientUrl(configuration, port),
+      ...(await opsAddresses(configuration, worker)),
       listener: kind,
       apply: async (next) => worker.apply(next),
+      reloadTls: () => worker.reloadTls(),
       status: () => worker.status(),
       ready: worker.settled,
       stop: async (graceMs) => {
@@ -60,27 +65,4 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
     off();
     throw thrown;
   }
-}
-
-/** Opens the addresses of their own for metrics and health, and says where everything is. */
-export async function addresses(
-  { gateway }: ResolvedConfiguration,
-  worker: Pick<Worker, 'listenOps'>,
-  port: number,
-): Promise<Pick<DataPlane, 'url' | 'metricsUrl' | 'healthUrl'>> {
-  const { listen, metrics, health } = gateway;
-  const found: { url: string; metricsUrl?: string; healthUrl?: string } = {
-    url: `${listen.tls === undefined ? 'http' : 'https'}://${hostInUrl(listen.host)}:${port}`,
-  };
-  if (metrics !== undefined)
-    found.metricsUrl = `http://${hostInUrl(metrics.host)}:${await worker.listenOps(metrics, 'metrics')}`;
-  if (health !== undefined)
-    found.healthUrl = `http://${hostInUrl(health.host)}:${await worker.listenOps(health, 'health')}`;
-  return found;
-}
-
-function hostInUrl(host: string): string {
-  if (host === '0.0.0.0') return '127.0.0.1';
-  if (host === '::') return '[::1]';
-  return host.includes(':') ? `[${host}]` : host;
 }

@@ -41,6 +41,8 @@ export interface WorkerOptions {
   readonly index: number;
   /** Where metrics of all workers come together; by default those of this one. */
   readonly metricsText?: () => Promise<string>;
+  /** Sessions of all workers together; by default those of this one. */
+  readonly totalSessionCount?: () => Promise<number>;
   /** Takes a request whose session lives in another worker; undefined when there is only one. */
   readonly forward?: (worker: number, head: RequestHead, body: Buffer, reply: Reply) => boolean;
 }
@@ -100,7 +102,7 @@ export class Worker implements Door {
     this.guard = new Guard(configuration.gateway.listen);
     this.ops = new OpsDoor({
       status: () => this.status(),
-      sessions: () => this.legacy.sessionCount,
+      sessions: options.totalSessionCount ?? (async () => this.legacy.sessionCount),
       ready: () => this.ready && !this.draining,
       metrics: options.metricsText ?? (() => this.metrics.text()),
     });
@@ -167,6 +169,10 @@ export class Worker implements Door {
 
   async reloadTls(): Promise<void> {
     await this.listener?.reloadTls();
+  }
+
+  get sessionCount(): number {
+    return this.legacy.sessionCount;
   }
 
   metricsSnapshot(): Promise<object[]> {

@@ -58,6 +58,7 @@ export class Metrics {
       name: 'sluice_upstream_up',
       help: '1 when the upstream answered its last discovery',
       labelNames: ['upstream'],
+      aggregator: 'max',
       registers,
       collect() {
         this.reset();
@@ -68,6 +69,7 @@ export class Metrics {
       name: 'sluice_upstream_tools',
       help: 'Tools that the upstream offers',
       labelNames: ['upstream'],
+      aggregator: 'max',
       registers,
       collect() {
         this.reset();

@@ -20,7 +20,7 @@ export interface UpstreamStatus {
 
 export interface OpsSource {
   status(): readonly UpstreamStatus[];
-  sessions(): number;
+  sessions(): Promise<number>;
   ready(): boolean;
   metrics(): Promise<string>;
 }
@@ -45,7 +45,7 @@ export class OpsDoor {
     if (method !== 'GET' && method !== 'HEAD') return false;
     switch (path) {
       case '/health':
-        if (health) this.health(reply);
+        if (health) void this.health(reply);
         return health;
       case '/live':
       case '/liveness':
@@ -64,13 +64,13 @@ export class OpsDoor {
   }
 
   /** 200 as long as the gateway serves; which upstreams are away is in the body. */
-  private health(reply: Reply): void {
+  private async health(reply: Reply): Promise<void> {
     const upstreams = this.source.status();
     const failed = upstreams.filter(({ state }) => state === 'failed').length;
     const body = {
       status: failed === 0 ? 'ok' : failed === upstreams.length ? 'failing' : 'degraded',
       ready: this.source.ready(),
-      sessions: this.source.sessions(),
+      sessions: await this.source.sessions(),
       servers: upstreams.length,
       tools: upstreams.reduce((sum, { toolCount }) => sum + toolCount, 0),
       upstreams,

@@ -1,5 +1,218 @@
+/** Several workers in one process: starts their threads, connects each with each, and brings together what they know. */
+import { MessageChannel, Worker as Thread } from 'node:worker_threads';
+import type { ResolvedConfiguration } from '@sluice/proto';
+import { AggregatorRegistry } from 'prom-client';
+import { clientUrl } from '../addresses.js';
 import type { DataPlane, DataPlaneOptions } from '../data-plane.js';
+import type { UpstreamStatus } from '../telemetry/ops-door.js';
+import type { CollectedKind, FromThread, ThreadData, ToThread } from './messages.js';
 
-export function startThreads(_options: DataPlaneOptions): Promise<DataPlane> {
-  throw new Error('not yet');
+/** Time for all threads to hand in their part of a collection. */
+const COLLECT_TIMEOUT_MS = 2_000;
+
+type Listening = Extract<FromThread, { type: 'listening' }>;
+
+/** Rejects when one of them cannot listen. */
+export async function startThreads(options: DataPlaneOptions): Promise<DataPlane> {
+  const { configuration } = options;
+  const team = new Team(options, configuration.gateway.listen.workerCount);
+  try {
+    const first = await team.listen(0, configuration.gateway.listen.port);
+    for (let index = 1; index < team.size; index++) await team.listen(index, first.port);
+    return {
+      url: clientUrl(configuration, first.port),
+      ...(first.metricsUrl === undefined ? {} : { metricsUrl: first.metricsUrl }),
+      ...(first.healthUrl === undefined ? {} : { healthUrl: first.healthUrl }),
+      listener: first.kind,
+      apply: (next) => team.apply(next),
+      reloadTls: () => team.reloadTls(),
+      status: () => team.status,
+      ready: team.settled,
+      stop: (graceMs) => team.stop(graceMs),
+    };
+  } catch (thrown) {
+    await team.stop(0);
+    throw thrown;
+  }
+}
+
+class Team {
+  private readonly threads: Thread[] = [];
+  private readonly listening: ((found: Listening | Error) => void)[] = [];
+  private readonly waiting = new Map<number, (outcome: { error?: string | undefined }) => void>();
+  private readonly collecting = new Map<number, (value: object[] | number) => void>();
+  private readonly stopped: (() => void)[] = [];
+  private count = 0;
+  private ending = false;
+  status: UpstreamStatus[] = [];
+  readonly settled: Promise<void>;
+
+  constructor(
+    private readonly options: DataPlaneOptions,
+    readonly size: number,
+  ) {
+    let settledCount = 0;
+    this.settled = new Promise((resolve) => {
+      for (let index = 0; index < size; index++) {
+        const data: ThreadData = {
+          configuration: options.configuration,
+          key: options.key,
+          index,
+          logLevel: options.log.level,
+        };
+        const thread = new Thread(new URL('./thread.js', import.meta.url), { workerData: data });
+        this.threads.push(thread);
+        thread.on('message', (message: FromThread) => {
+          if (message.type === 'settled' && ++settledCount === size) resolve();
+          this.receive(index, message);
+        });
+        thread.on('error', (error) => this.threadEnded(index, error));
+        thread.on('exit', (code) => this.threadEnded(index, new Error(`worker ${index} ended with ${code}`)));
+      }
+    });
+    for (let a = 0; a < size; a++) {
+      for (let b = a + 1; b < size; b++) {
+        const { port1, port2 } = new MessageChannel();
+        this.tell(a, { type: 'peer', index: b, port: port1 }, [port1]);
+        this.tell(b, { type: 'peer', index: a, port: port2 }, [port2]);
+      }
+    }
+  }
+
+  listen(index: number, port: number): Promise<Listening> {
+    return new Promise((resolve, reject) => {
+      this.listening[index] = (found) => (found instanceof Error ? reject(found) : resolve(found));
+      this.tell(index, { type: 'listen', port });
+    });
+  }
+
+  async apply(configuration: ResolvedConfiguration): Promise<void> {
+    await this.everybody((id) => ({ type: 'apply', id, configuration }));
+  }
+
+  async reloadTls(): Promise<void> {
+    await this.everybody((id) => ({ type: 'reloadTls', id }));
+  }
+
+  async stop(graceMs: number): Promise<void> {
+    if (this.ending) return;
+    this.ending = true;
+    await Promise.all(
+      this.threads.map(
+        (thread, index) =>
+          new Promise<void>((resolve) => {
+            this.stopped[index] = resolve;
+            thread.once('exit', () => resolve());
+            this.tell(index, { type: 'stop', graceMs });
+          }),
+      ),
+    );
+  }
+
+  private tell(
+    index: number,
+    message: ToThread,
+    transfer: import('node:worker_threads').TransferListItem[] = [],
+  ): void {
+    this.threads[index]?.postMessage(message, transfer);
+  }
+
+  private receive(index: number, message: FromThread): void {
+    switch (message.type) {
+      case 'listening':
+        this.listening[index]?.(message);
+        return;
+      case 'failed':
+        this.listening[index]?.(
+          Object.assign(new Error(message.message), message.code === undefined ? {} : { code: message.code }),
+        );
+        return;
+      case 'status':
+        if (index === 0) this.status = message.status;
+        return;
+      case 'log':
+        this.log(message.line);
+        return;
+      case 'done':
+        this.waiting.get(message.id)?.(message);
+        return;
+      case 'collected':
+        this.collecting.get(message.id)?.(message.value);
+        return;
+      case 'ask':
+        void this.answer(index, message.id, message.what);
+        return;
+      case 'stopped':
+        this.stopped[index]?.();
+        return;
+      default:
+    }
+  }
+
+  /** A thread's log line goes through the log of the process, which knows format and level. */
+  private log(line: string): void {
+    const {
+      level,
+      msg,
+      time: _time,
+      pid: _pid,
+      hostname: _hostname,
+      ...rest
+    } = JSON.parse(line) as Record<string, unknown>;
+    const { log } = this.options;
+    const name = log.levels.labels[level as number] as 'info' | undefined;
+    if (name !== undefined) log[name](rest, msg as string | undefined);
+  }
+
+  private async answer(index: number, id: number, what: CollectedKind): Promise<void> {
+    const parts = await Promise.all(this.threads.map((_, each) => this.collect(each, what)));
+    if (what === 'sessions') {
+      const value = parts.reduce<number>((sum, part) => sum + (typeof part === 'number' ? part : 0), 0);
+      this.tell(index, { type: 'answer', id, value });
+      return;
+    }
+    const known = parts.filter((part): part is object[] => Array.isArray(part));
+    const value = await AggregatorRegistry.aggregate(known as never).metrics();
+    this.tell(index, { type: 'answer', id, value });
+  }
+
+  private collect(index: number, what: CollectedKind): Promise<object[] | number | undefined> {
+    return new Promise((resolve) => {
+      const id = ++this.count;
+      const timer = setTimeout(() => settle(undefined), COLLECT_TIMEOUT_MS);
+      const settle = (value: object[] | number | undefined) => {
+        clearTimeout(timer);
+        this.collecting.delete(id);
+        resolve(value);
+      };
+      this.collecting.set(id, settle);
+      this.tell(index, { type: 'collect', id, what });
+    });
+  }
+
+  private async everybody(message: (id: number) => ToThread): Promise<void> {
+    const outcomes = await Promise.all(
+      this.threads.map(
+        (_, index) =>
+          new Promise<{ error?: string | undefined }>((resolve) => {
+            const id = ++this.count;
+            this.waiting.set(id, (outcome) => {
+              this.waiting.delete(id);
+              resolve(outcome);
+            });
+            this.tell(index, message(id));
+          }),
+      ),
+    );
+    const failed = outcomes.find(({ error }) => error !== undefined);
+    if (failed?.error !== undefined) throw new Error(failed.error);
+  }
+
+  /** What is left of the process is not whole; its parent starts it again. */
+  private threadEnded(index: number, error: Error): void {
+    this.listening[index]?.(error);
+    if (this.ending) return;
+    this.options.log.fatal({ err: error }, 'a worker thread ended; the process ends and is started again');
+    setImmediate(() => process.exit(70));
+  }
 }

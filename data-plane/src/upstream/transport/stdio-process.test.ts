@@ -310,12 +310,13 @@ describe.skipIf(process.platform === 'win32')('a child that starts others', () =
 
   it('is reported gone although a daemon of its own keeps the output open', async () => {
     const daemon = server('').replace('console.log', 'setTimeout(() => process.exit(), 20000); console.log');
-    const code = wrapper(daemon, 'setTimeout(() => process.exit(0), 500)').replace(
-      '{stdio',
-      '{detached: true, stdio',
+    const code = wrapper(daemon, 'process.stdin.once("data", () => process.exit(0))').replace(
+      '{stdio: "inherit"}',
+      '{detached: true, stdio: ["ignore", "inherit", "inherit"]}',
     );
     const child = script(code, { terminateGraceMs: 200 });
     await child.until(() => child.lines.length === 1);
+    child.process.write('{}');
     expect(await child.exit()).toMatch(/exited with code 0/);
     process.kill(Number(child.lines[0]), 'SIGKILL');
   });

@@ -9,7 +9,7 @@ import type { SpawnStdio, StdioCommand, StdioEvents, StdioLimits, StdioProcess }
 
 /** How often a group that was told to end is looked at. */
 const GROUP_POLL_MS = 20;
-/** Time for the last output to be read when a process that has left the group holds it open. */
+/** After the end of the group: time for the kernel to clear up, and for the last output to be read. */
 const DRAIN_MS = 250;
 /** A raw line end within a JSON text stands between its tokens; here it would end the message. */
 const LINE_ENDS = /[\r\n]/g;
@@ -144,24 +144,19 @@ class Subprocess implements StdioProcess {
     this.ending = signal === null ? `exited with code ${code}` : `was ended by ${signal}`;
     clearTimeout(this.nextStep);
     this.child?.stdin?.destroy();
-    if (this.group?.exists) {
-      this.group.kill('SIGTERM');
-      this.awaitGroup(performance.now() + this.limits.terminateGraceMs);
-    } else {
-      this.groupEnded();
-    }
+    this.group?.kill('SIGTERM');
+    this.awaitGroup(performance.now() + this.limits.terminateGraceMs, () => {
+      this.group?.kill('SIGKILL');
+      // Not for long: in a container without an init, dead processes stay in their group for good.
+      this.awaitGroup(performance.now() + DRAIN_MS, () => this.groupEnded());
+    });
   }
 
-  private awaitGroup(untilMs: number): void {
-    this.nextStep = setTimeout(() => {
-      if (this.group?.exists && performance.now() < untilMs) {
-        this.awaitGroup(untilMs);
-        return;
-      }
-      // Not looked at again: a container without an init keeps dead processes in their group for good.
-      this.group?.kill('SIGKILL');
-      this.groupEnded();
-    }, GROUP_POLL_MS);
+  /** Looks until nobody is left in the group, or until it is too late. */
+  private awaitGroup(untilMs: number, late: () => void): void {
+    if (!this.group?.exists) this.groupEnded();
+    else if (performance.now() >= untilMs) late();
+    else this.nextStep = setTimeout(() => this.awaitGroup(untilMs, late), GROUP_POLL_MS);
   }
 
   private groupEnded(): void {

@@ -1,0 +1,42 @@
+/** What the threads of one data plane process say to each other. */
+
+import type { MessagePort } from 'node:worker_threads';
+import type { ResolvedConfiguration } from '@sluice/proto';
+import type { UpstreamStatus } from '../telemetry/ops-door.js';
+
+/** With what a thread begins. */
+export interface ThreadData {
+  readonly configuration: ResolvedConfiguration;
+  readonly key: Uint8Array;
+  /** From 0. */
+  readonly index: number;
+  readonly logLevel: string;
+}
+
+/** What is collected from all threads, and how one thread's part looks. */
+export interface Collected {
+  readonly metrics: object[];
+  readonly sessions: number;
+}
+export type CollectedKind = keyof Collected;
+
+export type ToThread =
+  | { type: 'peer'; index: number; port: MessagePort }
+  | { type: 'listen'; port: number }
+  | { type: 'apply'; id: number; configuration: ResolvedConfiguration }
+  | { type: 'reloadTls'; id: number }
+  | { type: 'collect'; id: number; what: CollectedKind }
+  | { type: 'answer'; id: number; value: string | number }
+  | { type: 'stop'; graceMs: number };
+
+export type FromThread =
+  | { type: 'listening'; port: number; kind: 'uws' | 'node'; metricsUrl?: string; healthUrl?: string }
+  | { type: 'failed'; message: string; code?: string }
+  | { type: 'settled' }
+  | { type: 'status'; status: UpstreamStatus[] }
+  | { type: 'log'; line: string }
+  | { type: 'done'; id: number; error?: string }
+  | { type: 'collected'; id: number; value: object[] | number }
+  /** A thread wants what all threads have together. */
+  | { type: 'ask'; id: number; what: CollectedKind }
+  | { type: 'stopped' };

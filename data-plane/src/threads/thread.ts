@@ -1,0 +1,110 @@
+/** The program of one worker thread. */
+import { parentPort, workerData } from 'node:worker_threads';
+import { pino } from 'pino';
+import { opsAddresses } from '../addresses.js';
+import { Worker } from '../worker.js';
+import { Forwarder } from './forwarding.js';
+import type { FromThread, ThreadData, ToThread } from './messages.js';
+
+/** How often the main thread is told how upstreams are. */
+const STATUS_INTERVAL_MS = 500;
+
+const port = parentPort as NonNullable<typeof parentPort>;
+const { configuration, key, index, logLevel } = workerData as ThreadData;
+const tell = (message: FromThread) => port.postMessage(message);
+const log = pino(
+  { level: logLevel, base: { worker: index } },
+  { write: (line: string) => tell({ type: 'log', line }) },
+);
+
+let askCount = 0;
+const asked = new Map<number, (value: never) => void>();
+function ask<T>(what: 'metrics' | 'sessions'): Promise<T> {
+  return new Promise((resolve) => {
+    const id = ++askCount;
+    asked.set(id, resolve as (value: never) => void);
+    tell({ type: 'ask', id, what });
+  });
+}
+
+const forwarder = new Forwarder((head, body, reply) => worker.request(head, body, reply));
+const worker: Worker = new Worker({
+  configuration,
+  key,
+  log,
+  index,
+  metricsText: () => ask<string>('metrics'),
+  totalSessionCount: () => ask<number>('sessions'),
+  forward: (owner, head, body, reply) => forwarder.forward(owner, head, body, reply),
+});
+
+process.on('uncaughtException', (thrown) => worker.fault(thrown));
+process.on('unhandledRejection', (thrown) => worker.fault(thrown));
+
+const report = () => tell({ type: 'status', status: worker.status() });
+setInterval(report, STATUS_INTERVAL_MS).unref();
+void worker.settled.then(() => {
+  report();
+  tell({ type: 'settled' });
+});
+
+port.on('message', (message: ToThread) => {
+  switch (message.type) {
+    case 'peer':
+      forwarder.addPeer(message.index, message.port);
+      return;
+    case 'listen':
+      void listen(message.port);
+      return;
+    case 'apply':
+      done(message.id, async () => worker.apply(message.configuration));
+      return;
+    case 'reloadTls':
+      done(message.id, () => worker.reloadTls());
+      return;
+    case 'collect':
+      void collect(message.id, message.what);
+      return;
+    case 'answer':
+      asked.get(message.id)?.(message.value as never);
+      asked.delete(message.id);
+      return;
+    case 'stop':
+      void stop(message.graceMs);
+  }
+});
+
+async function listen(wanted: number): Promise<void> {
+  try {
+    const found = await worker.listen(wanted, true);
+    const ops = index === 0 ? await opsAddresses(configuration, worker) : {};
+    tell({ type: 'listening', ...found, ...ops });
+  } catch (thrown) {
+    const { message, code } = thrown as Error & { code?: string };
+    tell({ type: 'failed', message, ...(code === undefined ? {} : { code }) });
+  }
+}
+
+function done(id: number, work: () => Promise<void>): void {
+  work().then(
+    () => tell({ type: 'done', id }),
+    (thrown: unknown) =>
+      tell({ type: 'done', id, error: thrown instanceof Error ? thrown.message : String(thrown) }),
+  );
+}
+
+async function collect(id: number, what: 'metrics' | 'sessions'): Promise<void> {
+  tell({
+    type: 'collected',
+    id,
+    value: what === 'metrics' ? await worker.metricsSnapshot() : worker.sessionCount,
+  });
+}
+
+/** A thread that ends while its listener is open takes the process along, so everything is closed first. */
+async function stop(graceMs: number): Promise<void> {
+  await worker.stop(graceMs);
+  forwarder.close();
+  tell({ type: 'stopped' });
+  port.close();
+}
