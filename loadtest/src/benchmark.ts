@@ -1,5 +1,6 @@
 import { cpus, release, totalmem, type } from 'node:os';
 import { type Laboratory, setUp } from './laboratory.js';
+import { nodeProgramVersion } from './node-program.js';
 import type { Options } from './options.js';
 import { cpuMicrosBetween, machineCpuMicros, type ProcessUsage, residentBytes } from './process-usage.js';
 import type { Profiler } from './profiler.js';
@@ -71,8 +72,9 @@ export async function runBenchmark(options: Options, surroundings: Surroundings)
       cores: cpus().length,
       memoryBytes: totalmem(),
       system: `${type()} ${release()}`,
-      node: process.versions.node,
+      node: nodeProgramVersion(),
       upstreamListener: laboratory.upstreamListener,
+      gatewayListener: laboratory.rows.find(({ relay }) => relay?.listener)?.relay?.listener,
     },
     ...measured,
     summary: summarise(measured),

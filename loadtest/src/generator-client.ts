@@ -1,6 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import type { GeneratorCommand, GeneratorReply, LoadFigures, PingFigures } from './generator-messages.js';
 import type { Target } from './mcp-request.js';
+import { NODE_PROGRAM } from './node-program.js';
 import type { RunningProcess, StartedProcesses } from './running-process.js';
 
 /** Time beyond the planned one after which the generator counts as stuck. */
@@ -12,7 +13,7 @@ export class Generator {
 
   constructor(processes: StartedProcesses) {
     const script = fileURLToPath(new URL('./generator.js', import.meta.url));
-    const spec = { name: 'the load generator', command: process.execPath, args: [script], ipc: true };
+    const spec = { name: 'the load generator', command: NODE_PROGRAM, args: [script], ipc: true };
     this.process = processes.start(spec);
   }
 

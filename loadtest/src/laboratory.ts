@@ -1,6 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { Generator } from './generator-client.js';
 import type { Era } from './mcp-request.js';
+import { NODE_PROGRAM } from './node-program.js';
 import { proportionalBytes, residentBytes } from './process-usage.js';
 import { findNginx, startNginx } from './relays/nginx.js';
 import type { Relay, RelayKind, Row } from './relays/relay.js';
@@ -75,7 +76,7 @@ export async function setUp(processes: StartedProcesses, plan: LaboratoryPlan): 
 
 async function startUpstream(processes: StartedProcesses) {
   const script = fileURLToPath(new URL('./upstream.js', import.meta.url));
-  const spec = { name: 'the upstream', command: process.execPath, args: [script], ipc: true };
+  const spec = { name: 'the upstream', command: NODE_PROGRAM, args: [script], ipc: true };
   const upstream = processes.start(spec);
   const line = await upstream.waitForLine(
     (text) => (text.startsWith('{') ? text : undefined),

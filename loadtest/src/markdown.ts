@@ -26,8 +26,9 @@ export function renderMarkdown(result: BenchmarkResult): string {
 
 function circumstances({ machine, rounds, secondsPerCell, cells }: BenchmarkResult): string {
   const others = spread(cells.map(({ othersCpuShare }) => othersCpuShare));
+  const gateway = machine.gatewayListener === undefined ? '' : `, gateways on ${machine.gatewayListener}`;
   const lines = [
-    `${machine.cpu}, ${machine.cores} cores, ${machine.system}, Node.js ${machine.node}; ${rounds} ${rounds === 1 ? 'round' : 'rounds'} of ${secondsPerCell} s a cell; upstream on ${machine.upstreamListener}.`,
+    `${machine.cpu}, ${machine.cores} cores, ${machine.system}, Node.js ${machine.node}; ${rounds} ${rounds === 1 ? 'round' : 'rounds'} of ${secondsPerCell} s a cell; upstream on ${machine.upstreamListener}${gateway}.`,
   ];
   if (others) {
     const share = (value: number) => `${Math.round(value * 100)} %`;

@@ -28,9 +28,12 @@ export interface Machine {
   cores: number;
   memoryBytes: number;
   system: string;
+  /** Version of the Node.js that runs upstream, load generator and gateways. */
   node: string;
   /** Which library the upstream listens with. */
   upstreamListener: string;
+  /** Which library the gateways listen with; absent when there are none. */
+  gatewayListener?: string;
 }
 
 export interface RowState {

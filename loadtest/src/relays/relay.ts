@@ -7,6 +7,8 @@ export interface Relay {
   process: RunningProcess;
   /** Base URL without a path. */
   origin: string;
+  /** Which library a gateway listens with, in its own words. */
+  listener?: string;
 }
 
 /** What stands in front of the upstream in one row. */

@@ -2,6 +2,7 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Era } from '../mcp-request.js';
+import { NODE_PROGRAM } from '../node-program.js';
 import type { StartedProcesses } from '../running-process.js';
 import { type Relay, UPSTREAM_NAME } from './relay.js';
 
@@ -27,9 +28,9 @@ export async function startSluice(
   // What somebody set for a gateway of their own must not change what is measured.
   const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('SLUICE_'));
   const env = { ...Object.fromEntries(inherited), ...extraEnv };
-  const running = processes.start({ name: 'sluice', command: process.execPath, args, env });
-  const origin = await running.waitForLine(listeningOrigin, READY_TIMEOUT_MS);
-  return { process: running, origin };
+  const running = processes.start({ name: 'sluice', command: NODE_PROGRAM, args, env });
+  const { url, listener } = await running.waitForLine(readListening, READY_TIMEOUT_MS);
+  return { process: running, origin: new URL(url).origin, listener };
 }
 
 function configuration(era: Era, upstream: URL): string {
@@ -41,11 +42,11 @@ function configuration(era: Era, upstream: URL): string {
 `;
 }
 
-/** The address in the log line that says that the gateway listens. */
-function listeningOrigin(line: string): string | undefined {
+/** The log line that says that the gateway listens, where, and with which library. */
+function readListening(line: string): { url: string; listener: string } | undefined {
   try {
-    const entry = JSON.parse(line) as { msg?: unknown; url?: unknown };
-    return entry.msg === 'listening' && typeof entry.url === 'string' ? new URL(entry.url).origin : undefined;
+    const { msg, url, listener } = JSON.parse(line) as Record<string, unknown>;
+    return msg === 'listening' && typeof url === 'string' ? { url, listener: String(listener) } : undefined;
   } catch {
     return undefined;
   }
