@@ -239,6 +239,9 @@ describe('flags', () => {
     expect(formatted({}, { overrides: { host: '0.0.0.0' } })[0]).toContain(
       '--host: error: gateway.listen.host',
     );
+    expect(formatted({}, { overrides: { logLevel: 'loud' } })[0]).toContain(
+      '--log-level: error: gateway.log',
+    );
     expect(formatted({}, { overrides: { listener: 'x' } })[0]).toContain('write one of: auto, uws, node');
   });
 });

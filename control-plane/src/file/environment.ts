@@ -5,7 +5,7 @@ import { convertSetting, type MessageJson, quote } from './decode-message.js';
 import type { Decoding } from './decoding.js';
 
 /** Prefix of every environment variable that the gateway reads. */
-export const ENVIRONMENT_PREFIX = 'SLUICE_';
+const ENVIRONMENT_PREFIX = 'SLUICE_';
 
 const UPSTREAM_PREFIX = `${ENVIRONMENT_PREFIX}UPSTREAMS_`;
 

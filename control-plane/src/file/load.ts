@@ -25,6 +25,8 @@ export interface ConfigurationOverrides {
   /** `auto`, `uws` or `node`. */
   readonly listener?: string;
   readonly insecure?: boolean;
+  readonly logLevel?: string;
+  readonly logFormat?: string;
 }
 
 /** What lies beside and above the file. */
@@ -93,12 +95,14 @@ function finish(decoding: Decoding, json: ConfigurationJson, options: LoadOption
   return problems.some(isError) ? { problems } : { configuration, problems };
 }
 
-const FLAGS: Readonly<Record<keyof ConfigurationOverrides, string>> = {
-  host: 'listen.host',
-  port: 'listen.port',
-  workers: 'listen.workers',
-  listener: 'listen.listener',
-  insecure: 'listen.insecure',
+const FLAGS: Readonly<Record<keyof ConfigurationOverrides, { flag: string; path: string }>> = {
+  host: { flag: '--host', path: 'listen.host' },
+  port: { flag: '--port', path: 'listen.port' },
+  workers: { flag: '--workers', path: 'listen.workers' },
+  listener: { flag: '--listener', path: 'listen.listener' },
+  insecure: { flag: '--insecure', path: 'listen.insecure' },
+  logLevel: { flag: '--log-level', path: 'log.level' },
+  logFormat: { flag: '--log-format', path: 'log.format' },
 };
 
 function applyOverrides(
@@ -106,11 +110,12 @@ function applyOverrides(
   json: ConfigurationJson,
   overrides: ConfigurationOverrides,
 ): void {
-  for (const [flag, path] of Object.entries(FLAGS) as [keyof ConfigurationOverrides, string][]) {
-    const value = overrides[flag];
+  for (const name of Object.keys(FLAGS) as (keyof ConfigurationOverrides)[]) {
+    const value = overrides[name];
     if (value === undefined) continue;
+    const { flag, path } = FLAGS[name];
     const setting = GATEWAY_SETTINGS.find((candidate) => candidate.path === path) as Setting;
-    setFromText(decoding, json.gateway, 'gateway', setting, String(value), `--${flag}`);
+    setFromText(decoding, json.gateway, 'gateway', setting, String(value), flag);
   }
 }
 

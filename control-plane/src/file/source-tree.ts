@@ -17,7 +17,7 @@ export interface ScalarNode {
 }
 
 /** A sequence of values. */
-export interface ListNode {
+interface ListNode {
   readonly kind: 'list';
   readonly items: readonly SourceNode[];
   readonly position: Position;

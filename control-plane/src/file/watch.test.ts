@@ -1,123 +1,173 @@
-import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { type ConfigurationWatch, watchConfigurationFile } from './watch.js';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { watchConfigurationFile } from './watch.js';
 
-/** Longer than the poll and the debounce together: whatever was to be reported has been by then. */
+/** Longer than the poll and two looks together: whatever was to be reported has been by then. */
 const SETTLED_MS = 1500;
 
-let folder: string;
-let watching: ConfigurationWatch | undefined;
-let changeCount: number;
+/** A folder of its own for each test, and a watch on a file in it that notes the content of each change. */
+class WatchedFolder {
+  readonly folder = mkdtempSync(join(tmpdir(), 'sluice-watch-'));
+  readonly seen: string[] = [];
+  private stop: () => void = () => undefined;
 
-beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), 'sluice-watch-'));
-  changeCount = 0;
-});
-afterEach(() => {
-  watching?.close();
-  rmSync(folder, { recursive: true, force: true });
-});
+  path(...names: string[]): string {
+    return join(this.folder, ...names);
+  }
 
-function start(path: string): void {
-  watching = watchConfigurationFile(path, () => changeCount++);
+  write(name: string, content: string): void {
+    writeFileSync(this.path(name), content);
+  }
+
+  watch(name: string): void {
+    const path = this.path(name);
+    const watching = watchConfigurationFile(path, () => this.seen.push(readFileSync(path, 'utf8')));
+    this.stop = () => watching.close();
+  }
+
+  changes(...contents: string[]): Promise<void> {
+    return vi.waitFor(() => expect(this.seen).toEqual(contents), { timeout: 15_000 });
+  }
+
+  async settled(...contents: string[]): Promise<void> {
+    await delay(SETTLED_MS);
+    expect(this.seen).toEqual(contents);
+  }
+
+  close(): void {
+    this.stop();
+  }
+
+  remove(): void {
+    this.stop();
+    rmSync(this.folder, { recursive: true, force: true });
+  }
 }
 
-const changes = (count: number) => vi.waitFor(() => expect(changeCount).toBe(count), { timeout: 10_000 });
-
-async function settled(count: number): Promise<void> {
-  await delay(SETTLED_MS);
-  expect(changeCount).toBe(count);
+function watchedFolder(finished: typeof onTestFinished): WatchedFolder {
+  const watched = new WatchedFolder();
+  finished(() => watched.remove());
+  return watched;
 }
 
-describe('watchConfigurationFile', () => {
-  it('reports each change once', async () => {
-    const path = join(folder, 'a.yaml');
-    writeFileSync(path, 'one');
-    start(path);
-    writeFileSync(path, 'two');
-    await changes(1);
-    await settled(1);
-    writeFileSync(path, 'three');
-    await changes(2);
-    await settled(2);
+describe.concurrent('watchConfigurationFile', () => {
+  it('reports each change once', async ({ onTestFinished }) => {
+    const watched = watchedFolder(onTestFinished);
+    watched.write('a.yaml', 'one');
+    watched.watch('a.yaml');
+    watched.write('a.yaml', 'two');
+    await watched.changes('two');
+    await watched.settled('two');
+    watched.write('a.yaml', 'three');
+    await watched.changes('two', 'three');
+    await watched.settled('two', 'three');
   });
 
-  it('says nothing when the same content is written again', async () => {
-    const path = join(folder, 'a.yaml');
-    writeFileSync(path, 'one');
-    start(path);
-    writeFileSync(path, 'one');
-    await settled(0);
+  it('says nothing when the same content is written again', async ({ onTestFinished }) => {
+    const watched = watchedFolder(onTestFinished);
+    watched.write('a.yaml', 'one');
+    watched.watch('a.yaml');
+    watched.write('a.yaml', 'one');
+    await watched.settled();
   });
 
-  it('follows a file that editors replace', async () => {
-    const path = join(folder, 'a.yaml');
-    writeFileSync(path, 'one');
-    start(path);
-    for (const [index, content] of ['two', 'three'].entries()) {
-      writeFileSync(join(folder, '.a.yaml.swp'), content);
-      renameSync(join(folder, '.a.yaml.swp'), path);
-      await changes(index + 1);
+  it('follows a file that editors replace', async ({ onTestFinished }) => {
+    const watched = watchedFolder(onTestFinished);
+    watched.write('a.yaml', 'one');
+    watched.watch('a.yaml');
+    const replace = (content: string) => {
+      watched.write('.a.yaml.swp', content);
+      renameSync(watched.path('.a.yaml.swp'), watched.path('a.yaml'));
+    };
+    replace('two');
+    await watched.changes('two');
+    replace('three');
+    await watched.changes('two', 'three');
+    await watched.settled('two', 'three');
+  });
+
+  it('follows links as a ConfigMap changes them', async ({ onTestFinished }) => {
+    const watched = watchedFolder(onTestFinished);
+    for (const version of ['v1', 'v2']) {
+      mkdirSync(watched.path(version));
+      watched.write(join(version, 'a.yaml'), version);
     }
-    await settled(2);
-  });
-
-  it('follows links as a ConfigMap changes them', async () => {
-    for (const [name, content] of [
-      ['v1', 'one'],
-      ['v2', 'two'],
-    ] as const) {
-      mkdirSync(join(folder, name));
-      writeFileSync(join(folder, name, 'a.yaml'), content);
-    }
-    symlinkSync('v1', join(folder, '..data'));
-    symlinkSync(join('..data', 'a.yaml'), join(folder, 'a.yaml'));
-    start(join(folder, 'a.yaml'));
-    symlinkSync('v2', join(folder, '..data_tmp'));
-    renameSync(join(folder, '..data_tmp'), join(folder, '..data'));
-    rmSync(join(folder, 'v1'), { recursive: true });
-    await changes(1);
+    symlinkSync('v1', watched.path('..data'));
+    symlinkSync(join('..data', 'a.yaml'), watched.path('a.yaml'));
+    watched.watch('a.yaml');
+    symlinkSync('v2', watched.path('..data_tmp'));
+    renameSync(watched.path('..data_tmp'), watched.path('..data'));
+    rmSync(watched.path('v1'), { recursive: true });
+    await watched.changes('v2');
     // The folder that the link now leads to is watched in its turn.
-    writeFileSync(join(folder, 'v2', 'a.yaml'), 'three');
-    await changes(2);
-    await settled(2);
+    watched.write(join('v2', 'a.yaml'), 'three');
+    await watched.changes('v2', 'three');
+    await watched.settled('v2', 'three');
   });
 
-  it('waits for a file that is away, and says nothing while it is', async () => {
-    const path = join(folder, 'a.yaml');
-    writeFileSync(path, 'one');
-    start(path);
-    unlinkSync(path);
-    await settled(0);
-    writeFileSync(path, 'one');
-    await settled(0);
-    writeFileSync(path, 'two');
-    await changes(1);
+  it('waits for a file that is away, and says nothing while it is', async ({ onTestFinished }) => {
+    const watched = watchedFolder(onTestFinished);
+    watched.write('a.yaml', 'one');
+    watched.watch('a.yaml');
+    unlinkSync(watched.path('a.yaml'));
+    await watched.settled();
+    watched.write('a.yaml', 'one');
+    await watched.settled();
+    watched.write('a.yaml', 'two');
+    await watched.changes('two');
   });
 
-  it('waits for a folder that is not there yet, or goes away', async () => {
-    const inner = join(folder, 'inner');
-    const path = join(inner, 'a.yaml');
-    start(path);
-    mkdirSync(inner);
-    writeFileSync(path, 'one');
-    await changes(1);
-    rmSync(inner, { recursive: true });
-    await settled(1);
-    mkdirSync(inner);
-    writeFileSync(path, 'two');
-    await changes(2);
+  it('waits for a folder that is not there yet, or goes away', async ({ onTestFinished }) => {
+    const watched = watchedFolder(onTestFinished);
+    watched.watch(join('inner', 'a.yaml'));
+    mkdirSync(watched.path('inner'));
+    watched.write(join('inner', 'a.yaml'), 'one');
+    await watched.changes('one');
+    rmSync(watched.path('inner'), { recursive: true });
+    await watched.settled('one');
+    mkdirSync(watched.path('inner'));
+    watched.write(join('inner', 'a.yaml'), 'two');
+    await watched.changes('one', 'two');
   });
 
-  it('is silent after it was closed', async () => {
-    const path = join(folder, 'a.yaml');
-    writeFileSync(path, 'one');
-    start(path);
-    writeFileSync(path, 'two');
-    watching?.close();
-    await settled(0);
+  it('is silent after it was closed', async ({ onTestFinished }) => {
+    const watched = watchedFolder(onTestFinished);
+    watched.write('a.yaml', 'one');
+    watched.watch('a.yaml');
+    watched.write('a.yaml', 'two');
+    watched.close();
+    await watched.settled();
+  });
+});
+
+describe('watchConfigurationFile, by its own clock', () => {
+  it('is not kept from looking by other files of a busy folder', async ({ onTestFinished }) => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval'] });
+    onTestFinished(() => {
+      vi.useRealTimers();
+    });
+    const watched = watchedFolder(onTestFinished);
+    watched.write('a.yaml', 'one');
+    watched.watch('a.yaml');
+    watched.write('a.yaml', 'two');
+    // Each round is shorter than the pause before a look, and long enough for the system to tell of the noise.
+    for (let round = 0; round < 20; round++) {
+      watched.write('noise.log', String(round));
+      await delay(20);
+      vi.advanceTimersByTime(60);
+    }
+    expect(watched.seen).toEqual(['two']);
   });
 });

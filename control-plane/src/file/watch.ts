@@ -92,8 +92,11 @@ class FileWatch {
 
   private lookSoon(): void {
     if (this.isClosed) return;
-    clearTimeout(this.timer);
-    this.timer = setTimeout(() => void this.look(), DEBOUNCE_MS).unref();
+    // A look that is due is not put off: other files of a busy folder would put it off for ever.
+    this.timer ??= setTimeout(() => {
+      this.timer = undefined;
+      void this.look();
+    }, DEBOUNCE_MS).unref();
   }
 
   private async look(): Promise<void> {

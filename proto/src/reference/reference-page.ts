@@ -41,12 +41,22 @@ function parentComment([first]: readonly Setting[], comments: SchemaComments): s
   return parent === undefined ? '' : `${comments.of(parent)}\n\n`;
 }
 
+const HEADINGS = ['setting', 'takes', 'default', 'variable', 'meaning'];
+
+/** Columns are as wide as their widest cell, as the formatter of the repository wants them. */
 function table(settings: readonly Setting[], comments: SchemaComments): string {
-  const rows = settings.map((setting) => row(setting, comments));
-  return `| setting | takes | default | variable | meaning |\n|---|---|---|---|---|\n${rows.join('')}`;
+  const rows = [HEADINGS, ...settings.map((setting) => row(setting, comments))];
+  const widths = HEADINGS.map((_, column) => Math.max(...rows.map((cells) => cells[column]?.length ?? 0)));
+  const lines = rows.map((cells) => cells.map((cell, column) => cell.padEnd(widths[column] ?? 0)));
+  lines.splice(
+    1,
+    0,
+    widths.map((width) => '-'.repeat(width)),
+  );
+  return lines.map((cells) => `| ${cells.join(' | ')} |\n`).join('');
 }
 
-function row(setting: Setting, comments: SchemaComments): string {
+function row(setting: Setting, comments: SchemaComments): string[] {
   const field = setting.fields.at(-1) as DescField;
   const { meaning, defaultText: told } = comments.ofField(field);
   const written = defaultText(setting);
@@ -59,7 +69,7 @@ function row(setting: Setting, comments: SchemaComments): string {
     variable === undefined ? '' : `\`${variable}\``,
     [meaning, ...wordMeanings(field, comments)].join(' '),
   ];
-  return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |\n`;
+  return cells.map((cell) => cell.replaceAll('|', '\\|'));
 }
 
 const TYPE_NAMES: Readonly<Record<Setting['type'], string>> = {
