@@ -45,7 +45,7 @@ class DeadlineClock {
 }
 
 /** The current tick is partly over, so one more is needed for at least this duration. */
-export function ticksOf(durationMs: number): number {
+function ticksOf(durationMs: number): number {
   return Math.ceil(durationMs / TICK_MS) + 1;
 }
 

@@ -12,7 +12,7 @@ export interface ResponseHead {
   readonly keepAliveTimeoutMs: number | undefined;
 }
 
-export type BodyFraming = 'none' | 'length' | 'chunked' | 'until-close';
+type BodyFraming = 'none' | 'length' | 'chunked' | 'until-close';
 
 /** A response that breaks HTTP/1.1; the message is a sentence part that follows the upstream's name. */
 export class MalformedResponse extends Error {

@@ -77,7 +77,7 @@ export class ScriptedUpstream {
 }
 
 /** What a handler was told. */
-export interface Answer {
+interface Answer {
   status: number | undefined;
   headers: Record<string, string | undefined>;
   body: string;

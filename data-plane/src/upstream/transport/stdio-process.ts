@@ -144,6 +144,10 @@ class Subprocess implements StdioProcess {
     this.ending = signal === null ? `exited with code ${code}` : `was ended by ${signal}`;
     clearTimeout(this.nextStep);
     this.child?.stdin?.destroy();
+    if (!ProcessGroup.supported) {
+      this.groupEnded();
+      return;
+    }
     this.group?.kill('SIGTERM');
     this.awaitGroup(performance.now() + this.limits.terminateGraceMs, () => {
       this.group?.kill('SIGKILL');
