@@ -1,18 +1,23 @@
 /** A CPU profile as V8 writes it: the fields that are read here (Chrome DevTools Protocol, Profiler.Profile). */
 export interface CpuProfile {
-  nodes: {
-    id: number;
-    callFrame: { functionName: string; url: string; lineNumber: number };
-  }[];
+  nodes: ProfileNode[];
   /** The node that was running at each sample. */
   samples?: number[];
   /** Time since the sample before, in microseconds. */
   timeDeltas?: number[];
 }
 
+interface ProfileNode {
+  id: number;
+  callFrame: { functionName: string; url: string; lineNumber: number };
+  /** Ids of the nodes that it called. */
+  children?: number[];
+}
+
 /** Time of a function's own, without what it called. */
 export interface SelfTime {
   name: string;
+  /** Where it is written; for a native function, who of the program called it. */
   place: string;
   selfMillis: number;
   /** Of the time that was not idle. */
@@ -26,22 +31,26 @@ export function topSelfTimes(
   profile: CpuProfile,
   count: number,
 ): { sampledMillis: number; idleShare: number; top: SelfTime[] } {
-  const frames = new Map(profile.nodes.map(({ id, callFrame }) => [id, callFrame]));
+  const nodes = new Map(profile.nodes.map((node) => [node.id, node]));
+  const callers = new Map(
+    profile.nodes.flatMap((node) => (node.children ?? []).map((child) => [child, node])),
+  );
   const byFunction = new Map<string, SelfTime>();
   let totalMicros = 0;
   let idleMicros = 0;
   const { samples = [], timeDeltas = [] } = profile;
-  samples.forEach((node, i) => {
+  samples.forEach((id, i) => {
     // A sample's time is the one until the next sample; the deltas say how long ago the last one was.
     const micros = Math.max(0, timeDeltas[i + 1] ?? 0);
-    const frame = frames.get(node);
-    if (!frame) return;
+    const node = nodes.get(id);
+    if (!node) return;
+    const { functionName } = node.callFrame;
     totalMicros += micros;
-    if (frame.functionName === IDLE) idleMicros += micros;
-    const place = placeOf(frame);
-    const key = `${frame.functionName} ${place}`;
+    if (functionName === IDLE) idleMicros += micros;
+    const place = placeOf(node, callers);
+    const key = `${functionName} ${place}`;
     const entry = byFunction.get(key) ?? {
-      name: frame.functionName || '(anonymous)',
+      name: functionName || '(anonymous)',
       place,
       selfMillis: 0,
       share: 0,
@@ -62,9 +71,16 @@ export function topSelfTimes(
   };
 }
 
+/** Native functions have no place of their own, and V8 guesses their names: who called them says what they are. */
+function placeOf(node: ProfileNode, callers: ReadonlyMap<number, ProfileNode>): string {
+  if (node.callFrame.url !== '') return lineOf(node);
+  let caller = callers.get(node.id);
+  while (caller && !caller.callFrame.url.startsWith('file:')) caller = callers.get(caller.id);
+  return caller ? `native, from ${caller.callFrame.functionName} ${lineOf(caller)}` : '';
+}
+
 /** The last folders of the file, and the line as an editor counts it. */
-function placeOf({ url, lineNumber }: CpuProfile['nodes'][number]['callFrame']): string {
-  if (url === '') return '';
+function lineOf({ callFrame: { url, lineNumber } }: ProfileNode): string {
   return `${url
     .replace(/^file:\/\//, '')
     .split('/')
