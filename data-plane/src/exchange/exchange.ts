@@ -21,27 +21,37 @@ export interface Caller {
   readonly logLevel: string | undefined;
 }
 
-/** Tells those who wait that nobody waits for them any more. */
+/** What can be told that nobody waits for it any more. */
+export interface Cancellable {
+  cancel(): void;
+}
+
+/** Tells those who work for an exchange that nobody waits for it any more. */
 export class Cancellation {
-  private listeners: (() => void)[] | undefined;
+  // Nearly every exchange has one listener, which gets along without a list.
+  private first: Cancellable | undefined = undefined;
+  private others: Cancellable[] | undefined = undefined;
   private done = false;
 
   get cancelled(): boolean {
     return this.done;
   }
 
-  onCancel(listener: () => void): void {
-    if (this.done) listener();
-    else if (this.listeners === undefined) this.listeners = [listener];
-    else this.listeners.push(listener);
+  onCancel(listener: Cancellable): void {
+    if (this.done) listener.cancel();
+    else if (this.first === undefined) this.first = listener;
+    else if (this.others === undefined) this.others = [listener];
+    else this.others.push(listener);
   }
 
   cancel(): void {
     if (this.done) return;
     this.done = true;
-    const listeners = this.listeners;
-    this.listeners = undefined;
-    if (listeners !== undefined) for (const listener of listeners) listener();
+    const { first, others } = this;
+    this.first = undefined;
+    this.others = undefined;
+    first?.cancel();
+    if (others !== undefined) for (const listener of others) listener.cancel();
   }
 }
 

@@ -3,7 +3,7 @@
  * go through with their ids and tokens untouched, and whatever the upstream sends, asks included, reaches the
  * client. This is the link between two legacy ends.
  */
-import type { Exchange } from '../exchange/exchange.js';
+import type { Cancellable, Exchange } from '../exchange/exchange.js';
 import type { LegHost } from '../front/endpoint.js';
 import { ErrorCode, type RpcError } from '../protocol/errors.js';
 import { type Envelope, type Span, scanMessage } from '../protocol/scan.js';
@@ -64,7 +64,7 @@ export class OwnLeg {
       this.running.set(id, request);
       this.remember(exchange);
       request.wire = this.session.request(splice(bytes, envelope, edits), id, token, request);
-      exchange.cancellation.onCancel(() => request.cancel());
+      exchange.cancellation.onCancel(request);
     });
   }
 
@@ -209,7 +209,7 @@ const LIST_CHANGED = {
   resources: notification('notifications/resources/list_changed'),
 };
 
-class LegRequest implements ChannelSink {
+class LegRequest implements ChannelSink, Cancellable {
   wire: ChannelRequest | undefined;
   private settled = false;
 

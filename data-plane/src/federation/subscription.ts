@@ -97,9 +97,11 @@ export function subscribe(exchange: Exchange, source: SubscriptionSource): Promi
     });
   }
   return new Promise((_, reject) => {
-    exchange.cancellation.onCancel(() => {
-      for (const stop of stops) stop();
-      reject(cancelledError());
+    exchange.cancellation.onCancel({
+      cancel() {
+        for (const stop of stops) stop();
+        reject(cancelledError());
+      },
     });
   });
 }

@@ -6,7 +6,7 @@ import { ErrorCode, RpcError } from '../protocol/errors.js';
 import { type Envelope, ScanError, scanMessage } from '../protocol/scan.js';
 import { SseDecoder } from '../protocol/sse.js';
 import { failureToError } from './call.js';
-import type { HttpFailure, HttpResponseHandler } from './transport/http.js';
+import type { HttpCall, HttpFailure, HttpResponseHandler } from './transport/http.js';
 
 /** Called in order; after `closed` or `failed` nothing more. */
 export interface MessageSink {
@@ -24,13 +24,13 @@ const EMPTY = Buffer.alloc(0);
 
 export class MessageReader implements HttpResponseHandler {
   private status = 0;
-  private sse: SseDecoder | undefined;
+  private sse: SseDecoder | undefined = undefined;
   private body: Buffer = EMPTY;
-  private more: Buffer[] | undefined;
+  private more: Buffer[] | undefined = undefined;
   private bodyBytes = 0;
   private over = false;
   /** Set by the caller, so that an answer over its limit ends the connection. */
-  abort: (() => void) | undefined;
+  http: HttpCall | undefined = undefined;
 
   constructor(
     private readonly upstream: string,
@@ -112,7 +112,7 @@ export class MessageReader implements HttpResponseHandler {
           { cause: thrown },
         ),
       );
-      this.abort?.();
+      this.http?.abort();
       return;
     }
     this.sink.message(body, envelope);
@@ -125,7 +125,7 @@ export class MessageReader implements HttpResponseHandler {
         `upstream ${JSON.stringify(this.upstream)} sent a message of more than ${this.maxMessageBytes} bytes`,
       ),
     );
-    this.abort?.();
+    this.http?.abort();
   }
 
   private fail(error: RpcError): void {

@@ -2,6 +2,7 @@
  * Many callers over one connection: every request gets an id and a progress token that were never used on it, and
  * what comes back gets the caller's own. Used for a modern subprocess and for legacy sessions that are shared.
  */
+import type { Cancellable } from '../exchange/exchange.js';
 import type { RpcError } from '../protocol/errors.js';
 import type { Envelope, Span } from '../protocol/scan.js';
 import { type Edit, replace, splice } from '../protocol/text.js';
@@ -35,7 +36,7 @@ export class Multiplexer {
         token === undefined ? undefined : id,
         running,
       );
-      call.cancellation.onCancel(() => running.cancel());
+      call.cancellation.onCancel(running);
     });
   }
 
@@ -61,7 +62,7 @@ export class Multiplexer {
   }
 }
 
-class Running implements ChannelSink {
+class Running implements ChannelSink, Cancellable {
   request: ChannelRequest | undefined;
   private settled = false;
 

@@ -3,6 +3,7 @@
  * headers must say what its body says, and a client that goes away has cancelled.
  */
 import { Cancellation, type Exchange } from '../../exchange/exchange.js';
+import { OpenSet, type Slotted } from '../../exchange/open-set.js';
 import type { Reply, RequestHead } from '../../listener/listener.js';
 import { ErrorCode, errorMessage, RpcError } from '../../protocol/errors.js';
 import { methodRow } from '../../protocol/methods.js';
@@ -37,7 +38,7 @@ class Refusal {
 }
 
 export class ModernFront {
-  private readonly open = new Set<ModernAnswer>();
+  private readonly open = new OpenSet<ModernAnswer>();
   private readonly timer: NodeJS.Timeout;
 
   constructor(private readonly options: ModernFrontOptions) {
@@ -55,7 +56,7 @@ export class ModernFront {
 
   /** Ends long streams (subscriptions), so that a shutdown does not wait for them. */
   endStreams(): void {
-    for (const answer of [...this.open]) answer.endStream();
+    for (const answer of this.open.toArray()) answer.endStream();
   }
 
   /** Takes a message that was read already. `reply` is answered now or later. */
@@ -116,7 +117,7 @@ export class ModernFront {
 
   private keepAlive(): void {
     const now = Date.now();
-    for (const answer of this.open) answer.keepAlive(now, this.options.keepAliveMs);
+    for (const answer of this.open.toArray()) answer.keepAlive(now, this.options.keepAliveMs);
   }
 
   /** Everything that a modern request must say, and say the same in header and body ("Server Validation"). */
@@ -225,14 +226,15 @@ function statusOf(errorCode: number): number {
 }
 
 /** The answer to one modern POST: JSON when only the response comes, else a stream from the first notification on. */
-class ModernAnswer {
+class ModernAnswer implements Slotted {
+  slot = -1;
   readonly cancellation = new Cancellation();
   private streaming = false;
   private ended = false;
   private lastWriteAt = Date.now();
 
   constructor(
-    private readonly registry: Set<ModernAnswer>,
+    private readonly registry: OpenSet<ModernAnswer>,
     private readonly reply: Reply,
     private readonly method: string,
     readonly id: string,

@@ -121,7 +121,7 @@ export class LegacyHttpChannel implements Channel {
       },
       reader,
     );
-    reader.abort = () => call.abort();
+    reader.http = call;
     return call;
   }
 

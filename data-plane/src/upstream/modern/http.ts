@@ -2,13 +2,14 @@
  * A modern upstream over streamable HTTP (specification 2026-07-28, basic/transports/streamable-http): every
  * request is a POST of its own, and closing its stream cancels it.
  */
+import type { Cancellable } from '../../exchange/exchange.js';
 import { ErrorCode, RpcError } from '../../protocol/errors.js';
 import { MODERN_REVISION } from '../../protocol/revisions.js';
 import type { Envelope } from '../../protocol/scan.js';
 import { splice } from '../../protocol/text.js';
 import { cancelledError, EraMismatch, idOf, type UpstreamCall, type UpstreamReply } from '../call.js';
 import { MessageReader, type MessageSink, statusToError } from '../message-reader.js';
-import type { HttpClient } from '../transport/http.js';
+import type { HttpCall, HttpClient } from '../transport/http.js';
 
 export interface ModernHttpOptions {
   readonly name: string;
@@ -31,27 +32,27 @@ export class ModernHttp {
 
   /** Resolves with the response; rejects with an RpcError. Notifications go to the call as they come. */
   call(call: UpstreamCall): Promise<UpstreamReply> {
-    return new Promise((resolve, reject) => {
-      const { options } = this;
-      const reading = new Reading(options.name, call, resolve, reject);
-      const reader = new MessageReader(options.name, reading, options.maxMessageBytes);
-      const http = options.client.send(
-        {
-          method: 'POST',
-          path: options.path,
-          headerLines: `${this.fixedLines}${call.method}\r\n${call.headerLines}`,
-          body: splice(call.bytes, call.envelope, call.edits),
-          silenceTimeoutMs: call.method === 'subscriptions/listen' ? 0 : options.timeoutMs,
-          repeatable: call.row?.repeatable ?? false,
-        },
-        reader,
-      );
-      reader.abort = () => http.abort();
-      call.cancellation.onCancel(() => {
-        http.abort();
-        reject(cancelledError());
-      });
-    });
+    return new Promise((resolve, reject) =>
+      this.send(call, new Reading(this.options.name, call, resolve, reject)),
+    );
+  }
+
+  private send(call: UpstreamCall, reading: Reading): void {
+    const { options } = this;
+    const reader = new MessageReader(options.name, reading, options.maxMessageBytes);
+    reader.http = options.client.send(
+      {
+        method: 'POST',
+        path: options.path,
+        headerLines: `${this.fixedLines}${call.method}\r\n${call.headerLines}`,
+        body: splice(call.bytes, call.envelope, call.edits),
+        silenceTimeoutMs: call.method === 'subscriptions/listen' ? 0 : options.timeoutMs,
+        repeatable: call.row?.repeatable ?? false,
+      },
+      reader,
+    );
+    reading.http = reader.http;
+    call.cancellation.onCancel(reading);
   }
 
   /** Sends a notification and forgets it. */
@@ -74,7 +75,9 @@ export class ModernHttp {
 /** Refusals without a JSON-RPC message in them, as a server of the other era gives (streamable HTTP, "Backward Compatibility"). */
 const NOT_MODERN_STATUSES = new Set([400, 404, 405, 406, 415]);
 
-class Reading implements MessageSink {
+/** One call that waits for its response. */
+class Reading implements MessageSink, Cancellable {
+  http: HttpCall | undefined = undefined;
   private settled = false;
 
   constructor(
@@ -118,5 +121,11 @@ class Reading implements MessageSink {
   failed(error: RpcError): void {
     if (!this.settled) this.reject(error);
     this.settled = true;
+  }
+
+  /** Closing the stream is the cancellation ("Cancellation"). */
+  cancel(): void {
+    this.http?.abort();
+    this.failed(cancelledError());
   }
 }
