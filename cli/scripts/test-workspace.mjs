@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { build, install, ROOT } from './workspace.mjs';
+import { build, install, installNodeVersions, ROOT } from './workspace.mjs';
 
 const FULL = '--full';
 
@@ -14,6 +14,7 @@ const FULL = '--full';
 export async function test(args) {
   // Without these two nothing else can run.
   if (!(await section('install', install))) return 1;
+  if (!(await section('other releases of Node.js', installNodeVersions))) return 1;
   if (!(await section('build and types', build))) return 1;
   const style = await section('lint', () => run('@biomejs/biome/bin/biome', ['check', '.']));
   const behaviour = await section('tests', () => runTests(args));

@@ -41,6 +41,22 @@ export async function install() {
   return true;
 }
 
+/**
+ * Installs the other releases of Node.js that tests run under, unless they are there. Only Linux on x64 has them as
+ * packages; elsewhere the tests that want them say so in their names.
+ */
+export async function installNodeVersions() {
+  if (process.platform !== 'linux' || process.arch !== 'x64') return true;
+  const folder = join(ROOT, 'cli', 'test', 'node-versions');
+  const stamp = join(folder, 'node_modules', '.sluice-lock');
+  const digest = sha256(readFileSync(join(folder, 'package-lock.json'), 'utf8'));
+  if (readIfThere(stamp) === digest) return true;
+  const [command, ...args] = npm('ci', '--workspaces=false', '--no-audit', '--no-fund', '--loglevel=error');
+  if (!(await runStep('Installing Node.js 22 and 24', command, args, { cwd: folder }))) return false;
+  writeFileSync(stamp, digest);
+  return true;
+}
+
 /** Builds all packages unless their sources are those of the last build. Resolves to whether they are built. */
 export async function build() {
   const digest = sourcesDigest();
