@@ -1,4 +1,4 @@
-import type { UpstreamStatus } from './data-plane.js';
+import type { UpstreamStatus } from '@sluice/data-plane';
 import { EXIT } from './exit-codes.js';
 import { alignColumns, type Cell, palette, printable, usesColour } from './terminal.js';
 

@@ -89,9 +89,14 @@ function withNotes(description: string, notes: readonly string[]): string {
   return notes.length ? `${description} (${notes.join('; ')})` : description;
 }
 
+/** A table whose columns are aligned in the source too, which is how the formatter of this project wants it. */
 function table(rows: readonly (readonly string[])[]): string {
-  const [head = [], ...body] = rows;
+  const escaped = rows.map((row) => row.map((cell) => cell.replaceAll('|', '\\|')));
+  const widths = (escaped[0] ?? []).map((_, column) =>
+    Math.max(...escaped.map((row) => (row[column] ?? '').length)),
+  );
   const line = (cells: readonly string[]) =>
-    `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
-  return [line(head), line(head.map(() => '---')), ...body.map(line)].join('\n');
+    `| ${cells.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join(' | ')} |`;
+  const [head = [], ...body] = escaped;
+  return [line(head), line(widths.map((width) => '-'.repeat(width))), ...body.map(line)].join('\n');
 }

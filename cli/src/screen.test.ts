@@ -1,5 +1,5 @@
+import type { UpstreamStatus } from '@sluice/data-plane';
 import { expect, test } from 'vitest';
-import type { UpstreamStatus } from './data-plane.js';
 import { renderScreen } from './screen.js';
 
 const upstream = (fields: Partial<UpstreamStatus>): UpstreamStatus => ({

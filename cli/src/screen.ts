@@ -1,4 +1,4 @@
-import type { UpstreamStatus } from './data-plane.js';
+import type { UpstreamStatus } from '@sluice/data-plane';
 import { alignColumns, type Palette, palette, printable } from './terminal.js';
 
 /** The revision that the request on the screen speaks. */

@@ -1,10 +1,11 @@
+import { type DataPlane, startDataPlane } from '@sluice/data-plane';
 import type { ResolvedConfiguration } from '@sluice/proto';
-import { type DataPlane, startDataPlane } from './data-plane.js';
+import { followCertificate } from './certificate-watch.js';
 import { EXIT } from './exit-codes.js';
-import { keepAddresses } from './kept-addresses.js';
 import { openLog, type ProcessLog } from './log.js';
 import { parentSettings } from './parent-settings.js';
 import type { DataPlaneOrder, RunningReport, StartOrder } from './process-messages.js';
+import { withChosenPorts, withRunningAddresses } from './running-addresses.js';
 import { explainStartFailure } from './start-failure.js';
 
 /**
@@ -15,9 +16,8 @@ export class ServingProcess {
   readonly #report: (report: RunningReport) => void;
   #log: ProcessLog | undefined;
   #gateway: DataPlane | undefined;
-  /** What runs, as JSON. */
-  #snapshot = '';
-  #shutdownGraceMs = 0;
+  #configuration: ResolvedConfiguration | undefined;
+  #endWatch = () => {};
   /** Changes are applied one after the other. */
   #lastChange: Promise<void> = Promise.resolve();
   #stopping = false;
@@ -51,7 +51,9 @@ export class ServingProcess {
     if (this.#stopping) return this.#end(gateway);
     const { url, listener } = gateway;
     log.info({ url, listener, workers: configuration.gateway.listen.workerCount }, 'listening');
-    this.#keep(keepAddresses(configuration, gateway));
+    this.#keep(withChosenPorts(configuration, gateway));
+    const { tls } = configuration.gateway.listen;
+    if (tls) this.#endWatch = followCertificate(tls, gateway, log);
     if (!restarted && (screen || process.stdout.isTTY)) await this.#showScreen(gateway);
   }
 
@@ -67,17 +69,18 @@ export class ServingProcess {
   /** Remembers what runs now, here and in the parent. */
   #keep(configuration: ResolvedConfiguration): void {
     const settings = parentSettings(configuration);
-    this.#snapshot = JSON.stringify(configuration);
-    this.#shutdownGraceMs = settings.shutdownGraceMs;
+    this.#configuration = configuration;
     this.#log?.configure(settings.logLevel, settings.logFormat);
-    this.#report({ type: 'running', snapshot: this.#snapshot, settings });
+    this.#report({ type: 'running', snapshot: JSON.stringify(configuration), settings });
   }
 
   async #change(snapshot: string): Promise<void> {
-    if (this.#stopping || !this.#gateway || !this.#log) return;
+    if (this.#stopping || !this.#gateway || !this.#log || !this.#configuration) return;
     const { log } = this.#log;
-    const configuration = keepAddresses(JSON.parse(snapshot) as ResolvedConfiguration, this.#gateway);
-    if (JSON.stringify(configuration) === this.#snapshot) {
+    const wanted = JSON.parse(snapshot) as ResolvedConfiguration;
+    const { configuration, waiting } = withRunningAddresses(wanted, this.#configuration);
+    if (waiting.length > 0) log.warn({ settings: waiting }, 'these settings wait for the next start');
+    if (JSON.stringify(configuration) === JSON.stringify(this.#configuration)) {
       log.info('configuration is unchanged');
       return;
     }
@@ -101,6 +104,7 @@ export class ServingProcess {
   async stop(): Promise<void> {
     if (this.#stopping) return;
     this.#stopping = true;
+    this.#endWatch();
     if (this.#gateway) await this.#end(this.#gateway);
     // A start that is under way looks at the flag itself; without one there is nothing to finish.
     else if (!this.#log) process.exit(EXIT.ok);
@@ -109,9 +113,10 @@ export class ServingProcess {
   async #end(gateway: DataPlane): Promise<void> {
     const log = this.#log?.log;
     let exitCode: number = EXIT.ok;
-    log?.info({ graceMs: this.#shutdownGraceMs }, 'stopping');
+    const graceMs = this.#configuration?.gateway.shutdownGraceMs ?? 0;
+    log?.info({ graceMs }, 'stopping');
     try {
-      await gateway.stop(this.#shutdownGraceMs);
+      await gateway.stop(graceMs);
       log?.info('stopped');
     } catch (error) {
       log?.error({ err: error }, 'could not stop in order');

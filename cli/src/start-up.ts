@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { DataPlane } from './data-plane.js';
+import type { DataPlane } from '@sluice/data-plane';
 import { ProgressLine } from './progress-line.js';
 import { renderScreen } from './screen.js';
 import { usesColour } from './terminal.js';

@@ -34,15 +34,15 @@ test('the screen shows what an upstream offers, and the curl command on it works
   const { stdout } = await shell('sh', ['-c', command]);
   const { result } = JSON.parse(stdout);
   expect(result.tools.map(({ name }: { name: string }) => name)).toEqual([
+    'demo__time',
     'demo__calculator',
     'demo__echo',
-    'demo__time',
   ]);
 });
 
 test('an upstream that failed is shown with its reason', async () => {
   const screen = await screenOf('upstreams: [{ name: gone, url: "http://127.0.0.1:9/mcp" }]');
-  expect(screen).toMatch(/\n +gone +http +failed\n +\S.*(refused|127\.0\.0\.1:9)/);
+  expect(screen).toMatch(/\n +gone +http +failed\n +\S.*cannot be reached/);
 });
 
 test('without a terminal and without being asked for it, stdout stays empty', async () => {
