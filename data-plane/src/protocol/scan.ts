@@ -3,11 +3,17 @@
  * nesting, and notes where the parts stand that routing needs. No object is built, so a message that nobody
  * rewrites is relayed with the bytes it came in.
  */
+import { isUtf8 } from 'node:buffer';
 
 /** Deepest nesting that is read; a bomb of brackets ends here. */
 export const MAX_JSON_DEPTH_LEVELS = 96;
 /** Longest JSON-RPC id as text; a longer one serves nobody and would be copied into every answer. */
 export const MAX_ID_BYTES = 256;
+/**
+ * A method as it may stand in the header `Mcp-Method` (2026-07-28, streamable HTTP, "Standard Request Headers"),
+ * which has no form for anything else: a line break in it would be a header of the sender's own.
+ */
+const METHOD = /^[\x21-\x7e]{1,256}$/;
 
 export type MessageKind = 'request' | 'notification' | 'result' | 'error';
 
@@ -49,9 +55,8 @@ export class Envelope {
   resultType: Span | undefined;
   resultState: Span | undefined;
   error: Span | undefined;
+  /** 0 says: absent or not an integer. */
   errorCode = 0;
-  /** Code 0 says: absent or not an integer. */
-  hasErrorMessage = false;
 }
 
 /** Why a message was not taken. `parse`: not JSON. `invalid`: JSON, but not a JSON-RPC message of MCP. */
@@ -100,8 +105,7 @@ type Slot =
   | 'resultState'
   | 'jsonrpc'
   | 'method'
-  | 'code'
-  | 'message';
+  | 'code';
 
 interface KnownKey {
   readonly bytes: Uint8Array;
@@ -155,7 +159,12 @@ know(META, 'progressToken', 'metaProgressToken');
 know(RESULT, 'resultType', 'resultType');
 know(RESULT, 'requestState', 'resultState');
 know(ERROR, 'code', 'code');
-know(ERROR, 'message', 'message');
+
+/** An id that is a number. */
+const INTEGER = /^-?\d+$/;
+
+/** Stands in before the first message; nobody writes to it. */
+const NOTHING_READ = new Envelope();
 
 /** From this many keys on, an object's keys go into a set instead of being compared one by one. */
 const KEYS_COMPARED_ONE_BY_ONE_COUNT = 24;
@@ -164,19 +173,18 @@ class Scanner {
   private bytes: Buffer = Buffer.alloc(0);
   private at = 0;
   private end = 0;
-  private envelope = new Envelope();
+  private envelope = NOTHING_READ;
   private keyHash = new Int32Array(1024);
   private keyStart = new Int32Array(1024);
   private keyEnd = new Int32Array(1024);
   private keyCount = 0;
   private sawVersion = false;
   private sawMethod = false;
+  /** A batch is refused whole: no id of one of its messages stands for it. */
+  private inBatch = false;
 
-  /** Reads one message from `start` on; sets {@link stoppedAt} behind it. */
-  message(bytes: Buffer, start: number, end: number): Envelope {
-    this.bytes = bytes;
-    this.at = start;
-    this.end = end;
+  /** Reads one message from where the scanner stands; {@link stoppedAt} is then behind it. */
+  message(): Envelope {
     this.keyCount = 0;
     this.sawVersion = false;
     this.sawMethod = false;
@@ -210,11 +218,12 @@ class Scanner {
     this.at = at;
   }
 
-  reset(bytes: Buffer, start: number, end: number): void {
+  reset(bytes: Buffer, inBatch: boolean): void {
     this.bytes = bytes;
-    this.at = start;
-    this.end = end;
-    this.envelope = new Envelope();
+    this.at = 0;
+    this.end = bytes.length;
+    this.inBatch = inBatch;
+    this.envelope = NOTHING_READ;
   }
 
   take(byte: number): boolean {
@@ -235,13 +244,21 @@ class Scanner {
     return new ScanError('invalid', what, this.idText());
   }
 
+  /** The id for an error's answer: only one that a request may have, and that can be sent back as it is. */
   private idText(): string | undefined {
     const id = this.envelope.id;
-    if (id === undefined || id.end - id.start > MAX_ID_BYTES) return undefined;
-    const first = this.bytes[id.start];
-    return first === 0x22 || first === 0x2d || (first !== undefined && first >= 0x30 && first <= 0x39)
-      ? this.bytes.latin1Slice(id.start, id.end)
-      : undefined;
+    if (id === undefined || this.inBatch || id.end - id.start > MAX_ID_BYTES) return undefined;
+    const text = this.bytes.latin1Slice(id.start, id.end);
+    if (text.startsWith('"')) return isUtf8(this.bytes.subarray(id.start, id.end)) ? text : undefined;
+    return INTEGER.test(text) ? text : undefined;
+  }
+
+  /**
+   * Throws unless the buffer is UTF-8 (RFC 8259 section 8.1): what is no character may be read as anything, so what
+   * is checked here and what runs behind could differ. Asked last, so that the error can say whose answer it is.
+   */
+  checkEncoding(): void {
+    if (!isUtf8(this.bytes)) throw new ScanError('parse', 'not JSON: it is not UTF-8', this.idText());
   }
 
   private value(depth: number, inner: number): void {
@@ -483,17 +500,23 @@ class Scanner {
     this.at += word.length;
   }
 
+  /** The value of the string that begins at `start` and ends where the scanner stands. */
+  private text(start: number): string {
+    const text = this.bytes.utf8Slice(start, this.at);
+    return text.includes('\\') ? (JSON.parse(text) as string) : text.slice(1, -1);
+  }
+
   private note(slot: Slot, start: number): void {
     const envelope = this.envelope;
     switch (slot) {
       case 'jsonrpc':
         this.sawVersion = this.at - start === 5 && this.bytes.latin1Slice(start, this.at) === '"2.0"';
+        if (!this.sawVersion && this.bytes[start] === 0x22) this.sawVersion = this.text(start) === '2.0';
         return;
       case 'method': {
         if (this.bytes[start] !== 0x22) throw this.invalid('`method` is not a string');
         this.sawMethod = true;
-        const text = this.bytes.utf8Slice(start, this.at);
-        envelope.method = text.includes('\\') ? (JSON.parse(text) as string) : text.slice(1, -1);
+        envelope.method = this.text(start);
         return;
       }
       case 'code': {
@@ -501,9 +524,6 @@ class Scanner {
         envelope.errorCode = Number.isInteger(code) ? code : 0;
         return;
       }
-      case 'message':
-        envelope.hasErrorMessage = this.bytes[start] === 0x22;
-        return;
       default:
         envelope[slot] = { start, end: this.at };
     }
@@ -517,7 +537,8 @@ class Scanner {
       if (envelope.result !== undefined || envelope.error !== undefined) {
         throw this.invalid('a message with `method` has no `result` and no `error`');
       }
-      if (envelope.method.length === 0) throw this.invalid('`method` is empty');
+      if (!METHOD.test(envelope.method))
+        throw this.invalid('`method` is not 1 to 256 visible ASCII characters');
       if (envelope.params !== undefined && this.bytes[envelope.params.start] !== 0x7b) {
         throw this.invalid('`params` is not an object');
       }
@@ -543,7 +564,7 @@ class Scanner {
     const first = this.bytes[id.start] as number;
     if (first === 0x22) return;
     const text = this.bytes.latin1Slice(id.start, id.end);
-    if (/^-?\d+$/.test(text)) return;
+    if (INTEGER.test(text)) return;
     if (text === 'null' && this.envelope.error !== undefined) {
       // JSON-RPC 2.0 section 5: an error for a message whose id could not be read.
       this.envelope.id = undefined;
@@ -557,9 +578,11 @@ const scanner = new Scanner();
 
 /** Reads exactly one message that fills the buffer. Throws {@link ScanError}. */
 export function scanMessage(bytes: Buffer): Envelope {
-  const envelope = scanner.message(bytes, 0, bytes.length);
+  scanner.reset(bytes, false);
+  const envelope = scanner.message();
   scanner.space();
   if (scanner.stoppedAt !== bytes.length) throw scanner.fault('something stands behind the message');
+  scanner.checkEncoding();
   return envelope;
 }
 
@@ -581,7 +604,7 @@ export const MAX_BATCH_MESSAGE_COUNT = 100;
  * is empty, too long, or one of its messages is bad: a half-good batch is refused whole.
  */
 export function scanBatch(bytes: Buffer): Envelope[] {
-  scanner.reset(bytes, 0, bytes.length);
+  scanner.reset(bytes, true);
   scanner.space();
   if (!scanner.take(0x5b)) throw scanner.fault('a batch is an array');
   const envelopes: Envelope[] = [];
@@ -591,7 +614,7 @@ export function scanBatch(bytes: Buffer): Envelope[] {
     }
     scanner.space();
     if (envelopes.length === 0 && scanner.take(0x5d)) throw new ScanError('invalid', 'a batch is not empty');
-    envelopes.push(scanner.message(bytes, scanner.stoppedAt, bytes.length));
+    envelopes.push(scanner.message());
     scanner.space();
     if (scanner.take(0x2c)) continue;
     if (scanner.take(0x5d)) break;
@@ -599,5 +622,6 @@ export function scanBatch(bytes: Buffer): Envelope[] {
   }
   scanner.space();
   if (scanner.stoppedAt !== bytes.length) throw scanner.fault('something stands behind the batch');
+  scanner.checkEncoding();
   return envelopes;
 }
