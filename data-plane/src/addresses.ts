@@ -1,5 +1,5 @@
 /** Where a data plane can be reached, as URLs. */
-import type { ResolvedConfiguration } from '@sluice/proto';
+import type { ResolvedAddress, ResolvedConfiguration } from '@sluice/proto';
 import type { Worker } from './worker.js';
 
 /** The address that clients use: `http://127.0.0.1:8080`. */
@@ -8,19 +8,27 @@ export function clientUrl({ gateway }: ResolvedConfiguration, port: number): str
   return `${tls === undefined ? 'http' : 'https'}://${hostInUrl(host)}:${port}`;
 }
 
-/** Opens the addresses of their own for metrics and health, where the configuration has them. */
+/** Opens the addresses of their own for metrics and health, where the configuration has them; they may be one. */
 export async function opsAddresses(
   { gateway: { metrics, health } }: ResolvedConfiguration,
   worker: Pick<Worker, 'listenOps'>,
 ): Promise<{ metricsUrl?: string; healthUrl?: string }> {
-  const found: { metricsUrl?: string; healthUrl?: string } = {};
-  if (metrics !== undefined) {
-    found.metricsUrl = `http://${hostInUrl(metrics.host)}:${await worker.listenOps(metrics, 'metrics')}`;
+  const open = async (address: ResolvedAddress, serves: 'metrics' | 'health' | 'all') =>
+    `http://${hostInUrl(address.host)}:${await worker.listenOps(address, serves)}`;
+  if (
+    metrics !== undefined &&
+    health !== undefined &&
+    metrics.port !== 0 &&
+    metrics.host === health.host &&
+    metrics.port === health.port
+  ) {
+    const url = await open(metrics, 'all');
+    return { metricsUrl: url, healthUrl: url };
   }
-  if (health !== undefined) {
-    found.healthUrl = `http://${hostInUrl(health.host)}:${await worker.listenOps(health, 'health')}`;
-  }
-  return found;
+  return {
+    ...(metrics === undefined ? {} : { metricsUrl: await open(metrics, 'metrics') }),
+    ...(health === undefined ? {} : { healthUrl: await open(health, 'health') }),
+  };
 }
 
 function hostInUrl(host: string): string {

@@ -46,7 +46,7 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
     process.off('unhandledRejection', onFault);
   };
   try {
-    const { port, kind } = await worker.listen(listen.port, true);
+    const { port, kind } = await worker.listen(listen.port, listen.sharePort);
     return {
       url: clientUrl(configuration, port),
       ...(await opsAddresses(configuration, worker)),

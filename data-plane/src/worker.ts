@@ -124,7 +124,10 @@ export class Worker implements Door {
   }
 
   /** Serves metrics or health on an address of its own. Resolves with the port. */
-  async listenOps(address: { host: string; port: number }, serves: 'metrics' | 'health'): Promise<number> {
+  async listenOps(
+    address: { host: string; port: number },
+    serves: 'metrics' | 'health' | 'all',
+  ): Promise<number> {
     const guard = new Guard({
       host: address.host,
       allowedHosts: this.configuration.gateway.listen.allowedHosts,

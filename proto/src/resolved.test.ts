@@ -18,6 +18,7 @@ describe('resolveConfiguration', () => {
         allowedHosts: [],
         allowedOrigins: [],
         insecure: false,
+        sharePort: false,
       },
       limits: {
         maxBodyBytes: 4_194_304,
@@ -56,6 +57,7 @@ describe('resolveConfiguration', () => {
             allowedHosts: ['h'],
             allowedOrigins: ['https://o'],
             insecure: true,
+            sharePort: true,
           },
           metrics: { port: 9090 },
           health: { host: '::', port: 9091 },
@@ -94,6 +96,7 @@ describe('resolveConfiguration', () => {
         allowedHosts: ['h'],
         allowedOrigins: ['https://o'],
         insecure: true,
+        sharePort: true,
       },
       metrics: { host: '127.0.0.1', port: 9090 },
       health: { host: '::', port: 9091 },

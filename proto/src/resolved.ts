@@ -80,6 +80,8 @@ export interface ResolvedListen extends ResolvedAddress {
   readonly allowedHosts: readonly string[];
   readonly allowedOrigins: readonly string[];
   readonly insecure: boolean;
+  /** A second gateway of this machine may listen on the same port. */
+  readonly sharePort: boolean;
 }
 
 /** One MCP server behind the gateway. */
@@ -197,6 +199,7 @@ function resolveListen(listen: Listen | undefined): ResolvedListen {
     allowedHosts: [...(listen?.allowedHosts ?? [])],
     allowedOrigins: [...(listen?.allowedOrigins ?? [])],
     insecure: listen?.insecure ?? false,
+    sharePort: listen?.sharePort ?? false,
   };
 }
 

@@ -31,3 +31,10 @@ export function tryPort(host: string, port: number): Promise<number> {
     });
   });
 }
+
+/** Rejects with a readable message when somebody listens on the port already. */
+export async function refuseTakenPort(host: string, port: number): Promise<void> {
+  await tryPort(host, port).catch((cause: unknown) => {
+    throw listenError(host, port, cause);
+  });
+}

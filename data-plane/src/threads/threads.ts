@@ -4,6 +4,7 @@ import type { ResolvedConfiguration } from '@sluice/proto';
 import { AggregatorRegistry } from 'prom-client';
 import { clientUrl } from '../addresses.js';
 import type { DataPlane, DataPlaneOptions } from '../data-plane.js';
+import { refuseTakenPort } from '../listener/listen-error.js';
 import type { UpstreamStatus } from '../telemetry/ops-door.js';
 import type { CollectedKind, FromThread, ThreadData, ToThread } from './messages.js';
 
@@ -17,7 +18,10 @@ export async function startThreads(options: DataPlaneOptions): Promise<DataPlane
   const { configuration } = options;
   const team = new Team(options, configuration.gateway.listen.workerCount);
   try {
-    const first = await team.listen(0, configuration.gateway.listen.port);
+    const { host, port, sharePort } = configuration.gateway.listen;
+    // The threads share the port with each other, so whether somebody else has it must be found out first.
+    if (!sharePort && port !== 0) await refuseTakenPort(host, port);
+    const first = await team.listen(0, port);
     for (let index = 1; index < team.size; index++) await team.listen(index, first.port);
     return {
       url: clientUrl(configuration, first.port),
