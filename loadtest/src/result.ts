@@ -23,7 +23,7 @@ export interface BenchmarkResult {
   profiles: RowProfile[];
 }
 
-export interface Machine {
+interface Machine {
   cpu: string;
   cores: number;
   memoryBytes: number;
