@@ -17,7 +17,7 @@ import { isLegacyRevision } from './protocol/revisions.js';
 import { type Envelope, looksLikeBatch, ScanError, scanBatch, scanMessage } from './protocol/scan.js';
 import { createSealer, type Sealer } from './sessions/seal.js';
 import { SessionTokens } from './sessions/tokens.js';
-import { Runtime } from './snapshot/snapshot.js';
+import { type RemoteUpstreams, Runtime } from './snapshot/snapshot.js';
 import { Metrics } from './telemetry/metrics.js';
 import { OpsDoor, type UpstreamStatus } from './telemetry/ops-door.js';
 
@@ -43,6 +43,8 @@ export interface WorkerOptions {
   readonly metricsText?: () => Promise<string>;
   /** Sessions of all workers together; by default those of this one. */
   readonly totalSessionCount?: () => Promise<number>;
+  /** What other workers have; undefined when there is only this one. */
+  readonly remote?: RemoteUpstreams;
   /** Takes a request whose session lives in another worker; undefined when there is only one. */
   readonly forward?: (worker: number, head: RequestHead, body: Buffer, reply: Reply) => boolean;
 }
@@ -54,7 +56,7 @@ export class Worker implements Door {
   private readonly tokens: SessionTokens;
   private readonly modern: ModernFront;
   private readonly legacy: LegacyFront;
-  private readonly runtime: Runtime;
+  readonly runtime: Runtime;
   private guard: Guard;
   private configuration: ResolvedConfiguration;
   private listener: Listener | undefined;
@@ -96,6 +98,7 @@ export class Worker implements Door {
     this.runtime = new Runtime(configuration, {
       sealer: this.sealer,
       log,
+      remote: options.remote,
       removed: (endpoint) =>
         this.legacy.closeEndpoint(endpoint, 'the endpoint was removed from the configuration'),
     });

@@ -260,10 +260,9 @@ export class Discovery {
     const error = RpcError.from(thrown);
     const { upstream } = known;
     if (known.error !== error.message) {
-      this.log.warn(
-        { upstream: upstream.name, err: error },
-        `upstream offers nothing for now: ${error.message}`,
-      );
+      const { cause } = error;
+      const reason = cause instanceof Error ? cause.message : undefined;
+      this.log.warn({ upstream: upstream.name, reason }, `upstream offers nothing for now: ${error.message}`);
     }
     known.state = 'failed';
     known.error = error.message;

@@ -9,16 +9,28 @@ import { DirectEndpoint } from '../federation/direct.js';
 import { Discovery } from '../federation/discovery.js';
 import { MergedEndpoint } from '../federation/merged.js';
 import type { Endpoint } from '../front/endpoint.js';
+import { scanMessage } from '../protocol/scan.js';
 import { RouteTable } from '../routing/table.js';
 import type { Sealer } from '../sessions/seal.js';
 import { EgressPolicy } from '../upstream/transport/egress-policy.js';
-import { Upstream, type UpstreamEvents } from '../upstream/upstream.js';
+import { type Shared, Upstream, type UpstreamEvents } from '../upstream/upstream.js';
 
 export interface SnapshotHost {
   readonly sealer: Sealer;
   readonly log: Logger;
+  /** What other workers have; undefined when there is one worker only. */
+  readonly remote?: RemoteUpstreams | undefined;
   /** The endpoint is not served any more; its sessions end. */
   removed(endpoint: Endpoint): void;
+}
+
+/** Subprocesses that all share run in one worker; the others reach them there. */
+export interface RemoteUpstreams {
+  /** How to connect to the worker that has the process; undefined when it is this one. */
+  elsewhere(upstreamId: string): ((lost: (reason: string) => void) => Promise<Shared>) | undefined;
+  /** Tells the other workers what an upstream of this one said outside of calls, or that it is to be asked anew. */
+  heard(upstreamId: string, message: Buffer): void;
+  stale(upstreamId: string, reason: string): void;
 }
 
 /** The running form of the newest configuration. */
@@ -56,7 +68,7 @@ export class Runtime {
       (config) =>
         before.find(
           (upstream) => upstream.egressText === egressText && sameUpstream(upstream.config, config),
-        ) ?? new Upstream(config, egress, egressText, this.events, this.host.log),
+        ) ?? new Upstream(config, egress, egressText, this.events, this.host.log, this.elsewhere(config)),
     );
     const gone = before.filter((upstream) => !next.includes(upstream));
     this.upstreams = next;
@@ -91,14 +103,37 @@ export class Runtime {
 
   private readonly events: UpstreamEvents = {
     notification: (upstream, bytes, envelope) => {
-      if (this.upstreams.includes(upstream)) this.discovery.of(upstream).subscriptions.heard(bytes, envelope);
+      if (!this.upstreams.includes(upstream)) return;
+      this.discovery.of(upstream).subscriptions.heard(bytes, envelope);
+      if (upstream.config.transport.kind === 'stdio') this.host.remote?.heard(upstream.id, bytes);
     },
     stale: (upstream, reason) => {
       if (!this.upstreams.includes(upstream)) return;
       this.host.log.info({ upstream: upstream.name, reason }, `upstream is asked anew: ${reason}`);
       this.discovery.stale(upstream);
+      if (upstream.config.transport.kind === 'stdio') this.host.remote?.stale(upstream.id, reason);
     },
   };
+
+  /** The upstream of this worker with an id, for the other workers. */
+  find(upstreamId: string): Upstream | undefined {
+    return this.upstreams.find((upstream) => upstream.id === upstreamId);
+  }
+
+  /** What another worker's upstream said; told here as if it had been said here. */
+  heardElsewhere(upstreamId: string, bytes: Buffer): void {
+    const upstream = this.find(upstreamId);
+    if (upstream !== undefined) this.discovery.of(upstream).subscriptions.heard(bytes, scanMessage(bytes));
+  }
+
+  staleElsewhere(upstreamId: string): void {
+    const upstream = this.find(upstreamId);
+    if (upstream !== undefined) this.discovery.stale(upstream);
+  }
+
+  private elsewhere({ id, transport }: ResolvedUpstream) {
+    return transport.kind === 'stdio' ? this.host.remote?.elsewhere(id) : undefined;
+  }
 }
 
 function sameUpstream(a: ResolvedUpstream, b: ResolvedUpstream): boolean {

@@ -10,6 +10,8 @@ export interface ThreadData {
   readonly key: Uint8Array;
   /** From 0. */
   readonly index: number;
+  /** How many threads there are. */
+  readonly count: number;
   readonly logLevel: string;
 }
 
@@ -21,7 +23,7 @@ export interface Collected {
 export type CollectedKind = keyof Collected;
 
 export type ToThread =
-  | { type: 'peer'; index: number; port: MessagePort }
+  | { type: 'peer'; index: number; requests: MessagePort; upstreams: MessagePort }
   | { type: 'listen'; port: number }
   | { type: 'apply'; id: number; configuration: ResolvedConfiguration }
   | { type: 'reloadTls'; id: number }

@@ -5,12 +5,13 @@ import { opsAddresses } from '../addresses.js';
 import { Worker } from '../worker.js';
 import { Forwarder } from './forwarding.js';
 import type { FromThread, ThreadData, ToThread } from './messages.js';
+import { SharedProcesses } from './shared-processes.js';
 
 /** How often the main thread is told how upstreams are. */
 const STATUS_INTERVAL_MS = 500;
 
 const port = parentPort as NonNullable<typeof parentPort>;
-const { configuration, key, index, logLevel } = workerData as ThreadData;
+const { configuration, key, index, count, logLevel } = workerData as ThreadData;
 const tell = (message: FromThread) => port.postMessage(message);
 const log = pino(
   { level: logLevel, base: { worker: index } },
@@ -28,7 +29,13 @@ function ask<T>(what: 'metrics' | 'sessions'): Promise<T> {
 }
 
 const forwarder = new Forwarder((head, body, reply) => worker.request(head, body, reply));
+const remote: SharedProcesses = new SharedProcesses(index, count, {
+  find: (id) => worker.runtime.find(id),
+  heard: (id, message) => worker.runtime.heardElsewhere(id, message),
+  stale: (id) => worker.runtime.staleElsewhere(id),
+});
 const worker: Worker = new Worker({
+  remote,
   configuration,
   key,
   log,
@@ -51,7 +58,8 @@ void worker.settled.then(() => {
 port.on('message', (message: ToThread) => {
   switch (message.type) {
     case 'peer':
-      forwarder.addPeer(message.index, message.port);
+      forwarder.addPeer(message.index, message.requests);
+      remote.addPeer(message.index, message.upstreams);
       return;
     case 'listen':
       void listen(message.port);
@@ -105,6 +113,7 @@ async function collect(id: number, what: 'metrics' | 'sessions'): Promise<void> 
 async function stop(graceMs: number): Promise<void> {
   await worker.stop(graceMs);
   forwarder.close();
+  remote.close();
   tell({ type: 'stopped' });
   port.close();
 }

@@ -5,17 +5,22 @@ import { AggregatorRegistry } from 'prom-client';
 import { clientUrl } from '../addresses.js';
 import type { DataPlane, DataPlaneOptions } from '../data-plane.js';
 import { refuseTakenPort } from '../listener/listen-error.js';
+import { loadUws } from '../listener/uws-load.js';
 import type { UpstreamStatus } from '../telemetry/ops-door.js';
 import type { CollectedKind, FromThread, ThreadData, ToThread } from './messages.js';
 
 /** Time for all threads to hand in their part of a collection. */
 const COLLECT_TIMEOUT_MS = 2_000;
+/** Beyond the grace, time for a thread to close what it has. */
+const STOP_MARGIN_MS = 5_000;
 
 type Listening = Extract<FromThread, { type: 'listening' }>;
 
 /** Rejects when one of them cannot listen. */
 export async function startThreads(options: DataPlaneOptions): Promise<DataPlane> {
   const { configuration } = options;
+  // The limits of uWebSockets.js are read once for the whole process, by whoever loads it first.
+  if (configuration.gateway.listen.listener !== 'node') await loadUws();
   const team = new Team(options, configuration.gateway.listen.workerCount);
   try {
     const { host, port, sharePort } = configuration.gateway.listen;
@@ -62,6 +67,7 @@ class Team {
           configuration: options.configuration,
           key: options.key,
           index,
+          count: size,
           logLevel: options.log.level,
         };
         const thread = new Thread(new URL('./thread.js', import.meta.url), { workerData: data });
@@ -76,9 +82,12 @@ class Team {
     });
     for (let a = 0; a < size; a++) {
       for (let b = a + 1; b < size; b++) {
-        const { port1, port2 } = new MessageChannel();
-        this.tell(a, { type: 'peer', index: b, port: port1 }, [port1]);
-        this.tell(b, { type: 'peer', index: a, port: port2 }, [port2]);
+        const requests = new MessageChannel();
+        const upstreams = new MessageChannel();
+        const one = { requests: requests.port1, upstreams: upstreams.port1 };
+        const other = { requests: requests.port2, upstreams: upstreams.port2 };
+        this.tell(a, { type: 'peer', index: b, ...one }, Object.values(one));
+        this.tell(b, { type: 'peer', index: a, ...other }, Object.values(other));
       }
     }
   }
@@ -107,6 +116,8 @@ class Team {
           new Promise<void>((resolve) => {
             this.stopped[index] = resolve;
             thread.once('exit', () => resolve());
+            // A thread that does not answer must not keep the others from ending.
+            setTimeout(resolve, graceMs + STOP_MARGIN_MS).unref();
             this.tell(index, { type: 'stop', graceMs });
           }),
       ),

@@ -46,13 +46,12 @@ export interface UpstreamEvents {
 }
 
 /** How the one shared connection works, once the era is known. */
-interface Shared {
+export interface Shared {
   readonly era: Era;
   readonly facts: UpstreamFacts;
   call(call: UpstreamCall): Promise<UpstreamReply>;
   /** Asks for notifications outside calls; a modern upstream takes a subscription instead. */
   listen(): void;
-  post(text: string): void;
   close(): Promise<void>;
 }
 
@@ -77,6 +76,8 @@ export class Upstream {
     readonly egressText: string,
     private readonly events: UpstreamEvents,
     private readonly log: Logger,
+    /** Connects to the worker that has the shared process, where that is another one. */
+    private readonly elsewhere?: ((lost: (reason: string) => void) => Promise<Shared>) | undefined,
   ) {
     this.id = config.id;
     this.name = config.name;
@@ -130,6 +131,11 @@ export class Upstream {
     this.shared?.listen();
   }
 
+  /** Sends a call in the upstream's own era, for a worker that has no connection of its own. */
+  async callAsItIs(call: UpstreamCall): Promise<UpstreamReply> {
+    return (await this.ensure()).call(call);
+  }
+
   /** True when a legacy client can have a session of its own with this upstream. */
   async offersOwnSessions(): Promise<boolean> {
     const { transport, era } = this.config;
@@ -169,10 +175,15 @@ export class Upstream {
     this.legacyRefused = true;
   }
 
+  /** Ends the connections. One that is being made ends as soon as it is there. */
   async close(): Promise<void> {
     this.closed = true;
-    const shared = this.shared ?? (await this.opening?.catch(() => undefined));
+    const { shared } = this;
     this.shared = undefined;
+    this.opening?.then(
+      (opened) => opened.close(),
+      () => undefined,
+    );
     await shared?.close();
     this.connections.close();
   }
@@ -310,6 +321,7 @@ export class Upstream {
 
   private async connect(): Promise<Shared> {
     const { era } = this.config;
+    if (this.elsewhere !== undefined) return this.elsewhere((reason) => this.lost(reason));
     if (this.connections.kind === 'http') return this.connectHttp(era);
     return this.connectStdio(era);
   }
@@ -334,7 +346,6 @@ export class Upstream {
           facts: verdict,
           call: (call) => modern.call(call),
           listen() {},
-          post() {},
           close: () => Promise.resolve(),
         };
       }
@@ -379,7 +390,6 @@ export class Upstream {
         facts,
         call: (call) => multiplexer.call(call),
         listen() {},
-        post: (text) => channel.post(text),
         close: () => channel.close(),
       };
     }
@@ -455,7 +465,6 @@ export class Upstream {
       },
       call: (call) => over.call(call),
       listen: () => session.listen(),
-      post: (text) => session.post(text),
       close: () => session.close(),
     };
   }

@@ -1,0 +1,262 @@
+/**
+ * A subprocess that all clients share runs once, in the worker that its id falls to; the other workers send their
+ * calls there. So `sharing: shared` means one process, however many workers there are.
+ */
+import { createHash } from 'node:crypto';
+import type { MessagePort } from 'node:worker_threads';
+import { Cancellation } from '../exchange/exchange.js';
+import { ErrorCode, RpcError } from '../protocol/errors.js';
+import { methodRow } from '../protocol/methods.js';
+import type { Era } from '../protocol/revisions.js';
+import { scanMessage } from '../protocol/scan.js';
+import { binaryToBytes, splice } from '../protocol/text.js';
+import type { RemoteUpstreams } from '../snapshot/snapshot.js';
+import { cancelledError, type UpstreamCall, type UpstreamReply } from '../upstream/call.js';
+import type { UpstreamFacts } from '../upstream/offers.js';
+import type { Shared, Upstream } from '../upstream/upstream.js';
+
+/** A configuration reaches the workers one after the other: how long one waits for another to have an upstream. */
+const KNOWN_TIMEOUT_MS = 3_000;
+const KNOWN_CHECK_MS = 25;
+
+/** What this worker does for the others. */
+export interface SharedProcessHost {
+  find(upstreamId: string): Upstream | undefined;
+  heard(upstreamId: string, message: Buffer): void;
+  stale(upstreamId: string): void;
+}
+
+interface Failure {
+  readonly code: number;
+  readonly message: string;
+  readonly data?: unknown;
+}
+
+type Wire =
+  | { type: 'connect'; id: number; upstreamId: string }
+  | { type: 'connected'; id: number; era: Era; facts: UpstreamFacts }
+  | { type: 'call'; id: number; upstreamId: string; method: string; bytes: Uint8Array }
+  | { type: 'note'; id: number; bytes: Uint8Array }
+  | { type: 'reply'; id: number; bytes: Uint8Array }
+  | { type: 'failed'; id: number; failure: Failure }
+  | { type: 'cancel'; id: number }
+  | { type: 'listen'; upstreamId: string }
+  | { type: 'heard'; upstreamId: string; bytes: Uint8Array }
+  | { type: 'stale'; upstreamId: string; reason: string };
+
+interface Waiting {
+  readonly call: UpstreamCall | undefined;
+  resolve(message: Wire): void;
+  reject(error: RpcError): void;
+}
+
+export class SharedProcesses implements RemoteUpstreams {
+  private readonly peers = new Map<number, MessagePort>();
+  private readonly waiting = new Map<number, Waiting>();
+  private readonly running = new Map<string, Cancellation>();
+  private readonly connected = new Map<string, Set<(reason: string) => void>>();
+  /** What was to be sent before the worker at the other end was introduced. */
+  private early: { peer: number; message: Wire }[] = [];
+  private count = 0;
+
+  constructor(
+    private readonly index: number,
+    private readonly size: number,
+    private readonly host: SharedProcessHost,
+  ) {}
+
+  addPeer(index: number, port: MessagePort): void {
+    this.peers.set(index, port);
+    port.on('message', (message: Wire) => this.receive(index, message));
+    port.unref();
+    const early = this.early;
+    this.early = [];
+    for (const { peer, message } of early) this.send(peer, message);
+  }
+
+  close(): void {
+    for (const port of this.peers.values()) port.close();
+  }
+
+  elsewhere(upstreamId: string): ((lost: (reason: string) => void) => Promise<Shared>) | undefined {
+    const owner = this.ownerOf(upstreamId);
+    return owner === this.index ? undefined : (lost) => this.connect(owner, upstreamId, lost);
+  }
+
+  heard(upstreamId: string, message: Buffer): void {
+    if (this.ownerOf(upstreamId) !== this.index) return;
+    for (const port of this.peers.values()) post(port, { type: 'heard', upstreamId, bytes: message });
+  }
+
+  stale(upstreamId: string, reason: string): void {
+    if (this.ownerOf(upstreamId) !== this.index) return;
+    for (const port of this.peers.values()) post(port, { type: 'stale', upstreamId, reason });
+  }
+
+  /** The same in every worker and after every restart. */
+  private ownerOf(upstreamId: string): number {
+    return createHash('sha256').update(upstreamId).digest().readUInt32BE(0) % this.size;
+  }
+
+  private async connect(owner: number, upstreamId: string, lost: (reason: string) => void): Promise<Shared> {
+    const answer = await this.ask(owner, undefined, (id) => ({ type: 'connect', id, upstreamId }));
+    const { era, facts } = answer as Extract<Wire, { type: 'connected' }>;
+    let listeners = this.connected.get(upstreamId);
+    if (listeners === undefined) {
+      listeners = new Set();
+      this.connected.set(upstreamId, listeners);
+    }
+    listeners.add(lost);
+    return {
+      era,
+      facts,
+      call: (call) => this.call(owner, upstreamId, call),
+      listen: () => this.send(owner, { type: 'listen', upstreamId }),
+      close: async () => {
+        listeners.delete(lost);
+      },
+    };
+  }
+
+  private async call(owner: number, upstreamId: string, call: UpstreamCall): Promise<UpstreamReply> {
+    const text = binaryToBytes(splice(call.bytes, call.envelope, call.edits));
+    const answer = await this.ask(owner, call, (id) => ({
+      type: 'call',
+      id,
+      upstreamId,
+      method: call.method,
+      bytes: text,
+    }));
+    const bytes = toBuffer((answer as Extract<Wire, { type: 'reply' }>).bytes);
+    return { bytes, envelope: scanMessage(bytes) };
+  }
+
+  private ask(owner: number, call: UpstreamCall | undefined, message: (id: number) => Wire): Promise<Wire> {
+    return new Promise((resolve, reject) => {
+      const id = ++this.count;
+      this.waiting.set(id, { call, resolve, reject });
+      this.send(owner, message(id));
+      call?.cancellation.onCancel({
+        cancel: () => {
+          if (!this.waiting.delete(id)) return;
+          this.send(owner, { type: 'cancel', id });
+          reject(cancelledError());
+        },
+      });
+    });
+  }
+
+  private send(peer: number, message: Wire): void {
+    const port = this.peers.get(peer);
+    if (port !== undefined) post(port, message);
+    else this.early.push({ peer, message });
+  }
+
+  private receive(peer: number, message: Wire): void {
+    switch (message.type) {
+      case 'connect':
+        void this.serveConnect(peer, message);
+        return;
+      case 'call':
+        void this.serveCall(peer, message);
+        return;
+      case 'cancel':
+        this.running.get(`${peer} ${message.id}`)?.cancel();
+        return;
+      case 'listen':
+        this.host.find(message.upstreamId)?.listen();
+        return;
+      case 'heard':
+        this.host.heard(message.upstreamId, toBuffer(message.bytes));
+        return;
+      case 'stale':
+        for (const lost of [...(this.connected.get(message.upstreamId) ?? [])]) lost(message.reason);
+        this.connected.delete(message.upstreamId);
+        this.host.stale(message.upstreamId);
+        return;
+      case 'note': {
+        const bytes = toBuffer(message.bytes);
+        this.waiting.get(message.id)?.call?.onNotification(bytes, scanMessage(bytes));
+        return;
+      }
+      default:
+        this.settle(message);
+    }
+  }
+
+  private settle(message: Extract<Wire, { type: 'connected' | 'reply' | 'failed' }>): void {
+    const waiting = this.waiting.get(message.id);
+    if (waiting === undefined) return;
+    this.waiting.delete(message.id);
+    if (message.type !== 'failed') waiting.resolve(message);
+    else waiting.reject(new RpcError(message.failure.code, message.failure.message, message.failure.data));
+  }
+
+  private async serveConnect(
+    peer: number,
+    { id, upstreamId }: Extract<Wire, { type: 'connect' }>,
+  ): Promise<void> {
+    try {
+      const upstream = await this.known(upstreamId);
+      const facts = await upstream.open();
+      this.send(peer, { type: 'connected', id, era: upstream.era ?? 'legacy', facts });
+    } catch (thrown) {
+      this.send(peer, { type: 'failed', id, failure: failureOf(thrown) });
+    }
+  }
+
+  private async serveCall(
+    peer: number,
+    { id, upstreamId, method, bytes }: Extract<Wire, { type: 'call' }>,
+  ): Promise<void> {
+    const cancellation = new Cancellation();
+    const key = `${peer} ${id}`;
+    this.running.set(key, cancellation);
+    try {
+      const upstream = await this.known(upstreamId);
+      const request = toBuffer(bytes);
+      const reply = await upstream.callAsItIs({
+        method,
+        row: methodRow(method),
+        bytes: request,
+        envelope: scanMessage(request),
+        edits: [],
+        headerLines: '',
+        cancellation,
+        onNotification: (note) => this.send(peer, { type: 'note', id, bytes: note }),
+      });
+      this.send(peer, { type: 'reply', id, bytes: reply.bytes });
+    } catch (thrown) {
+      this.send(peer, { type: 'failed', id, failure: failureOf(thrown) });
+    } finally {
+      this.running.delete(key);
+    }
+  }
+
+  private async known(upstreamId: string): Promise<Upstream> {
+    const deadline = Date.now() + KNOWN_TIMEOUT_MS;
+    for (;;) {
+      const upstream = this.host.find(upstreamId);
+      if (upstream !== undefined) return upstream;
+      if (Date.now() >= deadline)
+        throw new RpcError(
+          ErrorCode.UpstreamUnavailable,
+          `no worker has upstream ${JSON.stringify(upstreamId)}`,
+        );
+      await new Promise((resolve) => setTimeout(resolve, KNOWN_CHECK_MS));
+    }
+  }
+}
+
+function post(port: MessagePort, message: Wire): void {
+  port.postMessage(message);
+}
+
+function toBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+function failureOf(thrown: unknown): Failure {
+  const { code, message, data } = RpcError.from(thrown);
+  return data === undefined ? { code, message } : { code, message, data };
+}
