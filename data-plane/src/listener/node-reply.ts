@@ -39,7 +39,8 @@ export class NodeReply extends ConnectionReply {
     const { res } = this;
     if (this.socket.destroyed) return;
     this.#writeHead(status, headers, body);
-    res.end(this.hasNoBody(status) ? undefined : body);
+    if (this.hasNoBody(status)) res.end();
+    else res.end(isAscii(headers) ? body : Buffer.from(body as string));
     this.#watchStall();
   }
 
@@ -75,4 +76,9 @@ export class NodeReply extends ConnectionReply {
     if (waiting > 0) this.socket.setTimeout(STALLED_REPLY_MS);
     return waiting;
   }
+}
+
+/** node:http sends a head together with a body that is text, and then in the encoding of the body, UTF-8. */
+function isAscii(headers: readonly Field[]): boolean {
+  return headers.every(([, value]) => /^[\t\x20-\x7e]*$/.test(value));
 }

@@ -51,6 +51,8 @@ function serverSettings(limits: ListenerLimits): ServerOptions {
     keepAliveTimeout: limits.idleTimeoutMs,
     connectionsCheckingInterval: Math.max(interval, LEAST_CHECK_INTERVAL_MS),
     insecureHTTPParser: false,
+    // It would answer 400 and read on behind it; the framing check closes.
+    requireHostHeader: false,
   };
 }
 

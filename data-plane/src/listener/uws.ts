@@ -27,7 +27,11 @@ const FIELD_OVERHEAD_BYTES = 6;
 /** uWebSockets.js cuts a body that brings fewer bytes in 8 to 12 s, without an answer: ours has to be earlier. */
 const PACE: Pace = { bytes: 160 * 1024, ms: 7_500 };
 
-/** An app takes part in a port (SO_REUSEPORT) unless it is told to have it alone. */
+/**
+ * An app takes part in a port (SO_REUSEPORT). To have it alone it would have to do without SO_REUSEADDR, and the
+ * port would stay taken for a minute after the listener was closed; a second app for a new certificate would not
+ * fit beside it either. So whether the port is free is found out before.
+ */
 const TAKE_PART = 0;
 
 const nothing = (): void => undefined;
@@ -94,26 +98,24 @@ class UwsListener implements Listener, ReplyHost {
   }
 
   async listen(): Promise<number> {
-    const { host, tls, sharedPort } = this.options;
-    // A second app has to fit on the port when the certificate changes, so that TLS cannot have it alone.
-    const takesPart = sharedPort || tls !== undefined;
+    const { sharedPort } = this.options;
     // Port 0 cannot be shared afterwards, so a free one is looked for first.
-    if (takesPart && (this.#port === 0 || !sharedPort)) this.#port = await this.#findPort();
+    if (this.#port === 0 || !sharedPort) this.#port = await this.#findPort();
     const [native] = this.#apps as [NativeApp];
-    const socket = await this.#open(native.app, host, takesPart ? TAKE_PART : this.#exclusive());
+    const socket = await this.#open(native.app);
     native.listenSocket = socket;
     this.#port = this.uws.us_socket_local_port(socket);
     return this.#port;
   }
 
   async reloadTls(): Promise<void> {
-    const { tls, host } = this.options;
+    const { tls } = this.options;
     if (tls === undefined || this.draining || this.#closed) return;
     await readCertificate(tls);
     const next = this.#createApp();
     const before = this.#apps[0] as NativeApp;
     if (before.listenSocket !== undefined) {
-      next.listenSocket = await this.#open(next.app, host, TAKE_PART);
+      next.listenSocket = await this.#open(next.app);
       this.#stopListening(before);
     }
     // An app whose last connection has gone is let go of; the others are closed with the listener.
@@ -150,11 +152,6 @@ class UwsListener implements Listener, ReplyHost {
     return this.uws.SSLApp({ cert_file_name: tls.certFile, key_file_name: tls.keyFile });
   }
 
-  #exclusive(): number {
-    // The published types have it in an enum that does not exist at run time.
-    return (this.uws as unknown as { LIBUS_LISTEN_EXCLUSIVE_PORT: number }).LIBUS_LISTEN_EXCLUSIVE_PORT;
-  }
-
   async #findPort(): Promise<number> {
     const { host } = this.options;
     try {
@@ -164,9 +161,10 @@ class UwsListener implements Listener, ReplyHost {
     }
   }
 
-  async #open(app: TemplatedApp, host: string, listenOptions: number): Promise<us_listen_socket> {
+  async #open(app: TemplatedApp): Promise<us_listen_socket> {
+    const { host } = this.options;
     const socket = await new Promise<us_listen_socket | false>((resolve) => {
-      listenWithOptions(app, host, this.#port, listenOptions, resolve);
+      listenWithOptions(app, host, this.#port, TAKE_PART, resolve);
     });
     if (socket !== false) return socket;
     // It does not say why; the same attempt with node:net does.

@@ -12,7 +12,7 @@ export function limitCases(kind: Kind): void {
     fits.send(get(`/${'a'.repeat(500)}?${'b'.repeat(LIMITS.maxUrlBytes - 502)}`));
     expect((await fits.response()).status).toBe(200);
     const client = await connect();
-    client.send(get(`/${'a'.repeat(500)}?${'b'.repeat(LIMITS.maxUrlBytes - 501)}`) + get('/behind'));
+    client.send(get(`/${'a'.repeat(500)}?${'b'.repeat(LIMITS.maxUrlBytes - 501)}`));
     await client.closed();
     const response = await client.response();
     expect([response.status, response.reason, response.headers.connection]).toEqual([
@@ -22,8 +22,16 @@ export function limitCases(kind: Kind): void {
     ]);
     expect(response.headers['content-type']).toBe('application/json');
     expect(JSON.parse(response.body.toString()).reason).toContain('at most 1000 are taken');
-    expect(client.text).toBe('');
     expect(door.heads).toHaveLength(1);
+  });
+
+  test('nothing is read behind a request that is refused', async () => {
+    const door = new TestDoor();
+    const { connect } = await start(kind, door);
+    const client = await connect();
+    client.send(get(`/${'a'.repeat(LIMITS.maxUrlBytes)}`) + get('/behind'));
+    await client.closed();
+    expect(door.paths).toEqual([]);
   });
 
   test('header fields over the limit get 431', async () => {
@@ -157,7 +165,7 @@ export function limitCases(kind: Kind): void {
     client.socket.pause();
     await expect.poll(() => aborted, { timeout: 10_000 }).toBe(1);
     expect(Math.max(...written.slice(0, -1))).toBeLessThanOrEqual(limit);
-    expect(written.at(-1)).toBeGreaterThan(0);
+    expect(written.length).toBeGreaterThan(1);
     await expect.poll(() => listener.connectionCount).toBe(0);
     expect(listener.openReplyCount).toBe(0);
   });
@@ -206,14 +214,17 @@ export function limitCases(kind: Kind): void {
     slow.socket.once('close', () => clearInterval(trickle));
     const crowded = await connect();
     crowded.send(get('/', ...Array.from({ length: 150 }, (_, index) => `X-${index}: a`)));
+    // node:http takes every token for a name, uWebSockets.js letters, digits and hyphens.
+    const underscored = await connect();
+    underscored.send(get('/underscored', 'X_A: b'));
     const silent = await connect();
     const idle = await connect();
     idle.send(get('/idle'));
     await idle.response();
-    await Promise.all([slow, crowded, silent, idle].map((client) => client.closed()));
+    await Promise.all([slow, crowded, underscored, silent, idle].map((client) => client.closed()));
     expect(slow.text).toMatch(/^(HTTP\/1\.1 408 [^]*)?$/);
     expect(crowded.text).toMatch(/^(HTTP\/1\.1 431 [^]*)?$/);
     expect(idle.text).toBe('');
-    expect(door.paths).toEqual(['/idle']);
+    expect(door.paths).toEqual(kind === 'uws' ? ['/idle'] : ['/underscored', '/idle']);
   });
 }
