@@ -10,6 +10,7 @@ import type { JsonObject } from '../routing/json-object.js';
 import { encodeHeaderValue, paramHeaderLines, paramHeadersOf } from '../routing/param-headers.js';
 import { EraMismatch, type UpstreamCall, type UpstreamReply } from '../upstream/call.js';
 import type { Upstream } from '../upstream/upstream.js';
+import { ClientAsks } from './client-asks.js';
 import type { Discovery, Known } from './discovery.js';
 import { discoverResult, initializeResult, routableCapabilities } from './facts.js';
 import { listChanged, OwnLeg } from './own-leg.js';
@@ -139,6 +140,7 @@ class DirectLegacy implements LegacyBacking {
   private readonly watched: WatchedResources;
   private offChanged: (() => void) | undefined;
   private logLevel = 'info';
+  private readonly asks: ClientAsks;
 
   constructor(
     private readonly endpoint: DirectEndpoint,
@@ -146,6 +148,7 @@ class DirectLegacy implements LegacyBacking {
     private readonly discovery: Discovery,
   ) {
     this.watched = new WatchedResources(host, (_, uri) => uri);
+    this.asks = new ClientAsks(host);
   }
 
   async initialize(params: string, revision: string): Promise<string> {
@@ -221,10 +224,13 @@ class DirectLegacy implements LegacyBacking {
     const headerLines =
       nameHeader(exchange) +
       (name === undefined || tool === undefined ? '' : paramLines(upstream, exchange, tool));
-    const reply = await upstream.call(relayed(exchange, headerLines), {
-      ...exchange.caller,
-      logLevel: this.logLevel,
-    });
+    const reply = await upstream.call(
+      { ...relayed(exchange, headerLines), asks: this.asks },
+      {
+        ...exchange.caller,
+        logLevel: this.logLevel,
+      },
+    );
     return outcomeOf(reply);
   }
 
@@ -233,7 +239,8 @@ class DirectLegacy implements LegacyBacking {
   }
 
   response(message: Message): void {
-    this.leg?.response(message);
+    if (this.leg === undefined) this.asks.response(message);
+    else this.leg.response(message);
   }
 
   listen(): void {
@@ -242,6 +249,7 @@ class DirectLegacy implements LegacyBacking {
 
   close(): void {
     this.leg?.close();
+    this.asks.close();
     this.offChanged?.();
     this.watched.close();
   }

@@ -15,6 +15,7 @@ import { EraMismatch, type UpstreamReply } from '../upstream/call.js';
 import { type OfferKind, readList } from '../upstream/offers.js';
 import { GATEWAY_INFO, ownCall } from '../upstream/own-request.js';
 import type { Upstream } from '../upstream/upstream.js';
+import { ClientAsks } from './client-asks.js';
 import { answered, outcomeOf, relayed, watchable } from './direct.js';
 import type { ListKind } from './discovery.js';
 import { initializeResult } from './facts.js';
@@ -28,6 +29,7 @@ export class MergedLegacy implements LegacyBacking {
   private readonly legs = new Map<Upstream, Promise<OwnLeg | undefined>>();
   private readonly opened = new Map<Upstream, OwnLeg>();
   private readonly watched: WatchedResources;
+  private readonly asks: ClientAsks;
   /** Resources that the client watches under a URI that is not the exposed one. */
   private readonly watchedAs = new Map<string, string>();
   private offChanged: (() => void) | undefined;
@@ -44,6 +46,7 @@ export class MergedLegacy implements LegacyBacking {
     private readonly host: LegHost,
   ) {
     this.watched = new WatchedResources(host, (upstream, uri) => exposeUri(upstream.name, uri));
+    this.asks = new ClientAsks(host);
   }
 
   async initialize(params: string, revision: string): Promise<string> {
@@ -88,7 +91,7 @@ export class MergedLegacy implements LegacyBacking {
       const headerLines =
         row.nameHeader === undefined ? '' : `mcp-name: ${encodeHeaderValue(target.name)}\r\n`;
       reply = await target.upstream.call(
-        { ...relayed(exchange, headerLines), edits: target.edits },
+        { ...relayed(exchange, headerLines), edits: target.edits, asks: this.asks },
         { ...exchange.caller, logLevel: this.logLevel ?? 'info' },
       );
     }
@@ -102,6 +105,7 @@ export class MergedLegacy implements LegacyBacking {
   }
 
   response(message: Message): void {
+    if (this.asks.response(message)) return;
     for (const leg of this.opened.values()) if (leg.response(message)) return;
   }
 
@@ -112,6 +116,7 @@ export class MergedLegacy implements LegacyBacking {
 
   close(): void {
     this.closed = true;
+    this.asks.close();
     this.offChanged?.();
     this.watched.close();
     for (const leg of this.opened.values()) leg.close();

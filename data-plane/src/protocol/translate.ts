@@ -52,6 +52,34 @@ export function legacyRequest(message: Message): Message {
   return rewritten(bytes, envelope, [replace(envelope.meta, jsonBinary(kept))]);
 }
 
+/**
+ * A modern request again, with the answers to what was asked and the server's state, byte for byte (2026-07-28,
+ * basic/patterns/mrtr, "Client Requirements"): the same parameters under a new id.
+ */
+export function retryRequest(
+  { bytes, envelope }: Message,
+  id: string,
+  answers: Readonly<Record<string, unknown>> | undefined,
+  state: string | undefined,
+): Message {
+  const params = envelope.params as Span;
+  const edits: Edit[] = [replace(envelope.id as Span, JSON.stringify(id))];
+  let members = '';
+  if (answers !== undefined) members += `"inputResponses":${jsonBinary(answers)},`;
+  if (state !== undefined) members += `"requestState":${jsonBinary(state)},`;
+  // The request has `_meta` at least, so a member always follows.
+  if (members !== '') edits.push({ start: params.start + 1, end: params.start + 1, text: members });
+  return rewritten(bytes, envelope, edits);
+}
+
+/** A response under another id. */
+export function withId(message: Message, id: string): Message {
+  const { bytes, envelope } = message;
+  if (envelope.id === undefined || bytes.latin1Slice(envelope.id.start, envelope.id.end) === id)
+    return message;
+  return rewritten(bytes, envelope, [replace(envelope.id, id)]);
+}
+
 /** Methods whose results carry `ttlMs` and `cacheScope` (2026-07-28, server/utilities/caching). */
 const CACHEABLE = new Set([
   'tools/list',

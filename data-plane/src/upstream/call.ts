@@ -18,8 +18,18 @@ export interface UpstreamCall {
   /** `Mcp-Name` and `Mcp-Param-*` as header lines, each ended by CRLF; only a modern upstream over HTTP gets them. */
   readonly headerLines: string;
   readonly cancellation: Cancellation;
+  /** Answers what a modern upstream asks in the middle of a call, where the client is of the legacy era. */
+  readonly asks?: CallAsks | undefined;
   /** Notifications that belong to this call, as the upstream sent them. */
   onNotification(bytes: Buffer, envelope: Envelope): void;
+}
+
+/** How a legacy client is asked; see `ClientAsks`. */
+export interface CallAsks {
+  /** What can be asked, as client capabilities (JSON, binary text). */
+  capabilities(): string;
+  round(requestId: string, inputs: Readonly<Record<string, unknown>>): Promise<Record<string, unknown>>;
+  drop(requestId: string): void;
 }
 
 /** The upstream's response, whole and checked. */

@@ -19,9 +19,11 @@ import {
   legacyResponse,
   modernRequest,
   modernResponse,
+  retryRequest,
   rewritten,
+  withId,
 } from '../protocol/translate.js';
-import { EraMismatch, type UpstreamCall, type UpstreamReply } from './call.js';
+import { cancelledError, EraMismatch, idOf, type UpstreamCall, type UpstreamReply } from './call.js';
 import type { Channel, ChannelEvents } from './channel.js';
 import { type Connections, makeConnections } from './connection.js';
 import { LegacySession, type LegacySessionEvents } from './legacy/session.js';
@@ -35,6 +37,11 @@ const STDIO_PROBE_TIMEOUT_MS = 3_000;
 /** Wait before a shared subprocess is started again: at once the first time, then doubled. */
 const RESTART_MIN_MS = 500;
 const RESTART_MAX_MS = 30_000;
+/** Rounds of questions in one call; an upstream that asks for ever is stopped there. */
+const MAX_ROUND_COUNT = 32;
+/** Pause before a retry that brings no answers but only the upstream's state. */
+const STATE_ONLY_PAUSE_MS = 200;
+let retryCount = 0;
 /** A process that lived this long counts as healthy again. */
 const HEALTHY_AFTER_MS = 60_000;
 
@@ -218,20 +225,36 @@ export class Upstream {
       : this.modernToLegacy(shared, call);
   }
 
+  /** Each round of questions (2026-07-28, basic/patterns/mrtr) goes to the client, and its answers into a retry. */
   private async legacyToModern(shared: Shared, call: UpstreamCall, caller: Caller): Promise<UpstreamReply> {
-    const own = edited(call);
-    // What a modern upstream would ask for cannot be carried to this client yet, so nothing is offered to it.
-    const message = modernRequest(own, {
-      capabilities: '{}',
+    const { asks } = call;
+    const client = {
+      capabilities: asks?.capabilities() ?? '{}',
       clientInfo: caller.clientInfo,
       logLevel: caller.logLevel,
-    });
-    const reply = await shared.call({ ...call, ...message, edits: [] });
-    const translated = legacyResponse(reply, call.method);
-    if (translated !== 'not complete') return translated;
+    };
+    const first = modernRequest(edited(call), client);
+    const id = idOf(call);
+    try {
+      let message = first;
+      for (let round = 1; ; round++) {
+        const reply = await shared.call({ ...call, ...message, edits: [] });
+        const translated = legacyResponse(withId(reply, id), call.method);
+        if (translated !== 'not complete') return translated;
+        const asked = readInputRequired(reply);
+        if (asked === undefined || asks === undefined || round > MAX_ROUND_COUNT) break;
+        const wait = asked.inputs === undefined ? STATE_ONLY_PAUSE_MS : 0;
+        if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait));
+        const answers = asked.inputs === undefined ? undefined : await asks.round(id, asked.inputs);
+        if (call.cancellation.cancelled) throw cancelledError();
+        message = retryRequest(first, `sluice-retry-${++retryCount}`, answers, asked.state);
+      }
+    } finally {
+      asks?.drop(id);
+    }
     throw new RpcError(
       ErrorCode.NotTranslatable,
-      `upstream ${JSON.stringify(this.name)} asks for input as ${MODERN_REVISION} does (basic/patterns/mrtr), which cannot be carried to a client of ${caller.revision} yet`,
+      `upstream ${JSON.stringify(this.name)} answered with a result that a client of ${caller.revision} does not know (${MODERN_REVISION}, basic, "ResultType")`,
     );
   }
 
@@ -468,6 +491,24 @@ export class Upstream {
       close: () => session.close(),
     };
   }
+}
+
+/** An `input_required` result; undefined for other results that are not complete. */
+function readInputRequired({
+  bytes,
+  envelope,
+}: UpstreamReply): { inputs: Record<string, unknown> | undefined; state: string | undefined } | undefined {
+  const result = parsed(bytes, envelope.result as Span) as {
+    resultType?: unknown;
+    inputRequests?: unknown;
+    requestState?: unknown;
+  };
+  if (result.resultType !== 'input_required') return undefined;
+  const inputs = result.inputRequests;
+  return {
+    inputs: typeof inputs === 'object' && inputs !== null ? (inputs as Record<string, unknown>) : undefined,
+    state: typeof result.requestState === 'string' ? result.requestState : undefined,
+  };
 }
 
 /** Modern facts from the answer to a probe; undefined says legacy. Throws when it is modern and of no use. */
