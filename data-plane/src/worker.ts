@@ -85,7 +85,11 @@ export class Worker implements Door {
       },
       options.index === 0,
     );
-    this.modern = new ModernFront({ keepAliveMs: sessions.keepAliveMs, principal: ANONYMOUS });
+    this.modern = new ModernFront({
+      keepAliveMs: sessions.keepAliveMs,
+      principal: ANONYMOUS,
+      forward: options.forward,
+    });
     this.legacy = new LegacyFront({
       principal: ANONYMOUS,
       limits: sessions,
@@ -98,6 +102,7 @@ export class Worker implements Door {
     this.runtime = new Runtime(configuration, {
       sealer: this.sealer,
       log,
+      worker: options.index,
       remote: options.remote,
       removed: (endpoint) =>
         this.legacy.closeEndpoint(endpoint, 'the endpoint was removed from the configuration'),

@@ -18,6 +18,8 @@ import { type Shared, Upstream, type UpstreamEvents } from '../upstream/upstream
 export interface SnapshotHost {
   readonly sealer: Sealer;
   readonly log: Logger;
+  /** Number of the worker, from 0. */
+  readonly worker: number;
   /** What other workers have; undefined when there is one worker only. */
   readonly remote?: RemoteUpstreams | undefined;
   /** The endpoint is not served any more; its sessions end. */
@@ -68,7 +70,16 @@ export class Runtime {
       (config) =>
         before.find(
           (upstream) => upstream.egressText === egressText && sameUpstream(upstream.config, config),
-        ) ?? new Upstream(config, egress, egressText, this.events, this.host.log, this.elsewhere(config)),
+        ) ??
+        new Upstream(config, {
+          egress,
+          egressText,
+          events: this.events,
+          log: this.host.log,
+          sealer: this.host.sealer,
+          worker: this.host.worker,
+          elsewhere: this.elsewhere(config),
+        }),
     );
     const gone = before.filter((upstream) => !next.includes(upstream));
     this.upstreams = next;

@@ -58,10 +58,14 @@ export class StdioChannel implements Channel {
           `the process of upstream ${JSON.stringify(this.options.name)} ${why}; the request was not sent`,
         ),
       );
-      return { abort() {} };
+      return { abort() {}, waitPatiently() {} };
     }
-    this.waiting.set(id, { sink, token, deadline: Date.now() + this.options.timeoutMs });
+    const waiting: Waiting = { sink, token, deadline: Date.now() + this.options.timeoutMs };
+    this.waiting.set(id, waiting);
     return {
+      waitPatiently: () => {
+        waiting.deadline = Number.POSITIVE_INFINITY;
+      },
       abort: () => {
         if (!this.waiting.delete(id)) return;
         this.cancel(id, 'the client does not wait any more');
@@ -133,7 +137,8 @@ export class StdioChannel implements Channel {
   private signOfLife(line: Buffer, token: Span): void {
     const text = line.latin1Slice(token.start, token.end);
     for (const waiting of this.waiting.values()) {
-      if (waiting.token === text) waiting.deadline = Date.now() + this.options.timeoutMs;
+      if (waiting.token === text && waiting.deadline !== Number.POSITIVE_INFINITY)
+        waiting.deadline = Date.now() + this.options.timeoutMs;
     }
   }
 

@@ -23,6 +23,7 @@ import {
   rewritten,
   withId,
 } from '../protocol/translate.js';
+import type { Sealer } from '../sessions/seal.js';
 import { cancelledError, EraMismatch, idOf, type UpstreamCall, type UpstreamReply } from './call.js';
 import type { Channel, ChannelEvents } from './channel.js';
 import { type Connections, makeConnections } from './connection.js';
@@ -30,6 +31,7 @@ import { LegacySession, type LegacySessionEvents } from './legacy/session.js';
 import { Multiplexer } from './multiplexer.js';
 import type { UpstreamFacts } from './offers.js';
 import { GATEWAY_INFO, ownCall, resultOf } from './own-request.js';
+import { ParkedCalls } from './parked/parked-calls.js';
 import type { EgressPolicy } from './transport/egress-policy.js';
 
 /** Time that a subprocess has to answer the first probe; a legacy server may say nothing at all. */
@@ -62,10 +64,29 @@ export interface Shared {
   close(): Promise<void>;
 }
 
+/** What an upstream needs of the worker that it belongs to. */
+export interface UpstreamHost {
+  readonly egress: EgressPolicy;
+  /** The egress settings as text, to tell whether they changed. */
+  readonly egressText: string;
+  readonly events: UpstreamEvents;
+  readonly log: Logger;
+  readonly sealer: Sealer;
+  /** Number of the worker, from 0. */
+  readonly worker: number;
+  /** Connects to the worker that has the shared process, where that is another one. */
+  readonly elsewhere: ((lost: (reason: string) => void) => Promise<Shared>) | undefined;
+}
+
 export class Upstream {
   readonly id: string;
   readonly name: string;
+  /** The egress settings that its connections obey, as text. */
+  readonly egressText: string;
+  private readonly events: UpstreamEvents;
+  private readonly log: Logger;
   private readonly connections: Connections;
+  private readonly parked: ParkedCalls | undefined;
   private shared: Shared | undefined;
   private opening: Promise<Shared> | undefined;
   private restartCount = 0;
@@ -78,19 +99,26 @@ export class Upstream {
 
   constructor(
     readonly config: ResolvedUpstream,
-    egress: EgressPolicy,
-    /** The egress settings that its connections obey, as text. */
-    readonly egressText: string,
-    private readonly events: UpstreamEvents,
-    private readonly log: Logger,
-    /** Connects to the worker that has the shared process, where that is another one. */
-    private readonly elsewhere?: ((lost: (reason: string) => void) => Promise<Shared>) | undefined,
+    private readonly host: UpstreamHost,
   ) {
     this.id = config.id;
     this.name = config.name;
-    this.connections = makeConnections(config, egress, (line) =>
+    this.events = host.events;
+    this.log = host.log;
+    this.egressText = host.egressText;
+    this.connections = makeConnections(config, host.egress, (line) =>
       this.log.debug({ upstream: this.name, stderr: line }, 'upstream wrote to stderr'),
     );
+    // Over the pipe of a subprocess that many share nobody can tell which call asks.
+    if (config.transport.kind === 'http') {
+      this.parked = new ParkedCalls({
+        upstreamId: config.id,
+        upstreamName: config.name,
+        sealer: host.sealer,
+        worker: host.worker,
+        openChannel: (events) => this.connections.openChannel(events),
+      });
+    }
   }
 
   /** What the upstream said of itself, when it has been reached. */
@@ -191,6 +219,7 @@ export class Upstream {
       (opened) => opened.close(),
       () => undefined,
     );
+    this.parked?.close();
     await shared?.close();
     this.connections.close();
   }
@@ -222,7 +251,7 @@ export class Upstream {
     if (shared.era === caller.era) return shared.call(call);
     return shared.era === 'modern'
       ? this.legacyToModern(shared, call, caller)
-      : this.modernToLegacy(shared, call);
+      : this.modernToLegacy(shared, call, caller);
   }
 
   /** Each round of questions (2026-07-28, basic/patterns/mrtr) goes to the client, and its answers into a retry. */
@@ -258,19 +287,20 @@ export class Upstream {
     );
   }
 
-  private async modernToLegacy(shared: Shared, call: UpstreamCall): Promise<UpstreamReply> {
-    const message = legacyRequest(edited(call));
+  private async modernToLegacy(shared: Shared, call: UpstreamCall, caller: Caller): Promise<UpstreamReply> {
     const wanted = logLevelOf(call);
-    const reply = await shared.call({
+    const own: UpstreamCall = {
       ...call,
-      ...message,
-      edits: [],
       onNotification: (bytes, envelope) => {
         // 2026-07-28, server/utilities/logging: nothing without `logLevel`, and nothing below it.
         if (envelope.method === 'notifications/message' && !passesLevel(bytes, envelope, wanted)) return;
         call.onNotification(bytes, envelope);
       },
-    });
+    };
+    const reply = this.parked?.takes(call, caller)
+      ? await this.parked.run(own, caller)
+      : await shared.call({ ...own, ...legacyRequest(edited(call)), edits: [] });
+    if (isInputRequired(reply)) return reply;
     return modernResponse(reply, call.method, shared.facts.serverInfo);
   }
 
@@ -344,7 +374,7 @@ export class Upstream {
 
   private async connect(): Promise<Shared> {
     const { era } = this.config;
-    if (this.elsewhere !== undefined) return this.elsewhere((reason) => this.lost(reason));
+    if (this.host.elsewhere !== undefined) return this.host.elsewhere((reason) => this.lost(reason));
     if (this.connections.kind === 'http') return this.connectHttp(era);
     return this.connectStdio(era);
   }
@@ -491,6 +521,11 @@ export class Upstream {
       close: () => session.close(),
     };
   }
+}
+
+function isInputRequired({ bytes, envelope }: UpstreamReply): boolean {
+  const type = envelope.resultType;
+  return type !== undefined && bytes.latin1Slice(type.start, type.end) === '"input_required"';
 }
 
 /** An `input_required` result; undefined for other results that are not complete. */

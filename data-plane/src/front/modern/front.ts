@@ -12,6 +12,7 @@ import type { Envelope, Span } from '../../protocol/scan.js';
 import { SSE_COMMENT, sseEvent } from '../../protocol/sse.js';
 import { binaryOf, binaryToBytes, parsed, stringOf } from '../../protocol/text.js';
 import { decodeHeaderValue } from '../../routing/param-headers.js';
+import { ParkedElsewhere } from '../../upstream/parked/parked-calls.js';
 import type { Endpoint } from '../endpoint.js';
 import { accepts, JSON_HEADERS, refuse } from '../http-answers.js';
 import { SSE_HEADERS } from '../legacy/stream.js';
@@ -20,6 +21,8 @@ export interface ModernFrontOptions {
   readonly keepAliveMs: number;
   /** Whom requests are made for, until plugins know better. */
   readonly principal: string;
+  /** Hands a request over to another worker; undefined when there is only one. */
+  readonly forward: ((worker: number, head: RequestHead, body: Buffer, reply: Reply) => boolean) | undefined;
 }
 
 /** Called once when an exchange has ended: for metrics. */
@@ -109,6 +112,9 @@ export class ModernFront {
     endpoint.modern(exchange).then(
       (outcome) => answer.end(outcome.bytes, outcome.errorCode),
       (thrown: unknown) => {
+        if (thrown instanceof ParkedElsewhere && this.options.forward !== undefined && answer.release()) {
+          if (this.options.forward(thrown.worker, head, bytes, reply)) return;
+        }
         const error = RpcError.from(thrown);
         answer.end(binaryToBytes(errorMessage(answer.id, error)), error.code);
       },
@@ -269,6 +275,15 @@ class ModernAnswer implements Slotted {
       this.reply.end();
     } else this.reply.send(status, JSON_HEADERS, message);
     this.onEnd(this.method, status, errorCode);
+  }
+
+  /** Leaves the reply to somebody else; false when it has begun or ended. */
+  release(): boolean {
+    if (this.ended || this.streaming) return false;
+    this.ended = true;
+    this.registry.delete(this);
+    this.onEnd(this.method, 200, 0);
+    return true;
   }
 
   keepAlive(now: number, intervalMs: number): void {

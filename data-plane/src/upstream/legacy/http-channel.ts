@@ -266,6 +266,10 @@ class Posting implements MessageSink, ChannelRequest {
     );
   }
 
+  waitPatiently(): void {
+    this.http?.waitPatiently();
+  }
+
   /** A stream with event ids may be ended by the server at will and is taken up again (2025-11-25, "Resumability"). */
   private resume(): boolean {
     const from = this.lastEventId;

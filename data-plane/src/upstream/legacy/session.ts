@@ -223,4 +223,8 @@ class Sending implements ChannelSink, ChannelRequest {
     this.aborted = true;
     this.current?.abort();
   }
+
+  waitPatiently(): void {
+    this.current?.waitPatiently();
+  }
 }

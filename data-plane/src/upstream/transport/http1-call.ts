@@ -23,7 +23,17 @@ export class Http1Call implements HttpCall {
     private readonly owner: CallOwner,
     readonly request: HttpRequest,
     readonly handler: HttpResponseHandler,
-  ) {}
+  ) {
+    this.silenceTimeoutMs = request.silenceTimeoutMs;
+  }
+
+  /** How long the answer may be silent, in milliseconds; 0 means for ever. */
+  silenceTimeoutMs = 0;
+
+  waitPatiently(): void {
+    this.silenceTimeoutMs = 0;
+    this.connection?.expectSilence();
+  }
 
   get aborted(): boolean {
     return this.done;

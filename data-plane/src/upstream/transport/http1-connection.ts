@@ -79,7 +79,7 @@ export class Http1Connection implements ResponseSink, EgressListener {
     this.call = call;
     call.connection = this;
     this.answerBegun = false;
-    this.silentUntilTick = deadlineClock.after(request.silenceTimeoutMs);
+    this.silentUntilTick = deadlineClock.after(call.silenceTimeoutMs);
     const prefix = this.owner.requestPrefix(request.method, request.path);
     const length =
       request.body.length > 0 || request.method === 'POST'
@@ -96,6 +96,11 @@ export class Http1Connection implements ResponseSink, EgressListener {
     if (this.gone) return;
     this.dispose();
     this.owner.closed(this);
+  }
+
+  /** The answer to the current request may take as long as it likes. */
+  expectSilence(): void {
+    this.silentUntilTick = 0;
   }
 
   /** Looks at the deadlines. */
@@ -187,7 +192,7 @@ export class Http1Connection implements ResponseSink, EgressListener {
       return;
     }
     this.answerBegun = true;
-    this.silentUntilTick = deadlineClock.after(call.request.silenceTimeoutMs);
+    this.silentUntilTick = deadlineClock.after(call.silenceTimeoutMs);
     try {
       this.parser.feed(buffer, byteCount);
     } catch (error) {

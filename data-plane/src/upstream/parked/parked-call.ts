@@ -1,0 +1,225 @@
+/**
+ * A call to a legacy upstream that may ask back in the middle. To the modern client every round of questions ends a
+ * request; to the upstream it is one call all along. Nothing here does I/O: it is told what happened and says what
+ * is to be sent.
+ */
+import { ErrorCode, RpcError } from '../../protocol/errors.js';
+import type { Envelope, Span } from '../../protocol/scan.js';
+import { parsed } from '../../protocol/text.js';
+import type { UpstreamReply } from '../call.js';
+import type { ChannelSink } from '../channel.js';
+
+/** Asks that come within this time form one round: a legacy upstream does not say which is the last. */
+const QUIET_MS = 20;
+/** Notifications kept while nobody listens; older ones go first. */
+const MAX_KEPT_NOTIFICATION_COUNT = 256;
+/** Asks of one call that wait for answers; one more is refused. */
+const MAX_OPEN_ASK_COUNT = 64;
+
+/** What may be asked for, and the capability that a client declares for it. */
+const CAPABILITY_OF: Readonly<Record<string, string>> = {
+  'elicitation/create': 'elicitation',
+  'sampling/createMessage': 'sampling',
+  'roots/list': 'roots',
+};
+
+/** How a call stands when its client's request ends: it has ended itself, or it wants to know something. */
+export type Standing =
+  | { readonly kind: 'ended'; readonly reply: UpstreamReply }
+  | {
+      readonly kind: 'asks';
+      readonly round: number;
+      readonly inputRequests: Readonly<Record<string, unknown>>;
+    };
+
+export interface ParkedCallHost {
+  /** Sends an answer or refusal to the upstream (binary text). */
+  post(text: string): void;
+  /** Ends the call at the upstream. */
+  abort(): void;
+  /** The call waits for its client, who may be a person: the upstream may be silent for long. */
+  patient(): void;
+}
+
+interface Ask {
+  /** Its id at the upstream (JSON text). */
+  readonly id: string;
+  readonly request: { readonly method: string; readonly params?: unknown };
+}
+
+interface Waiter {
+  readonly notify: (bytes: Buffer, envelope: Envelope) => void;
+  resolve(standing: Standing): void;
+  reject(error: RpcError): void;
+}
+
+export class ParkedCall implements ChannelSink {
+  private readonly asks = new Map<string, Ask>();
+  private askCount = 0;
+  private readonly kept: { bytes: Buffer; envelope: Envelope }[] = [];
+  private waiter: Waiter | undefined = undefined;
+  private quiet: NodeJS.Timeout | undefined = undefined;
+  private outcome: UpstreamReply | RpcError | undefined = undefined;
+  /** Rounds that have been asked. */
+  round = 0;
+
+  constructor(
+    readonly host: ParkedCallHost,
+    /** Names of the capabilities that the client declared. */
+    private readonly capabilities: ReadonlySet<string>,
+  ) {}
+
+  get ended(): boolean {
+    return this.outcome !== undefined;
+  }
+
+  /** Waits until the call has ended or asks. Notifications that came meanwhile are told first. One may wait at a time. */
+  stand(notify: Waiter['notify']): Promise<Standing> {
+    for (const { bytes, envelope } of this.kept.splice(0)) notify(bytes, envelope);
+    return new Promise((resolve, reject) => {
+      this.waiter = { notify, resolve, reject };
+      if (this.outcome !== undefined) this.settle();
+      else if (this.asks.size > 0) this.listenOn();
+    });
+  }
+
+  /**
+   * Gives the upstream the answers of a round. Answers to what was not asked are ignored; what is not answered is
+   * asked again (2026-07-28, basic/patterns/mrtr, "Error Handling").
+   *
+   * @throws RpcError -32602 when an answer has not the shape of one; nothing is given on then.
+   */
+  answer(responses: Readonly<Record<string, unknown>>): void {
+    const given = [...this.asks].filter(([key]) => Object.hasOwn(responses, key));
+    for (const [key, { request }] of given) checkAnswer(key, request.method, responses[key]);
+    for (const [key, { id }] of given) {
+      this.asks.delete(key);
+      this.host.post(
+        `{"jsonrpc":"2.0","id":${id},"result":${Buffer.from(JSON.stringify(responses[key])).latin1Slice()}}`,
+      );
+    }
+  }
+
+  /** Nobody will come back: the upstream is told, and so is whoever waits. */
+  end(error: RpcError): void {
+    if (this.outcome !== undefined) return;
+    this.host.abort();
+    this.failed(error);
+  }
+
+  message(bytes: Buffer, envelope: Envelope): void {
+    if (this.outcome !== undefined) return;
+    if (envelope.kind === 'request') this.asked(bytes, envelope);
+    else if (envelope.kind === 'notification') this.notified(bytes, envelope);
+    else {
+      this.outcome = { bytes, envelope };
+      this.settle();
+    }
+  }
+
+  failed(error: RpcError): void {
+    if (this.outcome !== undefined) return;
+    this.outcome = error;
+    this.settle();
+  }
+
+  private asked(bytes: Buffer, envelope: Envelope): void {
+    const span = envelope.id as Span;
+    const id = bytes.latin1Slice(span.start, span.end);
+    const { method } = envelope;
+    if (method === 'ping') {
+      this.host.post(`{"jsonrpc":"2.0","id":${id},"result":{}}`);
+      return;
+    }
+    const capability = CAPABILITY_OF[method];
+    if (
+      capability === undefined ||
+      !this.capabilities.has(capability) ||
+      this.asks.size >= MAX_OPEN_ASK_COUNT
+    ) {
+      const why =
+        capability === undefined
+          ? 'is not known'
+          : this.asks.size >= MAX_OPEN_ASK_COUNT
+            ? 'waits behind too many others'
+            : 'was not declared by the client';
+      this.host.post(
+        `{"jsonrpc":"2.0","id":${id},"error":{"code":${ErrorCode.MethodNotFound},"message":${JSON.stringify(`${method} ${why}`)}}}`,
+      );
+      return;
+    }
+    const params = envelope.params === undefined ? undefined : withoutLegacy(parsed(bytes, envelope.params));
+    const request = params === undefined ? { method } : { method, params };
+    this.asks.set(`${capability}-${++this.askCount}`, { id, request });
+    this.host.patient();
+    this.listenOn();
+  }
+
+  /** The quiet window begins anew with each ask. */
+  private listenOn(): void {
+    clearTimeout(this.quiet);
+    if (this.waiter === undefined) return;
+    this.quiet = setTimeout(() => this.ask(), QUIET_MS);
+  }
+
+  private ask(): void {
+    const { waiter } = this;
+    if (waiter === undefined || this.asks.size === 0 || this.outcome !== undefined) return;
+    this.waiter = undefined;
+    const inputRequests = Object.fromEntries([...this.asks].map(([key, { request }]) => [key, request]));
+    waiter.resolve({ kind: 'asks', round: ++this.round, inputRequests });
+  }
+
+  private notified(bytes: Buffer, envelope: Envelope): void {
+    if (envelope.method === 'notifications/cancelled' && envelope.requestId !== undefined) {
+      const id = bytes.latin1Slice(envelope.requestId.start, envelope.requestId.end);
+      for (const [key, ask] of this.asks) if (ask.id === id) this.asks.delete(key);
+      return;
+    }
+    if (this.waiter !== undefined) {
+      this.waiter.notify(bytes, envelope);
+      return;
+    }
+    if (this.kept.length === MAX_KEPT_NOTIFICATION_COUNT) this.kept.shift();
+    this.kept.push({ bytes, envelope });
+  }
+
+  private settle(): void {
+    const { waiter, outcome } = this;
+    if (waiter === undefined || outcome === undefined) return;
+    clearTimeout(this.quiet);
+    this.waiter = undefined;
+    this.asks.clear();
+    if (outcome instanceof RpcError) waiter.reject(outcome);
+    else waiter.resolve({ kind: 'ended', reply: outcome });
+  }
+}
+
+/** `elicitationId` is of 2025-11-25 only; a progress token of the upstream means nothing to the client. */
+function withoutLegacy(params: unknown): unknown {
+  if (typeof params !== 'object' || params === null) return params;
+  const { elicitationId: _, _meta: meta, ...rest } = params as Record<string, unknown>;
+  if (typeof meta !== 'object' || meta === null) return rest;
+  const { progressToken: __, ...kept } = meta as Record<string, unknown>;
+  return Object.keys(kept).length === 0 ? rest : { ...rest, _meta: kept };
+}
+
+/** Shapes of 2026-07-28: ElicitResult, CreateMessageResult, ListRootsResult. */
+function checkAnswer(key: string, method: string, answer: unknown): void {
+  const value = (typeof answer === 'object' && answer !== null ? answer : undefined) as
+    | Record<string, unknown>
+    | undefined;
+  const good =
+    value !== undefined &&
+    (method === 'elicitation/create'
+      ? ['accept', 'decline', 'cancel'].includes(value.action as string)
+      : method === 'roots/list'
+        ? Array.isArray(value.roots)
+        : typeof value.role === 'string' && value.content !== undefined);
+  if (!good) {
+    throw new RpcError(
+      ErrorCode.InvalidParams,
+      `\`params.inputResponses[${JSON.stringify(key.slice(0, 80))}]\` is not a result of ${method}`,
+    );
+  }
+}
