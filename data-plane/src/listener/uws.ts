@@ -3,7 +3,7 @@ import { admit } from './admission.js';
 import { askWithoutBody, BodyIntake, type Pace } from './body-intake.js';
 import { readCertificate } from './certificate.js';
 import type { ReplyHost } from './connection-reply.js';
-import { AMBIGUOUS, asksToClose, bodyFraming, CHUNKED, FieldSection } from './fields.js';
+import { AMBIGUOUS, asksToClose, bodyFraming, CHUNKED, type FieldSection } from './fields.js';
 import { listenError, tryPort } from './listen-error.js';
 import type {
   Door,
@@ -13,6 +13,7 @@ import type {
   ListenerTls,
   RequestHead,
 } from './listener.js';
+import { UwsFieldReader, UwsRequestHead } from './uws-head.js';
 import { uwsHeadBufferBytes } from './uws-load.js';
 import { UwsReply } from './uws-reply.js';
 import { UwsTurn } from './uws-turn.js';
@@ -61,9 +62,7 @@ class UwsListener implements Listener, ReplyHost {
   #connectionCount = 0;
   #openReplyCount = 0;
   #closed = false;
-  #section = new FieldSection();
-  /** Names of fields whose value is not ASCII and has to be read once more as latin-1. */
-  #foreign: string[] | undefined;
+  readonly #fields = new UwsFieldReader();
   readonly #turn: UwsTurn;
 
   constructor(
@@ -195,7 +194,7 @@ class UwsListener implements Listener, ReplyHost {
 
   #read(res: HttpResponse, req: HttpRequest): void {
     this.#turn.enter();
-    const section = this.#collectFields(req);
+    const section = this.#fields.read(req);
     const framing = section === undefined ? AMBIGUOUS : bodyFraming(section);
     const method = req.getCaseSensitiveMethod();
     // Closing synchronously is the only thing that keeps what follows from being read as another request.
@@ -237,55 +236,6 @@ class UwsListener implements Listener, ReplyHost {
       reply.fail(error);
     }
   }
-
-  /** The fields of a request, or undefined when one cannot be read for certain. */
-  #collectFields(req: HttpRequest): FieldSection | undefined {
-    const section = new FieldSection();
-    this.#section = section;
-    this.#foreign = undefined;
-    req.forEach(this.#collect);
-    // `forEach` reads values as UTF-8 and loses what is not; `getHeader` reads latin-1, but only the first.
-    for (const name of this.#foreign ?? []) {
-      if (section.repeated?.includes(name)) return undefined;
-      section.headers[name] = req.getHeader(name);
-    }
-    return section;
-  }
-
-  readonly #collect = (name: string, value: string): void => {
-    this.#section.add(name, value);
-    if (!isAscii(value)) {
-      this.#foreign ??= [];
-      this.#foreign.push(name);
-    }
-  };
-}
-
-/** The head of a request; the address is asked for when it is read. */
-class UwsRequestHead implements RequestHead {
-  readonly headers: RequestHead['headers'];
-  readonly repeated: RequestHead['repeated'];
-
-  constructor(
-    readonly method: string,
-    readonly path: string,
-    readonly query: string,
-    section: FieldSection,
-    private readonly reply: UwsReply,
-  ) {
-    this.headers = section.headers;
-    this.repeated = section.repeated;
-  }
-
-  get remoteAddress(): string {
-    return this.reply.remoteAddress;
-  }
-}
-
-const NOT_ASCII = /[^\x00-\x7f]/;
-
-function isAscii(text: string): boolean {
-  return !NOT_ASCII.test(text);
 }
 
 function closeQuietly(res: HttpResponse): void {

@@ -227,4 +227,12 @@ export function limitCases(kind: Kind): void {
     expect(idle.text).toBe('');
     expect(door.paths).toEqual(kind === 'uws' ? ['/idle'] : ['/underscored', '/idle']);
   });
+
+  test.runIf(kind === 'uws')('a body that uWebSockets.js would cut off gets 408 before', async () => {
+    const { connect } = await start(kind, new TestDoor(), { limits: { bodyTimeoutMs: 60_000 } });
+    const client = await connect();
+    client.send(post('/', 'abc').slice(0, -1));
+    await client.closed();
+    expect((await client.response()).status).toBe(408);
+  });
 }
