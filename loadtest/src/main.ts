@@ -38,7 +38,7 @@ async function main(args: string[]): Promise<number> {
 
 async function runAndReport(options: Options): Promise<number> {
   const out = resolve(options.out ?? join(RESULTS, `${new Date().toISOString().replaceAll(':', '-')}.json`));
-  const profiler = options.profile ? new Profiler(out.replace(/\.json$/, '') + '-profiles') : undefined;
+  const profiler = options.profile ? new Profiler(`${out.replace(/\.json$/, '')}-profiles`) : undefined;
   const progress = new Progress();
   const processes = new StartedProcesses();
   const folder = mkdtempSync(join(tmpdir(), 'sluice-bench-'));

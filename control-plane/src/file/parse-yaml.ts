@@ -1,15 +1,5 @@
 import type { Alias, ErrorCode, Node, Scalar, YAMLError, YAMLMap } from 'yaml';
-import {
-  Composer,
-  type CST,
-  type Document,
-  isAlias,
-  isMap,
-  isScalar,
-  isSeq,
-  LineCounter,
-  Parser,
-} from 'yaml';
+import { Composer, type CST, isAlias, isMap, isScalar, isSeq, LineCounter, Parser } from 'yaml';
 import {
   MAX_NESTING_DEPTH,
   MAX_NODE_COUNT,

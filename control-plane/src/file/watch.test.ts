@@ -11,7 +11,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { describe, expect, it, type onTestFinished, vi } from 'vitest';
 import { watchConfigurationFile } from './watch.js';
 
 /** Longer than the poll and two looks together: whatever was to be reported has been by then. */

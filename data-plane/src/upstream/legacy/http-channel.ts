@@ -2,7 +2,7 @@
  * A channel over legacy streamable HTTP (specification 2025-11-25, basic/transports): a session that the server
  * names, a POST for each message, a GET stream for what belongs to no request, and streams that are resumed.
  */
-import { ErrorCode, RpcError } from '../../protocol/errors.js';
+import { ErrorCode, type RpcError } from '../../protocol/errors.js';
 import type { Envelope } from '../../protocol/scan.js';
 import type { Channel, ChannelEvents, ChannelRequest, ChannelSink } from '../channel.js';
 import { SessionLost } from '../channel.js';

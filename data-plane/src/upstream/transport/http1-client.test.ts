@@ -44,7 +44,9 @@ function holding(): { script: Script; held: Socket[]; release(): void } {
   return {
     script: (socket) => held.push(socket),
     held,
-    release: () => held.splice(0).forEach((socket) => socket.write(OK)),
+    release: () => {
+      for (const socket of held.splice(0)) socket.write(OK);
+    },
   };
 }
 
