@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { stripVTControlCharacters } from 'node:util';
 
 const FRAMES = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏'];
 const FRAME_MS = 100;
@@ -29,7 +30,9 @@ export async function runStep(title, command, args, options = {}) {
   });
   progress.end(failure);
   if (failure) {
-    process.stdout.write(Buffer.concat(output));
+    const text = Buffer.concat(output).toString();
+    // Some tools colour what they write into a pipe.
+    process.stdout.write(process.stdout.isTTY ? text : stripVTControlCharacters(text));
     console.error(`\n${title}: failed (${failure}): ${[command, ...args].join(' ')}`);
   }
   return failure === undefined;

@@ -18,6 +18,8 @@ const BUILT_STAMP = join(ROOT, 'node_modules', '.sluice-build');
 /** What npm itself writes about the tree that it has installed. */
 const INSTALLED_LOCK_FILE = join(ROOT, 'node_modules', '.package-lock.json');
 
+const MODULES = 'node_modules/';
+
 /** Keeps tools of the build from talking to the network, leaving processes behind, or drawing screens. */
 const BUILD_ENVIRONMENT = {
   NX_DAEMON: 'false',
@@ -31,10 +33,12 @@ export async function install() {
   const lock = readFileSync(LOCK_FILE, 'utf8');
   const digest = sha256(lock);
   if (readIfThere(INSTALLED_STAMP) === digest) return true;
-  if (!holdsWhatIsLocked(JSON.parse(lock))) {
+  const { packages: locked } = JSON.parse(lock);
+  if (!holdsWhatIsLocked(locked)) {
     // An installation that is cut short must not pass for a whole one.
     rmSync(INSTALLED_STAMP, { force: true });
-    const [command, ...args] = npm('ci', '--no-audit', '--no-fund', '--loglevel=error');
+    const how = locksEveryPlatform(locked) ? ['ci'] : ['install', '--no-save'];
+    const [command, ...args] = npm(...how, '--no-audit', '--no-fund', '--loglevel=error');
     if (!(await runStep('Installing packages', command, args, { cwd: ROOT }))) return false;
   }
   writeFileSync(INSTALLED_STAMP, digest);
@@ -71,13 +75,26 @@ export async function build() {
   return true;
 }
 
+/**
+ * Whether the lock file holds the optional packages of all platforms. npm leaves them out where a registry mirror
+ * does not have them, and `npm ci` then refuses the file, while `npm install` takes what is locked and adds them.
+ */
+function locksEveryPlatform(locked) {
+  const names = new Set(
+    Object.keys(locked).map((path) => path.slice(path.lastIndexOf(MODULES) + MODULES.length)),
+  );
+  return Object.values(locked).every(({ optionalDependencies = {} }) => {
+    return Object.keys(optionalDependencies).every((name) => names.has(name));
+  });
+}
+
 /** Whether somebody has installed by hand what the lock file asks for; packages of other platforms may be absent. */
-function holdsWhatIsLocked(lock) {
+function holdsWhatIsLocked(locked) {
   const text = readIfThere(INSTALLED_LOCK_FILE);
   if (text === undefined) return false;
   const installed = JSON.parse(text).packages ?? {};
-  return Object.entries(lock.packages).every(([path, wanted]) => {
-    if (!path.includes('node_modules/')) return true;
+  return Object.entries(locked).every(([path, wanted]) => {
+    if (!path.includes(MODULES)) return true;
     const found = installed[path];
     if (found === undefined) return wanted.optional === true;
     return found.version === wanted.version && found.integrity === wanted.integrity;
