@@ -1,83 +1,27 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { type RunningGateway, startGateway } from '../gateway.js';
 import { closeClients, connect, KINDS, type OfficialClient } from './official-client.js';
-import {
-  everything,
-  filesystem,
-  type HttpServer,
-  memory,
-  startDemo,
-  startEverything,
-  startFixtureOn,
-  thinking,
-} from './upstreams.js';
+import { PLACE_NAMES, PLACES } from './places.js';
+import { HELLO, type RealGateway, startRealGateway } from './real-gateway.js';
 
 /*
  * "I put the servers that everybody uses behind it, and every client that I have can use them as if it talked
  * to them directly": each official client, on the endpoint of all and on the endpoint of each.
  */
 
-let folder: string;
-let servers: HttpServer[];
-let gateway: RunningGateway;
+let gateway: RealGateway;
 
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'sluice-stories-'));
-  await writeFile(join(folder, 'hello.txt'), 'Grüße ✓');
-  const [everythingHttp, demo, fixture] = await Promise.all([
-    startEverything(),
-    startDemo(),
-    startFixtureOn(0, 'both'),
-  ]);
-  servers = [everythingHttp, demo, fixture];
-  gateway = await startGateway({
-    config: {
-      upstreams: [
-        everything(),
-        filesystem(folder),
-        memory(join(folder, 'memory.json')),
-        thinking(),
-        { name: 'everything-http', url: everythingHttp.url },
-        { name: 'fixture', url: fixture.url },
-        { name: 'demo', url: demo.url },
-      ],
-    },
-  });
+  gateway = await startRealGateway();
 });
 afterEach(closeClients);
-afterAll(async () => {
-  await gateway?.stop();
-  await Promise.all((servers ?? []).map((server) => server.kill()));
-  await rm(folder, { recursive: true, force: true });
-});
-
-/** Where a server is reached, and how its tools, prompts and resources are called there. */
-interface Place {
-  path: (upstream: string) => string;
-  name: (upstream: string, name: string) => string;
-  uri: (upstream: string, uri: string) => string;
-}
-
-const PLACES: Record<string, Place> = {
-  'its own path': {
-    path: (upstream) => `/mcp/${upstream}`,
-    name: (_, name) => name,
-    uri: (_, uri) => uri,
-  },
-  'the path of all': {
-    path: () => '/mcp',
-    name: (upstream, name) => `${upstream}__${name}`,
-    uri: (upstream, uri) => `${upstream}+${uri}`,
-  },
-};
+afterAll(() => gateway?.stop());
 
 const EVERYTHING_NAMES = ['everything', 'everything-http'];
 
-describe.each(Object.keys(PLACES))('on %s', (place) => {
-  const { path, name, uri } = PLACES[place] as Place;
+describe.each(PLACE_NAMES)('on %s', (place) => {
+  const { path, name, uri } = PLACES[place];
 
   describe.each(KINDS)('%s', (kind) => {
     const reach = (upstream: string): Promise<OfficialClient> => connect(kind, gateway.url + path(upstream));
@@ -155,11 +99,13 @@ describe.each(Object.keys(PLACES))('on %s', (place) => {
     it('works with files through server-filesystem', async () => {
       const client = await reach('files');
       const own = (tool: string) => name('files', tool);
-      const file = join(folder, `${place} ${kind}.txt`);
-      expect(await client.say(own('read_text_file'), { path: join(folder, 'hello.txt') })).toBe('Grüße ✓');
+      const file = join(gateway.folder, `${place} ${kind}.txt`);
+      expect(await client.say(own('read_text_file'), { path: join(gateway.folder, 'hello.txt') })).toBe(
+        HELLO,
+      );
       await client.say(own('write_file'), { path: file, content: `written by ${kind} ✓` });
       expect(await readFile(file, 'utf8')).toBe(`written by ${kind} ✓`);
-      expect(await client.say(own('list_directory'), { path: folder })).toContain('[FILE] hello.txt');
+      expect(await client.say(own('list_directory'), { path: gateway.folder })).toContain('[FILE] hello.txt');
       const { isError } = await client.call(own('read_text_file'), { path: '/etc/passwd' });
       expect(isError).toBe(true);
     });
