@@ -16,11 +16,15 @@ export async function test(args) {
   if (!(await section('install', install))) return 1;
   if (!(await section('other releases of Node.js', installNodeVersions))) return 1;
   if (!(await section('build and types', build))) return 1;
+  const types = await section('types of the tests', () =>
+    run('typescript/bin/tsc', ['-p', 'tsconfig.tests.json']),
+  );
   const style = await section('lint', () => run('@biomejs/biome/bin/biome', ['check', '.']));
   const behaviour = await section('tests', () => runTests(args));
+  if (!types) console.log('types of the tests: failed, see above');
   if (!style) console.log('lint: failed, see above');
   console.log(`${behaviour.passed} passed, ${behaviour.failed} failed`);
-  return style && behaviour.ok ? 0 : 1;
+  return types && style && behaviour.ok ? 0 : 1;
 }
 
 async function section(title, work) {
