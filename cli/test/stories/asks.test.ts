@@ -1,0 +1,257 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type RunningGateway, startGateway } from '../gateway.js';
+import {
+  type ConnectOptions,
+  closeClients,
+  connect,
+  LEGACY_KINDS,
+  type OfficialClient,
+} from './official-client.js';
+import { PLACE_NAMES, PLACES } from './places.js';
+import {
+  everything,
+  filesystem,
+  type HttpServer,
+  plain,
+  startEverything,
+  startFixtureOn,
+} from './upstreams.js';
+
+/* "My server asks me something in the middle of its work, or out of the blue, and the question reaches me." */
+
+const MODERN_KINDS = ['SDK v2 auto', 'SDK v2 2026-07-28'] as const;
+const PATIENCE = { timeout: 10_000 };
+
+let gateway: RunningGateway;
+let servers: HttpServer[] = [];
+
+async function serve(upstreams: object[]): Promise<void> {
+  gateway = await startGateway({ config: { upstreams } });
+}
+
+async function stop(): Promise<void> {
+  await closeClients();
+  await gateway?.stop();
+  await Promise.all(servers.map((server) => server.kill()));
+  servers = [];
+}
+
+const onElicit = () => ({ action: 'accept', content: { name: 'Ada', check: true } });
+const onSample = () => ({
+  role: 'assistant',
+  model: 'a-model',
+  content: { type: 'text', text: 'sampled ✓' },
+});
+const rootsOf = (name: string) => () => ({ roots: [{ uri: `file:///home/${name}`, name }] });
+
+describe('server-everything', () => {
+  beforeAll(async () => {
+    servers = [await startEverything()];
+    await serve([
+      everything({ sharing: 'per_session' }),
+      { name: 'everything-http', url: servers[0]?.url as string },
+    ]);
+  });
+  afterAll(stop);
+
+  describe.each(PLACE_NAMES)('on %s', (place) => {
+    const { path, name } = PLACES[place];
+
+    describe.each(LEGACY_KINDS)('%s', (kind) => {
+      describe.each(['everything', 'everything-http'])('%s', (upstream) => {
+        const own = (tool: string) => name(upstream, tool);
+        const asked: string[] = [];
+        let who = 'ada';
+        let client: OfficialClient;
+
+        beforeAll(async () => {
+          client = await connect(kind, gateway.url + path(upstream), {
+            onElicit: ({ mode, message, url }) => {
+              asked.push(mode === 'url' ? url : message);
+              return message.includes('refuse') ? { action: 'decline' } : onElicit();
+            },
+            onSample: ({ messages }) => {
+              asked.push(messages[0].content.text);
+              return onSample();
+            },
+            onRoots: () => {
+              asked.push('roots');
+              return rootsOf(who)();
+            },
+          });
+          // On the path of all, a session at the upstream begins when the first list is asked for.
+          expect(await client.toolNames()).toEqual(
+            expect.arrayContaining(
+              ['trigger-elicitation-request', 'trigger-sampling-request', 'get-roots-list'].map(own),
+            ),
+          );
+        });
+        afterAll(closeClients);
+
+        it('asks for the roots outside any call, and again when they have changed', async () => {
+          await expect.poll(() => asked, PATIENCE).toContain('roots');
+          const roots = () => client.say(own('get-roots-list'));
+          await expect.poll(roots, PATIENCE).toContain('file:///home/ada');
+          who = 'ben';
+          await client.rootsChanged();
+          await expect.poll(roots, PATIENCE).toContain('file:///home/ben');
+        });
+
+        it('asks the user with a form', async () => {
+          const { content } = await client.call(own('trigger-elicitation-request'));
+          expect(asked.at(-1)).toBe('Please provide inputs for the following fields:');
+          expect(content[1]?.text).toContain('- Name: Ada');
+        });
+
+        it('sends the user to a page, who opens it or does not', async () => {
+          const url = 'https://example.org/consent?a=1&b=2';
+          expect(await client.say(own('trigger-url-elicitation'), { url })).toContain('completed');
+          expect(asked.at(-1)).toBe(url);
+          const said = await client.say(own('trigger-url-elicitation'), { url, message: 'refuse' });
+          expect(said).toContain('declined');
+        });
+
+        it("asks the client's model", async () => {
+          const said = await client.say(own('trigger-sampling-request'), { prompt: 'Hello' });
+          expect(said).toContain('sampled ✓');
+          expect(asked.at(-1)).toBe('Resource trigger-sampling-request context: Hello');
+        });
+
+        it('offers its asking tools only to a client that can be asked', async () => {
+          const mute = await connect(kind, gateway.url + path(upstream));
+          const names = await mute.toolNames();
+          expect(names).toContain(own('echo'));
+          expect(names).not.toContain(own('trigger-elicitation-request'));
+          expect(names).not.toContain(own('trigger-sampling-request'));
+        });
+      });
+    });
+  });
+});
+
+/** What the fixture asks in the middle of a call, the tool that does, and what it says in the end. */
+const QUESTIONS = [
+  ['elicitation', 'test_input_required_result_elicitation', /Hello, Ada!/],
+  ['sampling', 'test_input_required_result_sampling', /sampled ✓/],
+  ['roots', 'test_input_required_result_list_roots', /file:\/\/\/home\/ada/],
+  ['all of them at once', 'test_input_required_result_multiple_inputs', /Three answers for Ada/],
+] as const;
+
+describe('a server of either era', () => {
+  beforeAll(async () => {
+    servers = await Promise.all([startFixtureOn(0, 'modern'), startFixtureOn(0, 'legacy')]);
+    await serve([
+      { name: 'modern', url: servers[0]?.url },
+      { name: 'legacy', url: servers[1]?.url },
+    ]);
+  });
+  afterAll(stop);
+
+  describe.each(PLACE_NAMES)('on %s', (place) => {
+    const { path, name } = PLACES[place];
+
+    describe.each([...LEGACY_KINDS, ...MODERN_KINDS])('%s', (kind) => {
+      describe.each(['modern', 'legacy'])('is asked by a %s server', (upstream) => {
+        it.each(QUESTIONS)('%s', async (_, tool, says) => {
+          const client = await connect(kind, gateway.url + path(upstream), {
+            onElicit,
+            onSample,
+            onRoots: rootsOf('ada'),
+          });
+          expect(await client.say(name(upstream, tool))).toMatch(says);
+        });
+      });
+    });
+  });
+});
+
+const FORM = { type: 'object', properties: { name: { type: 'string' } }, required: ['name'] };
+const WHO = { method: 'elicitation/create', params: { message: 'Who?', requestedSchema: FORM } };
+
+describe('a server over pipes', () => {
+  beforeAll(() => serve([plain('own-process', [], { sharing: 'per_session' }), plain('shared')]));
+  afterAll(stop);
+
+  describe.each(PLACE_NAMES)('on %s', (place) => {
+    const { path, name } = PLACES[place];
+
+    it.each(LEGACY_KINDS)('%s: pings and asks at any time, when its process is its own', async (kind) => {
+      let pings = 0;
+      const client = await connect(kind, gateway.url + path('own-process'), {
+        onElicit,
+        onPing: () => {
+          pings += 1;
+        },
+      });
+      const own = (tool: string) => name('own-process', tool);
+      expect(JSON.parse(await client.say(own('ask'), WHO))).toEqual({ result: onElicit() });
+      await client.say(own('ask_later'), WHO);
+      await client.say(own('ask_later'), { method: 'ping' });
+      await expect
+        .poll(async () => JSON.parse(await client.say(own('answers'))), PATIENCE)
+        .toEqual(expect.arrayContaining([{ result: onElicit() }, { result: {} }]));
+      expect(pings).toBe(1);
+    });
+
+    it.each(LEGACY_KINDS)(
+      '%s: is told what is wrong when it asks over a process that is shared',
+      async (kind) => {
+        const client = await connect(kind, gateway.url + path('shared'), { onElicit });
+        const { error } = JSON.parse(await client.say(name('shared', 'ask'), WHO));
+        expect(error.message).toContain('shared by many clients');
+      },
+    );
+
+    it.each(MODERN_KINDS)(
+      '%s: is told what is wrong, because no process is a stateless client’s',
+      async (kind) => {
+        const client = await connect(kind, gateway.url + path('own-process'), { onElicit });
+        const { error } = JSON.parse(await client.say(name('own-process', 'ask'), WHO));
+        expect(error.message).toContain('initialised without client capabilities');
+      },
+    );
+  });
+});
+
+describe('two clients of one server', () => {
+  let folder: string;
+
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'sluice-stories-'));
+    for (const name of ['configured', 'ada', 'ben']) {
+      await mkdir(join(folder, name));
+      await writeFile(join(folder, name, 'whose.txt'), name);
+    }
+    await serve([filesystem(join(folder, 'configured'), { sharing: 'per_session' })]);
+  });
+  afterAll(async () => {
+    await stop();
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  describe.each(PLACE_NAMES)('on %s', (place) => {
+    const { path, name } = PLACES[place];
+    const reach = (options: ConnectOptions) => connect('SDK v2 legacy', gateway.url + path('files'), options);
+
+    it('each offer a folder of their own, and see no other', async () => {
+      const root = (who: string) => ({
+        onRoots: () => ({ roots: [{ uri: pathToFileURL(join(folder, who)).href, name: who }] }),
+      });
+      const [ada, ben, nobody] = await Promise.all([reach(root('ada')), reach(root('ben')), reach({})]);
+      const folders = (client: OfficialClient) => client.say(name('files', 'list_allowed_directories'));
+      await expect.poll(() => folders(ada), PATIENCE).toContain(join(folder, 'ada'));
+      await expect.poll(() => folders(ben), PATIENCE).toContain(join(folder, 'ben'));
+      expect(await folders(nobody)).toContain(join(folder, 'configured'));
+      const stolen = await ben.call(name('files', 'read_text_file'), {
+        path: join(folder, 'ada', 'whose.txt'),
+      });
+      expect(stolen.isError).toBe(true);
+      const own = await ben.say(name('files', 'read_text_file'), { path: join(folder, 'ben', 'whose.txt') });
+      expect(own).toBe('ben');
+    });
+  });
+});
