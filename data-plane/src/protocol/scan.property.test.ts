@@ -115,15 +115,15 @@ function expectSameVerdict(bytes: Buffer): PlainReading {
 }
 
 function expectSpans(bytes: Buffer, envelope: Envelope, value: Record<string, unknown>): void {
-  const valueOf = (span: Span) => JSON.parse(bytes.toString('utf8', span.start, span.end));
-  expect(valueOf(envelope)).toEqual(value);
+  const valueAt = (span: Span) => JSON.parse(bytes.toString('utf8', span.start, span.end));
+  expect(valueAt(envelope)).toEqual(value);
   for (const [place, path] of Object.entries(PLACES)) {
     const span = envelope[place as keyof typeof PLACES];
     let at: unknown = value;
     for (const key of path) at = isObject(at) && Object.hasOwn(at, key) ? at[key] : undefined;
     // The null id of an error is as good as none.
     const expected = place === 'id' && at === null ? undefined : at;
-    expect(span === undefined ? undefined : valueOf(span), place).toEqual(expected);
+    expect(span === undefined ? undefined : valueAt(span), place).toEqual(expected);
     if (typeof expected === 'string') expect(stringOf(bytes, span)).toBe(expected);
   }
   expect(envelope.method).toBe(value.method ?? '');
@@ -155,7 +155,7 @@ describe('reading a message', () => {
     const damages = fc.array(fc.tuple(fc.nat(5), fc.nat(), fc.nat(255)), { minLength: 1, maxLength: 3 });
     fc.assert(
       fc.property(extended, picks, damages, (value, pick, list) => {
-        let bytes = Buffer.from(spell(value, pick));
+        let bytes: Buffer = Buffer.from(spell(value, pick));
         for (const [what, at, byte] of list) bytes = damaged(bytes, what, at % (bytes.length + 1), byte);
         expectSameVerdict(bytes);
       }),

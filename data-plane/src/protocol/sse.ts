@@ -3,38 +3,78 @@
  * what clients read. Framing only; what an event's data means is the era's business.
  */
 
-/** Largest field line and largest event data are bound by one limit, given by the caller. */
 export interface SseEvents {
-  /** One event with data. `data` belongs to the callee; `id` is the last event id, where the event set one. */
+  /** One event of MCP's with data. `data` belongs to the callee; `id` is the last event id, where the event set one. */
   event(data: Buffer, id: string | undefined): void;
   /** A `retry` field, in milliseconds. */
   retry(ms: number): void;
-  /** An event that has an id and no data: 2025-11-25 primes streams with it. */
+  /** An event that has an id and no data for MCP: 2025-11-25 primes streams with it. */
   primed(id: string): void;
 }
 
 const LF = 0x0a;
 const CR = 0x0d;
+const LINE_FEED = Buffer.from('\n');
+const EMPTY = Buffer.alloc(0);
+/** Room in a line beside its data: `data: `, and a byte order mark. */
+const FIELD_NAME_BYTES = 9;
 
-/** Decodes a stream that comes in chunks. Lines may end in LF, CR or CRLF. */
+/**
+ * Bytes that come in pieces, in one buffer that doubles: a list of them would cost a hundred times their size when
+ * each piece is a byte.
+ */
+class Gathered {
+  private bytes: Buffer = EMPTY;
+  length = 0;
+
+  add(piece: Uint8Array): void {
+    const length = this.length + piece.length;
+    if (this.length === 0) this.bytes = Buffer.from(piece);
+    else {
+      if (length > this.bytes.length) {
+        const grown = Buffer.allocUnsafe(length * 2);
+        grown.set(this.bytes.subarray(0, this.length));
+        this.bytes = grown;
+      }
+      this.bytes.set(piece, this.length);
+    }
+    this.length = length;
+  }
+
+  /** All of it, which is then the caller's. */
+  take(): Buffer {
+    const { bytes, length } = this;
+    this.bytes = EMPTY;
+    this.length = 0;
+    return bytes.subarray(0, length);
+  }
+}
+
+/**
+ * Decodes a stream that comes in chunks. Lines may end in LF, CR or CRLF. Events of another type than `message` are
+ * not MCP's, and their data is left out as clients leave it out.
+ */
 export class SseDecoder {
-  private pending: Buffer[] = [];
-  private pendingBytes = 0;
-  private data: Buffer[] = [];
-  private dataBytes = 0;
+  /** The beginning of a line whose end has not come. */
+  private readonly pending = new Gathered();
+  private readonly data = new Gathered();
+  private hasData = false;
+  private isMessage = true;
   private id: string | undefined;
   private skipLf = false;
   private first = true;
+  private lost = false;
 
   constructor(
     private readonly events: SseEvents,
+    /** Largest data of one event, and largest line beside the name of its field. */
     private readonly maxEventBytes: number,
   ) {}
 
   /** Takes bytes that are valid only during the call. False when an event passes the limit: the stream is then lost. */
   push(chunk: Uint8Array): boolean {
     let from = 0;
-    for (let at = 0; at < chunk.length; at++) {
+    for (let at = 0; at < chunk.length && !this.lost; at++) {
       const c = chunk[at];
       if (c !== LF && c !== CR) {
         this.skipLf = false;
@@ -49,20 +89,25 @@ export class SseDecoder {
       this.line(chunk, from, at);
       from = at + 1;
     }
-    if (from < chunk.length) {
-      this.pending.push(Buffer.from(chunk.subarray(from)));
-      this.pendingBytes += chunk.length - from;
-    }
-    return this.pendingBytes + this.dataBytes <= this.maxEventBytes;
+    if (from < chunk.length && !this.lost) this.keep(chunk.subarray(from));
+    return !this.lost;
+  }
+
+  private keep(piece: Uint8Array): void {
+    if (this.pending.length + piece.length > this.maxEventBytes + FIELD_NAME_BYTES) this.lost = true;
+    else this.pending.add(piece);
+  }
+
+  private addData(piece: Uint8Array): void {
+    if (this.data.length + piece.length > this.maxEventBytes) this.lost = true;
+    else this.data.add(piece);
   }
 
   private line(chunk: Uint8Array, from: number, to: number): void {
     let line: Buffer;
-    if (this.pendingBytes > 0) {
-      this.pending.push(Buffer.from(chunk.subarray(from, to)));
-      line = Buffer.concat(this.pending);
-      this.pending = [];
-      this.pendingBytes = 0;
+    if (this.pending.length > 0) {
+      this.keep(chunk.subarray(from, to));
+      line = this.pending.take();
     } else line = Buffer.from(chunk.buffer, chunk.byteOffset + from, to - from);
     if (this.first) {
       this.first = false;
@@ -70,6 +115,7 @@ export class SseDecoder {
       if (line.length >= 3 && line[0] === 0xef && line[1] === 0xbb && line[2] === 0xbf)
         line = line.subarray(3);
     }
+    if (this.lost) return;
     if (line.length === 0) this.dispatch();
     else this.field(line);
   }
@@ -81,8 +127,12 @@ export class SseDecoder {
     let value = colon === -1 ? line.length : colon + 1;
     if (line[value] === 0x20) value++;
     if (name === 'data') {
-      this.data.push(Buffer.from(line.subarray(value)));
-      this.dataBytes += line.length - value + 1;
+      if (this.hasData) this.addData(LINE_FEED);
+      this.addData(line.subarray(value));
+      this.hasData = true;
+    } else if (name === 'event') {
+      const type = line.latin1Slice(value, line.length);
+      this.isMessage = type === 'message' || type === '';
     } else if (name === 'id') {
       const id = line.utf8Slice(value, line.length);
       if (!id.includes('\0')) this.id = id;
@@ -93,29 +143,13 @@ export class SseDecoder {
   }
 
   private dispatch(): void {
-    const id = this.id;
+    const { id, isMessage } = this;
+    const data = this.data.take();
     this.id = undefined;
-    if (this.data.length === 0) {
-      if (id !== undefined) this.events.primed(id);
-      return;
-    }
-    let data: Buffer;
-    if (this.data.length === 1) data = this.data[0] as Buffer;
-    else {
-      const parts: Buffer[] = [];
-      for (const [i, part] of this.data.entries()) {
-        if (i > 0) parts.push(Buffer.from('\n'));
-        parts.push(part);
-      }
-      data = Buffer.concat(parts);
-    }
-    this.data = [];
-    this.dataBytes = 0;
-    if (data.length === 0) {
-      if (id !== undefined) this.events.primed(id);
-      return;
-    }
-    this.events.event(data, id);
+    this.hasData = false;
+    this.isMessage = true;
+    if (isMessage && data.length > 0) this.events.event(data, id);
+    else if (id !== undefined) this.events.primed(id);
   }
 }
 

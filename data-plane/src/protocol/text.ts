@@ -73,7 +73,7 @@ export function replace(span: Span, text: string): Edit {
   return { start: span.start, end: span.end, text };
 }
 
-/** An edit that adds `"key":value` as the first member of the object at `span`. */
+/** An edit that adds `"key":value` as the first member of the object at `span`. `value` is JSON as binary text. */
 export function addMember(bytes: Buffer, span: Span, key: string, value: string): Edit {
   let at = span.start + 1;
   for (;;) {
@@ -82,5 +82,5 @@ export function addMember(bytes: Buffer, span: Span, key: string, value: string)
     else break;
   }
   const comma = bytes[at] === 0x7d ? '' : ',';
-  return { start: span.start + 1, end: span.start + 1, text: `${JSON.stringify(key)}:${value}${comma}` };
+  return { start: span.start + 1, end: span.start + 1, text: `${jsonBinary(key)}:${value}${comma}` };
 }
