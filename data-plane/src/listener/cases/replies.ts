@@ -425,7 +425,10 @@ const STREAM_STARTS: Record<string, (reply: Reply, content: Buffer) => void> = {
   'two pieces at a time': (reply, content) => {
     let at = 0;
     const next = (): void => {
-      for (let round = 0; round < 2; round++) reply.write(content.subarray(at, (at += 15_000)));
+      for (let round = 0; round < 2; round++) {
+        reply.write(content.subarray(at, at + 15_000));
+        at += 15_000;
+      }
       if (at < content.length) setImmediate(next);
       else reply.end();
     };
