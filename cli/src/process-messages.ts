@@ -23,7 +23,7 @@ export interface StartOrder {
   readonly screen: boolean;
 }
 
-/** From the data plane: it serves, and this is the configuration to start with again. */
+/** From the data plane when it serves, and after every `apply`: the configuration to start with again. */
 export interface RunningReport {
   readonly type: 'running';
   readonly snapshot: string;

@@ -10,13 +10,12 @@ export function withChosenPorts(
   configuration: ResolvedConfiguration,
   { url, metricsUrl, healthUrl }: Pick<DataPlane, 'url' | 'metricsUrl' | 'healthUrl'>,
 ): ResolvedConfiguration {
-  const { gateway } = configuration;
-  return withGateway(configuration, {
-    listen: withChosenPort(gateway.listen, url),
-    ...(gateway.metrics && { metrics: withChosenPort(gateway.metrics, metricsUrl) }),
-    ...(gateway.health && { health: withChosenPort(gateway.health, healthUrl) }),
-  });
+  const portOf = (text: string | undefined) => (text === undefined ? 0 : Number(new URL(text).port));
+  return withPorts(configuration, portOf(url), portOf(metricsUrl), portOf(healthUrl));
 }
+
+/** What of `listen` is looked at for every request, and can therefore change while the gateway runs. */
+const LIVE_LISTEN_SETTINGS: readonly string[] = ['allowedHosts', 'allowedOrigins', 'insecure'];
 
 /**
  * A changed configuration as a gateway can take it while it runs: it goes on listening where and how it does.
@@ -28,24 +27,41 @@ export function withRunningAddresses(
   running: ResolvedConfiguration,
 ): { configuration: ResolvedConfiguration; waiting: string[] } {
   const { listen, metrics, health } = running.gateway;
-  const { host, port, workerCount, listener, tls } = listen;
-  const wanted = changed.gateway;
+  // A port that is left to the system is no wish for another one.
+  const wanted = withPorts(changed, listen.port, metrics?.port ?? 0, health?.port ?? 0).gateway;
+  const live = Object.entries(wanted.listen).filter(([name]) => LIVE_LISTEN_SETTINGS.includes(name));
   const configuration = withGateway(changed, {
-    listen: { ...wanted.listen, host, port, workerCount, listener, tls },
+    listen: { ...listen, ...Object.fromEntries(live) },
     metrics,
     health,
   });
-  const pairs = [
-    ['listen.host', wanted.listen.host, host],
-    ['listen.port', wanted.listen.port || port, port],
-    ['listen.workers', wanted.listen.workerCount, workerCount],
-    ['listen.listener', wanted.listen.listener, listener],
-    ['listen.tls', wanted.listen.tls, tls],
-    ['metrics', withPortOf(wanted.metrics, metrics), metrics],
-    ['health', withPortOf(wanted.health, health), health],
-  ] as const;
-  const waiting = pairs.filter(([, one, other]) => !isDeepStrictEqual(one, other)).map(([name]) => name);
+  const kept = configuration.gateway;
+  const waiting = differences(wanted.listen, kept.listen).map((name) => `listen.${name}`);
+  waiting.push(...differences({ metrics: wanted.metrics, health: wanted.health }, { metrics, health }));
   return { configuration, waiting };
+}
+
+function differences<T extends object>(one: T, other: T): string[] {
+  const names = new Set([...Object.keys(one), ...Object.keys(other)]);
+  return [...names].filter((name) => !isDeepStrictEqual(one[name as keyof T], other[name as keyof T]));
+}
+
+function withPorts(
+  configuration: ResolvedConfiguration,
+  listenPort: number,
+  metricsPort: number,
+  healthPort: number,
+): ResolvedConfiguration {
+  const { listen, metrics, health } = configuration.gateway;
+  return withGateway(configuration, {
+    listen: withPort(listen, listenPort),
+    ...(metrics && { metrics: withPort(metrics, metricsPort) }),
+    ...(health && { health: withPort(health, healthPort) }),
+  });
+}
+
+function withPort<A extends ResolvedAddress>(address: A, port: number): A {
+  return address.port === 0 ? { ...address, port } : address;
 }
 
 function withGateway(
@@ -53,13 +69,4 @@ function withGateway(
   fields: Partial<ResolvedGateway>,
 ): ResolvedConfiguration {
   return { ...configuration, gateway: { ...configuration.gateway, ...fields } };
-}
-
-function withChosenPort<A extends ResolvedAddress>(address: A, url: string | undefined): A {
-  return address.port === 0 && url !== undefined ? { ...address, port: Number(new URL(url).port) } : address;
-}
-
-/** Port 0 leaves the choice to the system, so the port that runs is as good as any. */
-function withPortOf(address: ResolvedAddress | undefined, running: ResolvedAddress | undefined) {
-  return address?.port === 0 && running ? { ...address, port: running.port } : address;
 }

@@ -82,6 +82,7 @@ export class ServingProcess {
     if (waiting.length > 0) log.warn({ settings: waiting }, 'these settings wait for the next start');
     if (JSON.stringify(configuration) === JSON.stringify(this.#configuration)) {
       log.info('configuration is unchanged');
+      this.#keep(this.#configuration);
       return;
     }
     try {
@@ -90,6 +91,7 @@ export class ServingProcess {
       log.info({ upstreams: configuration.upstreams.length }, 'configuration applied');
     } catch (error) {
       log.error({ err: error }, 'configuration refused by the data plane; the last good one stays');
+      this.#keep(this.#configuration);
     }
   }
 

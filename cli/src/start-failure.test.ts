@@ -1,11 +1,12 @@
-import { create } from '@bufbuild/protobuf';
-import { ConfigurationSchema, resolveConfiguration } from '@sluice/proto';
+import { loadConfigurationWithoutFile } from '@sluice/control-plane';
+import { type Configuration, resolveConfiguration } from '@sluice/proto';
 import { expect, test } from 'vitest';
 import { EXIT } from './exit-codes.js';
 import { explainStartFailure } from './start-failure.js';
 
+const environment = { SLUICE_LISTEN_PORT: '8080' };
 const configuration = resolveConfiguration(
-  create(ConfigurationSchema, { gateway: { listen: { port: 8080 } } }),
+  loadConfigurationWithoutFile({ environment }).configuration as Configuration,
 );
 
 test('a taken port is named, however deep the cause lies', () => {

@@ -46,8 +46,12 @@ class Supervisor {
   #restartTimer: NodeJS.Timeout | undefined;
   /** What runs, and what to start with again. */
   #running: RunningReport | undefined;
+  /** Whether this data plane has reported that it serves: before that it takes no changes. */
+  #serving = false;
   /** A newer configuration that no data plane has been given yet. */
   #pendingSnapshot: string | undefined;
+  /** Whether the data plane has been given a newer configuration and has not said what became of it. */
+  #applying = false;
   #stopping = false;
   #killTimer: NodeJS.Timeout | undefined;
 
@@ -124,11 +128,12 @@ class Supervisor {
       return;
     }
     this.#pendingSnapshot = snapshot;
-    if (this.#dataPlane && this.#running) this.#deliver();
+    this.#deliver();
   }
 
   #deliver(): void {
-    if (this.#pendingSnapshot === undefined) return;
+    if (!this.#serving || this.#pendingSnapshot === undefined) return;
+    this.#applying = true;
     this.#order({ type: 'apply', snapshot: this.#pendingSnapshot });
     this.#pendingSnapshot = undefined;
   }
@@ -141,6 +146,8 @@ class Supervisor {
     this.#dataPlane = dataPlane;
     dataPlane.on('message', (message) => {
       this.#running = message as RunningReport;
+      this.#serving = true;
+      this.#applying = false;
       this.#log.settings = this.#running.settings;
       this.#deliver();
     });
@@ -158,6 +165,7 @@ class Supervisor {
 
   #dataPlaneEnded(code: number | null, signal: NodeJS.Signals | null): void {
     this.#dataPlane = undefined;
+    this.#serving = false;
     if (this.#stopping) {
       this.#end(code ?? EXIT.unexpected);
       return;
@@ -173,6 +181,11 @@ class Supervisor {
     const delayMs = restartDelayMs(this.#crashes);
     const how = signal ? { signal } : { exitCode: code };
     this.#log.write('error', 'the data plane ended unexpectedly; starting it again', { ...how, delayMs });
+    if (this.#applying) {
+      // It may have been the change that ended it, so it is not tried again by itself.
+      this.#applying = false;
+      this.#log.write('error', 'it ended while it took a changed configuration; the last good one stays');
+    }
     if (delayMs === 0) this.#restart();
     else this.#restartTimer = setTimeout(() => this.#restart(), delayMs);
   }
