@@ -3,9 +3,23 @@
  * what takes several messages (asks, subscriptions) belongs to the adapters.
  */
 import { ErrorCode } from './errors.js';
+import { type Member, membersOf, objectOf } from './members.js';
 import { META, MODERN_REVISION } from './revisions.js';
 import { type Envelope, type Span, scanMessage } from './scan.js';
-import { addMember, binaryToBytes, type Edit, jsonBinary, parsed, replace, splice } from './text.js';
+import {
+  addMember,
+  binaryToBytes,
+  type Edit,
+  jsonBinary,
+  parsed,
+  replace,
+  splice,
+  stringOf,
+} from './text.js';
+
+const OPEN_BRACE = 0x7b;
+/** Begins `null`. */
+const LOWER_N = 0x6e;
 
 export interface Message {
   readonly bytes: Buffer;
@@ -35,10 +49,7 @@ export function modernRequest(
   } else if (meta === undefined) {
     edit = addMember(bytes, params, '_meta', `{${members}}`);
   } else {
-    const kept = { ...(parsed(bytes, meta) as Record<string, unknown>) };
-    for (const key of Object.values(META)) delete kept[key];
-    const rest = jsonBinary(kept);
-    edit = replace(meta, rest === '{}' ? `{${members}}` : `{${members},${rest.slice(1)}`);
+    edit = replace(meta, objectOf(bytes, members, membersOf(bytes, meta).filter(isNotProtocolMeta)));
   }
   return rewritten(bytes, envelope, [edit]);
 }
@@ -47,9 +58,14 @@ export function modernRequest(
 export function legacyRequest(message: Message): Message {
   const { bytes, envelope } = message;
   if (envelope.meta === undefined) return message;
-  const kept = { ...(parsed(bytes, envelope.meta) as Record<string, unknown>) };
-  for (const key of Object.values(META)) delete kept[key];
-  return rewritten(bytes, envelope, [replace(envelope.meta, jsonBinary(kept))]);
+  const kept = membersOf(bytes, envelope.meta).filter(isNotProtocolMeta);
+  return rewritten(bytes, envelope, [replace(envelope.meta, objectOf(bytes, '', kept))]);
+}
+
+const PROTOCOL_META: ReadonlySet<string> = new Set(Object.values(META));
+
+function isNotProtocolMeta({ key }: Member): boolean {
+  return !PROTOCOL_META.has(key);
 }
 
 /**
@@ -63,13 +79,17 @@ export function retryRequest(
   state: string | undefined,
 ): Message {
   const params = envelope.params as Span;
-  const edits: Edit[] = [replace(envelope.id as Span, JSON.stringify(id))];
-  let members = '';
-  if (answers !== undefined) members += `"inputResponses":${jsonBinary(answers)},`;
-  if (state !== undefined) members += `"requestState":${jsonBinary(state)},`;
-  // The request has `_meta` at least, so a member always follows.
-  if (members !== '') edits.push({ start: params.start + 1, end: params.start + 1, text: members });
-  return rewritten(bytes, envelope, edits);
+  const said: string[] = [];
+  if (answers !== undefined) said.push(`"inputResponses":${jsonBinary(answers)}`);
+  if (state !== undefined) said.push(`"requestState":${jsonBinary(state)}`);
+  // A client that does not know these may have members of the same names.
+  const others = membersOf(bytes, params).filter(
+    ({ key }) => key !== 'inputResponses' && key !== 'requestState',
+  );
+  return rewritten(bytes, envelope, [
+    replace(envelope.id as Span, JSON.stringify(id)),
+    replace(params, objectOf(bytes, said.join(), others)),
+  ]);
 }
 
 /** A response under another id. */
@@ -94,23 +114,34 @@ export function modernResponse(message: Message, method: string, serverInfo: unk
   const { bytes, envelope } = message;
   if (envelope.error !== undefined) {
     if (envelope.errorCode !== ErrorCode.ResourceNotFound) return message;
-    const error = {
-      ...(parsed(bytes, envelope.error) as Record<string, unknown>),
-      code: ErrorCode.InvalidParams,
-    };
-    return rewritten(bytes, envelope, [replace(envelope.error, jsonBinary(error))]);
+    return withErrorCode(message, ErrorCode.InvalidParams);
   }
-  const result = { ...(parsed(bytes, envelope.result as Span) as Record<string, unknown>) };
-  result.resultType ??= 'complete';
-  if (CACHEABLE.has(method)) {
-    result.ttlMs ??= 0;
-    result.cacheScope ??= 'private';
-  }
-  if (serverInfo !== undefined) {
-    const meta = typeof result._meta === 'object' && result._meta !== null ? result._meta : {};
-    result._meta = { [META.serverInfo]: serverInfo, ...meta };
-  }
-  return rewritten(bytes, envelope, [replace(envelope.result as Span, jsonBinary(result))]);
+  const result = envelope.result as Span;
+  const missing = new Map([['resultType', '"complete"']]);
+  if (CACHEABLE.has(method)) missing.set('ttlMs', '0').set('cacheScope', '"private"');
+  const staying = membersOf(bytes, result).filter(({ key, value }) => {
+    if (key === '_meta') return serverInfo === undefined;
+    if (!missing.has(key)) return true;
+    // A null there says nothing, and what is missing takes its place.
+    return bytes[value.start] !== LOWER_N && missing.delete(key);
+  });
+  if (serverInfo !== undefined) missing.set('_meta', withServerInfo(bytes, result, serverInfo));
+  const added = [...missing].map(([key, value]) => `"${key}":${value}`).join();
+  return rewritten(bytes, envelope, [replace(result, objectOf(bytes, added, staying))]);
+}
+
+/** The `_meta` of a result, with what the server says of itself unless it said so there already. */
+function withServerInfo(bytes: Buffer, result: Span, serverInfo: unknown): string {
+  const meta = membersOf(bytes, result).find(({ key }) => key === '_meta')?.value;
+  const members = meta !== undefined && bytes[meta.start] === OPEN_BRACE ? membersOf(bytes, meta) : [];
+  const isThere = members.some(({ key }) => key === META.serverInfo);
+  return objectOf(bytes, isThere ? '' : `"${META.serverInfo}":${jsonBinary(serverInfo)}`, members);
+}
+
+/** An error response with another code. */
+function withErrorCode({ bytes, envelope }: Message, errorCode: number): Message {
+  const code = membersOf(bytes, envelope.error as Span).find(({ key }) => key === 'code') as Member;
+  return rewritten(bytes, envelope, [replace(code.value, String(errorCode))]);
 }
 
 /** A modern response as a legacy one. A result that is not complete cannot be said in the legacy era by itself. */
@@ -120,23 +151,17 @@ export function legacyResponse(message: Message, method: string): Message | 'not
     if (method !== 'resources/read' || envelope.errorCode !== ErrorCode.InvalidParams) return message;
     const error = parsed(bytes, envelope.error) as { data?: { uri?: unknown } };
     if (typeof error.data?.uri !== 'string') return message;
-    return rewritten(bytes, envelope, [
-      replace(envelope.error, jsonBinary({ ...error, code: ErrorCode.ResourceNotFound })),
-    ]);
+    return withErrorCode(message, ErrorCode.ResourceNotFound);
   }
-  const type = envelope.resultType;
-  if (type !== undefined && bytes.latin1Slice(type.start, type.end) !== '"complete"') return 'not complete';
-  const result = { ...(parsed(bytes, envelope.result as Span) as Record<string, unknown>) };
-  delete result.resultType;
-  delete result.ttlMs;
-  delete result.cacheScope;
-  // Up to 2025-11-25 structured content is an object (server/tools, "Structured Content"); the text stays.
-  const structured = result.structuredContent;
-  if (
-    structured !== undefined &&
-    (typeof structured !== 'object' || structured === null || Array.isArray(structured))
-  ) {
-    delete result.structuredContent;
-  }
-  return rewritten(bytes, envelope, [replace(envelope.result as Span, jsonBinary(result))]);
+  if (envelope.resultType !== undefined && stringOf(bytes, envelope.resultType) !== 'complete')
+    return 'not complete';
+  const result = envelope.result as Span;
+  const members = membersOf(bytes, result);
+  const staying = members.filter(({ key, value }) => {
+    if (key === 'resultType' || key === 'ttlMs' || key === 'cacheScope') return false;
+    // Up to 2025-11-25 structured content is an object (server/tools, "Structured Content"); the text stays.
+    return key !== 'structuredContent' || bytes[value.start] === OPEN_BRACE;
+  });
+  if (staying.length === members.length) return message;
+  return rewritten(bytes, envelope, [replace(result, objectOf(bytes, '', staying))]);
 }
