@@ -62,7 +62,7 @@ export class OwnLeg {
           : bytes.latin1Slice(envelope.metaProgressToken.start, envelope.metaProgressToken.end);
       const request = new LegRequest(this, id, token, resolve, reject);
       this.running.set(id, request);
-      this.remember(exchange);
+      this.remember(exchange, edits);
       request.wire = this.session.request(splice(bytes, envelope, edits), id, token, request);
       exchange.cancellation.onCancel(request);
     });
@@ -155,15 +155,21 @@ export class OwnLeg {
   }
 
   /** What the upstream has to hear again when its session was made anew. */
-  private remember({ row, bytes, envelope }: Exchange): void {
-    const params =
-      envelope.params === undefined
-        ? undefined
-        : bytes.latin1Slice(envelope.params.start, envelope.params.end);
-    if (params === undefined || row === undefined) return;
-    if (row.method === 'logging/setLevel') this.logLevel = params;
-    else if (row.method === 'resources/subscribe') this.subscribed.add(params);
-    else if (row.method === 'resources/unsubscribe') this.subscribed.delete(params);
+  private remember({ row, bytes, envelope }: Exchange, edits: readonly Edit[]): void {
+    const method = row?.method;
+    if (
+      method !== 'logging/setLevel' &&
+      method !== 'resources/subscribe' &&
+      method !== 'resources/unsubscribe'
+    )
+      return;
+    // In the upstream's own names, as it was told the first time.
+    const told = rewritten(bytes, envelope, edits);
+    if (told.envelope.params === undefined) return;
+    const params = told.bytes.latin1Slice(told.envelope.params.start, told.envelope.params.end);
+    if (method === 'logging/setLevel') this.logLevel = params;
+    else if (method === 'resources/subscribe') this.subscribed.add(params);
+    else this.subscribed.delete(params);
   }
 
   private renewed(): void {
