@@ -1,5 +1,6 @@
 /** Makes the connections of one upstream from its configuration, whatever the transport. */
 import type { ResolvedUpstream } from '@sluice/proto';
+import { rethrowLater } from '../exchange/rethrow-later.js';
 import type { Channel, ChannelEvents } from './channel.js';
 import { LegacyHttpChannel } from './legacy/http-channel.js';
 import { ModernHttp } from './modern/http.js';
@@ -63,6 +64,7 @@ export function makeConnections(
     maxConnectionCount: transport.maxConnectionCount,
     connectTimeoutMs: upstream.connectTimeoutMs,
     policy: egress,
+    onHandlerError: rethrowLater,
   });
   const headerLines = Object.entries(transport.headers)
     .map(([header, value]) => `${header}: ${value}\r\n`)

@@ -1,12 +1,14 @@
 /** A channel over the pipes of a subprocess (basic/transports/stdio): one message a line, all on one stream. */
+import { rethrowLater } from '../exchange/rethrow-later.js';
 import { ErrorCode, RpcError } from '../protocol/errors.js';
+import { idKey, idKeyOf } from '../protocol/ids.js';
 import { type Envelope, ScanError, type Span, scanMessage } from '../protocol/scan.js';
 import type { Channel, ChannelEvents, ChannelRequest, ChannelSink } from './channel.js';
 import type { SpawnStdio, StdioCommand, StdioLimits, StdioProcess } from './transport/stdio.js';
 
 /** How often calls that wait are checked for silence; a timeout is late by at most this. */
 const SILENCE_CHECK_MS = 250;
-/** Lines that are not JSON-RPC, after which a child is taken for one that does not speak MCP. */
+/** Lines in a row that are not JSON-RPC, after which a child is taken for one that does not speak MCP. */
 const MAX_BAD_LINE_COUNT = 100;
 
 export interface StdioChannelOptions {
@@ -60,14 +62,19 @@ export class StdioChannel implements Channel {
       );
       return { abort() {}, waitPatiently() {} };
     }
-    const waiting: Waiting = { sink, token, deadline: Date.now() + this.options.timeoutMs };
-    this.waiting.set(id, waiting);
+    const waiting: Waiting = {
+      sink,
+      token: token === undefined ? undefined : idKeyOf(token),
+      deadline: Date.now() + this.options.timeoutMs,
+    };
+    const key = idKeyOf(id);
+    this.waiting.set(key, waiting);
     return {
       waitPatiently: () => {
         waiting.deadline = Number.POSITIVE_INFINITY;
       },
       abort: () => {
-        if (!this.waiting.delete(id)) return;
+        if (!this.waiting.delete(key)) return;
         this.cancel(id, 'the client does not wait any more');
       },
     };
@@ -88,7 +95,16 @@ export class StdioChannel implements Channel {
     return this.process.stop();
   }
 
+  /** What a callee throws costs one message, not the process and everybody who shares it. */
   private line(line: Buffer): void {
+    try {
+      this.take(line);
+    } catch (thrown) {
+      rethrowLater(thrown);
+    }
+  }
+
+  private take(line: Buffer): void {
     if (line.length === 0) return;
     let envelope: Envelope;
     try {
@@ -98,6 +114,7 @@ export class StdioChannel implements Channel {
       this.badLine(thrown);
       return;
     }
+    this.badLineCount = 0;
     if (envelope.kind === 'result' || envelope.kind === 'error') this.response(line, envelope);
     else {
       if (envelope.progressToken !== undefined) this.signOfLife(line, envelope.progressToken);
@@ -106,7 +123,7 @@ export class StdioChannel implements Channel {
   }
 
   private response(line: Buffer, envelope: Envelope): void {
-    const id = envelope.id === undefined ? undefined : line.latin1Slice(envelope.id.start, envelope.id.end);
+    const id = envelope.id === undefined ? undefined : idKey(line, envelope.id);
     const waiting = id === undefined ? undefined : this.waiting.get(id);
     if (waiting === undefined) return;
     this.waiting.delete(id as string);
@@ -135,7 +152,7 @@ export class StdioChannel implements Channel {
   }
 
   private signOfLife(line: Buffer, token: Span): void {
-    const text = line.latin1Slice(token.start, token.end);
+    const text = idKey(line, token);
     for (const waiting of this.waiting.values()) {
       if (waiting.token === text && waiting.deadline !== Number.POSITIVE_INFINITY)
         waiting.deadline = Date.now() + this.options.timeoutMs;

@@ -2,7 +2,9 @@
  * A channel over legacy streamable HTTP (specification 2025-11-25, basic/transports): a session that the server
  * names, a POST for each message, a GET stream for what belongs to no request, and streams that are resumed.
  */
-import { ErrorCode, type RpcError } from '../../protocol/errors.js';
+import { OpenSet, type Slotted } from '../../exchange/open-set.js';
+import { ErrorCode, RpcError } from '../../protocol/errors.js';
+import { isId } from '../../protocol/ids.js';
 import type { Envelope } from '../../protocol/scan.js';
 import type { Channel, ChannelEvents, ChannelRequest, ChannelSink } from '../channel.js';
 import { SessionLost } from '../channel.js';
@@ -24,8 +26,13 @@ const RECONNECT_MIN_MS = 500;
 const RECONNECT_MAX_MS = 30_000;
 /** How often one request's stream is resumed without any message in between. */
 const MAX_RESUME_COUNT = 20;
-/** A `retry` that is longer is not believed. */
+/** A `retry` that is shorter would keep both sides busy with nothing else, one that is longer is not believed. */
+const MIN_RETRY_MS = 100;
 const MAX_RETRY_MS = 60_000;
+/** An event id is sent back in a header; a longer one is not. */
+const EVENT_ID = /^[\x20-\x7e]{1,1024}$/;
+/** Refusals of the GET stream that are for now only (RFC 9110, section 15.5; RFC 6585, section 4). */
+const PASSING_STATUSES = new Set([408, 425, 429]);
 
 export class LegacyHttpChannel implements Channel {
   private sessionId: string | undefined;
@@ -33,7 +40,7 @@ export class LegacyHttpChannel implements Channel {
   private lines = '';
   private closed = false;
   private listening: Listening | undefined;
-  private open = new Set<HttpCall>();
+  private readonly open = new OpenSet<Posting>();
 
   constructor(
     readonly options: LegacyHttpOptions,
@@ -94,8 +101,11 @@ export class LegacyHttpChannel implements Channel {
         new MessageReader(this.options.name, sink, this.options.maxMessageBytes),
       );
     }
-    for (const call of [...this.open]) call.abort();
-    this.open.clear();
+    const error = new RpcError(
+      ErrorCode.UpstreamLost,
+      `the connection to upstream ${JSON.stringify(this.options.name)} was closed before it answered; the request may have run`,
+    );
+    for (const posting of this.open.toArray()) posting.drop(error);
     return Promise.resolve();
   }
 
@@ -126,9 +136,9 @@ export class LegacyHttpChannel implements Channel {
   }
 
   /** @internal */
-  track(call: HttpCall, open: boolean): void {
-    if (open) this.open.add(call);
-    else this.open.delete(call);
+  track(posting: Posting, open: boolean): void {
+    if (open) this.open.add(posting);
+    else this.open.delete(posting);
   }
 
   /** @internal The session id comes with the answer to `initialize`. */
@@ -172,7 +182,8 @@ export class LegacyHttpChannel implements Channel {
 }
 
 /** One request: its POST, and the GETs that resume its stream when the server ends it before the response. */
-class Posting implements MessageSink, ChannelRequest {
+class Posting implements MessageSink, ChannelRequest, Slotted {
+  slot = -1;
   private http: HttpCall | undefined;
   private done = false;
   private lastEventId: string | undefined;
@@ -188,6 +199,7 @@ class Posting implements MessageSink, ChannelRequest {
   ) {}
 
   start(text: string): void {
+    this.channel.track(this, true);
     this.begin('POST', text, '');
   }
 
@@ -195,7 +207,6 @@ class Posting implements MessageSink, ChannelRequest {
     const { options } = this.channel;
     const reader = new MessageReader(options.name, this, options.maxMessageBytes);
     this.http = this.channel.send(method, body, extra, false, reader);
-    if (!this.done) this.channel.track(this.http, true);
   }
 
   head(status: number, headers: Readonly<Record<string, string | undefined>>): void {
@@ -220,10 +231,8 @@ class Posting implements MessageSink, ChannelRequest {
         return;
       }
     }
-    if (id !== undefined && bytes.latin1Slice(id.start, id.end) !== this.id) {
-      // A response to something else on this stream is not ours to give to anybody.
-      if (this.status < 400) return;
-    }
+    // A response to something else on this stream is not ours to give to anybody.
+    if (id !== undefined && this.status < 400 && !isId(bytes, id, this.id)) return;
     this.finish();
     this.sink.message(bytes, envelope);
   }
@@ -253,7 +262,15 @@ class Posting implements MessageSink, ChannelRequest {
   }
 
   retry(ms: number): void {
-    this.retryMs = Math.min(ms, MAX_RETRY_MS);
+    this.retryMs = believable(ms);
+  }
+
+  /** @internal The channel is closed; nobody is told. */
+  drop(error: RpcError): void {
+    if (this.done) return;
+    this.finish();
+    this.http?.abort();
+    this.sink.failed(error);
   }
 
   abort(): void {
@@ -274,8 +291,7 @@ class Posting implements MessageSink, ChannelRequest {
   private resume(): boolean {
     const from = this.lastEventId;
     if (from === undefined || this.channel.isClosed || ++this.resumeCount > MAX_RESUME_COUNT) return false;
-    if (!/^[\x20-\x7e]*$/.test(from)) return false;
-    if (this.http !== undefined) this.channel.track(this.http, false);
+    if (!EVENT_ID.test(from)) return false;
     this.timer = setTimeout(() => {
       if (!this.done) this.begin('GET', '', `last-event-id: ${from}\r\n`);
     }, this.retryMs);
@@ -285,7 +301,7 @@ class Posting implements MessageSink, ChannelRequest {
   private finish(): void {
     this.done = true;
     clearTimeout(this.timer);
-    if (this.http !== undefined) this.channel.track(this.http, false);
+    this.channel.track(this, false);
   }
 }
 
@@ -295,6 +311,8 @@ class Listening implements MessageSink {
   private lastEventId: string | undefined;
   private retryMs = RECONNECT_MIN_MS;
   private attempts = 0;
+  private openedAt = 0;
+  private interrupted = false;
   private stopped = false;
   private timer: NodeJS.Timeout | undefined;
 
@@ -304,6 +322,7 @@ class Listening implements MessageSink {
     const { options } = this.channel;
     const extra = this.lastEventId === undefined ? '' : `last-event-id: ${this.lastEventId}\r\n`;
     const reader = new MessageReader(options.name, this, options.maxMessageBytes);
+    this.openedAt = Date.now();
     this.http = this.channel.send('GET', '', extra, true, reader);
   }
 
@@ -314,10 +333,13 @@ class Listening implements MessageSink {
   }
 
   head(status: number): void {
-    if (status < 300) this.attempts = 0;
+    if (status >= 300 || !this.interrupted) return;
+    this.interrupted = false;
+    if (this.lastEventId === undefined) this.channel.events.gap();
   }
 
   message(bytes: Buffer, envelope: Envelope): void {
+    this.attempts = 0;
     if (!this.stopped) this.channel.events.message(bytes, envelope);
   }
 
@@ -327,7 +349,7 @@ class Listening implements MessageSink {
       return;
     }
     // 405 says that the server offers no such stream; other refusals will not get better either.
-    if (status >= 400 && status < 500) return;
+    if (status >= 400 && status < 500 && !PASSING_STATUSES.has(status)) return;
     this.again();
   }
 
@@ -336,20 +358,25 @@ class Listening implements MessageSink {
   }
 
   resumePoint(id: string): void {
-    if (/^[\x20-\x7e]*$/.test(id)) this.lastEventId = id;
+    this.attempts = 0;
+    if (EVENT_ID.test(id)) this.lastEventId = id;
   }
 
   retry(ms: number): void {
-    this.retryMs = Math.min(ms, MAX_RETRY_MS);
+    this.retryMs = believable(ms);
   }
 
   private again(): void {
     if (this.stopped || this.channel.isClosed) return;
+    // A server that ends the stream as soon as it is open gets fewer and fewer of them.
+    if (Date.now() - this.openedAt > RECONNECT_MAX_MS) this.attempts = 0;
+    this.interrupted = true;
     const wait = Math.min(this.retryMs * 2 ** this.attempts++, RECONNECT_MAX_MS);
-    this.timer = setTimeout(() => {
-      if (this.lastEventId === undefined) this.channel.events.gap();
-      this.start();
-    }, wait);
+    this.timer = setTimeout(() => this.start(), Math.max(wait, this.retryMs));
     this.timer.unref();
   }
+}
+
+function believable(retryMs: number): number {
+  return Math.min(Math.max(retryMs, MIN_RETRY_MS), MAX_RETRY_MS);
 }

@@ -51,6 +51,8 @@ let initializeCount = 0;
 export class LegacySession {
   private channel: Channel | undefined;
   private opening: Promise<Channel> | undefined;
+  /** The channel over which the handshake is being made. */
+  private unsettled: Channel | undefined;
   private everOpened = false;
   private listening = false;
   private closed = false;
@@ -96,9 +98,9 @@ export class LegacySession {
 
   async close(): Promise<void> {
     this.closed = true;
-    const channel = this.channel ?? (await this.opening?.catch(() => undefined));
+    const { channel, unsettled } = this;
     this.channel = undefined;
-    await channel?.close();
+    await Promise.all([channel?.close(), unsettled?.close()]);
   }
 
   private async handshake(): Promise<Channel> {
@@ -115,11 +117,13 @@ export class LegacySession {
         }
       },
     });
+    this.unsettled = channel;
     try {
       const id = `"sluice-initialize-${++initializeCount}"`;
       const { bytes, envelope } = await this.ask(channel, id);
       this.settle(bytes, envelope);
     } catch (thrown) {
+      this.unsettled = undefined;
       await channel.close();
       if (lostReason !== undefined) {
         throw new RpcError(
@@ -132,6 +136,7 @@ export class LegacySession {
       throw thrown;
     }
     channel.established((this.result as InitializeResult).protocolVersion);
+    this.unsettled = undefined;
     if (this.closed) {
       await channel.close();
       throw new RpcError(ErrorCode.UpstreamUnavailable, 'the session has ended');

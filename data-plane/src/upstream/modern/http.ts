@@ -4,6 +4,7 @@
  */
 import type { Cancellable } from '../../exchange/exchange.js';
 import { ErrorCode, RpcError } from '../../protocol/errors.js';
+import { isId } from '../../protocol/ids.js';
 import { MODERN_REVISION } from '../../protocol/revisions.js';
 import type { Envelope } from '../../protocol/scan.js';
 import { splice } from '../../protocol/text.js';
@@ -95,9 +96,7 @@ class Reading implements MessageSink, Cancellable {
     }
     // An error whose id the server could not read still answers the one request of this POST.
     const answers =
-      envelope.kind !== 'request' &&
-      (envelope.id === undefined ||
-        bytes.latin1Slice(envelope.id.start, envelope.id.end) === idOf(this.call));
+      envelope.kind !== 'request' && (envelope.id === undefined || isId(bytes, envelope.id, idOf(this.call)));
     this.settled = true;
     if (answers) this.resolve({ bytes, envelope });
     else {

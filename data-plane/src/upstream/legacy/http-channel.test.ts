@@ -1,0 +1,171 @@
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { event, ScriptedHttpClient } from '../scripted-http-client.js';
+import { HttpFailure } from '../transport/http.js';
+import { LegacyHttpChannel } from './http-channel.js';
+
+let client: ScriptedHttpClient;
+let told: string[];
+let channel: LegacyHttpChannel;
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  client = new ScriptedHttpClient();
+  told = [];
+  channel = new LegacyHttpChannel(
+    { name: 'up', client, path: '/mcp', headerLines: '', timeoutMs: 1_000, maxMessageBytes: 10_000 },
+    {
+      message: (_, { method }) => told.push(method),
+      lost: (reason) => told.push(`lost: ${reason}`),
+      gap: () => told.push('gap'),
+    },
+  );
+});
+afterEach(() => vi.useRealTimers());
+
+function request(id: string): { outcome: string[]; abort(): void } {
+  const outcome: string[] = [];
+  const text = `{"jsonrpc":"2.0","id":${id},"method":"tools/call"}`;
+  const { abort } = channel.request(text, id, undefined, {
+    message: (bytes, { kind, start, end }) => outcome.push(`${kind} ${bytes.latin1Slice(start, end)}`),
+    failed: ({ message }) => outcome.push(`failed: ${message}`),
+  });
+  return { outcome, abort };
+}
+
+const result = (id: unknown) => ({ jsonrpc: '2.0', id, result: {} });
+
+/** The handshake, in which the server names a session. */
+function openSession(sessionId = 'session-1'): void {
+  const text = '{"jsonrpc":"2.0","id":0,"method":"initialize"}';
+  channel.request(text, '0', undefined, { message() {}, failed() {} });
+  client.last.json(result(0), 200, { 'mcp-session-id': sessionId });
+  channel.established('2025-11-25');
+}
+
+it('settles what is under way when it is closed', () => {
+  openSession();
+  const { outcome } = request('1');
+  const posted = client.last;
+  const waiting = request('2');
+  client.last.stream('id: 5\ndata:\n\n');
+  client.last.end();
+  void channel.close();
+  expect(outcome).toEqual([expect.stringContaining('was closed before it answered')]);
+  expect(posted.aborted).toBe(true);
+  expect(waiting.outcome).toEqual([expect.stringContaining('was closed before it answered')]);
+  expect(client.last.request.method).toBe('DELETE');
+  const count = client.calls.length;
+  vi.runAllTimers();
+  expect(client.calls).toHaveLength(count);
+});
+
+it('takes an answer whose id is spelled in another way', () => {
+  const { outcome } = request('"a\\/é"'.replace('é', '\\u00e9'));
+  client.last.json(result('a/é'));
+  expect(outcome).toEqual([expect.stringMatching(/^result/)]);
+});
+
+it('does not take the answer to another id', () => {
+  const { outcome } = request('1');
+  client.last.stream(event(result('1')));
+  expect(outcome).toEqual([]);
+  client.last.more(event(result(1)));
+  expect(outcome).toHaveLength(1);
+});
+
+it.each(['bad\r\nx-evil: 1', 'spa ce', 'ü', ''])('does not keep the session id %j', (id) => {
+  openSession(id);
+  request('1');
+  expect(client.last.request.headerLines).not.toContain('mcp-session-id');
+});
+
+it('resumes a request after the time that the server says, and not at once when it says 0', () => {
+  request('1');
+  client.last.stream('retry: 0\nid: 7\ndata:\n\n');
+  client.last.end();
+  const { length } = client.calls;
+  vi.advanceTimersByTime(99);
+  expect(client.calls).toHaveLength(length);
+  vi.advanceTimersByTime(1);
+  expect(client.calls).toHaveLength(length + 1);
+  expect(client.last.request).toMatchObject({ method: 'GET' });
+  expect(client.last.request.headerLines).toContain('last-event-id: 7\r\n');
+});
+
+it.each(['\u0007', 'ü', 'x'.repeat(1025)])('never sends the event id %j', (id) => {
+  const { outcome } = request('1');
+  client.last.stream(`id: ${id}\ndata:\n\n`);
+  client.last.end();
+  vi.runAllTimers();
+  expect(client.calls).toHaveLength(1);
+  expect(outcome).toEqual([expect.stringContaining('ended its answer without a response')]);
+});
+
+it('opens its GET stream again less and less often when the server ends it as soon as it is open', () => {
+  openSession();
+  channel.listen();
+  const opened = () => client.calls.filter(({ request: { method } }) => method === 'GET').length;
+  for (let i = 0; i < 5; i++) {
+    expect(opened()).toBe(i + 1);
+    client.last.stream('');
+    client.last.end();
+    vi.advanceTimersByTime(500 * 2 ** i - 1);
+    expect(opened()).toBe(i + 1);
+    vi.advanceTimersByTime(1);
+  }
+  // Every new stream says that something may have been missed; the first one had nothing before it.
+  expect(told).toEqual(['gap', 'gap', 'gap', 'gap']);
+});
+
+it('opens a GET stream that can be resumed in the rhythm of the server, and misses nothing', () => {
+  openSession();
+  channel.listen();
+  for (let i = 0; i < 5; i++) {
+    client.last.stream(`retry: 300\nid: ${i}\ndata:\n\n`);
+    client.last.end();
+    const { length } = client.calls;
+    vi.advanceTimersByTime(300);
+    expect(client.calls).toHaveLength(length + 1);
+    expect(client.last.request.headerLines).toContain(`last-event-id: ${i}\r\n`);
+  }
+  expect(told).toEqual([]);
+});
+
+it.each([
+  [405, 0],
+  [404, 0],
+  [429, 1],
+  [503, 1],
+])('a GET stream refused with %i is tried %i time(s) more', (status, more) => {
+  // Without a session a 404 is only a refusal.
+  channel.listen();
+  client.last.status(status);
+  vi.advanceTimersByTime(500);
+  expect(client.calls).toHaveLength(1 + more);
+  void channel.close();
+});
+
+it('says once that the session is lost, and tells nobody that a request ran which did not', () => {
+  openSession();
+  const one = request('1');
+  const two = request('2');
+  client.last.status(404);
+  client.calls.at(-2)?.status(404);
+  expect(one.outcome).toEqual([expect.stringContaining('does not know the session')]);
+  expect(two.outcome).toEqual([expect.stringContaining('does not know the session')]);
+  expect(told).toEqual(['lost: the upstream does not know the session any more']);
+});
+
+it('says at the upstream that a request is cancelled, and hears nothing of it any more', () => {
+  openSession();
+  const sent = channel.request('{"jsonrpc":"2.0","id":"x","method":"tools/call"}', '"x"', undefined, {
+    message: () => told.push('message'),
+    failed: () => told.push('failed'),
+  });
+  const call = client.last;
+  sent.abort();
+  expect(call.aborted).toBe(true);
+  expect(client.last.body).toMatchObject({ method: 'notifications/cancelled', params: { requestId: 'x' } });
+  call.fail(new HttpFailure('reset', 'gone'));
+  expect(told).toEqual([]);
+});
