@@ -8,7 +8,7 @@ import { binaryToBytes, jsonBinary, parsed, replace, stringOf } from '../protoco
 import { type Message, rewritten } from '../protocol/translate.js';
 import type { JsonObject } from '../routing/json-object.js';
 import { encodeHeaderValue, paramHeaderLines, paramHeadersOf } from '../routing/param-headers.js';
-import { EraMismatch, type UpstreamCall, type UpstreamReply } from '../upstream/call.js';
+import type { UpstreamCall, UpstreamReply } from '../upstream/call.js';
 import type { Upstream } from '../upstream/upstream.js';
 import { ClientAsks } from './client-asks.js';
 import type { Discovery, Known } from './discovery.js';
@@ -168,8 +168,7 @@ class DirectLegacy implements LegacyBacking {
         return leg.session.resultText;
       } catch (thrown) {
         leg.close();
-        if (!(thrown instanceof EraMismatch)) throw thrown;
-        upstream.noteLegacyRefused();
+        if (!(await upstream.refusesInitialize(thrown))) throw thrown;
       }
     }
     const facts = await upstream.open();
@@ -205,7 +204,7 @@ class DirectLegacy implements LegacyBacking {
             `upstream ${JSON.stringify(upstream.name)} does not tell of changed resources`,
           );
         if (envelope.method === 'resources/subscribe')
-          this.watched.add(uri, uri, upstream, known.subscriptions);
+          await this.watched.add(uri, uri, upstream, known.subscriptions);
         else this.watched.remove(uri);
         return answered(exchange, '{}');
       }

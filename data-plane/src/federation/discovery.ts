@@ -3,7 +3,8 @@
  * says that something changed. One slow or dead upstream costs its own entries and nothing else.
  */
 import type { Logger } from 'pino';
-import { RpcError } from '../protocol/errors.js';
+import { rethrowLater } from '../exchange/rethrow-later.js';
+import { ErrorCode, RpcError } from '../protocol/errors.js';
 import { buildCatalogue, type Catalogue } from '../routing/catalogue.js';
 import type { Naming } from '../routing/names.js';
 import type { UpstreamOffer } from '../routing/offer.js';
@@ -26,13 +27,20 @@ export interface Known {
   error: string | undefined;
   offer: UpstreamOffer;
   round: Promise<void> | undefined;
+  /** Another round is due after this one. */
   again: boolean;
-  retryTimer: NodeJS.Timeout | undefined;
+  /** When the last round ended, in milliseconds of the clock. */
+  roundEndedAt: number;
+  /** The connection is a new one, which has heard of no subscription. */
+  reconnected: boolean;
+  timer: NodeJS.Timeout | undefined;
 }
 
 const KINDS: readonly OfferKind[] = ['tools', 'prompts', 'resources', 'resourceTemplates'];
 /** An upstream that failed is asked again sooner than the interval says. */
 const RETRY_AFTER_FAILURE_MS = 5_000;
+/** Between two rounds, so that an upstream which announces changes all the time does not keep the gateway busy. */
+const ROUND_PAUSE_MS = 250;
 
 export class Discovery {
   private all: readonly Known[] = [];
@@ -41,6 +49,8 @@ export class Discovery {
   private readonly removals = new Set<(upstream: Upstream) => void>();
   private timer: NodeJS.Timeout | undefined;
   private current: Catalogue;
+  /** Entries that were left out, as they were logged. */
+  private dropped: ReadonlySet<string> = new Set();
   private currentNaming: Naming;
   private settings: DiscoverySettings;
   private settling: Promise<void> = Promise.resolve();
@@ -62,6 +72,7 @@ export class Discovery {
    */
   replace(upstreams: readonly Upstream[], naming: Naming, settings: DiscoverySettings): void {
     const before = this.all;
+    const renamed = JSON.stringify(naming) !== JSON.stringify(this.currentNaming);
     this.currentNaming = naming;
     this.settings = settings;
     const fresh: Known[] = [];
@@ -83,37 +94,48 @@ export class Discovery {
       for (const known of this.all) void this.refresh(known);
     }, settings.intervalMs);
     this.timer.unref();
-    // Lists lost entries, or their names; whoever listens is told for each kind once.
+    // Lists lost entries, or their names or order; whoever listens is told for each kind once.
+    const moved = renamed || before.some((known, i) => this.all[i] !== known);
     const [changed] = gone.length > 0 ? gone : before;
-    if (changed !== undefined)
+    if (moved && changed !== undefined)
       for (const kind of ['tools', 'prompts', 'resources'] as const) this.tell(kind, changed.upstream);
   }
 
   private begin(upstream: Upstream): Known {
     const known: Known = {
       upstream,
-      subscriptions: new UpstreamSubscriptions(upstream, this.log),
+      subscriptions: new UpstreamSubscriptions(upstream, this.log, () => void this.refresh(known)),
       state: 'starting',
       error: undefined,
       offer: emptyOffer(upstream),
       round: undefined,
       again: false,
-      retryTimer: undefined,
+      roundEndedAt: 0,
+      reconnected: false,
+      timer: undefined,
     };
     this.byUpstream.set(upstream, known);
-    known.subscriptions.on((_, { envelope }) => this.heard(upstream, envelope.method));
+    known.subscriptions.on(({ envelope }) => {
+      if (envelope.method.endsWith('/list_changed')) void this.refresh(known);
+    });
     return known;
   }
 
   private forget(known: Known): void {
-    clearTimeout(known.retryTimer);
+    clearTimeout(known.timer);
     known.subscriptions.stop();
     this.byUpstream.delete(known.upstream);
-    for (const listener of this.removals) listener(known.upstream);
+    for (const listener of [...this.removals]) listener(known.upstream);
   }
 
   private tell(kind: ListKind, upstream: Upstream): void {
-    for (const listener of [...this.listeners]) listener(kind, upstream);
+    for (const listener of [...this.listeners]) {
+      try {
+        listener(kind, upstream);
+      } catch (thrown) {
+        rethrowLater(thrown);
+      }
+    }
   }
 
   get known(): readonly Known[] {
@@ -144,8 +166,14 @@ export class Discovery {
     return this.settings.deadlineMs;
   }
 
+  /** Throws an RpcError when the upstream was removed meanwhile. */
   of(upstream: Upstream): Known {
-    return this.byUpstream.get(upstream) as Known;
+    const known = this.byUpstream.get(upstream);
+    if (known !== undefined) return known;
+    throw new RpcError(
+      ErrorCode.UpstreamUnavailable,
+      `upstream ${JSON.stringify(upstream.name)} was removed from the configuration`,
+    );
   }
 
   byId(upstreamId: string): Known | undefined {
@@ -161,40 +189,49 @@ export class Discovery {
   /** The upstream was reached anew, or something may have been missed. */
   stale(upstream: Upstream): void {
     const known = this.byUpstream.get(upstream);
-    if (known !== undefined) void this.refresh(known);
-  }
-
-  private heard(upstream: Upstream, method: string): void {
-    if (method.endsWith('/list_changed')) this.stale(upstream);
+    if (known === undefined) return;
+    known.reconnected = true;
+    void this.refresh(known);
   }
 
   stop(): void {
     this.stopped = true;
     clearInterval(this.timer);
     for (const known of this.all) {
-      clearTimeout(known.retryTimer);
+      clearTimeout(known.timer);
       known.subscriptions.stop();
     }
     this.listeners.clear();
     this.removals.clear();
   }
 
-  /** One round for one upstream; a request for another one meanwhile makes one more afterwards. */
+  /** One round for one upstream; a request for another one meanwhile makes one more afterwards, and not at once. */
   private refresh(known: Known): Promise<void> {
     if (this.stopped || this.byUpstream.get(known.upstream) !== known) return Promise.resolve();
     if (known.round !== undefined) {
       known.again = true;
       return known.round;
     }
-    clearTimeout(known.retryTimer);
+    const wait = known.roundEndedAt + ROUND_PAUSE_MS - Date.now();
+    if (wait > 0) {
+      this.refreshIn(known, wait);
+      return Promise.resolve();
+    }
+    clearTimeout(known.timer);
     known.round = this.ask(known).finally(() => {
       known.round = undefined;
-      if (known.again && !this.stopped) {
-        known.again = false;
-        void this.refresh(known);
-      }
+      known.roundEndedAt = Date.now();
+      if (!known.again) return;
+      known.again = false;
+      void this.refresh(known);
     });
     return known.round;
+  }
+
+  private refreshIn(known: Known, ms: number): void {
+    clearTimeout(known.timer);
+    known.timer = setTimeout(() => void this.refresh(known), ms);
+    known.timer.unref();
   }
 
   private async ask(known: Known): Promise<void> {
@@ -244,8 +281,9 @@ export class Discovery {
         },
         'upstream is ready',
       );
-      known.subscriptions.start();
     }
+    if (first || known.reconnected) known.subscriptions.start();
+    known.reconnected = false;
     const changed: ListKind[] = [];
     if (!same(before.tools, offer.tools)) changed.push('tools');
     if (!same(before.prompts, offer.prompts)) changed.push('prompts');
@@ -267,11 +305,10 @@ export class Discovery {
     known.state = 'failed';
     known.error = error.message;
     // What it offered stays known: a call to it says what is wrong, and a short absence changes no list.
-    known.retryTimer = setTimeout(
-      () => void this.refresh(known),
+    this.refreshIn(
+      known,
       Math.min(this.settings.intervalMs, Math.max(RETRY_AFTER_FAILURE_MS, upstream.restartDelayMs)),
     );
-    known.retryTimer.unref();
   }
 
   private rebuild(): void {
@@ -279,8 +316,12 @@ export class Discovery {
       this.all.map(({ offer }) => offer),
       this.naming,
     );
-    for (const dropped of this.current.dropped)
-      this.log.warn({ dropped }, 'an entry of an upstream is left out');
+    const before = this.dropped;
+    this.dropped = new Set(this.current.dropped.map((dropped) => JSON.stringify(dropped)));
+    for (const dropped of this.current.dropped) {
+      if (!before.has(JSON.stringify(dropped)))
+        this.log.warn({ dropped }, 'an entry of an upstream is left out');
+    }
   }
 }
 

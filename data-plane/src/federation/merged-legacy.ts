@@ -11,7 +11,7 @@ import { buildCatalogue, type Catalogue } from '../routing/catalogue.js';
 import type { UpstreamOffer } from '../routing/offer.js';
 import { encodeHeaderValue } from '../routing/param-headers.js';
 import { exposeUri } from '../routing/uris.js';
-import { EraMismatch, type UpstreamReply } from '../upstream/call.js';
+import type { UpstreamReply } from '../upstream/call.js';
 import { type OfferKind, readList } from '../upstream/offers.js';
 import { GATEWAY_INFO, ownCall } from '../upstream/own-request.js';
 import type { Upstream } from '../upstream/upstream.js';
@@ -148,8 +148,7 @@ export class MergedLegacy implements LegacyBacking {
       await leg.session.open();
     } catch (thrown) {
       leg.close();
-      if (!(thrown instanceof EraMismatch)) throw thrown;
-      upstream.noteLegacyRefused();
+      if (!(await upstream.refusesInitialize(thrown))) throw thrown;
       return undefined;
     }
     if (this.closed) {
@@ -211,7 +210,8 @@ export class MergedLegacy implements LegacyBacking {
         ErrorCode.MethodNotFound,
         `upstream ${JSON.stringify(upstream.name)} does not tell of changed resources`,
       );
-    if (adds) this.watched.add(asked, uri, upstream, this.endpoint.discovery.of(upstream).subscriptions);
+    if (adds)
+      await this.watched.add(asked, uri, upstream, this.endpoint.discovery.of(upstream).subscriptions);
     else this.watched.remove(asked);
     return answered(exchange, '{}');
   }

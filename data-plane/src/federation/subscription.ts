@@ -2,16 +2,21 @@
  * `subscriptions/listen` of a modern client (2026-07-28, basic/patterns/subscriptions), answered by the gateway
  * from what it hears of its upstreams. A subscription is a set of (upstream, filter), each acknowledged by itself.
  */
-import type { Exchange, Outcome } from '../exchange/exchange.js';
+import type { Cancellable, Exchange, Outcome } from '../exchange/exchange.js';
 import { ErrorCode, RpcError } from '../protocol/errors.js';
 import { META } from '../protocol/revisions.js';
-import { binaryOf, parsed } from '../protocol/text.js';
+import type { Span } from '../protocol/scan.js';
+import { binaryOf, binaryToBytes, jsonBinary, parsed } from '../protocol/text.js';
 import { cancelledError } from '../upstream/call.js';
 import { type UpstreamSubscriptions, updatedUri } from '../upstream/subscriptions.js';
 import type { Upstream } from '../upstream/upstream.js';
 
 /** URIs that one subscription may watch. */
 const MAX_WATCHED_URI_COUNT = 1_000;
+/** Upstreams that have not agreed until then are not acknowledged; what they tell later is passed on all the same. */
+const ACKNOWLEDGE_TIMEOUT_MS = 2_000;
+/** What may happen before the acknowledgement, which has to come first. */
+const MAX_EARLY_COUNT = 1_000;
 
 /** One resource that a client watches, as the upstream knows it. */
 export interface Watched {
@@ -27,81 +32,133 @@ export interface SubscriptionSource {
   /** The client's form of an upstream's URI. */
   expose(upstream: Upstream, uri: string): string;
   /** Called back when a list of the endpoint changed. Returns how to stop that. */
-  onListChanged(listener: (kind: 'tools' | 'prompts' | 'resources') => void): () => void;
+  onListChanged(listener: (kind: ListKind) => void): () => void;
 }
 
 const KINDS = ['tools', 'prompts', 'resources'] as const;
+type ListKind = (typeof KINDS)[number];
 
 /** Lives until the client closes its stream; never resolves by itself. */
-export function subscribe(exchange: Exchange, source: SubscriptionSource): Promise<Outcome> {
-  const { bytes, envelope } = exchange;
+export async function subscribe(exchange: Exchange, source: SubscriptionSource): Promise<Outcome> {
+  const { kinds, uris } = readFilter(exchange);
+  const watched = uris
+    .map((uri) => source.resolve(uri))
+    .filter((each): each is Watched => each !== undefined);
+  return new Promise((_, reject) => {
+    const subscription = new Subscription(exchange, reject);
+    subscription.listen(source, kinds, watched);
+    exchange.cancellation.onCancel(subscription);
+  });
+}
+
+function readFilter({ bytes, envelope }: Exchange): { kinds: readonly ListKind[]; uris: readonly string[] } {
   const params = (envelope.params === undefined ? {} : parsed(bytes, envelope.params)) as {
     notifications?: unknown;
   };
   const filter = params.notifications;
-  if (typeof filter !== 'object' || filter === null || Array.isArray(filter)) {
-    return Promise.reject(
-      new RpcError(ErrorCode.InvalidParams, '`params.notifications` is missing or not an object'),
-    );
-  }
+  if (typeof filter !== 'object' || filter === null || Array.isArray(filter))
+    throw new RpcError(ErrorCode.InvalidParams, '`params.notifications` is missing or not an object');
   const wanted = filter as Record<string, unknown>;
-  const uris = Array.isArray(wanted.resourceSubscriptions)
-    ? wanted.resourceSubscriptions.filter((uri): uri is string => typeof uri === 'string')
-    : [];
-  if (uris.length > MAX_WATCHED_URI_COUNT) {
-    return Promise.reject(
-      new RpcError(
-        ErrorCode.InvalidParams,
-        `\`resourceSubscriptions\` holds more than ${MAX_WATCHED_URI_COUNT} URIs`,
-      ),
+  const listed = Array.isArray(wanted.resourceSubscriptions) ? wanted.resourceSubscriptions : [];
+  const uris = new Set(listed.filter((uri): uri is string => typeof uri === 'string'));
+  if (uris.size > MAX_WATCHED_URI_COUNT) {
+    throw new RpcError(
+      ErrorCode.InvalidParams,
+      `\`resourceSubscriptions\` holds more than ${MAX_WATCHED_URI_COUNT} URIs`,
     );
   }
-  const id = JSON.parse(
-    Buffer.from(binaryOf(bytes, envelope.id as { start: number; end: number }), 'latin1').toString(),
-  ) as string | number;
-  const meta = { [META.subscriptionId]: id };
-  const tell = (method: string, body: Record<string, unknown>) =>
-    exchange.notify(
-      Buffer.from(JSON.stringify({ jsonrpc: '2.0', method, params: { ...body, _meta: meta } })),
-    );
+  return { kinds: KINDS.filter((kind) => wanted[`${kind}ListChanged`] === true), uris: [...uris] };
+}
 
-  const kinds = KINDS.filter((kind) => wanted[`${kind}ListChanged`] === true);
-  const watched = uris
-    .map((uri) => source.resolve(uri))
-    .filter((each): each is Watched => each !== undefined);
-  const accepted: Record<string, unknown> = {};
-  for (const kind of kinds) accepted[`${kind}ListChanged`] = true;
-  if (watched.length > 0) accepted.resourceSubscriptions = watched.map(({ exposed }) => exposed);
-  tell('notifications/subscriptions/acknowledged', { notifications: accepted });
+class Subscription implements Cancellable {
+  /** `_meta` of everything that is told (binary text). */
+  private readonly meta: string;
+  private readonly stops: (() => void)[] = [];
+  /** What waits for the acknowledgement; undefined after it. */
+  private early: Buffer[] | undefined = [];
+  private over = false;
 
-  const stops: (() => void)[] = [];
-  if (kinds.length > 0) {
-    stops.push(
-      source.onListChanged((kind) => {
-        if (kinds.includes(kind)) tell(`notifications/${kind}/list_changed`, {});
-      }),
-    );
+  constructor(
+    private readonly exchange: Exchange,
+    private readonly reject: (error: RpcError) => void,
+  ) {
+    this.meta = `{"${META.subscriptionId}":${binaryOf(exchange.bytes, exchange.envelope.id as Span)}}`;
   }
-  for (const { upstream, subscriptions } of source.upstreams) {
-    const mine = watched.filter((each) => each.upstream === upstream);
-    if (mine.length === 0) continue;
-    for (const { uri } of mine) subscriptions.watch(uri);
-    const off = subscriptions.on((_, message) => {
-      // An update may name a sub-resource of what is watched, so everything this upstream updates is told.
-      const uri = updatedUri(message);
-      if (uri !== undefined) tell('notifications/resources/updated', { uri: source.expose(upstream, uri) });
-    });
-    stops.push(() => {
-      off();
-      for (const { uri } of mine) subscriptions.unwatch(uri);
-    });
+
+  listen(source: SubscriptionSource, kinds: readonly ListKind[], watched: readonly Watched[]): void {
+    if (kinds.length > 0) {
+      this.stops.push(
+        source.onListChanged((kind) => {
+          if (kinds.includes(kind)) this.tell(`notifications/${kind}/list_changed`, {});
+        }),
+      );
+    }
+    const accepted = new Set<string>();
+    const answers: Promise<void>[] = [];
+    for (const { upstream, subscriptions } of source.upstreams) {
+      const mine = watched.filter((each) => each.upstream === upstream);
+      if (mine.length === 0) continue;
+      const uris = mine.map(({ uri }) => uri);
+      const off = subscriptions.on((message) => {
+        const updated = updatedUri(message);
+        if (updated !== undefined && subscriptions.concerns(updated, uris))
+          this.tell('notifications/resources/updated', { uri: source.expose(upstream, updated) });
+      });
+      for (const { uri, exposed } of mine) {
+        answers.push(
+          subscriptions.watch(uri).then((refusal) => {
+            if (refusal === undefined) accepted.add(exposed);
+          }),
+        );
+      }
+      this.stops.push(() => {
+        off();
+        for (const uri of uris) subscriptions.unwatch(uri);
+      });
+    }
+    if (answers.length === 0) this.acknowledge(kinds, []);
+    else {
+      void withinTime(answers).then(() =>
+        this.acknowledge(
+          kinds,
+          watched.map(({ exposed }) => exposed).filter((uri) => accepted.has(uri)),
+        ),
+      );
+    }
   }
-  return new Promise((_, reject) => {
-    exchange.cancellation.onCancel({
-      cancel() {
-        for (const stop of stops) stop();
-        reject(cancelledError());
-      },
-    });
+
+  cancel(): void {
+    this.over = true;
+    for (const stop of this.stops) stop();
+    this.reject(cancelledError());
+  }
+
+  private acknowledge(kinds: readonly ListKind[], uris: readonly string[]): void {
+    if (this.over) return;
+    const notifications: Record<string, unknown> = {};
+    for (const kind of kinds) notifications[`${kind}ListChanged`] = true;
+    if (uris.length > 0) notifications.resourceSubscriptions = uris;
+    const early = this.early ?? [];
+    this.early = undefined;
+    this.tell('notifications/subscriptions/acknowledged', { notifications });
+    for (const message of early) this.exchange.notify(message);
+  }
+
+  private tell(method: string, body: Readonly<Record<string, unknown>>): void {
+    const members = jsonBinary(body).slice(1, -1);
+    const params = `{${members}${members === '' ? '' : ','}"_meta":${this.meta}}`;
+    const message = binaryToBytes(`{"jsonrpc":"2.0","method":"${method}","params":${params}}`);
+    if (this.early === undefined) this.exchange.notify(message);
+    else if (this.early.length < MAX_EARLY_COUNT) this.early.push(message);
+  }
+}
+
+/** Resolves when all have answered, or it is too late. */
+async function withinTime(answers: readonly Promise<void>[]): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise((resolve) => {
+    timer = setTimeout(resolve, ACKNOWLEDGE_TIMEOUT_MS);
   });
+  await Promise.race([Promise.all(answers), late]);
+  clearTimeout(timer);
 }

@@ -6,11 +6,14 @@
 import type { Exchange } from '../exchange/exchange.js';
 import type { LegHost } from '../front/endpoint.js';
 import { ErrorCode, RpcError } from '../protocol/errors.js';
+import { scanMessage } from '../protocol/scan.js';
 import { parsed } from '../protocol/text.js';
 import { type UpstreamSubscriptions, updatedUri } from '../upstream/subscriptions.js';
 import type { Upstream } from '../upstream/upstream.js';
 
 const LEVELS = ['debug', 'info', 'notice', 'warning', 'error', 'critical', 'alert', 'emergency'];
+/** An upstream that has not refused until then is taken to have agreed. */
+const ANSWER_TIMEOUT_MS = 5_000;
 /** Resources that one session may watch. */
 const MAX_WATCHED_COUNT = 1_000;
 
@@ -30,14 +33,22 @@ export function readLogLevel({ bytes, envelope }: Exchange): string {
 export class WatchedResources {
   private readonly watches = new Map<string, Watch>();
   private readonly listening = new Map<UpstreamSubscriptions, () => void>();
+  private closed = false;
 
   constructor(
     private readonly host: LegHost,
     private readonly expose: (upstream: Upstream, uri: string) => string,
   ) {}
 
-  add(exposed: string, uri: string, upstream: Upstream, subscriptions: UpstreamSubscriptions): void {
+  /** Rejects with the upstream's error when it will not tell of the resource. */
+  async add(
+    exposed: string,
+    uri: string,
+    upstream: Upstream,
+    subscriptions: UpstreamSubscriptions,
+  ): Promise<void> {
     if (this.watches.has(exposed)) return;
+    if (this.closed) throw new RpcError(ErrorCode.SessionNotFound, 'the session has ended');
     if (this.watches.size >= MAX_WATCHED_COUNT) {
       throw new RpcError(
         ErrorCode.InvalidParams,
@@ -45,26 +56,12 @@ export class WatchedResources {
       );
     }
     this.watches.set(exposed, { uri, subscriptions });
-    subscriptions.watch(uri);
-    if (this.listening.has(subscriptions)) return;
-    this.listening.set(
-      subscriptions,
-      subscriptions.on((_, message) => {
-        const updated = updatedUri(message);
-        if (updated === undefined) return;
-        const own = [...this.watches].find(
-          ([, watch]) => watch.subscriptions === subscriptions && watch.uri === updated,
-        );
-        const bytes = Buffer.from(
-          JSON.stringify({
-            jsonrpc: '2.0',
-            method: 'notifications/resources/updated',
-            params: { uri: own?.[0] ?? this.expose(upstream, updated) },
-          }),
-        );
-        this.host.toClient({ bytes, envelope: message.envelope }, undefined);
-      }),
-    );
+    const answer = subscriptions.watch(uri);
+    this.hear(upstream, subscriptions);
+    const refusal = await Promise.race([answer, delay(ANSWER_TIMEOUT_MS)]);
+    if (refusal === undefined) return;
+    this.remove(exposed);
+    throw refusal;
   }
 
   remove(exposed: string): void {
@@ -75,8 +72,36 @@ export class WatchedResources {
   }
 
   close(): void {
+    this.closed = true;
     for (const exposed of [...this.watches.keys()]) this.remove(exposed);
     for (const off of this.listening.values()) off();
     this.listening.clear();
   }
+
+  private hear(upstream: Upstream, subscriptions: UpstreamSubscriptions): void {
+    if (this.listening.has(subscriptions)) return;
+    this.listening.set(
+      subscriptions,
+      subscriptions.on((message) => {
+        const updated = updatedUri(message);
+        if (updated === undefined) return;
+        const mine = [...this.watches].filter(([, watch]) => watch.subscriptions === subscriptions);
+        const uris = mine.map(([, { uri }]) => uri);
+        if (!subscriptions.concerns(updated, uris)) return;
+        const own = mine[uris.indexOf(updated)];
+        const bytes = Buffer.from(
+          JSON.stringify({
+            jsonrpc: '2.0',
+            method: 'notifications/resources/updated',
+            params: { uri: own?.[0] ?? this.expose(upstream, updated) },
+          }),
+        );
+        this.host.toClient({ bytes, envelope: scanMessage(bytes) }, undefined);
+      }),
+    );
+  }
+}
+
+function delay(ms: number): Promise<undefined> {
+  return new Promise((resolve) => setTimeout(() => resolve(undefined), ms).unref());
 }

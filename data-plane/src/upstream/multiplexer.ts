@@ -36,6 +36,8 @@ export class Multiplexer {
         token === undefined ? undefined : id,
         running,
       );
+      // A subscription says something when there is something to say.
+      if (call.method === 'subscriptions/listen') running.request.waitPatiently();
       call.cancellation.onCancel(running);
     });
   }
@@ -48,12 +50,20 @@ export class Multiplexer {
       running?.message(bytes, envelope);
       return true;
     }
-    // A log message names no request. With one call under way it can only be that call's.
-    if (envelope.method === 'notifications/message' && this.running.size === 1) {
-      for (const running of this.running.values()) running.message(bytes, envelope);
-      return true;
+    if (envelope.method !== 'notifications/message') return false;
+    this.onlyCall()?.message(bytes, envelope);
+    return true;
+  }
+
+  /** A log message names no request. With one call under way, beside subscriptions, it can only be that call's. */
+  private onlyCall(): Running | undefined {
+    let only: Running | undefined;
+    for (const running of this.running.values()) {
+      if (running.isSubscription) continue;
+      if (only !== undefined) return undefined;
+      only = running;
     }
-    return false;
+    return only;
   }
 
   /** @internal */
@@ -74,6 +84,10 @@ class Running implements ChannelSink, Cancellable {
     private readonly resolve: (reply: UpstreamReply) => void,
     private readonly reject: (error: RpcError) => void,
   ) {}
+
+  get isSubscription(): boolean {
+    return this.call.method === 'subscriptions/listen';
+  }
 
   message(bytes: Buffer, envelope: Envelope): void {
     if (this.settled) return;

@@ -55,11 +55,14 @@ export async function readList(
     if (reply.envelope.errorCode === -32601) return NOTHING;
     const result = resultOf(reply);
     const list = result[kind];
-    if (Array.isArray(list)) entries.push(...(list as Record<string, unknown>[]));
+    for (const entry of Array.isArray(list) ? list : []) {
+      if (typeof entry === 'object' && entry !== null) entries.push(entry as Record<string, unknown>);
+      if (entries.length === MAX_ENTRY_COUNT) break;
+    }
     ttlMs = Math.min(ttlMs, typeof result.ttlMs === 'number' && result.ttlMs > 0 ? result.ttlMs : 0);
     if (result.cacheScope !== 'public') cacheScope = 'private';
     if (typeof result.nextCursor !== 'string') break;
     cursor = result.nextCursor;
   }
-  return { entries: entries.slice(0, MAX_ENTRY_COUNT), ttlMs, cacheScope };
+  return { entries, ttlMs, cacheScope };
 }

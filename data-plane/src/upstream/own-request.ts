@@ -25,6 +25,7 @@ export function ownCall(
   params: Readonly<Record<string, unknown>>,
   modern: boolean,
   onNotification: (bytes: Buffer, envelope: Envelope) => void = () => {},
+  cancellation = new Cancellation(),
 ): UpstreamCall {
   const body = {
     jsonrpc: '2.0',
@@ -40,7 +41,7 @@ export function ownCall(
     envelope: scanMessage(bytes),
     edits: [],
     headerLines: '',
-    cancellation: new Cancellation(),
+    cancellation,
     onNotification,
   };
 }

@@ -4,7 +4,7 @@
  */
 import type { ResolvedUpstream } from '@sluice/proto';
 import type { Logger } from 'pino';
-import type { Caller } from '../exchange/exchange.js';
+import type { Caller, Cancellation } from '../exchange/exchange.js';
 import { ErrorCode, RpcError } from '../protocol/errors.js';
 import {
   type Era,
@@ -46,6 +46,14 @@ const STATE_ONLY_PAUSE_MS = 200;
 let retryCount = 0;
 /** A process that lived this long counts as healthy again. */
 const HEALTHY_AFTER_MS = 60_000;
+
+/** `params` of the gateway's own `initialize`: it has nobody to ask, so it declares no capability. */
+const OWN_HELLO = jsonBinary({
+  protocolVersion: LATEST_LEGACY_REVISION,
+  capabilities: {},
+  clientInfo: GATEWAY_INFO,
+});
+const UNHEARD: LegacySessionEvents = { message() {}, renewed() {}, gap() {}, lost() {} };
 
 export interface UpstreamEvents {
   /** A notification that belongs to no call: `list_changed`, `resources/updated`. */
@@ -141,6 +149,8 @@ export class Upstream {
    */
   async call(call: UpstreamCall, caller: Caller): Promise<UpstreamReply> {
     const shared = this.shared ?? (await this.ensure());
+    // It may have taken long to get here; what was not sent yet need not be cancelled.
+    if (call.cancellation.cancelled) throw cancelledError();
     try {
       return await this.callIn(shared, call, caller);
     } catch (thrown) {
@@ -157,9 +167,10 @@ export class Upstream {
     method: string,
     params: Record<string, unknown>,
     onNotification?: (bytes: Buffer, envelope: Envelope) => void,
+    cancellation?: Cancellation,
   ): Promise<UpstreamReply> {
     const shared = this.shared ?? (await this.ensure());
-    return shared.call(ownCall(method, params, shared.era === 'modern', onNotification));
+    return shared.call(ownCall(method, params, shared.era === 'modern', onNotification, cancellation));
   }
 
   listen(): void {
@@ -205,9 +216,23 @@ export class Upstream {
     });
   }
 
-  /** An own session turned out impossible: the upstream refuses `initialize`. */
-  noteLegacyRefused(): void {
-    this.legacyRefused = true;
+  /**
+   * A client's `initialize` failed. True when the upstream refuses every `initialize`: then legacy clients are served
+   * by translation from now on. What one client says in its own must not decide that for the others, so the gateway
+   * asks with words of its own.
+   */
+  async refusesInitialize(thrown: unknown): Promise<boolean> {
+    if (!isRefusal(thrown) || (await this.ensure()).era !== 'modern') return false;
+    if (this.legacyRefused) return true;
+    const session = this.ownSession(OWN_HELLO, UNHEARD, false);
+    try {
+      await session.open();
+    } catch (refused) {
+      this.legacyRefused ||= isRefusal(refused);
+    } finally {
+      void session.close();
+    }
+    return this.legacyRefused;
   }
 
   /** Ends the connections. One that is being made ends as soon as it is there. */
@@ -225,12 +250,12 @@ export class Upstream {
   }
 
   private counted(events: ChannelEvents): Channel {
-    this.dedicatedCount++;
     let counted = true;
     const release = () => {
       if (counted) this.dedicatedCount--;
       counted = false;
     };
+    this.dedicatedCount++;
     const channel = this.connections.openChannel({
       message: (bytes, envelope) => events.message(bytes, envelope),
       gap: () => events.gap(),
@@ -431,11 +456,16 @@ export class Upstream {
         ? Math.min(STDIO_PROBE_TIMEOUT_MS, this.config.connectTimeoutMs)
         : this.config.connectTimeoutMs,
     );
-    const facts = await multiplexer.call(probe).then(
-      (reply) => judge(reply),
-      () => undefined,
-    );
+    const reply = await multiplexer.call(probe).catch(() => undefined);
     clearTimeout(timer);
+    let facts: UpstreamFacts | undefined;
+    try {
+      facts = reply === undefined ? undefined : judge(reply);
+    } catch (thrown) {
+      // Nobody else knows of this process.
+      await channel.close();
+      throw thrown;
+    }
     if (facts !== undefined) {
       events = this.modernEvents(multiplexer);
       return {
@@ -473,15 +503,10 @@ export class Upstream {
 
   private async connectLegacy(openChannel: (events: ChannelEvents) => Channel): Promise<Shared> {
     let multiplexer: Multiplexer | undefined;
-    const hello = jsonBinary({
-      protocolVersion: LATEST_LEGACY_REVISION,
-      capabilities: {},
-      clientInfo: GATEWAY_INFO,
-    });
     const session: LegacySession = new LegacySession({
       name: this.name,
       openChannel,
-      hello,
+      hello: OWN_HELLO,
       ownerSaysInitialized: false,
       events: {
         message: (bytes, envelope) => {
@@ -544,6 +569,11 @@ function readInputRequired({
     inputs: typeof inputs === 'object' && inputs !== null ? (inputs as Record<string, unknown>) : undefined,
     state: typeof result.requestState === 'string' ? result.requestState : undefined,
   };
+}
+
+/** What an upstream says to a request of an era that it does not speak, as far as that can be told. */
+function isRefusal(thrown: unknown): boolean {
+  return thrown instanceof RpcError && thrown.code === ErrorCode.UpstreamBadAnswer;
 }
 
 /** Modern facts from the answer to a probe; undefined says legacy. Throws when it is modern and of no use. */
