@@ -11,7 +11,7 @@ export interface GuardOptions {
   readonly allowedOrigins: readonly string[];
 }
 
-const LOOPBACK_NAMES = ['localhost', '127.0.0.1', '[::1]', '::1'];
+const LOOPBACK_NAMES = ['localhost', '127.0.0.1', '[::1]'];
 
 /** True for addresses that only this machine reaches. */
 export function isLoopback(host: string): boolean {
@@ -25,15 +25,13 @@ export class Guard {
   private readonly anyOrigin: boolean;
   private readonly loopback: boolean;
   // Clients send the same few values again and again.
-  private lastHost = '';
+  private lastHost: string | undefined;
 
   constructor({ host, allowedHosts, allowedOrigins }: GuardOptions) {
     this.loopback = isLoopback(host);
-    this.hosts = new Set([
-      ...LOOPBACK_NAMES,
-      host.toLowerCase(),
-      ...allowedHosts.map((each) => each.toLowerCase()),
-    ]);
+    // An IPv6 address is configured without the brackets that it has in a Host field.
+    const configured = [host, ...allowedHosts].map((each) => nameOf(each) ?? `[${each.toLowerCase()}]`);
+    this.hosts = new Set([...LOOPBACK_NAMES, ...configured]);
     this.origins = new Set(allowedOrigins.map((each) => each.toLowerCase().replace(/\/$/, '')));
     // Beyond loopback a rebound name gains nothing that the address would not give; there a list is the operator's choice.
     this.anyHost = allowedHosts.includes('*') || (!this.loopback && allowedHosts.length === 0);
@@ -42,10 +40,11 @@ export class Guard {
 
   /** What is wrong with a request's Host or Origin; undefined when it may pass. */
   refusal({ headers }: RequestHead): string | undefined {
-    const { host, origin } = headers;
+    const { host = '', origin } = headers;
     if (!this.anyHost && host !== this.lastHost) {
-      if (host === undefined || !this.hosts.has(nameOf(host))) {
-        return `the Host ${JSON.stringify((host ?? '').slice(0, 100))} is not served here; add it to gateway.listen.allowed_hosts`;
+      const name = nameOf(host);
+      if (name === undefined || !this.hosts.has(name)) {
+        return `the Host ${JSON.stringify(host.slice(0, 100))} is not served here; add it to gateway.listen.allowed_hosts`;
       }
       this.lastHost = host;
     }
@@ -55,12 +54,12 @@ export class Guard {
   }
 }
 
-/** The name in a Host field, without its port. */
-function nameOf(host: string): string {
-  const folded = host.toLowerCase();
-  if (folded.startsWith('[')) return folded.slice(0, folded.indexOf(']') + 1);
-  const colon = folded.indexOf(':');
-  return colon === -1 ? folded : folded.slice(0, colon);
+/** Name or bracketed address, and a port (RFC 9110 section 7.2). */
+const HOST = /^(\[[0-9a-f:.]+\]|[^:@[\]]+)(?::\d{0,5})?$/;
+
+/** The name in a Host field, without its port; undefined when it is none. */
+function nameOf(host: string): string | undefined {
+  return HOST.exec(host.toLowerCase())?.[1];
 }
 
 function isLoopbackOrigin(origin: string): boolean {

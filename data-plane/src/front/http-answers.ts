@@ -26,9 +26,26 @@ export function refuseMethod(reply: Reply, allowed: string, message: string, cod
   );
 }
 
-/** Whether an Accept field takes a media type; a missing field takes everything (RFC 9110 section 12.5.1). */
+/** What the specification tells clients to send, and most do. */
+const USUAL_ACCEPT = 'application/json, text/event-stream';
+
+/**
+ * Whether an Accept field takes a media type: the range that says it most exactly decides, and `q=0` refuses; a
+ * missing field takes everything (RFC 9110 section 12.5.1).
+ */
 export function accepts(accept: string | undefined, type: 'application/json' | 'text/event-stream'): boolean {
-  if (accept === undefined || accept === '') return true;
-  if (accept.includes(type) || accept.includes('*/*')) return true;
-  return accept.includes(`${type.slice(0, type.indexOf('/'))}/*`);
+  if (accept === undefined || accept === '' || accept === USUAL_ACCEPT) return true;
+  const ranges = [type, `${type.slice(0, type.indexOf('/'))}/*`, '*/*'];
+  let best = ranges.length;
+  let taken = false;
+  for (const part of accept.toLowerCase().split(',')) {
+    const [range = '', ...parameters] = part.split(';').map((each) => each.trim());
+    const exactness = ranges.indexOf(range);
+    if (exactness === -1 || exactness > best) continue;
+    const isTaken = !parameters.some((each) => /^q=0(\.0*)?$/.test(each));
+    // The same range twice, with different parameters: one that is taken is enough.
+    taken = exactness === best ? taken || isTaken : isTaken;
+    best = exactness;
+  }
+  return taken;
 }

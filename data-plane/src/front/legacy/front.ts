@@ -29,6 +29,8 @@ const TICK_MS = 1_000;
 
 export class LegacyFront {
   private readonly sessions = new Map<string, LegacySession>();
+  /** Sessions whose `initialize` has not been answered. */
+  private readonly opening = new Set<LegacySession>();
   private readonly timer: NodeJS.Timeout;
 
   constructor(private readonly options: LegacyFrontOptions) {
@@ -45,13 +47,16 @@ export class LegacyFront {
 
   close(reason: string): void {
     clearInterval(this.timer);
-    for (const session of [...this.sessions.values()]) this.end(session, reason);
+    for (const session of this.all()) this.end(session, reason);
   }
 
   /** Ends the sessions of an endpoint that is not there any more. */
   closeEndpoint(endpoint: Endpoint, reason: string): void {
-    for (const session of [...this.sessions.values()])
-      if (session.endpoint === endpoint) this.end(session, reason);
+    for (const session of this.all()) if (session.endpoint === endpoint) this.end(session, reason);
+  }
+
+  private all(): LegacySession[] {
+    return [...this.sessions.values(), ...this.opening];
   }
 
   post(
@@ -203,9 +208,11 @@ export class LegacyFront {
       this.options.limits,
       (ended, reason) => this.end(ended, reason),
     );
+    this.opening.add(session);
     const paramsText = envelope.params === undefined ? '{}' : binaryOf(bytes, envelope.params);
     session.initialize(paramsText, revision).then(
       (result) => {
+        this.opening.delete(session);
         const settled = readRevision(result) ?? revision;
         session.settle({ ...session.caller, revision: settled });
         this.sessions.set(session.token, session);
@@ -216,16 +223,13 @@ export class LegacyFront {
         );
       },
       (thrown: unknown) => {
+        this.opening.delete(session);
         session.close();
         reply.send(200, JSON_HEADERS, binaryToBytes(errorMessage(id, RpcError.from(thrown))));
       },
     );
     // A client that leaves before the answer never learns the token: nobody could end the session but its idleness.
-    reply.onAborted(() => {
-      if (this.sessions.get(session.token) === session)
-        this.end(session, 'the client left during initialize');
-      else session.close();
-    });
+    reply.onAborted(() => this.end(session, 'the client left during initialize'));
   }
 
   /** The longest idle session makes room for a new one. */

@@ -59,8 +59,12 @@ export class LegacySession implements LegHost {
     return this.running.size > 0 || this.outside.attached;
   }
 
-  initialize(params: string, requestedRevision: string): Promise<string> {
-    return this.backing.initialize(params, requestedRevision);
+  /** Rejects when the session was closed meanwhile: what was opened for it then belongs to nobody any more. */
+  async initialize(params: string, requestedRevision: string): Promise<string> {
+    const result = await this.backing.initialize(params, requestedRevision);
+    if (!this.closed) return result;
+    this.backing.close();
+    throw new RpcError(ErrorCode.SessionNotFound, 'the session has ended');
   }
 
   /** Settles what the handshake found. */

@@ -101,12 +101,6 @@ export class EventStream {
     this.reply?.end();
   }
 
-  /** Ends the connection and keeps the stream, so that the client may resume it elsewhere. */
-  detach(): void {
-    this.reply?.end();
-    this.reply = undefined;
-  }
-
   keepAlive(now: number, intervalMs: number): void {
     if (this.reply?.open && now - this.lastWriteAt >= intervalMs) {
       this.reply.write(SSE_COMMENT);

@@ -1,0 +1,452 @@
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import type { Exchange, Outcome } from '../../exchange/exchange.js';
+import type { RequestHead } from '../../listener/listener.js';
+import { ErrorCode, RpcError } from '../../protocol/errors.js';
+import { scanBatch, scanMessage } from '../../protocol/scan.js';
+import type { Endpoint, LegacyBacking, LegHost } from '../endpoint.js';
+import { RecordingReply } from '../recording-reply.js';
+import { LegacyFront, type LegacyFrontOptions } from './front.js';
+
+/** An endpoint whose answers are given by the test. */
+class ScriptedEndpoint implements Endpoint {
+  readonly path = '/mcp';
+  readonly label = '*';
+  readonly opened: ScriptedBacking[] = [];
+
+  modern(): Promise<Outcome> {
+    throw new Error('A legacy client reached the modern side');
+  }
+
+  modernNotification(): void {}
+
+  openLegacy(host: LegHost): LegacyBacking {
+    const backing = new ScriptedBacking(host);
+    this.opened.push(backing);
+    return backing;
+  }
+
+  get first(): ScriptedBacking {
+    return this.opened[0] as ScriptedBacking;
+  }
+
+  get last(): ScriptedBacking {
+    return this.opened.at(-1) as ScriptedBacking;
+  }
+}
+
+class ScriptedBacking implements LegacyBacking {
+  revision = '2025-11-25';
+  requests: Exchange[] = [];
+  /** What `notification` and `response` were given. */
+  told: string[] = [];
+  closeCount = 0;
+  /** Called for each request. */
+  answer: (exchange: Exchange) => Promise<Outcome> = (exchange) =>
+    Promise.resolve(result(exchange, { ok: true }));
+  private settleInitialize: (() => void) | undefined;
+  /** Makes `initialize` wait for {@link goOn}. */
+  static waits = false;
+
+  constructor(readonly host: LegHost) {}
+
+  async initialize(_params: string, revision: string): Promise<string> {
+    if (ScriptedBacking.waits) await new Promise<void>((resolve) => (this.settleInitialize = resolve));
+    return JSON.stringify({ protocolVersion: revision });
+  }
+
+  goOn(): void {
+    this.settleInitialize?.();
+  }
+
+  request(exchange: Exchange): Promise<Outcome> {
+    this.requests.push(exchange);
+    return this.answer(exchange);
+  }
+
+  notification({ envelope }: { envelope: { method: string } }): void {
+    this.told.push(envelope.method);
+  }
+
+  response(): void {
+    this.told.push('response');
+  }
+
+  listen(): void {}
+
+  close(): void {
+    this.closeCount++;
+  }
+}
+
+function result({ bytes, envelope }: Exchange, value: unknown): Outcome {
+  const id = JSON.parse(bytes.toString('utf8', envelope.id?.start, envelope.id?.end));
+  return { bytes: Buffer.from(JSON.stringify({ jsonrpc: '2.0', id, result: value })), errorCode: 0 };
+}
+
+const fronts: LegacyFront[] = [];
+afterEach(() => {
+  ScriptedBacking.waits = false;
+  vi.useRealTimers();
+  for (const front of fronts.splice(0)) front.close('the test is over');
+});
+
+function setUp(options: Partial<LegacyFrontOptions> = {}) {
+  const endpoint = new ScriptedEndpoint();
+  const ends: string[] = [];
+  let tokens = 0;
+  const front = new LegacyFront({
+    principal: 'somebody',
+    limits: { replayMessageCount: 10, replayBytes: 10_000 },
+    idleTimeoutMs: 60_000,
+    maxSessionCount: 10,
+    keepAliveMs: 1_000,
+    mintToken: () => `token-${++tokens}`,
+    onSessionEnd: (reason) => ends.push(reason),
+    ...options,
+  });
+  fronts.push(front);
+  return new Setup(front, endpoint, ends);
+}
+
+class Setup {
+  constructor(
+    readonly front: LegacyFront,
+    readonly endpoint: ScriptedEndpoint,
+    readonly ends: string[],
+  ) {}
+
+  post(body: unknown, headers: Record<string, string> = {}): RecordingReply {
+    const bytes = Buffer.from(JSON.stringify(body));
+    const batch = Array.isArray(body);
+    const envelopes = batch ? scanBatch(bytes) : [scanMessage(bytes)];
+    const reply = new RecordingReply();
+    const messages = envelopes.map((envelope) => ({ bytes, envelope }));
+    this.front.post(this.endpoint, head(headers), messages, batch, reply);
+    return reply;
+  }
+
+  initialize(protocolVersion = '2025-11-25'): RecordingReply {
+    return this.post(request(0, 'initialize', { protocolVersion, capabilities: {} }));
+  }
+
+  /** The headers of a session that is open. */
+  async open(protocolVersion?: string): Promise<Record<string, string>> {
+    const reply = this.initialize(protocolVersion);
+    await settled();
+    return { 'mcp-session-id': reply.headers['mcp-session-id'] as string };
+  }
+
+  get(headers: Record<string, string>): RecordingReply {
+    const reply = new RecordingReply();
+    this.front.get(this.endpoint, head(headers), reply);
+    return reply;
+  }
+
+  delete(headers: Record<string, string>): RecordingReply {
+    const reply = new RecordingReply();
+    this.front.delete(this.endpoint, head(headers), reply);
+    return reply;
+  }
+}
+
+const head = (headers: Record<string, string>) => ({ headers }) as unknown as RequestHead;
+const request = (id: unknown, method: string, params: object = {}) => ({
+  jsonrpc: '2.0',
+  id,
+  method,
+  params,
+});
+const notification = (method: string, params: object = {}) => ({ jsonrpc: '2.0', method, params });
+const settled = () => new Promise((resolve) => setImmediate(resolve));
+const errorOf = (reply: RecordingReply) => (reply.json as { error: { code: number; message: string } }).error;
+const asMessage = (value: object) => {
+  const bytes = Buffer.from(JSON.stringify(value));
+  return { bytes, envelope: scanMessage(bytes) };
+};
+
+describe('a session', () => {
+  it('begins with initialize, and ends with DELETE', async () => {
+    const setup = setUp();
+    const reply = setup.initialize();
+    await settled();
+    expect([reply.status, reply.headers['mcp-session-id'], reply.json]).toEqual([
+      200,
+      'token-1',
+      { jsonrpc: '2.0', id: 0, result: { protocolVersion: '2025-11-25' } },
+    ]);
+    expect(setup.front.sessionCount).toBe(1);
+    const session = { 'mcp-session-id': 'token-1' };
+    expect(setup.delete(session).status).toBe(200);
+    expect([setup.front.sessionCount, setup.endpoint.last.closeCount, setup.ends]).toEqual([
+      0,
+      1,
+      ['ended by the client'],
+    ]);
+    for (const gone of [setup.delete(session), setup.get(session), setup.post(request(1, 'ping'), session)]) {
+      expect([gone.status, errorOf(gone).code]).toEqual([404, ErrorCode.SessionNotFound]);
+    }
+  });
+
+  it('is another endpoint’s business at another endpoint', async () => {
+    const setup = setUp();
+    const session = await setup.open();
+    const other = new Setup(setup.front, new ScriptedEndpoint(), setup.ends);
+    expect(other.post(request(1, 'ping'), session).status).toBe(404);
+    expect(setup.endpoint.last.requests).toEqual([]);
+  });
+
+  it.each([
+    [{}],
+    [{ protocolVersion: 1, capabilities: {} }],
+    [{ protocolVersion: '2025-11-25' }],
+    [{ protocolVersion: '2025-11-25', capabilities: null }],
+  ])('does not begin with %j', (params) => {
+    const setup = setUp();
+    const reply = setup.post(request(1, 'initialize', params));
+    expect([reply.status, errorOf(reply).code, setup.endpoint.opened]).toEqual([
+      400,
+      ErrorCode.InvalidParams,
+      [],
+    ]);
+  });
+
+  it('speaks the latest revision when an unknown one is asked for', async () => {
+    const setup = setUp();
+    const reply = setup.initialize('1999-01-01');
+    await settled();
+    expect(reply.json).toMatchObject({ result: { protocolVersion: '2025-11-25' } });
+  });
+
+  it('whose client leaves during initialize is closed, with what was opened for it meanwhile', async () => {
+    ScriptedBacking.waits = true;
+    const setup = setUp();
+    setup.initialize().leave();
+    const backing = setup.endpoint.last;
+    expect(backing.closeCount).toBe(1);
+    backing.goOn();
+    await settled();
+    expect([setup.front.sessionCount, backing.closeCount, setup.ends]).toEqual([0, 2, []]);
+  });
+
+  it('does not outlive an endpoint that goes away during initialize', async () => {
+    ScriptedBacking.waits = true;
+    const setup = setUp();
+    const reply = setup.initialize();
+    setup.front.closeEndpoint(setup.endpoint, 'removed');
+    setup.endpoint.last.goOn();
+    await settled();
+    expect([setup.front.sessionCount, errorOf(reply).code]).toEqual([0, ErrorCode.SessionNotFound]);
+  });
+
+  it('that says nothing for long ends, and one with an open stream does not', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'Date'] });
+    const setup = setUp({ idleTimeoutMs: 10_000 });
+    await setup.open();
+    const listening = await setup.open();
+    const stream = setup.get(listening);
+    vi.advanceTimersByTime(60_000);
+    expect([setup.front.sessionCount, setup.ends]).toEqual([1, ['idle']]);
+    stream.leave();
+    vi.advanceTimersByTime(9_000);
+    expect(setup.front.sessionCount).toBe(1);
+    vi.advanceTimersByTime(2_000);
+    expect(setup.front.sessionCount).toBe(0);
+  });
+
+  it('that is idle longest makes room for one too many', async () => {
+    vi.useFakeTimers({ toFake: ['Date'] });
+    const setup = setUp({ maxSessionCount: 3 });
+    const sessions = [];
+    for (let i = 0; i < 3; i++) {
+      sessions.push(await setup.open());
+      vi.advanceTimersByTime(1_000);
+    }
+    setup.get(sessions[0] as Record<string, string>);
+    await setup.open();
+    expect(setup.ends).toEqual(['made room for a new session']);
+    const statuses = sessions.map((session) => setup.post(notification('notifications/x'), session).status);
+    expect(statuses).toEqual([202, 404, 202]);
+  });
+});
+
+describe('a POST', () => {
+  it.each([
+    ['no session', {}, 400, ErrorCode.InvalidRequest],
+    ['an unknown session', { 'mcp-session-id': 'x' }, 404, ErrorCode.SessionNotFound],
+    ['an unknown revision', { 'mcp-protocol-version': '1999-01-01' }, 400, ErrorCode.InvalidRequest],
+    ['the modern revision', { 'mcp-protocol-version': '2026-07-28' }, 400, ErrorCode.InvalidRequest],
+    ['an Accept for neither', { accept: 'text/html' }, 406, ErrorCode.InvalidRequest],
+  ])('with %s is refused', async (_, headers, status, code) => {
+    const setup = setUp();
+    const session = await setup.open();
+    const reply = setup.post(
+      request('a', 'ping'),
+      'accept' in headers || 'mcp-protocol-version' in headers ? { ...session, ...headers } : headers,
+    );
+    expect([reply.status, errorOf(reply).code, (reply.json as { id: unknown }).id]).toEqual([
+      status,
+      code,
+      'a',
+    ]);
+    expect(setup.endpoint.last.requests).toEqual([]);
+  });
+
+  it('with notifications and responses gets 202 and nothing', async () => {
+    const setup = setUp();
+    const session = await setup.open();
+    const replies = [
+      setup.post(notification('notifications/initialized'), session),
+      setup.post({ jsonrpc: '2.0', id: 4, result: {} }, session),
+    ];
+    expect(replies.map(({ status, body }) => [status, body])).toEqual([
+      [202, ''],
+      [202, ''],
+    ]);
+    expect(setup.endpoint.last.told).toEqual(['notifications/initialized', 'response']);
+  });
+
+  it('whose request fails gets the error', async () => {
+    const setup = setUp();
+    const session = await setup.open();
+    setup.endpoint.last.answer = () => Promise.reject(new RpcError(-32602, 'no such thing'));
+    const reply = setup.post(request(1, 'tools/call'), session);
+    setup.endpoint.last.answer = () => Promise.reject(new Error('a secret'));
+    const fault = setup.post(request(2, 'tools/call'), session);
+    await settled();
+    expect(reply.json).toEqual({ jsonrpc: '2.0', id: 1, error: { code: -32602, message: 'no such thing' } });
+    expect(errorOf(fault)).toEqual({
+      code: ErrorCode.InternalError,
+      message: 'Internal error of the gateway',
+    });
+  });
+
+  it('with the id of a request under way is refused, and free again afterwards', async () => {
+    const setup = setUp();
+    const session = await setup.open();
+    let finish: ((outcome: Outcome) => void) | undefined;
+    setup.endpoint.last.answer = () => new Promise((resolve) => (finish = resolve));
+    const first = setup.post(request(1, 'tools/call'), session);
+    expect(errorOf(setup.post(request(1, 'tools/call'), session)).code).toBe(ErrorCode.InvalidRequest);
+    finish?.(result(setup.endpoint.last.requests[0] as Exchange, {}));
+    await settled();
+    expect(first.json).toEqual({ jsonrpc: '2.0', id: 1, result: {} });
+    setup.endpoint.last.answer = (exchange) => Promise.resolve(result(exchange, { again: true }));
+    const again = setup.post(request(1, 'tools/call'), session);
+    await settled();
+    expect(again.json).toMatchObject({ result: { again: true } });
+  });
+
+  it('that cancels reaches the request of the same session, and never initialize', async () => {
+    const setup = setUp();
+    const session = await setup.open();
+    const other = await setup.open();
+    setup.endpoint.first.answer = () => new Promise(() => undefined);
+    setup.post(request(1, 'tools/call'), session);
+    const { cancellation } = setup.endpoint.first.requests[0] as Exchange;
+    setup.post(notification('notifications/cancelled', { requestId: 1 }), other);
+    setup.post(notification('notifications/cancelled', { requestId: '1' }), session);
+    expect(cancellation.cancelled).toBe(false);
+    setup.post(notification('notifications/cancelled', { requestId: 1 }), session);
+    expect(cancellation.cancelled).toBe(true);
+    expect(setup.endpoint.first.told).toEqual([]);
+  });
+});
+
+describe('a batch', () => {
+  it('is answered as one in revision 2025-03-26', async () => {
+    const setup = setUp();
+    const session = await setup.open('2025-03-26');
+    const reply = setup.post([request(1, 'a'), notification('n'), request(2, 'b')], session);
+    await settled();
+    expect(reply.json).toEqual([1, 2].map((id) => ({ jsonrpc: '2.0', id, result: { ok: true } })));
+    expect(setup.endpoint.last.told).toEqual(['n']);
+    expect(setup.post([notification('n'), notification('n')], session).status).toBe(202);
+  });
+
+  it('of two requests with one id is answered twice', async () => {
+    const setup = setUp();
+    const session = await setup.open('2025-03-26');
+    const reply = setup.post([request(1, 'a'), request(1, 'b')], session);
+    await settled();
+    expect(reply.json).toMatchObject([
+      { id: 1, error: { code: ErrorCode.InvalidRequest } },
+      { id: 1, result: {} },
+    ]);
+    expect(setup.endpoint.last.requests).toHaveLength(1);
+  });
+
+  it('is refused in other revisions, and with initialize in it', async () => {
+    const setup = setUp();
+    const session = await setup.open('2025-06-18');
+    expect(setup.post([request(1, 'a')], session).status).toBe(400);
+    const initialize = request(1, 'initialize', { protocolVersion: '2025-03-26', capabilities: {} });
+    expect(setup.post([initialize, request(2, 'a')]).status).toBe(400);
+    expect(setup.endpoint.opened).toHaveLength(1);
+    expect(setup.endpoint.last.requests).toEqual([]);
+  });
+});
+
+describe('the GET stream', () => {
+  const changed = asMessage(notification('notifications/tools/list_changed'));
+  const ids = (reply: RecordingReply) => reply.events.map(({ id }) => id);
+
+  it('tells what came before it was opened, and what comes, once', async () => {
+    const setup = setUp();
+    const session = await setup.open('2025-06-18');
+    const { host } = setup.endpoint.last;
+    host.toClient(changed, undefined);
+    const first = setup.get(session);
+    host.toClient(changed, undefined);
+    expect(ids(first)).toEqual(['g_1', 'g_2']);
+    first.leave();
+    host.toClient(changed, undefined);
+    const second = setup.get(session);
+    host.toClient(changed, undefined);
+    expect(ids(second)).toEqual(['g_3', 'g_4']);
+  });
+
+  it('is one at a time, and resumes after the event that the client read last', async () => {
+    const setup = setUp();
+    const session = await setup.open();
+    const first = setup.get(session);
+    for (let i = 0; i < 3; i++) setup.endpoint.last.host.toClient(changed, undefined);
+    expect(setup.get(session).status).toBe(409);
+    const resumed = setup.get({ ...session, 'last-event-id': 'g_1' });
+    expect([ids(resumed), first.hasEnded]).toEqual([['g_2', 'g_3'], true]);
+  });
+
+  it.each(['g_9', 'p7_1', 'nonsense', ''])('is not resumed from %j', async (from) => {
+    const setup = setUp();
+    const reply = setup.get({ ...(await setup.open()), 'last-event-id': from });
+    expect([reply.status, errorOf(reply).message]).toEqual([
+      404,
+      expect.stringContaining(JSON.stringify(from)),
+    ]);
+  });
+
+  it('needs an Accept that takes it', async () => {
+    const setup = setUp();
+    expect(setup.get({ ...(await setup.open()), accept: 'application/json' }).status).toBe(406);
+  });
+
+  it('resumes the stream of a request too, whose rest comes there and nowhere else', async () => {
+    const setup = setUp();
+    const session = await setup.open('2025-06-18');
+    let finish: ((outcome: Outcome) => void) | undefined;
+    setup.endpoint.last.answer = () => new Promise((resolve) => (finish = resolve));
+    const listening = setup.get(session);
+    const call = setup.post(request(1, 'tools/call'), session);
+    const exchange = setup.endpoint.last.requests[0] as Exchange;
+    exchange.notify(Buffer.from('{"n":1}'));
+    call.leave();
+    exchange.notify(Buffer.from('{"n":2}'));
+    finish?.(result(exchange, {}));
+    await settled();
+    const resumed = setup.get({ ...session, 'last-event-id': 'p1_1' });
+    expect(resumed.events).toEqual([
+      { id: 'p1_2', message: { n: 2 } },
+      { id: 'p1_3', message: { jsonrpc: '2.0', id: 1, result: {} } },
+    ]);
+    expect([resumed.hasEnded, listening.events]).toEqual([true, []]);
+  });
+});
