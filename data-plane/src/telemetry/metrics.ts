@@ -161,7 +161,7 @@ export class Metrics {
       buckets: BUCKETS,
       registers,
     });
-    // prom-client has no way to set a histogram's buckets; its own `get` is what the registry reads.
+    // prom-client has no way to set a histogram's buckets; the registry reads `get` for JSON, the other for text.
     const get = async () => ({
       name: 'sluice_request_duration_seconds',
       help: 'Time from the whole request to the whole answer',
@@ -169,7 +169,7 @@ export class Metrics {
       aggregator: 'sum',
       values: durations(endpoints),
     });
-    histogram.get = get as unknown as typeof histogram.get;
+    Object.assign(histogram, { get, getForPromString: get });
   }
 }
 
