@@ -20,7 +20,7 @@ import { createHash } from 'node:crypto';
  * @property {Send} send to the client, on the call's own stream
  */
 
-const LATEST_LEGACY_REVISION = '2025-11-25';
+const LEGACY_REVISIONS = ['2025-11-25', '2025-06-18', '2025-03-26', '2024-11-05'];
 const MODERN_REVISION = '2026-07-28';
 const METHOD_NOT_FOUND = -32601;
 const INVALID_PARAMS = -32602;
@@ -312,7 +312,9 @@ export class PlainSession {
       return { supportedVersions: [MODERN_REVISION], capabilities, ttlMs: 0, cacheScope: 'private', _meta };
     }
     this.hello = params;
-    return { protocolVersion: LATEST_LEGACY_REVISION, capabilities, serverInfo };
+    const protocolVersion =
+      LEGACY_REVISIONS.find((each) => each === params.protocolVersion) ?? LEGACY_REVISIONS[0];
+    return { protocolVersion, capabilities, serverInfo };
   }
 
   /**

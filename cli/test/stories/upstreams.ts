@@ -66,8 +66,8 @@ export const startFixtureOn = (port: number, era: 'both' | 'modern' | 'legacy') 
   startHttpServer([FIXTURE, '--port', String(port), '--era', era]);
 
 /** server-everything over streamable HTTP: it takes its port from the environment and says it on stderr. */
-export async function startEverything(): Promise<HttpServer> {
-  const port = await freePort();
+export async function startEverything(wantedPort = 0): Promise<HttpServer> {
+  const port = wantedPort || (await freePort());
   return startHttpServer([EVERYTHING, 'streamableHttp'], { PORT: String(port) }, (line) =>
     line.includes(`listening on port ${port}`) ? `http://127.0.0.1:${port}/mcp` : undefined,
   );
