@@ -53,6 +53,7 @@ export abstract class ConnectionReply implements Reply {
   unread: UnreadBody | undefined;
   protected begun = false;
   #answered = false;
+  #dropped = false;
   #gone = false;
   #listeners: (() => void)[] | undefined;
 
@@ -62,7 +63,7 @@ export abstract class ConnectionReply implements Reply {
   ) {}
 
   get open(): boolean {
-    return !this.#answered && !this.#gone;
+    return !this.#answered && !this.#dropped && !this.#gone;
   }
 
   send(status: number, headers: readonly Field[], body: Uint8Array | string): void {
@@ -130,7 +131,12 @@ export abstract class ConnectionReply implements Reply {
   }
 
   /** Drops the connection. */
-  abstract destroy(): void;
+  destroy(): void {
+    this.#dropped = true;
+    this.drop();
+  }
+
+  protected abstract drop(): void;
 
   /** Sends a whole answer. */
   protected abstract transmit(answer: Answer): void;

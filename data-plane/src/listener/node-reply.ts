@@ -2,8 +2,8 @@ import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { type Answer, ConnectionReply, type Field, type ReplyHost } from './connection-reply.js';
 
-/** A client that takes nothing of what waits for it is cut off after this, as uWebSockets.js does it. */
-const STALLED_REPLY_MS = 10_000;
+/** A client that takes nothing of what waits for it for this long, twice in a row, is cut off. */
+const STALLED_REPLY_MS = 5_000;
 
 /** An answer over node:http. */
 export class NodeReply extends ConnectionReply {
@@ -31,7 +31,7 @@ export class NodeReply extends ConnectionReply {
     this.vanished();
   }
 
-  destroy(): void {
+  protected drop(): void {
     this.socket.destroy();
   }
 

@@ -81,7 +81,7 @@ export class UwsReply extends ConnectionReply {
     else this.#pump();
   }
 
-  destroy(): void {
+  protected drop(): void {
     if (this.#res === undefined) return;
     this.#dropping = true;
     // In the middle of a chunked body uWebSockets.js would go on with a connection that it has freed.

@@ -9,10 +9,10 @@ export interface Watched {
 }
 
 /**
- * Head and small bodies that are answered in place share one cork buffer of 16 KiB. What does not fit loses
- * bytes when the socket is full, so that far less is put there.
+ * Answers that are given in place share one cork buffer of 16 KiB. A head that does not fit loses bytes when the
+ * socket is full, so that it is never filled.
  */
-const IN_PLACE_BYTES = 8 * 1024;
+const IN_PLACE_BYTES = 15 * 1024;
 
 /**
  * One turn of the event loop in which uWebSockets.js handed out at least one request.

@@ -21,6 +21,11 @@ const AMBIGUOUS_HEADS: Record<string, readonly string[]> = {
   'an empty Transfer-Encoding': ['Host: here', 'Transfer-Encoding:', 'Content-Length: 3'],
   'another spelling of chunked': ['Host: here', 'Transfer-Encoding: Chunked'],
   'a coding before chunked': ['Host: here', 'Transfer-Encoding: gzip, chunked'],
+  'an empty Content-Length and Transfer-Encoding': [
+    'Host: here',
+    'Content-Length:',
+    'Transfer-Encoding: chunked',
+  ],
   'Content-Length and Transfer-Encoding': ['Host: here', 'Content-Length: 3', 'Transfer-Encoding: chunked'],
 };
 
@@ -105,19 +110,26 @@ export function framingCases(kind: Kind): void {
     }
   });
 
-  test('answers that are more than one cork holds, to pipelined requests, arrive whole', async () => {
-    const body = 'x'.repeat(3_000);
-    const { connect } = await start(
-      kind,
-      new TestDoor((head, _body, reply) => reply.send(200, [], head.path + body)),
-    );
+  test('answers to many pipelined requests that nobody reads have no hole', async () => {
+    const { connect } = await start(kind, new TestDoor((_head, _body, reply) => reply.send(200, [], 'x')));
     const client = await connect();
-    client.readSlowly();
-    const paths = Array.from({ length: 3 }, (_, index) => `/${index}`);
-    for (let round = 0; round < 100; round++) {
-      client.send(paths.map((path) => get(path)).join(''));
-      for (const path of paths) expect((await client.response()).body.toString()).toBe(path + body);
+    client.socket.pause();
+    const batch = get('/').repeat(300);
+    for (let sent = 0; sent < 300 && !client.socket.writableNeedDrain; sent++) {
+      client.send(batch);
+      await pause(1);
     }
+    client.socket.resume();
+    client.socket.end();
+    await client.closed();
+    const { text } = client;
+    const answers = text.split('HTTP/1.1 200 OK\r\n');
+    expect(answers.shift()).toBe('');
+    // The last one may have been cut off; every other one is like the first but for its date.
+    answers.pop();
+    const undated = new Set(answers.map((answer) => answer.replace(/^Date: [^\r]+ GMT$/m, 'Date')));
+    // uWebSockets.js may have given up the connection before the first answer left.
+    expect(undated.size).toBeLessThanOrEqual(1);
   });
 
   test('pipelined requests that are answered later never mix up', async () => {

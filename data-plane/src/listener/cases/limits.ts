@@ -118,7 +118,7 @@ export function limitCases(kind: Kind): void {
 
   test('a body that comes too slowly gets 408 and the connection ends', async () => {
     const door = new TestDoor();
-    const { connect, listener } = await start(kind, door);
+    const { connect, listener } = await start(kind, door, { limits: { bodyTimeoutMs: 300 } });
     const client = await connect();
     const trickle = setInterval(() => client.send('a'), 50);
     client.socket.once('close', () => clearInterval(trickle));
@@ -207,7 +207,7 @@ export function limitCases(kind: Kind): void {
   // uWebSockets.js has clocks of its own, of 8 to 12 seconds; the limits of these options do not reach them.
   test('a head that does not end, one too long to parse, and silence all end the connection', async () => {
     const door = new TestDoor();
-    const { connect } = await start(kind, door);
+    const { connect } = await start(kind, door, { limits: { headTimeoutMs: 1_500, idleTimeoutMs: 1_500 } });
     const slow = await connect();
     slow.send('GET / HTTP/1.1\r\nHost: here\r\nX: ');
     const trickle = setInterval(() => slow.send('a'), 100);
@@ -234,5 +234,27 @@ export function limitCases(kind: Kind): void {
     client.send(post('/', 'abc').slice(0, -1));
     await client.closed();
     expect((await client.response()).status).toBe(408);
+  });
+
+  test('a reader that takes nothing is cut off, and a stream may be quiet for longer than that', async () => {
+    const replies = new Map<string, Reply>();
+    const aborted: string[] = [];
+    const door = new TestDoor((head, _body, reply) => {
+      replies.set(head.path, reply);
+      reply.onAborted(() => aborted.push(head.path));
+      reply.begin(200, []);
+      reply.write(Buffer.alloc(8_000_000));
+    });
+    const { connect } = await start(kind, door);
+    const [stalled, quiet] = [await connect(), await connect()];
+    stalled.send(get('/stalled'));
+    stalled.socket.pause();
+    quiet.readSlowly();
+    quiet.send(get('/quiet'));
+    await expect.poll(() => aborted, { timeout: 25_000 }).toEqual(['/stalled']);
+    replies.get('/quiet')?.write('and on');
+    replies.get('/quiet')?.end();
+    expect((await quiet.response()).body.toString('latin1', 8_000_000)).toBe('and on');
+    expect(aborted).toEqual(['/stalled']);
   });
 }

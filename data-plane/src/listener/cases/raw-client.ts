@@ -12,18 +12,25 @@ export interface RawResponse {
   readonly chunkSizes: readonly number[];
 }
 
+const FIRST_CAPACITY_BYTES = 64 * 1024;
+
+/** Time between two packets of a slow reader. */
+const SLOW_READ_MS = 4;
+
 const HEAD_END = '\r\n\r\n';
 
 /** A client that sends exactly the bytes it is told and shows exactly the bytes that come back. */
 export class RawClient {
-  received = Buffer.alloc(0);
   /** True once the other side ended or reset the connection. */
   isClosed = false;
+  #bytes = Buffer.allocUnsafe(FIRST_CAPACITY_BYTES);
+  #start = 0;
+  #end = 0;
   readonly #wakers = new Set<() => void>();
 
   private constructor(readonly socket: Socket) {
     socket.on('data', (chunk) => {
-      this.received = Buffer.concat([this.received, chunk]);
+      this.#append(chunk);
       this.#wake();
     });
     socket.on('error', () => undefined);
@@ -61,6 +68,11 @@ export class RawClient {
     return Array.isArray(name) ? name.join() : String(name);
   }
 
+  /** What has come and was not taken. */
+  get received(): Buffer {
+    return this.#bytes.subarray(this.#start, this.#end);
+  }
+
   get text(): string {
     return this.received.toString('latin1');
   }
@@ -96,17 +108,21 @@ export class RawClient {
   /** Takes the next whole answer out of what came. */
   async response(isHead = false): Promise<RawResponse> {
     await this.until(() => this.received.includes(HEAD_END));
-    const end = this.received.indexOf(HEAD_END);
-    const head = parseHead(this.received.subarray(0, end).toString('latin1'));
-    this.received = this.received.subarray(end + HEAD_END.length);
+    const head = parseHead(this.take(this.received.indexOf(HEAD_END)).toString('latin1'));
+    this.take(HEAD_END.length);
     if (isHead || head.status === 204 || head.status === 100)
       return { ...head, body: Buffer.alloc(0), chunkSizes: [] };
     if (head.headers['transfer-encoding'] === 'chunked') return { ...head, ...(await this.#chunked()) };
     const length = Number(head.headers['content-length']);
     await this.until(() => this.received.length >= length);
-    const body = Buffer.from(this.received.subarray(0, length));
-    this.received = this.received.subarray(length);
-    return { ...head, body, chunkSizes: [] };
+    return { ...head, body: this.take(length), chunkSizes: [] };
+  }
+
+  /** Takes bytes off the front of what came. */
+  take(count: number): Buffer {
+    const bytes = Buffer.from(this.received.subarray(0, count));
+    this.#start += bytes.length;
+    return bytes;
   }
 
   /** Decodes chunks until `enough` bytes of content have come, without an end. */
@@ -120,10 +136,12 @@ export class RawClient {
     return Buffer.concat(parts);
   }
 
-  /** Reads slowly: stops and goes on, so that the server meets a full socket again and again. */
+  /** Takes one packet at a time from now on, so that the server's socket is full for most of the time. */
   readSlowly(): void {
     const { socket } = this;
-    const timer = setInterval(() => (socket.isPaused() ? socket.resume() : socket.pause()), 3);
+    socket.pause();
+    socket.on('data', () => socket.pause());
+    const timer = setInterval(() => socket.resume(), SLOW_READ_MS);
     socket.once('close', () => clearInterval(timer));
   }
 
@@ -149,23 +167,30 @@ export class RawClient {
   async #chunk(): Promise<Buffer> {
     if (this.#afterChunk) {
       await this.until(() => this.received.length >= 2);
-      if (this.received.toString('latin1', 0, 2) !== '\r\n')
-        throw new Error('A chunk does not end where it says');
-      this.received = this.received.subarray(2);
+      if (this.take(2).toString() !== '\r\n') throw new Error('A chunk does not end where it says');
     }
     await this.until(() => this.received.includes('\r\n'));
-    const lineEnd = this.received.indexOf('\r\n');
-    const line = this.received.toString('latin1', 0, lineEnd);
+    const line = this.take(this.received.indexOf('\r\n')).toString('latin1');
     if (!/^[0-9a-fA-F]+$/.test(line))
       throw new Error(`Not a chunk size: ${JSON.stringify(line.slice(0, 40))}`);
+    this.take(2);
     const size = Number.parseInt(line, 16);
-    const start = lineEnd + 2;
-    const end = size === 0 ? start + 2 : start + size;
-    await this.until(() => this.received.length >= end);
-    const data = Buffer.from(this.received.subarray(start, start + size));
-    this.received = this.received.subarray(end);
     this.#afterChunk = size > 0;
-    return data;
+    const length = size === 0 ? 2 : size;
+    await this.until(() => this.received.length >= length);
+    return this.take(length).subarray(0, size);
+  }
+
+  #append(chunk: Buffer): void {
+    if (this.#end + chunk.length > this.#bytes.length) {
+      const left = this.received;
+      this.#bytes = Buffer.allocUnsafe(Math.max(FIRST_CAPACITY_BYTES, (left.length + chunk.length) * 2));
+      left.copy(this.#bytes);
+      this.#start = 0;
+      this.#end = left.length;
+    }
+    chunk.copy(this.#bytes, this.#end);
+    this.#end += chunk.length;
   }
 
   #afterChunk = false;

@@ -7,6 +7,9 @@ const EVENT_STREAM = [['content-type', 'text/event-stream']] as const;
 
 /** What clients get, whole or as a stream. */
 export function replyCases(kind: Kind): void {
+  // Far more than the system keeps for a connection; bytes that uWebSockets.js may lose are lost when that is full.
+  const longBytes = kind === 'uws' ? 20_000_000 : 6_000_000;
+
   test('a whole answer has its status, headers and length', async () => {
     const answers: Parameters<Reply['send']>[] = [
       [
@@ -121,7 +124,7 @@ export function replyCases(kind: Kind): void {
   });
 
   test('a long answer to a slow reader arrives whole', async () => {
-    const body = pattern(8_000_000);
+    const body = pattern(longBytes);
     const { connect, listener } = await start(
       kind,
       new TestDoor((_head, _body, reply) => reply.send(200, [], body)),
@@ -136,7 +139,7 @@ export function replyCases(kind: Kind): void {
   });
 
   test('a long answer that ends the connection arrives whole', async () => {
-    const body = pattern(6_000_000);
+    const body = pattern(longBytes);
     const { connect } = await start(kind, new TestDoor((_head, _body, reply) => reply.send(200, [], body)));
     const client = await connect();
     client.readSlowly();
@@ -147,7 +150,7 @@ export function replyCases(kind: Kind): void {
 
   for (const [name, begin] of Object.entries(STREAM_STARTS)) {
     test(`a stream that is written ${name} arrives whole at a slow reader`, async () => {
-      const content = pattern(6_000_000);
+      const content = pattern(longBytes);
       const door = new TestDoor((_head, _body, reply) => begin(reply, content));
       const { connect, listener } = await start(kind, door);
       const client = await connect();
@@ -163,7 +166,7 @@ export function replyCases(kind: Kind): void {
   }
 
   test('what a slow reader has not taken does not wait for the next write', async () => {
-    const content = pattern(6_000_000);
+    const content = pattern(longBytes);
     const door = new TestDoor((_head, _body, reply) => {
       reply.begin(200, []);
       reply.write(content);
@@ -172,8 +175,8 @@ export function replyCases(kind: Kind): void {
     const client = await connect();
     client.readSlowly();
     client.send(get('/'));
-    await client.until(() => client.text.includes('\r\n\r\n'));
-    client.received = client.received.subarray(client.received.indexOf('\r\n\r\n') + 4);
+    await client.until(() => client.received.includes('\r\n\r\n'));
+    client.take(client.received.indexOf('\r\n\r\n') + 4);
     expect((await client.content(content.length)).equals(content)).toBe(true);
   });
 
@@ -272,18 +275,22 @@ export function replyCases(kind: Kind): void {
 
   test('a door that has answered does not hear that the client left', async () => {
     const aborted: string[] = [];
-    const door = new TestDoor((_head, _body, reply) => {
+    const door = new TestDoor((head, _body, reply) => {
       reply.onAborted(() => aborted.push('left'));
-      reply.send(200, [], 'x');
+      reply.send(200, [], head.path === '/long' ? Buffer.alloc(50_000_000) : 'x');
       reply.send(200, [], 'twice');
     });
     const { connect, listener } = await start(kind, door);
     const client = await connect();
-    client.send(get('/'));
+    client.send(get('/short'));
     expect((await client.response()).body.toString()).toBe('x');
+    client.send(get('/long'));
+    client.socket.pause();
+    await expect.poll(() => listener.openReplyCount).toBe(1);
     client.socket.destroy();
     await expect.poll(() => listener.connectionCount).toBe(0);
-    expect([aborted, client.text]).toEqual([[], '']);
+    await expect.poll(() => listener.openReplyCount).toBe(0);
+    expect(aborted).toEqual([]);
   });
 
   test('close drops the connection, from anywhere', async () => {
@@ -410,7 +417,7 @@ export function replyCases(kind: Kind): void {
   });
 }
 
-/** Ways to write 6 MB: each meets the cork buffer of uWebSockets.js in another way. */
+/** Ways to write a long stream: each meets the cork buffer of uWebSockets.js in another way. */
 const STREAM_STARTS: Record<string, (reply: Reply, content: Buffer) => void> = {
   'at once': (reply, content) => {
     reply.begin(200, []);

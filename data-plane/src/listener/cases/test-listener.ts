@@ -9,9 +9,9 @@ export const LIMITS: ListenerLimits = {
   maxUrlBytes: 1_000,
   maxHeaderBytes: 20_000,
   maxHeaderCount: 60,
-  headTimeoutMs: 400,
-  bodyTimeoutMs: 400,
-  idleTimeoutMs: 400,
+  headTimeoutMs: 30_000,
+  bodyTimeoutMs: 30_000,
+  idleTimeoutMs: 30_000,
   maxPendingReplyBytes: 64 * 1024 * 1024,
   maxConnectionCount: 1_000,
 };
