@@ -137,6 +137,9 @@ export function passedHeaders(headers: Exchange['headers']): string {
 /** A legacy client's session at one upstream: a session of its own there where that is possible, else shared. */
 class DirectLegacy implements LegacyBacking {
   private leg: OwnLeg | undefined;
+  /** The leg from before its handshake on. */
+  private opening: OwnLeg | undefined;
+  private closed = false;
   private readonly watched: WatchedResources;
   private offChanged: (() => void) | undefined;
   private logLevel = 'info';
@@ -154,6 +157,7 @@ class DirectLegacy implements LegacyBacking {
   async initialize(params: string, revision: string): Promise<string> {
     const { upstream } = this.endpoint;
     if (await upstream.offersOwnSessions()) {
+      if (this.closed) throw sessionEnded();
       const leg = new OwnLeg({
         upstream,
         hello: params,
@@ -162,6 +166,7 @@ class DirectLegacy implements LegacyBacking {
         ownerSaysInitialized: true,
         toClient: (message) => message,
       });
+      this.opening = leg;
       try {
         await leg.session.open();
         this.leg = leg;
@@ -172,6 +177,7 @@ class DirectLegacy implements LegacyBacking {
       }
     }
     const facts = await upstream.open();
+    if (this.closed) throw sessionEnded();
     this.offChanged = this.discovery.onListChanged((kind, changed) => {
       if (changed === upstream) this.host.toClient(listChanged(kind), undefined);
     });
@@ -247,11 +253,17 @@ class DirectLegacy implements LegacyBacking {
   }
 
   close(): void {
-    this.leg?.close();
+    this.closed = true;
+    this.opening?.close();
     this.asks.close();
     this.offChanged?.();
     this.watched.close();
   }
+}
+
+/** What waited for something else while its session was closed. */
+export function sessionEnded(): RpcError {
+  return new RpcError(ErrorCode.SessionNotFound, 'the session has ended');
 }
 
 /** An outcome made here; `result` is JSON as binary text. */

@@ -169,11 +169,12 @@ export class Discovery {
   /** Throws an RpcError when the upstream was removed meanwhile. */
   of(upstream: Upstream): Known {
     const known = this.byUpstream.get(upstream);
-    if (known !== undefined) return known;
-    throw new RpcError(
-      ErrorCode.UpstreamUnavailable,
-      `upstream ${JSON.stringify(upstream.name)} was removed from the configuration`,
-    );
+    if (known === undefined) throw upstreamRemoved(upstream);
+    return known;
+  }
+
+  knows(upstream: Upstream): boolean {
+    return this.byUpstream.has(upstream);
   }
 
   byId(upstreamId: string): Known | undefined {
@@ -323,6 +324,13 @@ export class Discovery {
         this.log.warn({ dropped }, 'an entry of an upstream is left out');
     }
   }
+}
+
+export function upstreamRemoved({ name }: Upstream): RpcError {
+  return new RpcError(
+    ErrorCode.UpstreamUnavailable,
+    `upstream ${JSON.stringify(name)} was removed from the configuration`,
+  );
 }
 
 function emptyOffer(upstream: Upstream): UpstreamOffer {

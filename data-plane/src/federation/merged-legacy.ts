@@ -16,8 +16,8 @@ import { type OfferKind, readList } from '../upstream/offers.js';
 import { GATEWAY_INFO, ownCall } from '../upstream/own-request.js';
 import type { Upstream } from '../upstream/upstream.js';
 import { ClientAsks } from './client-asks.js';
-import { answered, outcomeOf, relayed, watchable } from './direct.js';
-import type { ListKind } from './discovery.js';
+import { answered, outcomeOf, relayed, sessionEnded, watchable } from './direct.js';
+import { type ListKind, upstreamRemoved } from './discovery.js';
 import { initializeResult } from './facts.js';
 import type { MergedEndpoint, Target } from './merged.js';
 import { listChanged, OwnLeg } from './own-leg.js';
@@ -28,6 +28,8 @@ const KINDS: readonly OfferKind[] = ['tools', 'prompts', 'resources', 'resourceT
 export class MergedLegacy implements LegacyBacking {
   private readonly legs = new Map<Upstream, Promise<OwnLeg | undefined>>();
   private readonly opened = new Map<Upstream, OwnLeg>();
+  /** Legs whose handshake is being made. */
+  private readonly opening = new Set<OwnLeg>();
   private readonly watched: WatchedResources;
   private readonly asks: ClientAsks;
   /** Resources that the client watches under a URI that is not the exposed one. */
@@ -55,6 +57,7 @@ export class MergedLegacy implements LegacyBacking {
     this.hello = jsonBinary({ ...asked, protocolVersion: revision });
     this.hasCapabilities = Object.keys(asked.capabilities as object).length > 0;
     await discovery.settled;
+    if (this.closed) throw sessionEnded();
     const offChanged = discovery.onListChanged((kind) => this.changed(kind));
     const offRemoved = discovery.onRemoved((upstream) => this.drop(upstream));
     this.offChanged = () => {
@@ -77,11 +80,9 @@ export class MergedLegacy implements LegacyBacking {
     if (row === undefined || !row.eras.includes('legacy')) {
       throw new RpcError(ErrorCode.MethodNotFound, `Method not found: ${method}`);
     }
-    if (row.goes === 'merge') return this.endpoint.list(exchange, await this.ownView());
-    const target = await this.endpoint.target(
-      exchange,
-      (await this.ownView()) ?? this.endpoint.discovery.catalogue,
-    );
+    const view = await this.ownView();
+    if (row.goes === 'merge') return this.endpoint.list(exchange, view);
+    const target = await this.endpoint.target(exchange, view ?? this.endpoint.discovery.catalogue);
     const leg = await this.leg(target.upstream);
     if (method === 'resources/subscribe' || method === 'resources/unsubscribe')
       return this.subscription(exchange, target, leg);
@@ -119,8 +120,9 @@ export class MergedLegacy implements LegacyBacking {
     this.asks.close();
     this.offChanged?.();
     this.watched.close();
-    for (const leg of this.opened.values()) leg.close();
+    for (const leg of [...this.opened.values(), ...this.opening]) leg.close();
     this.opened.clear();
+    this.legs.clear();
   }
 
   /** This client's own session with an upstream; undefined where only the shared connection serves. */
@@ -136,6 +138,7 @@ export class MergedLegacy implements LegacyBacking {
 
   private async openLeg(upstream: Upstream): Promise<OwnLeg | undefined> {
     if (!(await upstream.offersOwnSessions())) return undefined;
+    if (this.closed) throw sessionEnded();
     const leg = new OwnLeg({
       upstream,
       hello: this.hello,
@@ -144,16 +147,24 @@ export class MergedLegacy implements LegacyBacking {
       ownerSaysInitialized: false,
       toClient: (message) => this.mapped(upstream, message),
     });
+    this.opening.add(leg);
     try {
       await leg.session.open();
     } catch (thrown) {
       leg.close();
       if (!(await upstream.refusesInitialize(thrown))) throw thrown;
       return undefined;
+    } finally {
+      this.opening.delete(leg);
     }
     if (this.closed) {
       leg.close();
-      throw new RpcError(ErrorCode.SessionNotFound, 'the session has ended');
+      throw sessionEnded();
+    }
+    // Who has gone from the configuration meanwhile is not opened: nobody would close it.
+    if (!this.endpoint.discovery.knows(upstream)) {
+      leg.close();
+      throw upstreamRemoved(upstream);
     }
     this.opened.set(upstream, leg);
     if (this.listens) leg.session.listen();
@@ -201,9 +212,10 @@ export class MergedLegacy implements LegacyBacking {
     const asked = stringOf(exchange.bytes, exchange.envelope.uri) as string;
     const adds = exchange.envelope.method === 'resources/subscribe';
     if (leg !== undefined) {
-      if (adds) this.watchedAs.set(`${upstream.id} ${uri}`, asked);
-      else this.watchedAs.delete(`${upstream.id} ${uri}`);
-      return outcomeOf(await leg.request(exchange, target.edits));
+      const reply = await leg.request(exchange, target.edits);
+      if (!adds) this.watchedAs.delete(`${upstream.id} ${uri}`);
+      else if (reply.envelope.error === undefined) this.watchedAs.set(`${upstream.id} ${uri}`, asked);
+      return outcomeOf(reply);
     }
     if (!watchable(upstream))
       throw new RpcError(
@@ -223,7 +235,13 @@ export class MergedLegacy implements LegacyBacking {
    */
   private ownView(): Promise<Catalogue | undefined> {
     if (!this.hasCapabilities) return Promise.resolve(undefined);
-    this.view ??= this.buildView();
+    if (this.view === undefined) {
+      const view = this.buildView();
+      this.view = view;
+      view.catch(() => {
+        if (this.view === view) this.view = undefined;
+      });
+    }
     return this.view;
   }
 

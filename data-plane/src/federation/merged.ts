@@ -61,7 +61,7 @@ const RESULT_PLACES: Readonly<Record<string, UriPlace>> = {
 export class MergedEndpoint implements Endpoint {
   readonly path = '/mcp';
   readonly label = '*';
-  private pages = new WeakMap<Catalogue, Map<string, string>>();
+  private readonly pages = new WeakMap<Catalogue, Map<string, string>>();
 
   constructor(readonly options: MergedOptions) {}
 
@@ -76,7 +76,7 @@ export class MergedEndpoint implements Endpoint {
       return Promise.reject(new RpcError(ErrorCode.MethodNotFound, `Method not found: ${method}`));
     }
     if (row.goes === 'one') return this.one(exchange);
-    if (row.goes === 'merge') return this.list(exchange, this.discovery.catalogue);
+    if (row.goes === 'merge') return this.list(exchange, undefined);
     if (method === 'server/discover') return this.discover(exchange);
     return this.listen(exchange);
   }
@@ -87,25 +87,28 @@ export class MergedEndpoint implements Endpoint {
     return new MergedLegacy(this, host);
   }
 
-  /** The merged list as the client's era has it. Waits for upstreams that were never heard of, up to the deadline. */
+  /**
+   * The merged list as the client's era has it. Waits for upstreams that were never heard of, up to the deadline.
+   *
+   * @param own the catalogue as this client sees it, when that is not everybody's.
+   */
   async list(exchange: Exchange, own: Catalogue | undefined): Promise<Outcome> {
     await this.discovery.settled;
     const catalogue = own ?? this.discovery.catalogue;
     const { bytes, envelope, caller, row } = exchange;
     const kind = LISTS[row?.list ?? 'tools'] as CatalogueKind;
     const cursor = stringOf(bytes, envelope.cursor);
-    const current =
-      this.discovery.catalogue === catalogue || own !== undefined ? catalogue : this.discovery.catalogue;
-    let pages = this.pages.get(current);
+    let pages = this.pages.get(catalogue);
     if (pages === undefined) {
       pages = new Map();
-      this.pages.set(current, pages);
+      this.pages.set(catalogue, pages);
     }
     const unavailable = this.unavailable();
-    const key = `${row?.list} ${caller.era} ${unavailable.join(' ')}`;
+    // A page names its follower in a cursor that is bound to the principal.
+    const key = JSON.stringify([row?.list, caller.era, caller.principal, unavailable]);
     let text = cursor === undefined ? pages.get(key) : undefined;
     if (text === undefined) {
-      text = this.render(current, kind, row?.list as string, cursor, exchange, unavailable);
+      text = this.render(catalogue, kind, row?.list as string, cursor, exchange, unavailable);
       if (cursor === undefined) pages.set(key, text);
     }
     return answered(exchange, text);
@@ -330,11 +333,17 @@ export class MergedEndpoint implements Endpoint {
     const span = exchange.caller.era === 'modern' ? envelope.resultState : undefined;
     const state = stringOf(bytes, span);
     if (span === undefined || state === undefined) return reply;
-    const sealed = this.options.sealer.seal(
-      'request-state',
-      state,
-      this.stateContext(exchange, target.upstream),
-    );
+    const context = this.stateContext(exchange, target.upstream);
+    let sealed: string;
+    try {
+      sealed = this.options.sealer.seal('request-state', state, context);
+    } catch (thrown) {
+      if (!(thrown instanceof RangeError)) throw thrown;
+      throw new RpcError(
+        ErrorCode.UpstreamBadAnswer,
+        `upstream ${JSON.stringify(target.upstream.name)} gave a \`requestState\` of ${state.length} characters, which is too long to pass on`,
+      );
+    }
     return rewritten(bytes, envelope, [replace(span, jsonBinary(sealed))]);
   }
 

@@ -5,17 +5,19 @@
  */
 import type { Cancellable, Exchange } from '../exchange/exchange.js';
 import type { LegHost } from '../front/endpoint.js';
-import { ErrorCode, type RpcError } from '../protocol/errors.js';
+import { ErrorCode, errorMessage, RpcError } from '../protocol/errors.js';
+import { idKey } from '../protocol/ids.js';
 import { type Envelope, type Span, scanMessage } from '../protocol/scan.js';
-import { type Edit, replace, splice } from '../protocol/text.js';
+import { binaryOf, type Edit, splice } from '../protocol/text.js';
 import { type Message, rewritten } from '../protocol/translate.js';
 import { cancelledError, type UpstreamReply } from '../upstream/call.js';
 import type { ChannelRequest, ChannelSink } from '../upstream/channel.js';
 import type { LegacySession } from '../upstream/legacy/session.js';
 import type { Upstream } from '../upstream/upstream.js';
+import { MAX_OPEN_ASK_COUNT, OpenAsks } from './open-asks.js';
 
-/** Asks of one upstream that wait for the client; one more is refused. */
-const MAX_OPEN_ASK_COUNT = 256;
+/** Resources that one session may watch at one upstream. */
+const MAX_WATCHED_COUNT = 1_000;
 
 export interface OwnLegOptions {
   readonly upstream: Upstream;
@@ -31,21 +33,22 @@ export interface OwnLegOptions {
 
 export class OwnLeg {
   readonly session: LegacySession;
-  private readonly asks = new Map<string, string>();
+  private readonly asks: OpenAsks;
   private readonly running = new Map<string, LegRequest>();
-  private askCount = 0;
   private logLevel: string | undefined;
+  /** URIs (JSON text) in the upstream's own names. */
   private readonly subscribed = new Set<string>();
   private renewCount = 0;
 
   constructor(private readonly options: OwnLegOptions) {
+    this.asks = new OpenAsks(options.askPrefix);
     this.session = options.upstream.ownSession(
       options.hello,
       {
         message: (bytes, envelope) => this.fromUpstream({ bytes, envelope }, undefined),
         renewed: () => this.renewed(),
         gap: () => this.resync(),
-        lost: () => this.asks.clear(),
+        lost: () => this.asks.renew(),
       },
       options.ownerSaysInitialized,
     );
@@ -57,31 +60,30 @@ export class OwnLeg {
       const span = envelope.id as Span;
       const id = bytes.latin1Slice(span.start, span.end);
       const token =
-        envelope.metaProgressToken === undefined
-          ? undefined
-          : bytes.latin1Slice(envelope.metaProgressToken.start, envelope.metaProgressToken.end);
+        envelope.metaProgressToken === undefined ? undefined : idKey(bytes, envelope.metaProgressToken);
+      // It may have taken long to get here; what was not sent yet need not be cancelled.
+      if (exchange.cancellation.cancelled) throw cancelledError();
+      this.remember(exchange, edits);
       const request = new LegRequest(this, id, token, resolve, reject);
       this.running.set(id, request);
-      this.remember(exchange, edits);
       request.wire = this.session.request(splice(bytes, envelope, edits), id, token, request);
       exchange.cancellation.onCancel(request);
     });
   }
 
   notification(message: Message): void {
-    this.session.post(splice(message.bytes, message.envelope, []));
+    const text =
+      message.envelope.method === 'notifications/progress'
+        ? this.asks.progress(message)
+        : splice(message.bytes, message.envelope, []);
+    if (text !== undefined) this.session.post(text);
   }
 
   /** The client's answer to an ask; false when the ask is not this upstream's. */
-  response({ bytes, envelope }: Message): boolean {
-    const span = envelope.id;
-    if (span === undefined) return false;
-    const exposed = bytes.latin1Slice(span.start, span.end);
-    const own = this.asks.get(exposed);
-    if (own === undefined) return false;
-    this.asks.delete(exposed);
-    this.session.post(splice(bytes, envelope, own === exposed ? [] : [replace(span, own)]));
-    return true;
+  response(message: Message): boolean {
+    const text = this.asks.answer(message);
+    if (text !== undefined) this.session.post(text);
+    return text !== undefined;
   }
 
   close(): void {
@@ -97,54 +99,41 @@ export class OwnLeg {
       return;
     }
     if (envelope.kind !== 'notification') return;
-    let own = message;
-    if (envelope.method === 'notifications/cancelled' && envelope.requestId !== undefined) {
-      const cancelled = this.exposedAsk(message, envelope.requestId);
-      if (cancelled === undefined) return;
-      this.asks.delete(cancelled);
-      own = rewritten(message.bytes, envelope, [replace(envelope.requestId, cancelled)]);
-    }
-    const mapped = this.options.toClient(own);
+    const own =
+      envelope.method === 'notifications/cancelled' && envelope.requestId !== undefined
+        ? this.asks.cancel(message, envelope.requestId)
+        : message;
+    const mapped = own === undefined ? undefined : this.options.toClient(own);
     if (mapped !== undefined) this.options.host.toClient(mapped, requestId ?? this.requestOf(message));
   }
 
   /** @internal */
   done(id: string): void {
     this.running.delete(id);
+    this.asks.requestEnded(id);
   }
 
   private ask(message: Message, requestId: string | undefined): void {
-    const { bytes, envelope } = message;
-    const span = envelope.id as Span;
-    const own = bytes.latin1Slice(span.start, span.end);
-    if (this.asks.size >= MAX_OPEN_ASK_COUNT) {
-      this.session.post(
-        `{"jsonrpc":"2.0","id":${own},"error":{"code":${ErrorCode.Overloaded},"message":"${MAX_OPEN_ASK_COUNT} requests wait for this client already"}}`,
-      );
-      return;
-    }
-    const { askPrefix } = this.options;
-    const exposed = askPrefix === undefined ? own : JSON.stringify(`${askPrefix}${++this.askCount}`);
-    this.asks.set(exposed, own);
-    const mapped = exposed === own ? message : rewritten(bytes, envelope, [replace(span, exposed)]);
-    this.options.host.toClient(mapped, requestId ?? this.requestOf(message));
+    const mapped = this.asks.open(message, requestId, (id) => this.refuseAsk(id));
+    if (mapped === undefined) this.refuseAsk(binaryOf(message.bytes, message.envelope.id as Span));
+    else this.options.host.toClient(mapped, requestId ?? this.requestOf(message));
   }
 
-  private exposedAsk({ bytes }: Message, span: Span): string | undefined {
-    const own = bytes.latin1Slice(span.start, span.end);
-    for (const [exposed, original] of this.asks) if (original === own) return exposed;
-    return undefined;
+  private refuseAsk(id: string): void {
+    const message = `${MAX_OPEN_ASK_COUNT} requests wait for this client already`;
+    this.session.post(errorMessage(id, new RpcError(ErrorCode.Overloaded, message)));
   }
 
-  /** Over one pipe a message names its request by progress token, or there is only one that it can belong to. */
+  /** A message names its request by progress token; over one pipe there may be only one that it can belong to. */
   private requestOf({ bytes, envelope }: Message): string | undefined {
     const token = envelope.progressToken;
     if (token !== undefined) {
-      const text = bytes.latin1Slice(token.start, token.end);
+      const text = idKey(bytes, token);
       for (const request of this.running.values()) if (request.token === text) return request.id;
       return undefined;
     }
     if (
+      this.options.upstream.config.transport.kind !== 'stdio' ||
       this.running.size !== 1 ||
       envelope.method.endsWith('/list_changed') ||
       envelope.method === 'notifications/resources/updated'
@@ -165,11 +154,20 @@ export class OwnLeg {
       return;
     // In the upstream's own names, as it was told the first time.
     const told = rewritten(bytes, envelope, edits);
-    if (told.envelope.params === undefined) return;
-    const params = told.bytes.latin1Slice(told.envelope.params.start, told.envelope.params.end);
-    if (method === 'logging/setLevel') this.logLevel = params;
-    else if (method === 'resources/subscribe') this.subscribed.add(params);
-    else this.subscribed.delete(params);
+    const { level, uri } = told.envelope;
+    if (method === 'logging/setLevel') {
+      if (level !== undefined) this.logLevel = binaryOf(told.bytes, level);
+      return;
+    }
+    if (uri === undefined) return;
+    const key = idKey(told.bytes, uri);
+    if (method === 'resources/unsubscribe') this.subscribed.delete(key);
+    else if (this.subscribed.size < MAX_WATCHED_COUNT) this.subscribed.add(key);
+    else
+      throw new RpcError(
+        ErrorCode.InvalidParams,
+        `this session watches ${MAX_WATCHED_COUNT} resources already`,
+      );
   }
 
   private renewed(): void {
@@ -183,8 +181,8 @@ export class OwnLeg {
         sink,
       );
     };
-    if (this.logLevel !== undefined) again('logging/setLevel', this.logLevel);
-    for (const params of this.subscribed) again('resources/subscribe', params);
+    if (this.logLevel !== undefined) again('logging/setLevel', `{"level":${this.logLevel}}`);
+    for (const uri of this.subscribed) again('resources/subscribe', `{"uri":${uri}}`);
     this.resync();
   }
 
