@@ -104,8 +104,10 @@ export class Worker implements Door {
       log,
       worker: options.index,
       remote: options.remote,
-      removed: (endpoint) =>
-        this.legacy.closeEndpoint(endpoint, 'the endpoint was removed from the configuration'),
+      removed: (endpoint) => {
+        this.legacy.closeEndpoint(endpoint, 'the endpoint was removed from the configuration');
+        this.modern.endStreams(endpoint);
+      },
     });
     this.guard = new Guard(configuration.gateway.listen);
     this.ops = new OpsDoor({
@@ -124,7 +126,14 @@ export class Worker implements Door {
     const { listen, limits } = this.configuration.gateway;
     const listener = await createListener(
       listen.listener,
-      { host: listen.host, port, sharedPort: shared, limits: listenerLimits(limits), tls: listen.tls },
+      {
+        host: listen.host,
+        port,
+        sharedPort: shared,
+        limits: listenerLimits(limits),
+        tls: listen.tls,
+        onFault: (thrown) => this.fault(thrown),
+      },
       this,
     );
     this.listener = listener;
@@ -161,6 +170,7 @@ export class Worker implements Door {
         port: address.port,
         sharedPort: false,
         limits: listenerLimits(this.configuration.gateway.limits),
+        onFault: (thrown) => this.fault(thrown),
       },
       door,
     );
@@ -207,14 +217,24 @@ export class Worker implements Door {
 
   /** Takes nothing new, lets what runs end within the grace, then closes everything. */
   async stop(graceMs: number): Promise<void> {
+    const deadline = Date.now() + graceMs;
+    await this.drain(graceMs);
+    await this.close(Math.max(0, deadline - Date.now()));
+  }
+
+  /** Takes nothing new, and lets what runs end within the grace. */
+  async drain(graceMs: number): Promise<void> {
     this.draining = true;
     this.listener?.drain();
     this.modern.endStreams();
-    const deadline = Date.now() + graceMs;
-    while (this.inFlight > 0 && Date.now() < deadline)
-      await new Promise((resolve) => setTimeout(resolve, DRAIN_CHECK_MS));
+    await until(() => this.inFlight === 0, graceMs);
+  }
+
+  /** Ends sessions and their streams, lets answers leave that are on their way, and closes everything. */
+  async close(graceMs: number): Promise<void> {
     this.legacy.close('the gateway shuts down');
     this.modern.close();
+    await until(() => (this.listener?.openReplyCount ?? 0) === 0, graceMs);
     await this.listener?.close();
     await Promise.all(this.opsListeners.map((listener) => listener.close()));
     await this.runtime.close();
@@ -233,16 +253,20 @@ export class Worker implements Door {
     const refusal = this.guard.refusal(head);
     if (refusal !== undefined) return this.refuseHead(reply, 403, ErrorCode.Forbidden, refusal);
     const { limits } = this.configuration.gateway;
-    // A gateway that has too much to do says so at once, and what runs is not slowed down.
-    if (this.inFlight >= limits.maxRequestsInFlightCount) {
-      return this.refuseHead(
-        reply,
-        503,
-        ErrorCode.Overloaded,
-        `${this.inFlight} requests are under way, as many as may be`,
-      );
-    }
-    return limits.maxBodyBytes;
+    return this.hasTooMuchToDo(reply) ? 0 : limits.maxBodyBytes;
+  }
+
+  /** 2a. A request that another worker received: the head was looked at there, the work is done here. */
+  forwardedRequest(head: RequestHead, body: Buffer, reply: Reply): void {
+    if (!this.hasTooMuchToDo(reply)) this.request(head, body, reply);
+  }
+
+  /** A gateway that has too much to do says so at once, and what runs is not slowed down. */
+  private hasTooMuchToDo(reply: Reply): boolean {
+    if (this.inFlight < this.configuration.gateway.limits.maxRequestsInFlightCount) return false;
+    const reason = `${this.inFlight} requests are under way, as many as may be`;
+    this.refuseHead(reply, 503, ErrorCode.Overloaded, reason);
+    return true;
   }
 
   /** 2. The whole request: health and metrics, or an MCP endpoint by its path. */
@@ -473,6 +497,13 @@ function observe(reply: Reply, ended: (status: number) => void): void {
     ended(status);
   };
   reply.onAborted(() => ended(499));
+}
+
+/** Resolves when the condition holds, or the time is over. */
+async function until(condition: () => boolean, ms: number): Promise<void> {
+  const deadline = Date.now() + ms;
+  while (!condition() && Date.now() < deadline)
+    await new Promise((resolve) => setTimeout(resolve, DRAIN_CHECK_MS));
 }
 
 function listenerLimits(limits: ResolvedConfiguration['gateway']['limits']): ListenerLimits {

@@ -12,6 +12,7 @@ import type { Endpoint } from '../front/endpoint.js';
 import { scanMessage } from '../protocol/scan.js';
 import { RouteTable } from '../routing/table.js';
 import type { Sealer } from '../sessions/seal.js';
+import type { UpstreamSubscriptions } from '../upstream/subscriptions.js';
 import { EgressPolicy } from '../upstream/transport/egress-policy.js';
 import { type Shared, Upstream, type UpstreamEvents } from '../upstream/upstream.js';
 
@@ -38,6 +39,8 @@ export interface RemoteUpstreams {
 /** The running form of the newest configuration. */
 export class Runtime {
   private upstreams: Upstream[] = [];
+  /** Those that are gone from the configuration, until their requests have ended. */
+  private readonly leaving = new Set<Upstream>();
   private direct = new Map<Upstream, DirectEndpoint>();
   private merged: MergedEndpoint | undefined;
   readonly discovery: Discovery;
@@ -59,7 +62,7 @@ export class Runtime {
 
   async close(): Promise<void> {
     this.discovery.stop();
-    await Promise.all(this.upstreams.map((upstream) => upstream.close()));
+    await Promise.all([...this.upstreams, ...this.leaving].map((upstream) => upstream.close()));
   }
 
   private compile({ gateway, upstreams }: ResolvedConfiguration): RouteTable<Endpoint> {
@@ -106,7 +109,11 @@ export class Runtime {
     for (const endpoint of removed) this.host.removed(endpoint);
     for (const upstream of gone) {
       // Requests under way end as they began.
-      const timer = setTimeout(() => void upstream.close(), gateway.shutdownGraceMs);
+      this.leaving.add(upstream);
+      const timer = setTimeout(() => {
+        this.leaving.delete(upstream);
+        void upstream.close();
+      }, gateway.shutdownGraceMs);
       timer.unref();
     }
     return new RouteTable<Endpoint>(this.merged, byName, byName.get(gateway.defaultUpstream ?? ''));
@@ -135,6 +142,12 @@ export class Runtime {
   heardElsewhere(upstreamId: string, bytes: Buffer): void {
     const upstream = this.find(upstreamId);
     if (upstream !== undefined) this.discovery.of(upstream).subscriptions.heard(bytes, scanMessage(bytes));
+  }
+
+  /** What an upstream of this worker tells outside of calls. */
+  subscriptionsOf(upstreamId: string): UpstreamSubscriptions | undefined {
+    const upstream = this.find(upstreamId);
+    return upstream === undefined ? undefined : this.discovery.of(upstream).subscriptions;
   }
 
   staleElsewhere(upstreamId: string): void {

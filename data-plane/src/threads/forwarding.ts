@@ -4,6 +4,7 @@
  */
 import type { MessagePort } from 'node:worker_threads';
 import type { Reply, RequestHead } from '../listener/listener.js';
+import { ownBytes } from './own-bytes.js';
 
 type Headers = readonly (readonly [string, string])[];
 
@@ -57,7 +58,12 @@ class Peer {
     const id = ++this.count;
     this.away.set(id, reply);
     const { method, path, query, headers, repeated, remoteAddress } = head;
-    this.post({ type: 'request', id, head: { method, path, query, headers, repeated, remoteAddress }, body });
+    this.post({
+      type: 'request',
+      id,
+      head: { method, path, query, headers, repeated, remoteAddress },
+      body: ownBytes(body),
+    });
     reply.onAborted(() => {
       if (this.away.delete(id)) this.post({ type: 'abort', id });
     });
@@ -82,6 +88,8 @@ class Peer {
     if (message.type === 'request') {
       const reply = new RemoteReply(this, id);
       this.here.set(id, reply);
+      // Whatever a client calls its header fields, they are only fields.
+      Object.setPrototypeOf(message.head.headers, null);
       this.take(
         message.head,
         Buffer.from(message.body.buffer, message.body.byteOffset, message.body.byteLength),
@@ -118,6 +126,10 @@ class Peer {
   }
 }
 
+function owned(data: Uint8Array | string): Uint8Array | string {
+  return typeof data === 'string' ? data : ownBytes(data);
+}
+
 /** The reply as the worker that has the session sees it. */
 class RemoteReply implements Reply {
   private alive = true;
@@ -134,7 +146,7 @@ class RemoteReply implements Reply {
 
   send(status: number, headers: Headers, body: Uint8Array | string): void {
     if (!this.finish()) return;
-    this.peer.post({ type: 'send', id: this.id, status, headers, body });
+    this.peer.post({ type: 'send', id: this.id, status, headers, body: owned(body) });
   }
 
   begin(status: number, headers: Headers): void {
@@ -143,7 +155,7 @@ class RemoteReply implements Reply {
 
   /** The worker that has the connection watches the slow reader and aborts when it is too slow. */
   write(chunk: Uint8Array | string): number {
-    if (this.alive) this.peer.post({ type: 'write', id: this.id, chunk });
+    if (this.alive) this.peer.post({ type: 'write', id: this.id, chunk: owned(chunk) });
     return 0;
   }
 

@@ -29,7 +29,11 @@ export type ToThread =
   | { type: 'reloadTls'; id: number }
   | { type: 'collect'; id: number; what: CollectedKind }
   | { type: 'answer'; id: number; value: string | number }
-  | { type: 'stop'; graceMs: number };
+  /** Takes nothing new, and lets what runs end within the grace. */
+  | { type: 'drain'; id: number; graceMs: number }
+  /** Closes everything; what others may still want to say to it can be said until `exit`. */
+  | { type: 'close'; id: number; graceMs: number }
+  | { type: 'exit' };
 
 export type FromThread =
   | { type: 'listening'; port: number; kind: 'uws' | 'node'; metricsUrl?: string; healthUrl?: string }
@@ -40,5 +44,4 @@ export type FromThread =
   | { type: 'done'; id: number; error?: string }
   | { type: 'collected'; id: number; value: object[] | number }
   /** A thread wants what all threads have together. */
-  | { type: 'ask'; id: number; what: CollectedKind }
-  | { type: 'stopped' };
+  | { type: 'ask'; id: number; what: CollectedKind };

@@ -5,15 +5,17 @@
 import { createHash } from 'node:crypto';
 import type { MessagePort } from 'node:worker_threads';
 import { Cancellation } from '../exchange/exchange.js';
-import { ErrorCode, RpcError } from '../protocol/errors.js';
+import { ErrorCode, RpcError, resultMessage } from '../protocol/errors.js';
 import { methodRow } from '../protocol/methods.js';
 import type { Era } from '../protocol/revisions.js';
 import { scanMessage } from '../protocol/scan.js';
-import { binaryToBytes, splice } from '../protocol/text.js';
+import { binaryToBytes, splice, stringOf } from '../protocol/text.js';
 import type { RemoteUpstreams } from '../snapshot/snapshot.js';
-import { cancelledError, type UpstreamCall, type UpstreamReply } from '../upstream/call.js';
+import { cancelledError, idOf, type UpstreamCall, type UpstreamReply } from '../upstream/call.js';
 import type { UpstreamFacts } from '../upstream/offers.js';
+import type { Refusal } from '../upstream/subscriptions.js';
 import type { Shared, Upstream } from '../upstream/upstream.js';
+import { ownBytes } from './own-bytes.js';
 
 /** A configuration reaches the workers one after the other: how long one waits for another to have an upstream. */
 const KNOWN_TIMEOUT_MS = 3_000;
@@ -24,6 +26,9 @@ export interface SharedProcessHost {
   find(upstreamId: string): Upstream | undefined;
   heard(upstreamId: string, message: Buffer): void;
   stale(upstreamId: string): void;
+  /** One more worker wants to hear of a resource; resolves with why the upstream will not tell. */
+  watch(upstreamId: string, uri: string): Promise<Refusal>;
+  unwatch(upstreamId: string, uri: string): void;
 }
 
 interface Failure {
@@ -55,6 +60,8 @@ export class SharedProcesses implements RemoteUpstreams {
   private readonly waiting = new Map<number, Waiting>();
   private readonly running = new Map<string, Cancellation>();
   private readonly connected = new Map<string, Set<(reason: string) => void>>();
+  /** Which workers watch a resource at a legacy upstream of this one: it knows one subscription of each. */
+  private readonly watching = new WeakMap<Upstream, Map<string, Set<number>>>();
   /** What was to be sent before the worker at the other end was introduced. */
   private early: { peer: number; message: Wire }[] = [];
   private count = 0;
@@ -85,7 +92,8 @@ export class SharedProcesses implements RemoteUpstreams {
 
   heard(upstreamId: string, message: Buffer): void {
     if (this.ownerOf(upstreamId) !== this.index) return;
-    for (const port of this.peers.values()) post(port, { type: 'heard', upstreamId, bytes: message });
+    for (const port of this.peers.values())
+      post(port, { type: 'heard', upstreamId, bytes: ownBytes(message) });
   }
 
   stale(upstreamId: string, reason: string): void {
@@ -125,7 +133,7 @@ export class SharedProcesses implements RemoteUpstreams {
       id,
       upstreamId,
       method: call.method,
-      bytes: text,
+      bytes: ownBytes(text),
     }));
     const bytes = toBuffer((answer as Extract<Wire, { type: 'reply' }>).bytes);
     return { bytes, envelope: scanMessage(bytes) };
@@ -215,7 +223,7 @@ export class SharedProcesses implements RemoteUpstreams {
     try {
       const upstream = await this.known(upstreamId);
       const request = toBuffer(bytes);
-      const reply = await upstream.callAsItIs({
+      const call: UpstreamCall = {
         method,
         row: methodRow(method),
         bytes: request,
@@ -223,14 +231,40 @@ export class SharedProcesses implements RemoteUpstreams {
         edits: [],
         headerLines: '',
         cancellation,
-        onNotification: (note) => this.send(peer, { type: 'note', id, bytes: note }),
-      });
-      this.send(peer, { type: 'reply', id, bytes: reply.bytes });
+        onNotification: (note) => this.send(peer, { type: 'note', id, bytes: ownBytes(note) }),
+      };
+      const counted = method === 'resources/subscribe' || method === 'resources/unsubscribe';
+      const reply = counted ? await this.countWatch(peer, upstream, call) : await upstream.callAsItIs(call);
+      this.send(peer, { type: 'reply', id, bytes: ownBytes(reply.bytes) });
     } catch (thrown) {
       this.send(peer, { type: 'failed', id, failure: failureOf(thrown) });
     } finally {
       this.running.delete(key);
     }
+  }
+
+  /** A worker subscribes again whenever the process is a new one, and says once that it does not want to any more. */
+  private async countWatch(peer: number, upstream: Upstream, call: UpstreamCall): Promise<UpstreamReply> {
+    const uri = stringOf(call.bytes, call.envelope.uri) ?? '';
+    const watched = this.watching.get(upstream) ?? new Map<string, Set<number>>();
+    this.watching.set(upstream, watched);
+    const peers = watched.get(uri) ?? new Set();
+    watched.set(uri, peers);
+    const leave = () => {
+      if (peers.delete(peer)) this.host.unwatch(upstream.id, uri);
+      if (peers.size === 0 && watched.get(uri) === peers) watched.delete(uri);
+    };
+    if (call.method === 'resources/unsubscribe') leave();
+    else if (!peers.has(peer)) {
+      peers.add(peer);
+      const refusal = await this.host.watch(upstream.id, uri);
+      if (refusal !== undefined) {
+        leave();
+        throw refusal;
+      }
+    }
+    const bytes = binaryToBytes(resultMessage(idOf(call), '{}'));
+    return { bytes, envelope: scanMessage(bytes) };
   }
 
   private async known(upstreamId: string): Promise<Upstream> {

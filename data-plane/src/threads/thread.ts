@@ -28,11 +28,13 @@ function ask<T>(what: 'metrics' | 'sessions'): Promise<T> {
   });
 }
 
-const forwarder = new Forwarder((head, body, reply) => worker.request(head, body, reply));
+const forwarder = new Forwarder((head, body, reply) => worker.forwardedRequest(head, body, reply));
 const remote: SharedProcesses = new SharedProcesses(index, count, {
   find: (id) => worker.runtime.find(id),
   heard: (id, message) => worker.runtime.heardElsewhere(id, message),
   stale: (id) => worker.runtime.staleElsewhere(id),
+  watch: async (id, uri) => worker.runtime.subscriptionsOf(id)?.watch(uri),
+  unwatch: (id, uri) => worker.runtime.subscriptionsOf(id)?.unwatch(uri),
 });
 const worker: Worker = new Worker({
   remote,
@@ -77,8 +79,14 @@ port.on('message', (message: ToThread) => {
       asked.get(message.id)?.(message.value as never);
       asked.delete(message.id);
       return;
-    case 'stop':
-      void stop(message.graceMs);
+    case 'drain':
+      done(message.id, () => worker.drain(message.graceMs));
+      return;
+    case 'close':
+      done(message.id, () => worker.close(message.graceMs));
+      return;
+    case 'exit':
+      exit();
   }
 });
 
@@ -109,11 +117,9 @@ async function collect(id: number, what: 'metrics' | 'sessions'): Promise<void> 
   });
 }
 
-/** A thread that ends while its listener is open takes the process along, so everything is closed first. */
-async function stop(graceMs: number): Promise<void> {
-  await worker.stop(graceMs);
+/** A thread that ends while its listener is open takes the process along, so everything is closed before. */
+function exit(): void {
   forwarder.close();
   remote.close();
-  tell({ type: 'stopped' });
   port.close();
 }

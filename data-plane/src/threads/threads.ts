@@ -50,7 +50,6 @@ class Team {
   private readonly listening: ((found: Listening | Error) => void)[] = [];
   private readonly waiting = new Map<number, (outcome: { error?: string | undefined }) => void>();
   private readonly collecting = new Map<number, (value: object[] | number) => void>();
-  private readonly stopped: (() => void)[] = [];
   private count = 0;
   private ending = false;
   status: UpstreamStatus[] = [];
@@ -110,18 +109,23 @@ class Team {
   async stop(graceMs: number): Promise<void> {
     if (this.ending) return;
     this.ending = true;
-    await Promise.all(
-      this.threads.map(
-        (thread, index) =>
-          new Promise<void>((resolve) => {
-            this.stopped[index] = resolve;
-            thread.once('exit', () => resolve());
-            // A thread that does not answer must not keep the others from ending.
-            setTimeout(resolve, graceMs + STOP_MARGIN_MS).unref();
-            this.tell(index, { type: 'stop', graceMs });
-          }),
-      ),
+    const deadline = Date.now() + graceMs;
+    const left = () => Math.max(0, deadline - Date.now());
+    const exits = this.threads.map(
+      (thread) => new Promise<void>((resolve) => thread.once('exit', () => resolve())),
     );
+    // One step after the other for all: a request may be read by one thread, run in another, and need a process of a
+    // third. A thread that does not answer must not keep the others from ending.
+    await within(
+      left() + STOP_MARGIN_MS,
+      this.everybody((id) => ({ type: 'drain', id, graceMs: left() })),
+    );
+    await within(
+      left() + STOP_MARGIN_MS,
+      this.everybody((id) => ({ type: 'close', id, graceMs: left() })),
+    );
+    for (const index of this.threads.keys()) this.tell(index, { type: 'exit' });
+    await within(STOP_MARGIN_MS, Promise.all(exits));
   }
 
   private tell(
@@ -155,10 +159,10 @@ class Team {
         this.collecting.get(message.id)?.(message.value);
         return;
       case 'ask':
-        void this.answer(index, message.id, message.what);
-        return;
-      case 'stopped':
-        this.stopped[index]?.();
+        this.answer(index, message.id, message.what).catch((thrown: unknown) => {
+          this.options.log.error({ err: thrown }, `${message.what} of the workers could not be collected`);
+          this.tell(index, { type: 'answer', id: message.id, value: message.what === 'sessions' ? 0 : '' });
+        });
         return;
       default:
     }
@@ -230,4 +234,14 @@ class Team {
     this.options.log.fatal({ err: error }, 'a worker thread ended; the process ends and is started again');
     setImmediate(() => process.exit(70));
   }
+}
+
+/** Resolves with the work, however it ended, or when its time is over. */
+async function within(ms: number, work: Promise<unknown>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise((resolve) => {
+    timer = setTimeout(resolve, ms);
+  });
+  await Promise.race([work.catch(() => undefined), late]);
+  clearTimeout(timer);
 }

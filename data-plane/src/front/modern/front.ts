@@ -57,9 +57,10 @@ export class ModernFront {
     clearInterval(this.timer);
   }
 
-  /** Ends long streams (subscriptions), so that a shutdown does not wait for them. */
-  endStreams(): void {
-    for (const answer of this.open.toArray()) answer.endStream();
+  /** Ends long streams (subscriptions), those of one endpoint or all, so that nobody waits for them. */
+  endStreams(endpoint?: Endpoint): void {
+    for (const answer of this.open.toArray())
+      if (endpoint === undefined || answer.endpoint === endpoint) answer.endStream();
   }
 
   /** Takes a message that was read already. `reply` is answered now or later. */
@@ -86,6 +87,7 @@ export class ModernFront {
     }
     const answer = new ModernAnswer(
       this.open,
+      endpoint,
       reply,
       envelope.method,
       id as string,
@@ -112,8 +114,15 @@ export class ModernFront {
     endpoint.modern(exchange).then(
       (outcome) => answer.end(outcome.bytes, outcome.errorCode),
       (thrown: unknown) => {
-        if (thrown instanceof ParkedElsewhere && this.options.forward !== undefined && answer.release()) {
-          if (this.options.forward(thrown.worker, head, bytes, reply)) return;
+        const { forward } = this.options;
+        // Which worker has the call is in its state; after a restart there may be fewer.
+        if (
+          thrown instanceof ParkedElsewhere &&
+          answer.canBeReleased &&
+          forward?.(thrown.worker, head, bytes, reply)
+        ) {
+          answer.release();
+          return;
         }
         const error = RpcError.from(thrown);
         answer.end(binaryToBytes(errorMessage(answer.id, error)), error.code);
@@ -241,6 +250,7 @@ class ModernAnswer implements Slotted {
 
   constructor(
     private readonly registry: OpenSet<ModernAnswer>,
+    readonly endpoint: Endpoint,
     private readonly reply: Reply,
     private readonly method: string,
     readonly id: string,
@@ -277,13 +287,15 @@ class ModernAnswer implements Slotted {
     this.onEnd(this.method, status, errorCode);
   }
 
-  /** Leaves the reply to somebody else; false when it has begun or ended. */
-  release(): boolean {
-    if (this.ended || this.streaming) return false;
+  get canBeReleased(): boolean {
+    return !this.ended && !this.streaming;
+  }
+
+  /** Leaves the reply to somebody else. */
+  release(): void {
     this.ended = true;
     this.registry.delete(this);
     this.onEnd(this.method, 200, 0);
-    return true;
   }
 
   keepAlive(now: number, intervalMs: number): void {
