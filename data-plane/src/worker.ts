@@ -12,7 +12,7 @@ import { ModernFront } from './front/modern/front.js';
 import { createListener } from './listener/create.js';
 import type { Door, Listener, ListenerLimits, Reply, RequestHead } from './listener/listener.js';
 import { ErrorCode, errorMessage, RpcError } from './protocol/errors.js';
-import { methodRow } from './protocol/methods.js';
+import { isClientNotification, methodRow } from './protocol/methods.js';
 import { isLegacyRevision } from './protocol/revisions.js';
 import { type Envelope, looksLikeBatch, ScanError, scanBatch, scanMessage } from './protocol/scan.js';
 import { createSealer, type Sealer } from './sessions/seal.js';
@@ -468,11 +468,9 @@ function isModern(headers: RequestHead['headers'], envelope: Envelope): boolean 
 }
 
 function labelOf(method: string): string {
-  return method === ''
-    ? 'response'
-    : methodRow(method) !== undefined || method.startsWith('notifications/')
-      ? method
-      : 'other';
+  if (method === '') return 'response';
+  // Whatever else a client writes there would be a series of its own.
+  return methodRow(method) !== undefined || isClientNotification(method) ? method : 'other';
 }
 
 function stripInternal(head: RequestHead): void {

@@ -65,3 +65,15 @@ const table = new Map(rows.map((row) => [row.method, row]));
 export function methodRow(method: string): MethodRow | undefined {
   return table.get(method);
 }
+
+const CLIENT_NOTIFICATIONS: ReadonlySet<string> = new Set([
+  'notifications/initialized',
+  'notifications/cancelled',
+  'notifications/progress',
+  'notifications/roots/list_changed',
+]);
+
+/** True for the notifications that revisions of MCP let clients send. */
+export function isClientNotification(method: string): boolean {
+  return CLIENT_NOTIFICATIONS.has(method);
+}

@@ -7,6 +7,11 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 /** Upper bounds in seconds. */
 const BUCKETS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
 
+/** Upstreams choose their error codes; those beyond this many of one series are counted together. */
+const MAX_ERROR_CODE_COUNT = 50;
+/** Stands for the rest of them; no error has this code. */
+const OTHER_CODES = 0;
+
 /** What is counted for one (endpoint, method). */
 class Series {
   readonly statuses = new Map<number, number>();
@@ -14,6 +19,12 @@ class Series {
   readonly buckets = new Float64Array(BUCKETS.length + 1);
   sum = 0;
   count = 0;
+
+  failed(errorCode: number): void {
+    const { errors } = this;
+    const code = errors.has(errorCode) || errors.size < MAX_ERROR_CODE_COUNT ? errorCode : OTHER_CODES;
+    errors.set(code, (errors.get(code) ?? 0) + 1);
+  }
 }
 
 /** Values that are read when somebody asks. */
@@ -83,7 +94,7 @@ export class Metrics {
   ended(endpoint: string, method: string, status: number, errorCode: number, seconds: number): void {
     const series = this.series(endpoint, method);
     series.statuses.set(status, (series.statuses.get(status) ?? 0) + 1);
-    if (errorCode !== 0) series.errors.set(errorCode, (series.errors.get(errorCode) ?? 0) + 1);
+    if (errorCode !== 0) series.failed(errorCode);
     let bucket = 0;
     while (bucket < BUCKETS.length && seconds > (BUCKETS[bucket] as number)) bucket++;
     series.buckets[bucket] = (series.buckets[bucket] as number) + 1;
@@ -150,7 +161,7 @@ export class Metrics {
         this.reset();
         each(endpoints, (endpoint, method, series) => {
           for (const [code, count] of series.errors)
-            this.inc({ endpoint, method, code: String(code) }, count);
+            this.inc({ endpoint, method, code: code === OTHER_CODES ? 'other' : String(code) }, count);
         });
       },
     });
