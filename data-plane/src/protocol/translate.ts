@@ -8,6 +8,7 @@ import { META, MODERN_REVISION } from './revisions.js';
 import { type Envelope, type Span, scanMessage } from './scan.js';
 import {
   addMember,
+  binaryOf,
   binaryToBytes,
   type Edit,
   jsonBinary,
@@ -92,11 +93,15 @@ export function retryRequest(
   ]);
 }
 
-/** A response under another id. */
+/** A response under another id; an error that came without one gets it. */
 export function withId(message: Message, id: string): Message {
   const { bytes, envelope } = message;
-  if (envelope.id === undefined || bytes.latin1Slice(envelope.id.start, envelope.id.end) === id)
-    return message;
+  if (envelope.id === undefined) {
+    if (envelope.error === undefined) return message;
+    const own = binaryToBytes(`{"jsonrpc":"2.0","id":${id},"error":${binaryOf(bytes, envelope.error)}}`);
+    return { bytes: own, envelope: scanMessage(own) };
+  }
+  if (bytes.latin1Slice(envelope.id.start, envelope.id.end) === id) return message;
   return rewritten(bytes, envelope, [replace(envelope.id, id)]);
 }
 

@@ -85,9 +85,17 @@ export function cancelledError(): RpcError {
   return new RpcError(ErrorCode.InternalError, 'cancelled by the client');
 }
 
-/** The upstream does not speak the era that it was taken for; it did not run the request. */
+/**
+ * The upstream does not speak the era that it was taken for; it did not run the request. `refusal` is the error that
+ * it answered, which the client gets when the era turns out to be right after all.
+ */
 export class EraMismatch extends RpcError {
-  constructor(message: string) {
-    super(ErrorCode.UpstreamBadAnswer, message);
+  constructor(message: string, refusal?: RpcError) {
+    super(
+      refusal?.code ?? ErrorCode.UpstreamBadAnswer,
+      refusal?.message ?? message,
+      refusal?.data,
+      refusal === undefined ? undefined : { cause: new Error(message) },
+    );
   }
 }

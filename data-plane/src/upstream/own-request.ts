@@ -48,14 +48,16 @@ export function ownCall(
 
 /** The result of a reply, parsed; an error of the upstream is thrown as it is. */
 export function resultOf(reply: UpstreamReply): Record<string, unknown> {
-  const { bytes, envelope } = reply;
-  if (envelope.error !== undefined) {
-    const error = parsed(bytes, envelope.error) as { message?: unknown; data?: unknown };
-    throw new RpcError(
-      envelope.errorCode || ErrorCode.InternalError,
-      String(error.message ?? 'error without a message'),
-      error.data,
-    );
-  }
-  return parsed(bytes, envelope.result as Span) as Record<string, unknown>;
+  if (reply.envelope.error !== undefined) throw errorOf(reply);
+  return parsed(reply.bytes, reply.envelope.result as Span) as Record<string, unknown>;
+}
+
+/** The error that a reply holds, as the upstream gave it. */
+export function errorOf({ bytes, envelope }: UpstreamReply): RpcError {
+  const error = parsed(bytes, envelope.error as Span) as { message?: unknown; data?: unknown };
+  return new RpcError(
+    envelope.errorCode || ErrorCode.InternalError,
+    String(error.message ?? 'error without a message'),
+    error.data,
+  );
 }

@@ -6,9 +6,12 @@ import { OpenSet, type Slotted } from '../../exchange/open-set.js';
 import { ErrorCode, RpcError } from '../../protocol/errors.js';
 import { isId } from '../../protocol/ids.js';
 import type { Envelope } from '../../protocol/scan.js';
+import { withId } from '../../protocol/translate.js';
+import { EraMismatch } from '../call.js';
 import type { Channel, ChannelEvents, ChannelRequest, ChannelSink } from '../channel.js';
 import { SessionLost } from '../channel.js';
 import { MessageReader, type MessageSink, statusToError } from '../message-reader.js';
+import { errorOf } from '../own-request.js';
 import type { HttpCall, HttpClient } from '../transport/http.js';
 
 export interface LegacyHttpOptions {
@@ -172,6 +175,11 @@ export class LegacyHttpChannel implements Channel {
     return this.closed;
   }
 
+  /** @internal The handshake is over. */
+  get isEstablished(): boolean {
+    return this.revision !== '';
+  }
+
   private render(): void {
     let lines = this.options.headerLines;
     if (this.sessionId !== undefined) lines += `mcp-session-id: ${this.sessionId}\r\n`;
@@ -231,10 +239,27 @@ class Posting implements MessageSink, ChannelRequest, Slotted {
         return;
       }
     }
-    // A response to something else on this stream is not ours to give to anybody.
-    if (id !== undefined && this.status < 400 && !isId(bytes, id, this.id)) return;
+    if (this.status < 400) {
+      // A response to something else on this stream is not ours to give to anybody.
+      if (id !== undefined && !isId(bytes, id, this.id)) return;
+      this.finish();
+      this.sink.message(bytes, envelope);
+      return;
+    }
     this.finish();
-    this.sink.message(bytes, envelope);
+    // A server that has come to speak only 2026-07-28 refuses so (streamable HTTP, "Server Validation").
+    if (envelope.errorCode === ErrorCode.UnsupportedProtocolVersion && this.channel.isEstablished) {
+      this.sink.failed(
+        new EraMismatch(
+          `upstream ${JSON.stringify(this.channel.options.name)} refused a request of a session`,
+          errorOf({ bytes, envelope }),
+        ),
+      );
+      return;
+    }
+    // Refused before its id was read, it is still the answer to this POST.
+    const answer = withId({ bytes, envelope }, this.id);
+    this.sink.message(answer.bytes, answer.envelope);
   }
 
   closed(status: number): void {

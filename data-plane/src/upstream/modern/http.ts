@@ -8,8 +8,10 @@ import { isId } from '../../protocol/ids.js';
 import { MODERN_REVISION } from '../../protocol/revisions.js';
 import type { Envelope } from '../../protocol/scan.js';
 import { splice } from '../../protocol/text.js';
+import { withId } from '../../protocol/translate.js';
 import { cancelledError, EraMismatch, idOf, type UpstreamCall, type UpstreamReply } from '../call.js';
 import { MessageReader, type MessageSink, statusToError } from '../message-reader.js';
+import { errorOf } from '../own-request.js';
 import type { HttpCall, HttpClient } from '../transport/http.js';
 
 export interface ModernHttpOptions {
@@ -73,13 +75,22 @@ export class ModernHttp {
   }
 }
 
-/** Refusals without a JSON-RPC message in them, as a server of the other era gives (streamable HTTP, "Backward Compatibility"). */
+/** Statuses with which a server of the other era refuses (streamable HTTP, "Backward Compatibility"). */
 const NOT_MODERN_STATUSES = new Set([400, 404, 405, 406, 415]);
+/** Errors that only a server of this era gives, whatever id it read. */
+const MODERN_ERRORS: ReadonlySet<number> = new Set([
+  ErrorCode.HeaderMismatch,
+  ErrorCode.MissingClientCapability,
+  ErrorCode.UnsupportedProtocolVersion,
+]);
+/** What legacy servers answer to a request without a session, beside an id that is not the request's. */
+const NO_SESSION_ERROR = -32000;
 
 /** One call that waits for its response. */
 class Reading implements MessageSink, Cancellable {
   http: HttpCall | undefined = undefined;
   private settled = false;
+  private status = 0;
 
   constructor(
     private readonly upstream: string,
@@ -88,17 +99,29 @@ class Reading implements MessageSink, Cancellable {
     private readonly reject: (error: RpcError) => void,
   ) {}
 
+  head(status: number): void {
+    this.status = status;
+  }
+
   message(bytes: Buffer, envelope: Envelope): void {
     if (this.settled || this.call.cancellation.cancelled) return;
     if (envelope.kind === 'notification') {
       this.call.onNotification(bytes, envelope);
       return;
     }
-    // An error whose id the server could not read still answers the one request of this POST.
-    const answers =
-      envelope.kind !== 'request' && (envelope.id === undefined || isId(bytes, envelope.id, idOf(this.call)));
+    const isOwn = envelope.id !== undefined && isId(bytes, envelope.id, idOf(this.call));
     this.settled = true;
-    if (answers) this.resolve({ bytes, envelope });
+    if (envelope.kind === 'error' && this.isOfOtherEra(envelope.errorCode, isOwn)) {
+      this.reject(
+        new EraMismatch(
+          `upstream ${JSON.stringify(this.upstream)} refused a request of ${MODERN_REVISION} (HTTP ${this.status})`,
+          errorOf({ bytes, envelope }),
+        ),
+      );
+    } else if (isOwn) this.resolve({ bytes, envelope });
+    // An error whose id the server could not read still answers the one request of this POST.
+    else if (envelope.kind !== 'request' && envelope.id === undefined)
+      this.resolve(withId({ bytes, envelope }, idOf(this.call)));
     else {
       this.reject(
         new RpcError(
@@ -107,6 +130,15 @@ class Reading implements MessageSink, Cancellable {
         ),
       );
     }
+  }
+
+  /** A legacy server looks for a session first: it refuses before it has read which request it was. */
+  private isOfOtherEra(errorCode: number, isOwn: boolean): boolean {
+    return (
+      NOT_MODERN_STATUSES.has(this.status) &&
+      !MODERN_ERRORS.has(errorCode) &&
+      (!isOwn || errorCode === NO_SESSION_ERROR)
+    );
   }
 
   closed(status: number): void {
