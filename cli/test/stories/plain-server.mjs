@@ -8,7 +8,6 @@
 // Over stdio it is one session; over HTTP (127.0.0.1, path /mcp) it has sessions in the legacy era. There it
 // prints one line of JSON when it listens: {"listening":"http://…/mcp"}.
 import { parseArgs } from 'node:util';
-import { serveHttp } from './plain-http.mjs';
 import { PlainSession, PlainWorld } from './plain-session.mjs';
 
 const { values } = parseArgs({
@@ -35,7 +34,7 @@ const world = new PlainWorld({
 });
 
 if (values.http === undefined) serveStdio();
-else serveHttp(world, Number(values.http));
+else (await import('./plain-http.mjs')).serveHttp(world, Number(values.http));
 
 function serveStdio() {
   /** @param {object} message */

@@ -1,20 +1,23 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { afterEach, expect, it } from 'vitest';
 import { type RunningGateway, startGateway } from '../gateway.js';
-import { health } from './gateway-metrics.js';
+import { health, metric } from './gateway-metrics.js';
 import { closeClients, connect, KINDS } from './official-client.js';
 import { descendants } from './processes.js';
-import { plain, type UpstreamEntry } from './upstreams.js';
+import { type HttpServer, plain, startPlain, type UpstreamEntry } from './upstreams.js';
 
 /* "I change the file while people work, and those whom it does not concern notice nothing." */
 
 const PATIENCE = { timeout: 15_000 };
 
 let gateway: RunningGateway;
+let server: HttpServer | undefined;
 
 afterEach(async () => {
   await closeClients();
   await gateway?.stop();
+  await server?.kill();
+  server = undefined;
 });
 
 const write = (upstreams: UpstreamEntry[], more: object = {}) =>
@@ -87,21 +90,36 @@ it('sessions and calls of an upstream that the change does not concern go on', a
   for (const { client, prefix } of own) expect(await client.say(`${prefix}count`)).toBe('2');
 });
 
-it('a call at an upstream that is removed may end as it began', async () => {
-  await serve([plain('stays'), plain('goes')]);
-  const client = await connect('SDK v2 legacy', `${gateway.url}/mcp`);
-  await client.say('goes__echo', { text: 'the session is there' });
-  let started = () => {};
-  const starts = new Promise<void>((resolve) => {
-    started = resolve;
-  });
-  const call = client.say('goes__slow', { ms: 1_500, text: 'done' });
-  void client.say('goes__wait', { key: 'x' }, { onProgress: () => started() }).catch(() => undefined);
-  await starts;
-  await write([plain('stays')]);
-  await expect.poll(async () => (await health(gateway.url)).servers, PATIENCE).toBe(1);
-  expect(await call).toBe('done');
-});
+it.each(['/mcp', '/mcp/{upstream}'])(
+  'a call at an upstream that is removed may end as it began: %s',
+  async (path) => {
+    server = await startPlain();
+    const goes = [
+      plain('shared'),
+      plain('own', [], { sharing: 'per_session' }),
+      { name: 'http', url: server.url },
+    ];
+    await serve([plain('stays'), ...goes]);
+    const calls: Promise<string>[] = [];
+    const expected: string[] = [];
+    for (const kind of KINDS) {
+      for (const { name } of goes) {
+        const client = await connect(kind, gateway.url + path.replace('{upstream}', name));
+        const prefix = path === '/mcp' ? `${name}__` : '';
+        await client.say(`${prefix}echo`, { text: 'the session is there' });
+        const text = `${kind} ${name}`;
+        calls.push(
+          client.say(`${prefix}slow`, { ms: 3_000, text }).catch((error) => `${text}: ${error.message}`),
+        );
+        expected.push(text);
+      }
+    }
+    await expect.poll(() => metric(gateway.url, 'sluice_requests_in_flight'), PATIENCE).toBe(calls.length);
+    await write([plain('stays')]);
+    await expect.poll(async () => (await health(gateway.url)).servers, PATIENCE).toBe(1);
+    expect(await Promise.all(calls)).toEqual(expected);
+  },
+);
 
 it('a broken file is refused with its reason, and everything stays until it is right', async () => {
   await serve([plain('one')]);
