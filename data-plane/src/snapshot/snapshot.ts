@@ -14,7 +14,8 @@ import { RouteTable } from '../routing/table.js';
 import type { Sealer } from '../sessions/seal.js';
 import type { UpstreamSubscriptions } from '../upstream/subscriptions.js';
 import { EgressPolicy } from '../upstream/transport/egress-policy.js';
-import { type Shared, Upstream, type UpstreamEvents } from '../upstream/upstream.js';
+import type { Shared } from '../upstream/shared-connection.js';
+import { Upstream, type UpstreamEvents } from '../upstream/upstream.js';
 
 export interface SnapshotHost {
   readonly sealer: Sealer;

@@ -14,7 +14,8 @@ import type { RemoteUpstreams } from '../snapshot/snapshot.js';
 import { cancelledError, idOf, type UpstreamCall, type UpstreamReply } from '../upstream/call.js';
 import type { UpstreamFacts } from '../upstream/offers.js';
 import type { Refusal } from '../upstream/subscriptions.js';
-import type { Shared, Upstream } from '../upstream/upstream.js';
+import type { Shared } from '../upstream/shared-connection.js';
+import type { Upstream } from '../upstream/upstream.js';
 import { ownBytes } from './own-bytes.js';
 
 /** A configuration reaches the workers one after the other: how long one waits for another to have an upstream. */

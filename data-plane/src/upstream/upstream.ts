@@ -6,53 +6,26 @@ import type { ResolvedUpstream } from '@sluice/proto';
 import type { Logger } from 'pino';
 import type { Caller, Cancellation } from '../exchange/exchange.js';
 import { ErrorCode, RpcError } from '../protocol/errors.js';
-import {
-  type Era,
-  isLegacyRevision,
-  LATEST_LEGACY_REVISION,
-  MODERN_REVISION,
-} from '../protocol/revisions.js';
-import type { Envelope, Span } from '../protocol/scan.js';
-import { jsonBinary, parsed, stringOf } from '../protocol/text.js';
-import {
-  legacyRequest,
-  legacyResponse,
-  modernRequest,
-  modernResponse,
-  retryRequest,
-  rewritten,
-  withId,
-} from '../protocol/translate.js';
+import type { Era } from '../protocol/revisions.js';
+import type { Envelope } from '../protocol/scan.js';
 import type { Sealer } from '../sessions/seal.js';
-import { cancelledError, EraMismatch, idOf, type UpstreamCall, type UpstreamReply } from './call.js';
+import { cancelledError, EraMismatch, type UpstreamCall, type UpstreamReply } from './call.js';
 import type { Channel, ChannelEvents } from './channel.js';
 import { type Connections, makeConnections } from './connection.js';
+import { legacyToModern, modernToLegacy } from './crossing.js';
 import { LegacySession, type LegacySessionEvents } from './legacy/session.js';
-import { Multiplexer } from './multiplexer.js';
 import type { UpstreamFacts } from './offers.js';
-import { GATEWAY_INFO, ownCall, resultOf } from './own-request.js';
+import { ownCall } from './own-request.js';
 import { ParkedCalls } from './parked/parked-calls.js';
+import { OWN_HELLO, type Shared, SharedConnector } from './shared-connection.js';
 import type { EgressPolicy } from './transport/egress-policy.js';
 
-/** Time that a subprocess has to answer the first probe; a legacy server may say nothing at all. */
-const STDIO_PROBE_TIMEOUT_MS = 3_000;
 /** Wait before a shared subprocess is started again: at once the first time, then doubled. */
 const RESTART_MIN_MS = 500;
 const RESTART_MAX_MS = 30_000;
-/** Rounds of questions in one call; an upstream that asks for ever is stopped there. */
-const MAX_ROUND_COUNT = 32;
-/** Pause before a retry that brings no answers but only the upstream's state. */
-const STATE_ONLY_PAUSE_MS = 200;
-let retryCount = 0;
 /** A process that lived this long counts as healthy again. */
 const HEALTHY_AFTER_MS = 60_000;
 
-/** `params` of the gateway's own `initialize`: it has nobody to ask, so it declares no capability. */
-const OWN_HELLO = jsonBinary({
-  protocolVersion: LATEST_LEGACY_REVISION,
-  capabilities: {},
-  clientInfo: GATEWAY_INFO,
-});
 const UNHEARD: LegacySessionEvents = { message() {}, renewed() {}, gap() {}, lost() {} };
 
 export interface UpstreamEvents {
@@ -60,16 +33,6 @@ export interface UpstreamEvents {
   notification(upstream: Upstream, bytes: Buffer, envelope: Envelope): void;
   /** The shared connection was lost or may have missed something: what was known may be stale. */
   stale(upstream: Upstream, reason: string): void;
-}
-
-/** How the one shared connection works, once the era is known. */
-export interface Shared {
-  readonly era: Era;
-  readonly facts: UpstreamFacts;
-  call(call: UpstreamCall): Promise<UpstreamReply>;
-  /** Asks for notifications outside calls; a modern upstream takes a subscription instead. */
-  listen(): void;
-  close(): Promise<void>;
 }
 
 /** What an upstream needs of the worker that it belongs to. */
@@ -94,6 +57,7 @@ export class Upstream {
   private readonly events: UpstreamEvents;
   private readonly log: Logger;
   private readonly connections: Connections;
+  private readonly connector: SharedConnector;
   private readonly parked: ParkedCalls | undefined;
   private shared: Shared | undefined;
   private opening: Promise<Shared> | undefined;
@@ -117,6 +81,11 @@ export class Upstream {
     this.connections = makeConnections(config, host.egress, (line) =>
       this.log.debug({ upstream: this.name, stderr: line }, 'upstream wrote to stderr'),
     );
+    this.connector = new SharedConnector(config, this.connections, {
+      notification: (bytes, envelope) => this.events.notification(this, bytes, envelope),
+      stale: (reason) => this.events.stale(this, reason),
+      lost: (reason) => this.lost(reason),
+    });
     // Over the pipe of a subprocess that many share nobody can tell which call asks.
     if (config.transport.kind === 'http') {
       this.parked = new ParkedCalls({
@@ -275,58 +244,8 @@ export class Upstream {
   private async callIn(shared: Shared, call: UpstreamCall, caller: Caller): Promise<UpstreamReply> {
     if (shared.era === caller.era) return shared.call(call);
     return shared.era === 'modern'
-      ? this.legacyToModern(shared, call, caller)
-      : this.modernToLegacy(shared, call, caller);
-  }
-
-  /** Each round of questions (2026-07-28, basic/patterns/mrtr) goes to the client, and its answers into a retry. */
-  private async legacyToModern(shared: Shared, call: UpstreamCall, caller: Caller): Promise<UpstreamReply> {
-    const { asks } = call;
-    const client = {
-      capabilities: asks?.capabilities() ?? '{}',
-      clientInfo: caller.clientInfo,
-      logLevel: caller.logLevel,
-    };
-    const first = modernRequest(edited(call), client);
-    const id = idOf(call);
-    try {
-      let message = first;
-      for (let round = 1; ; round++) {
-        const reply = await shared.call({ ...call, ...message, edits: [] });
-        const translated = legacyResponse(withId(reply, id), call.method);
-        if (translated !== 'not complete') return translated;
-        const asked = readInputRequired(reply);
-        if (asked === undefined || asks === undefined || round > MAX_ROUND_COUNT) break;
-        const wait = asked.inputs === undefined ? STATE_ONLY_PAUSE_MS : 0;
-        if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait));
-        const answers = asked.inputs === undefined ? undefined : await asks.round(id, asked.inputs);
-        if (call.cancellation.cancelled) throw cancelledError();
-        message = retryRequest(first, `sluice-retry-${++retryCount}`, answers, asked.state);
-      }
-    } finally {
-      asks?.drop(id);
-    }
-    throw new RpcError(
-      ErrorCode.NotTranslatable,
-      `upstream ${JSON.stringify(this.name)} answered with a result that a client of ${caller.revision} does not know (${MODERN_REVISION}, basic, "ResultType")`,
-    );
-  }
-
-  private async modernToLegacy(shared: Shared, call: UpstreamCall, caller: Caller): Promise<UpstreamReply> {
-    const wanted = logLevelOf(call);
-    const own: UpstreamCall = {
-      ...call,
-      onNotification: (bytes, envelope) => {
-        // 2026-07-28, server/utilities/logging: nothing without `logLevel`, and nothing below it.
-        if (envelope.method === 'notifications/message' && !passesLevel(bytes, envelope, wanted)) return;
-        call.onNotification(bytes, envelope);
-      },
-    };
-    const reply = this.parked?.takes(call, caller)
-      ? await this.parked.run(own, caller)
-      : await shared.call({ ...own, ...legacyRequest(edited(call)), edits: [] });
-    if (isInputRequired(reply)) return reply;
-    return modernResponse(reply, call.method, shared.facts.serverInfo);
+      ? legacyToModern(shared, call, caller, this.name)
+      : modernToLegacy(shared, call, caller, this.parked);
   }
 
   private ensure(): Promise<Shared> {
@@ -398,240 +317,14 @@ export class Upstream {
   }
 
   private async connect(): Promise<Shared> {
-    const { era } = this.config;
     if (this.host.elsewhere !== undefined) return this.host.elsewhere((reason) => this.lost(reason));
-    if (this.connections.kind === 'http') return this.connectHttp(era);
-    return this.connectStdio(era);
-  }
-
-  /** Probing over HTTP (streamable HTTP, "Backward Compatibility"): a modern request first, then the body decides. */
-  private async connectHttp(era: ResolvedUpstream['era']): Promise<Shared> {
-    const modern = this.connections.modern as NonNullable<Connections['modern']>;
-    if (era !== 'legacy') {
-      const verdict = await modern.call(ownCall('server/discover', {}, true)).then(
-        (reply) => judge(reply),
-        (thrown: unknown) => {
-          if (thrown instanceof EraMismatch && era === 'auto') return undefined;
-          // A server that breaks over a request of the other era is given the chance to speak its own.
-          if (era === 'auto' && thrown instanceof RpcError && thrown.code === ErrorCode.UpstreamBadAnswer)
-            return undefined;
-          throw thrown;
-        },
-      );
-      if (verdict !== undefined) {
-        return {
-          era: 'modern',
-          facts: verdict,
-          call: (call) => modern.call(call),
-          listen() {},
-          close: () => Promise.resolve(),
-        };
-      }
-      if (era === 'modern')
-        throw new EraMismatch(
-          `upstream ${JSON.stringify(this.name)} does not speak ${MODERN_REVISION}, which its configuration says`,
-        );
-    }
-    return this.connectLegacy((events) => this.connections.openChannel(events));
-  }
-
-  /** Probing over stdio (basic/transports/stdio, "Backward Compatibility"): `server/discover` first, on the process that then serves. */
-  private async connectStdio(era: ResolvedUpstream['era']): Promise<Shared> {
-    if (era === 'legacy') return this.connectLegacy((events) => this.connections.openChannel(events));
-    let events: ChannelEvents | undefined;
-    let gone: string | undefined;
-    const channel = this.connections.openChannel({
-      message: (bytes, envelope) => events?.message(bytes, envelope),
-      gap: () => events?.gap(),
-      lost: (reason) => {
-        gone = reason;
-        events?.lost(reason);
-      },
-    });
-    const multiplexer = new Multiplexer(channel);
-    const probe = ownCall('server/discover', {}, true);
-    const timer = setTimeout(
-      () => probe.cancellation.cancel(),
-      era === 'auto'
-        ? Math.min(STDIO_PROBE_TIMEOUT_MS, this.config.connectTimeoutMs)
-        : this.config.connectTimeoutMs,
-    );
-    const reply = await multiplexer.call(probe).catch(() => undefined);
-    clearTimeout(timer);
-    let facts: UpstreamFacts | undefined;
-    try {
-      facts = reply === undefined ? undefined : judge(reply);
-    } catch (thrown) {
-      // Nobody else knows of this process.
-      await channel.close();
-      throw thrown;
-    }
-    if (facts !== undefined) {
-      events = this.modernEvents(multiplexer);
-      return {
-        era: 'modern',
-        facts,
-        call: (call) => multiplexer.call(call),
-        listen() {},
-        close: () => channel.close(),
-      };
-    }
-    if (era === 'modern') {
-      await channel.close();
-      throw new EraMismatch(
-        `upstream ${JSON.stringify(this.name)} does not speak ${MODERN_REVISION}, which its configuration says${gone === undefined ? '' : `: ${gone}`}`,
-      );
-    }
-    let first: Channel | undefined = gone === undefined ? channel : undefined;
-    return this.connectLegacy((legacyEvents) => {
-      if (first === undefined) return this.connections.openChannel(legacyEvents);
-      first = undefined;
-      events = legacyEvents;
-      return channel;
-    });
-  }
-
-  private modernEvents(multiplexer: Multiplexer): ChannelEvents {
-    return {
-      message: (bytes, envelope) => {
-        if (envelope.kind === 'notification') multiplexer.deliver(bytes, envelope);
-      },
-      gap() {},
-      lost: (reason) => this.lost(reason),
-    };
-  }
-
-  private async connectLegacy(openChannel: (events: ChannelEvents) => Channel): Promise<Shared> {
-    let multiplexer: Multiplexer | undefined;
-    const session: LegacySession = new LegacySession({
-      name: this.name,
-      openChannel,
-      hello: OWN_HELLO,
-      ownerSaysInitialized: false,
-      events: {
-        message: (bytes, envelope) => {
-          if (envelope.kind === 'request') session.post(refusedAsk(bytes, envelope));
-          else if (multiplexer?.deliver(bytes, envelope) !== true)
-            this.events.notification(this, bytes, envelope);
-        },
-        renewed: () => this.events.stale(this, 'the upstream was initialised anew'),
-        gap: () => this.events.stale(this, 'the stream of notifications was interrupted'),
-        lost: (reason) => {
-          // Over HTTP the session is made anew by the next request; a process is started again with backoff.
-          if (this.connections.kind === 'stdio') {
-            this.lost(reason);
-            void session.close();
-          } else this.events.stale(this, reason);
-        },
-      },
-    });
-    const timer = setTimeout(
-      () => void session.close(),
-      this.config.connectTimeoutMs + this.config.timeoutMs,
-    );
-    await session.open().finally(() => clearTimeout(timer));
-    const result = session.result as NonNullable<LegacySession['result']>;
-    multiplexer = new Multiplexer(session);
-    const over = multiplexer;
-    return {
-      era: 'legacy',
-      facts: {
-        revision: result.protocolVersion,
-        capabilities: result.capabilities,
-        serverInfo: result.serverInfo,
-        instructions: result.instructions,
-      },
-      call: (call) => over.call(call),
-      listen: () => session.listen(),
-      close: () => session.close(),
-    };
+    return this.connector.connect();
   }
 }
 
-function isInputRequired({ bytes, envelope }: UpstreamReply): boolean {
-  const type = envelope.resultType;
-  return type !== undefined && bytes.latin1Slice(type.start, type.end) === '"input_required"';
-}
-
-/** An `input_required` result; undefined for other results that are not complete. */
-function readInputRequired({
-  bytes,
-  envelope,
-}: UpstreamReply): { inputs: Record<string, unknown> | undefined; state: string | undefined } | undefined {
-  const result = parsed(bytes, envelope.result as Span) as {
-    resultType?: unknown;
-    inputRequests?: unknown;
-    requestState?: unknown;
-  };
-  if (result.resultType !== 'input_required') return undefined;
-  const inputs = result.inputRequests;
-  return {
-    inputs: typeof inputs === 'object' && inputs !== null ? (inputs as Record<string, unknown>) : undefined,
-    state: typeof result.requestState === 'string' ? result.requestState : undefined,
-  };
-}
-
-/** What an upstream says to a request of an era that it does not speak, as far as that can be told. */
 function isRefusal(thrown: unknown): boolean {
-  return thrown instanceof RpcError && thrown.code === ErrorCode.UpstreamBadAnswer;
-}
-
-/** Modern facts from the answer to a probe; undefined says legacy. Throws when it is modern and of no use. */
-function judge(reply: UpstreamReply): UpstreamFacts | undefined {
-  const { envelope } = reply;
-  if (envelope.error !== undefined) {
-    if (envelope.errorCode === ErrorCode.UnsupportedProtocolVersion) {
-      const { data } = parsed(reply.bytes, envelope.error) as { data?: { supported?: unknown } };
-      const supported = Array.isArray(data?.supported) ? data.supported : [];
-      if (supported.some((revision) => typeof revision === 'string' && isLegacyRevision(revision)))
-        return undefined;
-      throw new RpcError(
-        ErrorCode.UpstreamUnavailable,
-        `the upstream speaks ${supported.join(', ') || 'no known revision'}; the gateway speaks ${MODERN_REVISION} and older`,
-      );
-    }
-    if (
-      envelope.errorCode === ErrorCode.HeaderMismatch ||
-      envelope.errorCode === ErrorCode.MissingClientCapability
-    ) {
-      throw new RpcError(ErrorCode.UpstreamUnavailable, 'the upstream refused server/discover');
-    }
-    return undefined;
-  }
-  const result = resultOf(reply);
-  if (!Array.isArray(result.supportedVersions)) return undefined;
-  if (!result.supportedVersions.includes(MODERN_REVISION)) return undefined;
-  const meta = (typeof result._meta === 'object' && result._meta !== null ? result._meta : {}) as Record<
-    string,
-    unknown
-  >;
-  return {
-    revision: MODERN_REVISION,
-    capabilities: (result.capabilities ?? {}) as Record<string, unknown>,
-    serverInfo: meta['io.modelcontextprotocol/serverInfo'],
-    instructions: typeof result.instructions === 'string' ? result.instructions : undefined,
-  };
-}
-
-/** On a shared connection nobody can tell whom an ask is for, so it is refused and never guessed. */
-function refusedAsk(bytes: Buffer, envelope: Envelope): string {
-  const id = envelope.id as Span;
-  const idText = bytes.latin1Slice(id.start, id.end);
-  if (envelope.method === 'ping') return `{"jsonrpc":"2.0","id":${idText},"result":{}}`;
-  return `{"jsonrpc":"2.0","id":${idText},"error":{"code":${ErrorCode.MethodNotFound},"message":"this connection is shared by many clients and was initialised without client capabilities"}}`;
-}
-
-function edited(call: UpstreamCall): { bytes: Buffer; envelope: Envelope } {
-  return call.edits.length === 0 ? call : rewritten(call.bytes, call.envelope, call.edits);
-}
-
-const LEVELS = ['debug', 'info', 'notice', 'warning', 'error', 'critical', 'alert', 'emergency'];
-
-function logLevelOf(call: UpstreamCall): string | undefined {
-  return stringOf(call.bytes, call.envelope.metaLogLevel);
-}
-
-function passesLevel(bytes: Buffer, envelope: Envelope, wanted: string | undefined): boolean {
-  if (wanted === undefined) return false;
-  return LEVELS.indexOf(stringOf(bytes, envelope.level) ?? 'info') >= LEVELS.indexOf(wanted);
+  return (
+    thrown instanceof EraMismatch ||
+    (thrown instanceof RpcError && thrown.code === ErrorCode.UpstreamBadAnswer)
+  );
 }

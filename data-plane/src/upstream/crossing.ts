@@ -1,0 +1,124 @@
+/** Calls whose client and upstream are not of the same era: what takes more than one message is told here. */
+import type { Caller } from '../exchange/exchange.js';
+import { ErrorCode, RpcError } from '../protocol/errors.js';
+import { MODERN_REVISION } from '../protocol/revisions.js';
+import type { Envelope, Span } from '../protocol/scan.js';
+import { parsed, stringOf } from '../protocol/text.js';
+import {
+  legacyRequest,
+  legacyResponse,
+  modernRequest,
+  modernResponse,
+  retryRequest,
+  rewritten,
+  withId,
+} from '../protocol/translate.js';
+import { cancelledError, idOf, type UpstreamCall, type UpstreamReply } from './call.js';
+import type { ParkedCalls } from './parked/parked-calls.js';
+import type { Shared } from './shared-connection.js';
+
+/** Rounds of questions in one call; an upstream that asks for ever is stopped there. */
+const MAX_ROUND_COUNT = 32;
+/** Pause before a retry that brings no answers but only the upstream's state. */
+const STATE_ONLY_PAUSE_MS = 200;
+let retryCount = 0;
+
+/** Each round of questions (2026-07-28, basic/patterns/mrtr) goes to the client, and its answers into a retry. */
+export async function legacyToModern(
+  shared: Shared,
+  call: UpstreamCall,
+  caller: Caller,
+  upstreamName: string,
+): Promise<UpstreamReply> {
+  const { asks } = call;
+  const client = {
+    capabilities: asks?.capabilities() ?? '{}',
+    clientInfo: caller.clientInfo,
+    logLevel: caller.logLevel,
+  };
+  const first = modernRequest(edited(call), client);
+  const id = idOf(call);
+  try {
+    let message = first;
+    for (let round = 1; ; round++) {
+      const reply = await shared.call({ ...call, ...message, edits: [] });
+      const translated = legacyResponse(withId(reply, id), call.method);
+      if (translated !== 'not complete') return translated;
+      const asked = readInputRequired(reply);
+      if (asked === undefined || asks === undefined || round > MAX_ROUND_COUNT) break;
+      const wait = asked.inputs === undefined ? STATE_ONLY_PAUSE_MS : 0;
+      if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait));
+      const answers = asked.inputs === undefined ? undefined : await asks.round(id, asked.inputs);
+      if (call.cancellation.cancelled) throw cancelledError();
+      message = retryRequest(first, `sluice-retry-${++retryCount}`, answers, asked.state);
+    }
+  } finally {
+    asks?.drop(id);
+  }
+  throw new RpcError(
+    ErrorCode.NotTranslatable,
+    `upstream ${JSON.stringify(upstreamName)} answered with a result that a client of ${caller.revision} does not know (${MODERN_REVISION}, basic, "ResultType")`,
+  );
+}
+
+/** A call that may ask back is parked where that can be; all others go over the shared connection. */
+export async function modernToLegacy(
+  shared: Shared,
+  call: UpstreamCall,
+  caller: Caller,
+  parked: ParkedCalls | undefined,
+): Promise<UpstreamReply> {
+  const wanted = logLevelOf(call);
+  const own: UpstreamCall = {
+    ...call,
+    onNotification: (bytes, envelope) => {
+      // 2026-07-28, server/utilities/logging: nothing without `logLevel`, and nothing below it.
+      if (envelope.method === 'notifications/message' && !passesLevel(bytes, envelope, wanted)) return;
+      call.onNotification(bytes, envelope);
+    },
+  };
+  const reply = parked?.takes(call, caller)
+    ? await parked.run(own, caller)
+    : await shared.call({ ...own, ...legacyRequest(edited(call)), edits: [] });
+  if (isInputRequired(reply)) return reply;
+  return modernResponse(reply, call.method, shared.facts.serverInfo);
+}
+
+function isInputRequired({ bytes, envelope }: UpstreamReply): boolean {
+  const type = envelope.resultType;
+  return type !== undefined && bytes.latin1Slice(type.start, type.end) === '"input_required"';
+}
+
+/** An `input_required` result; undefined for other results that are not complete. */
+function readInputRequired({
+  bytes,
+  envelope,
+}: UpstreamReply): { inputs: Record<string, unknown> | undefined; state: string | undefined } | undefined {
+  const result = parsed(bytes, envelope.result as Span) as {
+    resultType?: unknown;
+    inputRequests?: unknown;
+    requestState?: unknown;
+  };
+  if (result.resultType !== 'input_required') return undefined;
+  const inputs = result.inputRequests;
+  return {
+    inputs: typeof inputs === 'object' && inputs !== null ? (inputs as Record<string, unknown>) : undefined,
+    state: typeof result.requestState === 'string' ? result.requestState : undefined,
+  };
+}
+
+/** What an upstream says to a request of an era that it does not speak, as far as that can be told. */
+function edited(call: UpstreamCall): { bytes: Buffer; envelope: Envelope } {
+  return call.edits.length === 0 ? call : rewritten(call.bytes, call.envelope, call.edits);
+}
+
+const LEVELS = ['debug', 'info', 'notice', 'warning', 'error', 'critical', 'alert', 'emergency'];
+
+function logLevelOf(call: UpstreamCall): string | undefined {
+  return stringOf(call.bytes, call.envelope.metaLogLevel);
+}
+
+function passesLevel(bytes: Buffer, envelope: Envelope, wanted: string | undefined): boolean {
+  if (wanted === undefined) return false;
+  return LEVELS.indexOf(stringOf(bytes, envelope.level) ?? 'info') >= LEVELS.indexOf(wanted);
+}
