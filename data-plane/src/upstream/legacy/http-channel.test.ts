@@ -59,6 +59,21 @@ it('settles what is under way when it is closed', () => {
   expect(client.calls).toHaveLength(count);
 });
 
+it('ends the session that it hears of only after it was closed', () => {
+  channel.request('{"jsonrpc":"2.0","id":0,"method":"initialize"}', '0', undefined, {
+    message: () => told.push('message'),
+    failed: () => told.push('failed'),
+  });
+  const handshake = client.last;
+  void channel.close();
+  expect(told).toEqual(['failed']);
+  expect(handshake.aborted).toBe(false);
+  handshake.json(result(0), 200, { 'mcp-session-id': 'late' });
+  expect(client.last.request).toMatchObject({ method: 'DELETE' });
+  expect(client.last.request.headerLines).toContain('mcp-session-id: late\r\n');
+  expect(told).toEqual(['failed']);
+});
+
 it('takes an answer whose id is spelled in another way', () => {
   const { outcome } = request('"a\\/é"'.replace('é', '\\u00e9'));
   client.last.json(result('a/é'));

@@ -90,26 +90,30 @@ export class LegacyHttpChannel implements Channel {
     if (this.closed) return Promise.resolve();
     this.closed = true;
     this.listening?.stop();
-    if (this.sessionId !== undefined) {
-      const sink: MessageSink = { message() {}, closed() {}, failed() {} };
-      this.options.client.send(
-        {
-          method: 'DELETE',
-          path: this.options.path,
-          headerLines: this.lines,
-          body: '',
-          silenceTimeoutMs: this.options.timeoutMs,
-          repeatable: true,
-        },
-        new MessageReader(this.options.name, sink, this.options.maxMessageBytes),
-      );
-    }
+    if (this.sessionId !== undefined) this.endSession();
     const error = new RpcError(
       ErrorCode.UpstreamLost,
       `the connection to upstream ${JSON.stringify(this.options.name)} was closed before it answered; the request may have run`,
     );
-    for (const posting of this.open.toArray()) posting.drop(error);
+    // In the middle of the handshake the server may have made a session already, whose name only its answer tells.
+    const named = this.revision !== '';
+    for (const posting of this.open.toArray()) posting.drop(error, named);
     return Promise.resolve();
+  }
+
+  private endSession(): void {
+    const sink: MessageSink = { message() {}, closed() {}, failed() {} };
+    this.options.client.send(
+      {
+        method: 'DELETE',
+        path: this.options.path,
+        headerLines: this.lines,
+        body: '',
+        silenceTimeoutMs: this.options.timeoutMs,
+        repeatable: true,
+      },
+      new MessageReader(this.options.name, sink, this.options.maxMessageBytes),
+    );
   }
 
   /** @internal */
@@ -152,6 +156,7 @@ export class LegacyHttpChannel implements Channel {
     if (!/^[\x21-\x7e]{1,1024}$/.test(id)) return;
     this.sessionId = id;
     this.render();
+    if (this.closed) this.endSession();
   }
 
   /**
@@ -290,11 +295,11 @@ class Posting implements MessageSink, ChannelRequest, Slotted {
     this.retryMs = believable(ms);
   }
 
-  /** @internal The channel is closed; nobody is told. */
-  drop(error: RpcError): void {
+  /** @internal The channel is closed. Without `abort` the answer is read to its end, for its head. */
+  drop(error: RpcError, abort: boolean): void {
     if (this.done) return;
     this.finish();
-    this.http?.abort();
+    if (abort) this.http?.abort();
     this.sink.failed(error);
   }
 
