@@ -563,7 +563,7 @@ export type Upstream = Message<"sluice.config.v1.Upstream"> & {
   timeout?: Duration | undefined;
 
   /**
-   * Time to connect, or for a subprocess to answer the first message. Default 10s.
+   * Time to connect. A subprocess has this and `timeout` together to answer the handshake, since its program may have to be fetched first. Default 10s.
    *
    * @generated from field: google.protobuf.Duration connect_timeout = 7;
    */
