@@ -21,7 +21,7 @@ function read(text: string): Message {
 }
 
 const spelled = (value: unknown, pick: Pick) => read(spell(value, pick));
-const valueOf = ({ bytes }: Message) => JSON.parse(bytes.toString());
+const valueAt = ({ bytes }: Message) => JSON.parse(bytes.toString());
 const idOf = ({ bytes, envelope }: Message) => envelope.id && binaryOf(bytes, envelope.id);
 
 /** Members that mean nothing to the gateway. */
@@ -76,8 +76,8 @@ describe('requests', () => {
       fc.property(request, picks, (value, pick) => {
         const message = spelled(value, pick);
         const modern = modernRequest(message, CLIENT);
-        const { params: given = {}, ...rest } = valueOf(message);
-        expect(valueOf(modern)).toEqual({
+        const { params: given = {}, ...rest } = valueAt(message);
+        expect(valueAt(modern)).toEqual({
           ...rest,
           params: { ...given, _meta: { ...withoutProtocol(given._meta), ...SAID } },
         });
@@ -93,10 +93,10 @@ describe('requests', () => {
       fc.property(request, picks, (value, pick) => {
         const message = spelled(value, pick);
         const legacy = legacyRequest(message);
-        const expected = valueOf(message);
+        const expected = valueAt(message);
         if (expected.params?._meta !== undefined)
           expected.params._meta = withoutProtocol(expected.params._meta);
-        expect(valueOf(legacy)).toEqual(expected);
+        expect(valueAt(legacy)).toEqual(expected);
         expect(idOf(legacy)).toBe(idOf(message));
       }),
       { numRuns: 300 },
@@ -107,8 +107,8 @@ describe('requests', () => {
     fc.assert(
       fc.property(request, picks, (value, pick) => {
         const message = legacyRequest(spelled(value, pick));
-        const { params: given = {}, ...rest } = valueOf(message);
-        const back = valueOf(legacyRequest(modernRequest(message, CLIENT)));
+        const { params: given = {}, ...rest } = valueAt(message);
+        const back = valueAt(legacyRequest(modernRequest(message, CLIENT)));
         expect(back).toEqual({ ...rest, params: { ...given, _meta: given._meta ?? {} } });
       }),
     );
@@ -159,7 +159,7 @@ describe('results', () => {
         (value, method, info, pick) => {
           const message = spelled(value, pick);
           const modern = modernResponse(message, method, info);
-          const expected = valueOf(message);
+          const expected = valueAt(message);
           const { result: own } = expected;
           own.resultType ??= 'complete';
           if (method === 'tools/list') {
@@ -170,7 +170,7 @@ describe('results', () => {
             const given = typeof own._meta === 'object' ? own._meta : {};
             own._meta = { [META.serverInfo]: info, ...given };
           }
-          expect(valueOf(modern)).toEqual(expected);
+          expect(valueAt(modern)).toEqual(expected);
           expect(idOf(modern)).toBe(idOf(message));
         },
       ),
@@ -182,7 +182,7 @@ describe('results', () => {
     fc.assert(
       fc.property(response, picks, (value, pick) => {
         const message = spelled(value, pick);
-        const expected = valueOf(message);
+        const expected = valueAt(message);
         const { result: own } = expected;
         const legacy = legacyResponse(message, 'tools/call');
         if (own.resultType === null) {
@@ -195,7 +195,7 @@ describe('results', () => {
         const structured = own.structuredContent;
         if (structured === null || typeof structured !== 'object' || Array.isArray(structured))
           delete own.structuredContent;
-        expect(valueOf(legacy as Message)).toEqual(expected);
+        expect(valueAt(legacy as Message)).toEqual(expected);
         expect(idOf(legacy as Message)).toBe(idOf(message));
       }),
       { numRuns: 500 },
