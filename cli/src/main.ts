@@ -1,3 +1,4 @@
+import { endProcess } from './controlling-terminal.js';
 import { EXIT } from './exit-codes.js';
 
 /*
@@ -9,8 +10,7 @@ const wantsHelp = rest.includes('--help') || rest.includes('-h');
 
 if (command === 'serve' && !wantsHelp) {
   const { supervise } = await import('./supervisor.js');
-  // The gateway's own end, not an empty event loop: timers or handles left over must not keep the parent.
-  process.exit(await supervise(rest));
+  endProcess(await supervise(rest));
 } else {
   const { runCommandLine } = await import('./commands.js');
   process.exitCode = await runCommandLine(process.argv.slice(2)).catch((error: unknown) => {

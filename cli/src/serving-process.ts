@@ -1,6 +1,7 @@
 import { type DataPlane, startDataPlane } from '@sluice/data-plane';
 import type { ResolvedConfiguration } from '@sluice/proto';
 import { followCertificate } from './certificate-watch.js';
+import { endProcess } from './controlling-terminal.js';
 import { EXIT } from './exit-codes.js';
 import { openLog, type ProcessLog } from './log.js';
 import { parentSettings } from './parent-settings.js';
@@ -43,27 +44,31 @@ export class ServingProcess {
     try {
       gateway = await startDataPlane({ configuration, key: Buffer.from(keyHex, 'hex'), log });
     } catch (error) {
-      this.#failToStart(error, configuration, restarted);
+      await this.#failToStart(error, configuration, restarted);
       return;
     }
     this.#gateway = gateway;
     // Asked to stop while it started.
     if (this.#stopping) return this.#end(gateway);
     const { url, listener } = gateway;
-    log.info({ url, listener, workers: configuration.gateway.listen.workerCount }, 'listening');
     this.#keep(withChosenPorts(configuration, gateway));
+    log.info({ url, listener, workers: configuration.gateway.listen.workerCount }, 'listening');
     const { tls } = configuration.gateway.listen;
     if (tls) this.#endWatch = followCertificate(tls, gateway, log);
     if (!restarted && (screen || process.stdout.isTTY)) await this.#showScreen(gateway);
   }
 
-  #failToStart(error: unknown, configuration: ResolvedConfiguration, restarted: boolean): void {
+  async #failToStart(
+    error: unknown,
+    configuration: ResolvedConfiguration,
+    restarted: boolean,
+  ): Promise<void> {
     const { exitCode, explanation } = explainStartFailure(error, configuration);
     // At the first start somebody waits for an answer; later only the log is read.
     if (restarted) this.#log?.log.error({ err: error }, `the data plane could not start: ${explanation}`);
     else process.stderr.write(`sluice: ${explanation}\n`);
-    this.#log?.flush();
-    process.exit(exitCode);
+    await this.#log?.flush();
+    endProcess(exitCode);
   }
 
   /** Remembers what runs now, here and in the parent. */
@@ -109,7 +114,7 @@ export class ServingProcess {
     this.#endWatch();
     if (this.#gateway) await this.#end(this.#gateway);
     // A start that is under way looks at the flag itself; without one there is nothing to finish.
-    else if (!this.#log) process.exit(EXIT.ok);
+    else if (!this.#log) endProcess(EXIT.ok);
   }
 
   async #end(gateway: DataPlane): Promise<void> {
@@ -124,7 +129,7 @@ export class ServingProcess {
       log?.error({ err: error }, 'could not stop in order');
       exitCode = EXIT.unexpected;
     }
-    this.#log?.flush();
-    process.exit(exitCode);
+    await this.#log?.flush();
+    endProcess(exitCode);
   }
 }

@@ -1,8 +1,8 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { closeSync, openSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { type ConfigurationWatch, watchConfigurationFile } from '@sluice/control-plane/watch';
+import { hasLostTerminal } from './controlling-terminal.js';
 import { EXIT } from './exit-codes.js';
 import { ParentLog } from './parent-log.js';
 import type { DataPlaneOrder, LoadReport, RunningReport, StartOrder } from './process-messages.js';
@@ -35,7 +35,6 @@ class Supervisor {
   readonly #argv: readonly string[];
   readonly #finish: (exitCode: number) => void;
   readonly #keyHex = randomBytes(GATEWAY_KEY_BYTES).toString('hex');
-  readonly #startedOnTerminal = hasTerminal();
   readonly #log = new ParentLog();
   #loader: ChildProcess | undefined;
   #loadAgain = false;
@@ -220,7 +219,7 @@ class Supervisor {
 
   /** SIGHUP asks a service to read its configuration again, but also says that the terminal was closed. */
   #hangup(): void {
-    if (this.#startedOnTerminal && !hasTerminal()) this.#stop();
+    if (hasLostTerminal()) this.#stop();
     else this.#reload();
   }
 
@@ -239,25 +238,19 @@ function forkScript(name: string, args: readonly string[]): ChildProcess {
   return fork(script, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
 }
 
-/** Calls back once, whether the process ended or never began. */
+/** Calls back once, whether the process ended or never began, after everything that it has sent was received. */
 function onceEnded(
   child: ChildProcess,
   ended: (code: number | null, signal: NodeJS.Signals | null) => void,
 ): void {
-  child.once('exit', ended);
+  child.once('exit', (code, signal) => {
+    // What it sent last may still be on the way.
+    if (child.connected) child.once('disconnect', () => ended(code, signal));
+    else ended(code, signal);
+  });
   child.on('error', (error) => {
     if (child.pid !== undefined) return;
     process.stderr.write(`sluice: a process could not be started: ${error.message}\n`);
-    child.off('exit', ended);
     ended(null, null);
   });
-}
-
-function hasTerminal(): boolean {
-  try {
-    closeSync(openSync('/dev/tty', 'r'));
-    return true;
-  } catch {
-    return false;
-  }
 }

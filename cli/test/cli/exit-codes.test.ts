@@ -79,6 +79,13 @@ test('a port that is taken ends with 5', async () => {
   expect(code).toBe(5);
 });
 
+test('a second gateway on the same port ends with 5, and the first goes on', async () => {
+  const { url, file } = await serve(upstreamsNamed('files'));
+  const { code } = await run(['serve', '--config', file, '--port', new URL(url).port]);
+  expect(code).toBe(5);
+  expect((await fetch(`${url}/live`)).status).toBe(200);
+});
+
 test('health ends with 4 when nobody answers, and when an upstream failed', async () => {
   const { url } = await serve(upstreamsNamed('files'));
   const failed = await run(['health', url]);

@@ -72,3 +72,15 @@ test('SIGTERM during the start ends it', async () => {
   // Before the handler is there, the signal itself ends the process, and there is no exit code.
   expect([0, null]).toContain(await sluice.ended);
 });
+
+test('a log that nobody reads any more keeps nothing from going on, or from ending', async () => {
+  const { sluice, file, url } = await serve(upstreamsNamed('files'));
+  sluice.child.stderr?.destroy();
+  writeFileSync(file, upstreamsNamed('files', 'more'));
+  await sluice.until('the changed configuration', async () => {
+    const { upstreams } = (await (await fetch(`${url}/health`)).json()) as { upstreams: unknown[] };
+    return upstreams.length === 2 || undefined;
+  });
+  sluice.child.kill('SIGTERM');
+  expect(await sluice.ended).toBe(0);
+});
