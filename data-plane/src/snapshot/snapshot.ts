@@ -12,9 +12,9 @@ import type { Endpoint } from '../front/endpoint.js';
 import { scanMessage } from '../protocol/scan.js';
 import { RouteTable } from '../routing/table.js';
 import type { Sealer } from '../sessions/seal.js';
+import type { Shared } from '../upstream/shared-connection.js';
 import type { UpstreamSubscriptions } from '../upstream/subscriptions.js';
 import { EgressPolicy } from '../upstream/transport/egress-policy.js';
-import type { Shared } from '../upstream/shared-connection.js';
 import { Upstream, type UpstreamEvents } from '../upstream/upstream.js';
 
 export interface SnapshotHost {

@@ -5,8 +5,8 @@ import { scanMessage } from '../protocol/scan.js';
 import type { UpstreamCall } from '../upstream/call.js';
 import { ownCall } from '../upstream/own-request.js';
 import { settled } from '../upstream/scripted-channel.js';
-import type { Refusal } from '../upstream/subscriptions.js';
 import type { Shared } from '../upstream/shared-connection.js';
+import type { Refusal } from '../upstream/subscriptions.js';
 import type { Upstream } from '../upstream/upstream.js';
 import { SharedProcesses } from './shared-processes.js';
 

@@ -13,8 +13,8 @@ import { binaryToBytes, splice, stringOf } from '../protocol/text.js';
 import type { RemoteUpstreams } from '../snapshot/snapshot.js';
 import { cancelledError, idOf, type UpstreamCall, type UpstreamReply } from '../upstream/call.js';
 import type { UpstreamFacts } from '../upstream/offers.js';
-import type { Refusal } from '../upstream/subscriptions.js';
 import type { Shared } from '../upstream/shared-connection.js';
+import type { Refusal } from '../upstream/subscriptions.js';
 import type { Upstream } from '../upstream/upstream.js';
 import { ownBytes } from './own-bytes.js';
 
