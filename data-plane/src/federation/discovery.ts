@@ -237,6 +237,8 @@ export class Discovery {
 
   private async ask(known: Known): Promise<void> {
     const { upstream } = known;
+    const late = setTimeout(() => this.late(known), this.settings.deadlineMs);
+    late.unref();
     try {
       const facts = await upstream.open();
       const lists = await Promise.all(
@@ -247,7 +249,16 @@ export class Discovery {
       this.take(known, lists);
     } catch (thrown) {
       this.failed(known, thrown);
+    } finally {
+      clearTimeout(late);
     }
+  }
+
+  /** The upstream may still answer; until then lists go on without it, or with what it offered before. */
+  private late(known: Known): void {
+    if (this.stopped || !this.all.includes(known) || known.state !== 'starting') return;
+    known.error = `no answer within ${this.settings.deadlineMs} ms`;
+    this.log.warn({ upstream: known.upstream.name }, `upstream offers nothing for now: ${known.error}`);
   }
 
   private take(known: Known, lists: readonly OfferList[]): void {
