@@ -8,7 +8,7 @@ import { binaryToBytes, jsonBinary, parsed, replace, stringOf } from '../protoco
 import { type Message, rewritten } from '../protocol/translate.js';
 import type { JsonObject } from '../routing/json-object.js';
 import { encodeHeaderValue, paramHeaderLines, paramHeadersOf } from '../routing/param-headers.js';
-import type { UpstreamCall, UpstreamReply } from '../upstream/call.js';
+import { EraMismatch, type UpstreamCall, type UpstreamReply } from '../upstream/call.js';
 import type { Upstream } from '../upstream/upstream.js';
 import { ClientAsks } from './client-asks.js';
 import type { Discovery, Known } from './discovery.js';
@@ -178,9 +178,7 @@ class DirectLegacy implements LegacyBacking {
     }
     const facts = await upstream.open();
     if (this.closed) throw sessionEnded();
-    this.offChanged = this.discovery.onListChanged((kind, changed) => {
-      if (changed === upstream) this.host.toClient(listChanged(kind), undefined);
-    });
+    this.share();
     return initializeResult(
       revision,
       routableCapabilities(facts.capabilities),
@@ -190,7 +188,17 @@ class DirectLegacy implements LegacyBacking {
   }
 
   async request(exchange: Exchange): Promise<Outcome> {
-    if (this.leg !== undefined) return outcomeOf(await this.leg.request(exchange, []));
+    const { leg } = this;
+    if (leg !== undefined) {
+      try {
+        return outcomeOf(await leg.request(exchange, []));
+      } catch (thrown) {
+        if (!(thrown instanceof EraMismatch)) throw thrown;
+        // The upstream has come to speak the other era: this client goes on by translation.
+        leg.close();
+        if (this.leg === leg && !this.closed) this.share();
+      }
+    }
     const { upstream, known } = this.endpoint;
     const { bytes, envelope, row } = exchange;
     switch (envelope.method) {
@@ -237,6 +245,15 @@ class DirectLegacy implements LegacyBacking {
       },
     );
     return outcomeOf(reply);
+  }
+
+  /** Over the connection that is shared with others. */
+  private share(): void {
+    const { upstream } = this.endpoint;
+    this.leg = undefined;
+    this.offChanged = this.discovery.onListChanged((kind, changed) => {
+      if (changed === upstream) this.host.toClient(listChanged(kind), undefined);
+    });
   }
 
   notification(message: Message): void {

@@ -11,7 +11,7 @@ import { buildCatalogue, type Catalogue } from '../routing/catalogue.js';
 import type { UpstreamOffer } from '../routing/offer.js';
 import { encodeHeaderValue } from '../routing/param-headers.js';
 import { exposeUri } from '../routing/uris.js';
-import type { UpstreamReply } from '../upstream/call.js';
+import { EraMismatch, type UpstreamReply } from '../upstream/call.js';
 import { type OfferKind, readList } from '../upstream/offers.js';
 import { GATEWAY_INFO, ownCall } from '../upstream/own-request.js';
 import type { Upstream } from '../upstream/upstream.js';
@@ -30,6 +30,8 @@ export class MergedLegacy implements LegacyBacking {
   private readonly opened = new Map<Upstream, OwnLeg>();
   /** Legs whose handshake is being made. */
   private readonly opening = new Set<OwnLeg>();
+  /** Legs to upstreams that are gone from the configuration, until their requests have ended. */
+  private readonly leaving = new Set<OwnLeg>();
   private readonly watched: WatchedResources;
   private readonly asks: ClientAsks;
   /** Resources that the client watches under a URI that is not the exposed one. */
@@ -84,13 +86,27 @@ export class MergedLegacy implements LegacyBacking {
     if (row.goes === 'merge') return this.endpoint.list(exchange, view);
     const target = await this.endpoint.target(exchange, view ?? this.endpoint.discovery.catalogue);
     const leg = await this.leg(target.upstream);
+    try {
+      return await this.send(exchange, target, leg);
+    } catch (thrown) {
+      if (leg === undefined || !(thrown instanceof EraMismatch)) throw thrown;
+      // The upstream has come to speak the other era: this client goes on by translation.
+      this.drop(target.upstream);
+      this.legs.set(target.upstream, Promise.resolve(undefined));
+      this.view = undefined;
+      return this.send(exchange, target, undefined);
+    }
+  }
+
+  private async send(exchange: Exchange, target: Target, leg: OwnLeg | undefined): Promise<Outcome> {
+    const { method } = exchange.envelope;
     if (method === 'resources/subscribe' || method === 'resources/unsubscribe')
       return this.subscription(exchange, target, leg);
     let reply: UpstreamReply;
     if (leg !== undefined) reply = await leg.request(exchange, target.edits);
     else {
       const headerLines =
-        row.nameHeader === undefined ? '' : `mcp-name: ${encodeHeaderValue(target.name)}\r\n`;
+        exchange.row?.nameHeader === undefined ? '' : `mcp-name: ${encodeHeaderValue(target.name)}\r\n`;
       reply = await target.upstream.call(
         { ...relayed(exchange, headerLines), edits: target.edits, asks: this.asks },
         { ...exchange.caller, logLevel: this.logLevel ?? 'info' },
@@ -107,7 +123,7 @@ export class MergedLegacy implements LegacyBacking {
 
   response(message: Message): void {
     if (this.asks.response(message)) return;
-    for (const leg of this.opened.values()) if (leg.response(message)) return;
+    for (const leg of [...this.opened.values(), ...this.leaving]) if (leg.response(message)) return;
   }
 
   listen(): void {
@@ -120,7 +136,7 @@ export class MergedLegacy implements LegacyBacking {
     this.asks.close();
     this.offChanged?.();
     this.watched.close();
-    for (const leg of [...this.opened.values(), ...this.opening]) leg.close();
+    for (const leg of [...this.opened.values(), ...this.opening, ...this.leaving]) leg.close();
     this.opened.clear();
     this.legs.clear();
   }
@@ -186,8 +202,12 @@ export class MergedLegacy implements LegacyBacking {
 
   private drop(upstream: Upstream): void {
     this.legs.delete(upstream);
-    this.opened.get(upstream)?.close();
+    const leg = this.opened.get(upstream);
+    if (leg === undefined) return;
     this.opened.delete(upstream);
+    // Requests under way end as they began.
+    this.leaving.add(leg);
+    void leg.retire().then(() => this.leaving.delete(leg));
   }
 
   private changed(kind: ListKind): void {

@@ -39,6 +39,8 @@ export class OwnLeg {
   /** URIs (JSON text) in the upstream's own names. */
   private readonly subscribed = new Set<string>();
   private renewCount = 0;
+  /** Set when nothing new is sent any more: called when the last request has ended. */
+  private retired: (() => void) | undefined;
 
   constructor(private readonly options: OwnLegOptions) {
     this.asks = new OpenAsks(options.askPrefix);
@@ -89,6 +91,15 @@ export class OwnLeg {
   close(): void {
     for (const request of [...this.running.values()]) request.failed(cancelledError());
     void this.session.close();
+    this.retired?.();
+  }
+
+  /** Closes it when the requests under way have ended; nothing new is sent. */
+  retire(): Promise<void> {
+    return new Promise((resolve) => {
+      this.retired = resolve;
+      if (this.running.size === 0) this.close();
+    });
   }
 
   /** @internal */
@@ -111,6 +122,7 @@ export class OwnLeg {
   done(id: string): void {
     this.running.delete(id);
     this.asks.requestEnded(id);
+    if (this.retired !== undefined && this.running.size === 0) this.close();
   }
 
   private ask(message: Message, requestId: string | undefined): void {

@@ -67,7 +67,8 @@ export class Upstream {
   private closed = false;
   /** False once `initialize` was refused: then legacy clients are served by translation. */
   private legacyRefused = false;
-  private dedicatedCount = 0;
+  /** Connections of one client each. */
+  private readonly dedicated = new Set<Channel>();
 
   constructor(
     readonly config: ResolvedUpstream,
@@ -117,18 +118,11 @@ export class Upstream {
    * response in the caller's era. Rejects with an RpcError.
    */
   async call(call: UpstreamCall, caller: Caller): Promise<UpstreamReply> {
-    const shared = this.shared ?? (await this.ensure());
-    // It may have taken long to get here; what was not sent yet need not be cancelled.
-    if (call.cancellation.cancelled) throw cancelledError();
-    try {
-      return await this.callIn(shared, call, caller);
-    } catch (thrown) {
-      if (!(thrown instanceof EraMismatch)) throw thrown;
-      // The era that was found once is not true any more: probe anew, and send what did not run again.
-      const again = await this.probeAnew(shared);
-      if (again.era === shared.era) throw thrown;
-      return this.callIn(again, call, caller);
-    }
+    return this.inItsEra((shared) => {
+      // It may have taken long to get here; what was not sent yet need not be cancelled.
+      if (call.cancellation.cancelled) throw cancelledError();
+      return this.callIn(shared, call, caller);
+    });
   }
 
   /** A request of the gateway's own. */
@@ -138,8 +132,9 @@ export class Upstream {
     onNotification?: (bytes: Buffer, envelope: Envelope) => void,
     cancellation?: Cancellation,
   ): Promise<UpstreamReply> {
-    const shared = this.shared ?? (await this.ensure());
-    return shared.call(ownCall(method, params, shared.era === 'modern', onNotification, cancellation));
+    return this.inItsEra((shared) =>
+      shared.call(ownCall(method, params, shared.era === 'modern', onNotification, cancellation)),
+    );
   }
 
   listen(): void {
@@ -174,13 +169,13 @@ export class Upstream {
       ownerSaysInitialized,
       events,
       openChannel: (channelEvents) => {
-        if (transport.kind === 'stdio' && this.dedicatedCount >= transport.maxProcessCount) {
+        if (transport.kind === 'stdio' && this.dedicated.size >= transport.maxProcessCount) {
           throw new RpcError(
             ErrorCode.Overloaded,
-            `upstream ${JSON.stringify(name)} has ${this.dedicatedCount} processes already, as many as it may`,
+            `upstream ${JSON.stringify(name)} has ${this.dedicated.size} processes already, as many as it may`,
           );
         }
-        return this.counted(channelEvents);
+        return this.openDedicated(channelEvents);
       },
     });
   }
@@ -214,28 +209,23 @@ export class Upstream {
       () => undefined,
     );
     this.parked?.close();
-    await shared?.close();
+    await Promise.all([shared?.close(), ...[...this.dedicated].map((channel) => channel.close())]);
     this.connections.close();
   }
 
-  private counted(events: ChannelEvents): Channel {
-    let counted = true;
-    const release = () => {
-      if (counted) this.dedicatedCount--;
-      counted = false;
-    };
-    this.dedicatedCount++;
+  private openDedicated(events: ChannelEvents): Channel {
     const channel = this.connections.openChannel({
       message: (bytes, envelope) => events.message(bytes, envelope),
       gap: () => events.gap(),
       lost: (reason) => {
-        release();
+        this.dedicated.delete(channel);
         events.lost(reason);
       },
     });
+    this.dedicated.add(channel);
     const close = channel.close.bind(channel);
     channel.close = () => {
-      release();
+      this.dedicated.delete(channel);
       return close();
     };
     return channel;
@@ -246,6 +236,21 @@ export class Upstream {
     return shared.era === 'modern'
       ? legacyToModern(shared, call, caller, this.name)
       : modernToLegacy(shared, call, caller, this.parked);
+  }
+
+  /** Sends over the shared connection; when the era that was found once is not true any more, in the new one. */
+  private async inItsEra(send: (shared: Shared) => Promise<UpstreamReply>): Promise<UpstreamReply> {
+    const shared = this.shared ?? (await this.ensure());
+    try {
+      return await send(shared);
+    } catch (thrown) {
+      if (!(thrown instanceof EraMismatch)) throw thrown;
+      // A server that does not speak the era has not run the request, so that it may be sent again.
+      const again = await this.probeAnew(shared);
+      if (again.era === shared.era) throw thrown;
+      this.events.stale(this, `the upstream has come to speak the ${again.era} era`);
+      return send(again);
+    }
   }
 
   private ensure(): Promise<Shared> {

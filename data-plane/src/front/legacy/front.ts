@@ -31,6 +31,8 @@ export class LegacyFront {
   private readonly sessions = new Map<string, LegacySession>();
   /** Sessions whose `initialize` has not been answered. */
   private readonly opening = new Set<LegacySession>();
+  /** Sessions of endpoints that are not there any more, until their requests have ended. */
+  private readonly leaving = new Set<LegacySession>();
   private readonly timer: NodeJS.Timeout;
 
   constructor(private readonly options: LegacyFrontOptions) {
@@ -50,13 +52,20 @@ export class LegacyFront {
     for (const session of this.all()) this.end(session, reason);
   }
 
-  /** Ends the sessions of an endpoint that is not there any more. */
+  /** Ends the sessions of an endpoint that is not there any more; requests under way end as they began. */
   closeEndpoint(endpoint: Endpoint, reason: string): void {
-    for (const session of this.all()) if (session.endpoint === endpoint) this.end(session, reason);
+    for (const session of this.all()) {
+      if (session.endpoint !== endpoint) continue;
+      if (this.sessions.delete(session.token)) {
+        this.options.onSessionEnd(reason);
+        this.leaving.add(session);
+        void session.retire().then(() => this.leaving.delete(session));
+      } else if (this.opening.has(session)) session.close();
+    }
   }
 
   private all(): LegacySession[] {
-    return [...this.sessions.values(), ...this.opening];
+    return [...this.sessions.values(), ...this.opening, ...this.leaving];
   }
 
   post(

@@ -39,6 +39,8 @@ export class LegacySession implements LegHost {
   /** Messages outside requests; kept from the start, so that nothing is lost before the client listens. */
   private readonly outside: EventStream;
   private closed = false;
+  /** Set when nothing new comes any more: called when the session is closed. */
+  private retired: (() => void) | undefined;
 
   constructor(
     /** The sealed token that the client holds. */
@@ -158,6 +160,7 @@ export class LegacySession implements LegHost {
     if (this.running.get(id)?.answer === answer) this.running.delete(id);
     this.lastUsedAt = Date.now();
     answer.response(bytes);
+    if (this.retired !== undefined && this.running.size === 0) this.close();
   }
 
   private incoming(message: Message): void {
@@ -255,6 +258,15 @@ export class LegacySession implements LegHost {
     const now = Date.now();
     for (const stream of this.streams.values()) stream.end(now);
     this.streams.clear();
+    this.retired?.();
+  }
+
+  /** Closes it when the requests under way have ended; the client reaches it no more. */
+  retire(): Promise<void> {
+    return new Promise((resolve) => {
+      this.retired = resolve;
+      if (this.running.size === 0) this.close();
+    });
   }
 
   private keep(stream: EventStream): void {
