@@ -75,6 +75,3 @@ export interface Outcome {
   /** 0 for a result, else the error's code. */
   readonly errorCode: number;
 }
-
-/** What takes an exchange to its outcome. */
-export type Handler = (exchange: Exchange) => Promise<Outcome>;

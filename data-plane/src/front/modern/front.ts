@@ -10,7 +10,7 @@ import { methodRow } from '../../protocol/methods.js';
 import { META, MODERN_REVISION, SUPPORTED_REVISIONS } from '../../protocol/revisions.js';
 import type { Envelope, Span } from '../../protocol/scan.js';
 import { SSE_COMMENT, sseEvent } from '../../protocol/sse.js';
-import { binaryOf, binaryToBytes, parsed, stringOf } from '../../protocol/text.js';
+import { binaryOf, binaryToBytes, stringOf } from '../../protocol/text.js';
 import { decodeHeaderValue } from '../../routing/param-headers.js';
 import { ParkedElsewhere } from '../../upstream/parked/parked-calls.js';
 import type { Endpoint } from '../endpoint.js';
@@ -318,9 +318,4 @@ class ModernAnswer implements Slotted {
     this.streaming = true;
     this.reply.begin(200, SSE_HEADERS);
   }
-}
-
-/** The parsed params of a request; an empty object when there are none. */
-export function paramsOf(bytes: Buffer, envelope: Envelope): Record<string, unknown> {
-  return envelope.params === undefined ? {} : (parsed(bytes, envelope.params) as Record<string, unknown>);
 }
