@@ -13,6 +13,7 @@ import type { ChannelSink } from '../channel.js';
 const QUIET_MS = 20;
 /** Notifications kept while nobody listens; older ones go first. */
 const MAX_KEPT_NOTIFICATION_COUNT = 256;
+const MAX_KEPT_BYTES = 1024 * 1024;
 /** Asks of one call that wait for answers; one more is refused. */
 const MAX_OPEN_ASK_COUNT = 64;
 
@@ -57,6 +58,7 @@ export class ParkedCall implements ChannelSink {
   private readonly asks = new Map<string, Ask>();
   private askCount = 0;
   private readonly kept: { bytes: Buffer; envelope: Envelope }[] = [];
+  private keptBytes = 0;
   private waiter: Waiter | undefined = undefined;
   private quiet: NodeJS.Timeout | undefined = undefined;
   private outcome: UpstreamReply | RpcError | undefined = undefined;
@@ -75,6 +77,7 @@ export class ParkedCall implements ChannelSink {
 
   /** Waits until the call has ended or asks. Notifications that came meanwhile are told first. One may wait at a time. */
   stand(notify: Waiter['notify']): Promise<Standing> {
+    this.keptBytes = 0;
     for (const { bytes, envelope } of this.kept.splice(0)) notify(bytes, envelope);
     return new Promise((resolve, reject) => {
       this.waiter = { notify, resolve, reject };
@@ -180,8 +183,10 @@ export class ParkedCall implements ChannelSink {
       this.waiter.notify(bytes, envelope);
       return;
     }
-    if (this.kept.length === MAX_KEPT_NOTIFICATION_COUNT) this.kept.shift();
     this.kept.push({ bytes, envelope });
+    this.keptBytes += bytes.length;
+    while (this.kept.length > MAX_KEPT_NOTIFICATION_COUNT || this.keptBytes > MAX_KEPT_BYTES)
+      this.keptBytes -= this.kept.shift()?.bytes.length ?? 0;
   }
 
   private settle(): void {

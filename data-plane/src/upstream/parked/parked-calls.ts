@@ -20,7 +20,7 @@ const ASKING_METHODS = new Set(['tools/call', 'prompts/get', 'resources/read']);
 const ASKABLE = ['elicitation', 'sampling', 'roots'] as const;
 /** A parked call waits this long for its client. */
 export const PARKED_TTL_MS = 10 * 60_000;
-/** Parked calls of one upstream on one worker. */
+/** Calls of one upstream on one worker that are under way, parked or remembered; the last make room. */
 const MAX_PARKED_COUNT = 1_000;
 /** How long an ended call is remembered for the same retry sent twice. */
 const REMEMBERED_MS = 60_000;
@@ -58,6 +58,8 @@ interface Parked {
   readonly binding: string;
   /** Until when it waits, or is remembered. */
   until: number;
+  /** Its session is not in use for it any more. */
+  over: boolean;
   /** Answers that were given, by round, so that the same retry twice has one outcome. */
   readonly retries: Map<number, { digest: string; standing: Promise<Standing> }>;
 }
@@ -117,7 +119,7 @@ export class ParkedCalls {
   }
 
   private begin(call: UpstreamCall, caller: Caller, binding: string): Promise<UpstreamReply> {
-    if (this.parked.size >= MAX_PARKED_COUNT) {
+    if (this.parked.size >= MAX_PARKED_COUNT && !this.forgetOne()) {
       return Promise.reject(
         new RpcError(
           ErrorCode.Overloaded,
@@ -145,6 +147,7 @@ export class ParkedCalls {
       session,
       binding,
       until: Number.POSITIVE_INFINITY,
+      over: false,
       retries: new Map(),
     };
     this.parked.set(number, parked);
@@ -203,7 +206,7 @@ export class ParkedCalls {
       return this.reply(number, parked, call, await standing);
     } finally {
       leaving.over = true;
-      if (parked.call.ended) this.ended(parked);
+      if (parked.call.ended) this.ended(number, parked);
     }
   }
 
@@ -232,11 +235,25 @@ export class ParkedCalls {
     return { bytes, envelope: scanMessage(bytes) };
   }
 
-  private ended(parked: Parked): void {
-    if (parked.until !== Number.POSITIVE_INFINITY && parked.until <= Date.now() + REMEMBERED_MS) return;
-    parked.until = Date.now() + REMEMBERED_MS;
+  /** A call that asked nothing has nothing to remember: nobody can retry it. */
+  private ended(number: number, parked: Parked): void {
+    if (parked.over) return;
+    this.leaveSession(parked, Date.now());
+    if (parked.retries.size === 0) this.parked.delete(number);
+    else parked.until = Date.now() + REMEMBERED_MS;
+  }
+
+  private leaveSession(parked: Parked, now: number): void {
+    if (parked.over) return;
+    parked.over = true;
     parked.session.callCount--;
-    parked.session.idleSince = Date.now();
+    parked.session.idleSince = now;
+  }
+
+  /** The call that ended longest ago; false when none has. */
+  private forgetOne(): boolean {
+    for (const [number, { over }] of this.parked) if (over) return this.parked.delete(number);
+    return false;
   }
 
   /** The request in the names of this connection: an id and a progress token of its own, without what only 2026-07-28 knows. */
@@ -303,10 +320,8 @@ export class ParkedCalls {
     for (const [number, parked] of this.parked) {
       if (parked.until > now) continue;
       this.parked.delete(number);
-      if (parked.call.ended) continue;
       parked.call.end(new RpcError(ErrorCode.UpstreamUnavailable, 'nobody answered in time'));
-      parked.session.callCount--;
-      parked.session.idleSince = now;
+      this.leaveSession(parked, now);
     }
     for (const [key, { session, callCount, idleSince }] of this.sessions) {
       if (callCount > 0 || now - idleSince < SESSION_IDLE_MS) continue;
