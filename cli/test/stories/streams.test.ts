@@ -123,7 +123,7 @@ it('refuses a second stream while one is open, and events that nobody knows', as
   expect((await session.listen()).status).toBe(409);
   for (const lastEventId of ['nonsense', 'p99_1', 'g_999999']) {
     const refused = await session.listen({ lastEventId });
-    expect(refused.status, lastEventId).toBe(404);
+    expect(refused.status, lastEventId).toBe(400);
     expect((await lastMessage(refused)).error?.message).toContain('cannot be resumed');
   }
   stop.abort();

@@ -36,6 +36,10 @@ export class Answer {
     return this.missing === 0;
   }
 
+  get isStream(): boolean {
+    return this.stream !== undefined;
+  }
+
   /** A notification or an ask that belongs here. False when the client left no way to tell it. */
   message(bytes: Buffer): boolean {
     if (this.ended) return false;

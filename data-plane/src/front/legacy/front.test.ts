@@ -44,18 +44,28 @@ class ScriptedBacking implements LegacyBacking {
   answer: (exchange: Exchange) => Promise<Outcome> = (exchange) =>
     Promise.resolve(result(exchange, { ok: true }));
   private settleInitialize: (() => void) | undefined;
+  private failInitialize: ((error: RpcError) => void) | undefined;
   /** Makes `initialize` wait for {@link goOn}. */
   static waits = false;
 
   constructor(readonly host: LegHost) {}
 
   async initialize(_params: string, revision: string): Promise<string> {
-    if (ScriptedBacking.waits) await new Promise<void>((resolve) => (this.settleInitialize = resolve));
+    if (ScriptedBacking.waits) {
+      await new Promise<void>((resolve, reject) => {
+        this.settleInitialize = resolve;
+        this.failInitialize = reject;
+      });
+    }
     return JSON.stringify({ protocolVersion: revision });
   }
 
   goOn(): void {
     this.settleInitialize?.();
+  }
+
+  fail(error: RpcError): void {
+    this.failInitialize?.(error);
   }
 
   request(exchange: Exchange): Promise<Outcome> {
@@ -116,7 +126,7 @@ class Setup {
   ) {}
 
   post(body: unknown, headers: Record<string, string> = {}): RecordingReply {
-    const bytes = Buffer.from(JSON.stringify(body));
+    const bytes = Buffer.from(typeof body === 'string' ? body : JSON.stringify(body));
     const batch = Array.isArray(body);
     const envelopes = batch ? scanBatch(bytes) : [scanMessage(bytes)];
     const reply = new RecordingReply();
@@ -267,6 +277,16 @@ describe('a session', () => {
     const statuses = sessions.map((session) => setup.post(notification('notifications/x'), session).status);
     expect(statuses).toEqual([202, 404, 202]);
   });
+
+  it('that cannot be opened takes the room of nobody', async () => {
+    const setup = setUp({ maxSessionCount: 1 });
+    await setup.open();
+    ScriptedBacking.waits = true;
+    const reply = setup.initialize();
+    setup.endpoint.last.fail(new RpcError(ErrorCode.UpstreamUnavailable, 'away'));
+    await settled();
+    expect([errorOf(reply).message, setup.ends, setup.front.sessionCount]).toEqual(['away', [], 1]);
+  });
 });
 
 describe('a POST', () => {
@@ -350,6 +370,18 @@ describe('a POST', () => {
     expect(cancellation.cancelled).toBe(true);
     expect(setup.endpoint.first.told).toEqual([]);
   });
+
+  it('knows an id however it is spelled', async () => {
+    const setup = setUp();
+    const session = await setup.open();
+    setup.endpoint.first.answer = () => new Promise(() => undefined);
+    setup.post(request('a/b', 'tools/call'), session);
+    setup.post(
+      '{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"a\\/b"}}',
+      session,
+    );
+    expect(setup.endpoint.first.requests[0]?.cancellation.cancelled).toBe(true);
+  });
 });
 
 describe('a batch', () => {
@@ -419,9 +451,25 @@ describe('the GET stream', () => {
     const setup = setUp();
     const reply = setup.get({ ...(await setup.open()), 'last-event-id': from });
     expect([reply.status, errorOf(reply).message]).toEqual([
-      404,
+      400,
       expect.stringContaining(JSON.stringify(from)),
     ]);
+  });
+
+  it('keeps of streams that have ended the newest, as much as one stream may keep', async () => {
+    const setup = setUp();
+    const session = await setup.open();
+    const large = Buffer.from(JSON.stringify({ filler: 'x'.repeat(3_000) }));
+    setup.endpoint.last.answer = async (exchange) => {
+      exchange.notify(large);
+      return result(exchange, {});
+    };
+    for (let i = 1; i <= 5; i++) {
+      setup.post(request(i, 'tools/call'), session);
+      await settled();
+    }
+    const statuses = [1, 2, 3, 4, 5].map((i) => setup.get({ ...session, 'last-event-id': `p${i}_1` }).status);
+    expect(statuses).toEqual([400, 400, 200, 200, 200]);
   });
 
   it('needs an Accept that takes it', async () => {

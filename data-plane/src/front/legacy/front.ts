@@ -200,7 +200,6 @@ export class LegacyFront {
       );
       return;
     }
-    this.makeRoom();
     const revision = isLegacyRevision(requested) ? requested : LATEST_LEGACY_REVISION;
     const caller: Caller = {
       era: 'legacy',
@@ -224,6 +223,7 @@ export class LegacyFront {
         this.opening.delete(session);
         const settled = readRevision(result) ?? revision;
         session.settle({ ...session.caller, revision: settled });
+        this.makeRoom();
         this.sessions.set(session.token, session);
         reply.send(
           200,

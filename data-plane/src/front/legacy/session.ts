@@ -5,6 +5,7 @@
 import { type Caller, Cancellation, type Exchange } from '../../exchange/exchange.js';
 import type { Reply } from '../../listener/listener.js';
 import { ErrorCode, errorMessage, RpcError } from '../../protocol/errors.js';
+import { idKey, idKeyOf } from '../../protocol/ids.js';
 import { methodRow } from '../../protocol/methods.js';
 import type { Span } from '../../protocol/scan.js';
 import { binaryToBytes } from '../../protocol/text.js';
@@ -104,6 +105,7 @@ export class LegacySession implements LegHost {
       onStream: (stream) => this.keep(stream),
       onEnd: () => {
         for (const id of ids) if (this.running.get(id)?.answer === answer) this.running.delete(id);
+        if (answer.isStream) this.trim();
       },
     });
     for (const message of messages) {
@@ -170,7 +172,7 @@ export class LegacySession implements LegHost {
       return;
     }
     if (envelope.method === 'notifications/cancelled' && envelope.requestId !== undefined) {
-      const id = message.bytes.latin1Slice(envelope.requestId.start, envelope.requestId.end);
+      const id = idKey(message.bytes, envelope.requestId);
       const running = this.running.get(id);
       // `initialize` is never cancelled (basic/utilities/cancellation, "Behavior Requirements").
       if (running !== undefined && running.method !== 'initialize') running.cancellation.cancel();
@@ -194,8 +196,9 @@ export class LegacySession implements LegHost {
     const from = readEventId(lastEventId);
     const stream = from === undefined ? undefined : this.streams.get(from.streamId);
     if (from === undefined || stream === undefined || !stream.canResume(from.seq)) {
+      // Not 404, which says that the whole session is gone.
       return {
-        status: 404,
+        status: 400,
         reason: `the stream cannot be resumed from event ${JSON.stringify(lastEventId.slice(0, 80))}: it is not kept any more`,
       };
     }
@@ -215,7 +218,7 @@ export class LegacySession implements LegHost {
   }
 
   toClient(message: Message, requestId: string | undefined): void {
-    const running = requestId === undefined ? undefined : this.running.get(requestId);
+    const running = requestId === undefined ? undefined : this.running.get(idKeyOf(requestId));
     if (running?.answer.message(message.bytes)) return;
     const { envelope } = message;
     const urgent =
@@ -280,12 +283,21 @@ export class LegacySession implements LegHost {
     this.streams.set(stream.id, stream);
   }
 
+  /** All streams that have ended hold back no more than one may: the oldest go first. */
+  private trim(): void {
+    let bytes = 0;
+    for (const [id, stream] of [...this.streams].reverse()) {
+      if (!stream.hasEnded) continue;
+      bytes += stream.heldBytes;
+      if (bytes > this.limits.replayBytes) this.streams.delete(id);
+    }
+  }
+
   private get primes(): boolean {
     return this.caller.revision >= '2025-11-25';
   }
 }
 
 function idText({ bytes, envelope }: Message): string {
-  const id = envelope.id as Span;
-  return bytes.latin1Slice(id.start, id.end);
+  return idKey(bytes, envelope.id as Span);
 }

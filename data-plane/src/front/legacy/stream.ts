@@ -50,6 +50,11 @@ export class EventStream {
     return this.reply?.open ?? false;
   }
 
+  /** Bytes that are kept for a resumption. */
+  get heldBytes(): number {
+    return this.bytes;
+  }
+
   get hasEnded(): boolean {
     return this.ended;
   }
