@@ -1,6 +1,7 @@
 // @ts-check
 // What the plain server says: one session's messages, and the tools.
 import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
 
 /**
  * @typedef {Record<string, any>} Message
@@ -130,6 +131,14 @@ const TOOLS = new Map(
       inputSchema: takes({}),
       run: (_, { session: { world } }) =>
         text(JSON.stringify({ waiting: [...world.waiting.keys()], interrupted: world.interrupted })),
+    },
+    /** Waits until there is such a file: for a story in which nobody can be asked to release it. */
+    wait_for_file: {
+      inputSchema: takes({ path: STRING, text: STRING }),
+      run: async ({ path, text: said }) => {
+        while (!existsSync(path)) await new Promise((resolve) => setTimeout(resolve, 20));
+        return text(String(said));
+      },
     },
     slow: {
       inputSchema: takes({ ms: NUMBER, text: STRING }),

@@ -144,7 +144,7 @@ describe.each(PLACE_NAMES)('on %s', (place) => {
       await client.say(name('fixture', 'test_tool_with_logging'), {}, { logLevel: 'info' });
       const logs = () => client.heard.filter(({ method }) => method === 'notifications/message');
       await expect
-        .poll(() => logs().map(({ params }) => params.data))
+        .poll(() => logs().map(({ params }) => params.data), { timeout: 10_000 })
         .toEqual(['Tool execution started', 'Tool processing data', 'Tool execution completed']);
       if (client.isModern) await client.say(name('fixture', 'test_tool_with_logging'));
       else {

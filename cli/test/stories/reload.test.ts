@@ -1,4 +1,6 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, expect, it } from 'vitest';
 import { type RunningGateway, startGateway } from '../gateway.js';
 import { health, metric } from './gateway-metrics.js';
@@ -8,16 +10,20 @@ import { type HttpServer, plain, startPlain, type UpstreamEntry } from './upstre
 
 /* "I change the file while people work, and those whom it does not concern notice nothing." */
 
-const PATIENCE = { timeout: 15_000 };
+const PATIENCE = { timeout: 20_000 };
+const STORY_LIMIT_MS = 90_000;
 
 let gateway: RunningGateway;
 let server: HttpServer | undefined;
+let folder: string | undefined;
 
 afterEach(async () => {
   await closeClients();
   await gateway?.stop();
   await server?.kill();
+  if (folder !== undefined) await rm(folder, { recursive: true, force: true });
   server = undefined;
+  folder = undefined;
 });
 
 const write = (upstreams: UpstreamEntry[], more: object = {}) =>
@@ -29,14 +35,18 @@ async function serve(upstreams: UpstreamEntry[]): Promise<void> {
 
 const logged = (text: string) => expect.poll(() => gateway.logs(), PATIENCE).toContain(text);
 
-it('an added upstream appears and a removed one goes, for clients that are connected', async () => {
-  await serve([plain('stays'), plain('goes')]);
+it('an added upstream appears and a removed one goes, for clients that are connected', {
+  timeout: STORY_LIMIT_MS,
+}, async () => {
+  // What is removed is kept for as long as a shutdown would wait for it.
+  const brief = { gateway: { shutdown_grace: '1s' } };
+  gateway = await startGateway({ config: { ...brief, upstreams: [plain('stays'), plain('goes')] } });
   const clients = await Promise.all(KINDS.map((kind) => connect(kind, `${gateway.url}/mcp`)));
   for (const client of clients) {
     expect(await client.say('goes__echo', { text: 'still here' })).toBe('still here');
   }
   const processesBefore = descendants(gateway.pid).length;
-  await write([plain('stays'), plain('comes')]);
+  await write([plain('stays'), plain('comes')], brief);
   for (const client of clients) {
     await expect.poll(() => client.toolNames(), PATIENCE).toContain('comes__echo');
     expect(await client.toolNames()).not.toContain('goes__echo');
@@ -50,10 +60,12 @@ it('an added upstream appears and a removed one goes, for clients that are conne
   }
   expect((await fetch(`${gateway.url}/mcp/goes`, { method: 'POST' })).status).toBe(404);
   // The process of the one that went goes with it.
-  await expect.poll(() => descendants(gateway.pid).length, { timeout: 20_000 }).toBe(processesBefore);
+  await expect.poll(() => descendants(gateway.pid).length, PATIENCE).toBe(processesBefore);
 });
 
-it('sessions and calls of an upstream that the change does not concern go on', async () => {
+it('sessions and calls of an upstream that the change does not concern go on', {
+  timeout: STORY_LIMIT_MS,
+}, async () => {
   const stays = [plain('shared'), plain('own', [], { sharing: 'per_session' })];
   await serve([...stays, plain('changes')]);
   const calls: Promise<string>[] = [];
@@ -94,31 +106,34 @@ it.each(['/mcp', '/mcp/{upstream}'])(
   'a call at an upstream that is removed may end as it began: %s',
   async (path) => {
     server = await startPlain();
+    folder = await mkdtemp(join(tmpdir(), 'sluice-stories-'));
+    const released = join(folder, 'released');
     const goes = [
       plain('shared'),
       plain('own', [], { sharing: 'per_session' }),
       { name: 'http', url: server.url },
     ];
-    await serve([plain('stays'), ...goes]);
+    const patient = { gateway: { shutdown_grace: '60s' } };
+    gateway = await startGateway({ config: { ...patient, upstreams: [plain('stays'), ...goes] } });
     const calls: Promise<string>[] = [];
     const expected: string[] = [];
     for (const kind of KINDS) {
       for (const { name } of goes) {
         const client = await connect(kind, gateway.url + path.replace('{upstream}', name));
         const prefix = path === '/mcp' ? `${name}__` : '';
-        await client.say(`${prefix}echo`, { text: 'the session is there' });
         const text = `${kind} ${name}`;
-        calls.push(
-          client.say(`${prefix}slow`, { ms: 3_000, text }).catch((error) => `${text}: ${error.message}`),
-        );
+        // A failure is an answer here, so that the story shows all of them.
+        calls.push(client.say(`${prefix}wait_for_file`, { path: released, text }).catch(String));
         expected.push(text);
       }
     }
     await expect.poll(() => metric(gateway.url, 'sluice_requests_in_flight'), PATIENCE).toBe(calls.length);
-    await write([plain('stays')]);
+    await write([plain('stays')], patient);
     await expect.poll(async () => (await health(gateway.url)).servers, PATIENCE).toBe(1);
+    await writeFile(released, '');
     expect(await Promise.all(calls)).toEqual(expected);
   },
+  STORY_LIMIT_MS,
 );
 
 it('a broken file is refused with its reason, and everything stays until it is right', async () => {
