@@ -8,7 +8,7 @@ import type { SpawnStdio, StdioCommand, StdioLimits, StdioProcess } from './tran
 
 /** How often calls that wait are checked for silence; a timeout is late by at most this. */
 const SILENCE_CHECK_MS = 250;
-/** Lines in a row that are not JSON-RPC, after which a child is taken for one that does not speak MCP. */
+/** Lines that are not JSON-RPC before the first one that is, after which a child is taken for one that speaks no MCP. */
 const MAX_BAD_LINE_COUNT = 100;
 
 export interface StdioChannelOptions {
@@ -32,6 +32,7 @@ export class StdioChannel implements Channel {
   private readonly waiting = new Map<string, Waiting>();
   private readonly timer: NodeJS.Timeout;
   private badLineCount = 0;
+  private speaksMcp = false;
   private ended = false;
 
   constructor(
@@ -114,7 +115,7 @@ export class StdioChannel implements Channel {
       this.badLine(thrown);
       return;
     }
-    this.badLineCount = 0;
+    this.speaksMcp = true;
     if (envelope.kind === 'result' || envelope.kind === 'error') this.response(line, envelope);
     else {
       if (envelope.progressToken !== undefined) this.signOfLife(line, envelope.progressToken);
@@ -145,7 +146,8 @@ export class StdioChannel implements Channel {
         );
       }
     }
-    if (++this.badLineCount === MAX_BAD_LINE_COUNT) {
+    // Many servers log to stdout now and then; whoever speaks MCP may.
+    if (!this.speaksMcp && ++this.badLineCount === MAX_BAD_LINE_COUNT) {
       this.exited(`wrote ${MAX_BAD_LINE_COUNT} lines to stdout that are not JSON-RPC`);
       void this.process.stop();
     }
