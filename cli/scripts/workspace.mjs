@@ -37,8 +37,7 @@ export async function install() {
   if (!holdsWhatIsLocked(locked)) {
     // An installation that is cut short must not pass for a whole one.
     rmSync(INSTALLED_STAMP, { force: true });
-    const how = locksEveryPlatform(locked) ? ['ci'] : ['install', '--no-save'];
-    const [command, ...args] = npm(...how, '--no-audit', '--no-fund', '--loglevel=error');
+    const [command, ...args] = npm('ci', '--no-audit', '--no-fund', '--loglevel=error');
     if (!(await runStep('Installing packages', command, args, { cwd: ROOT }))) return false;
   }
   writeFileSync(INSTALLED_STAMP, digest);
@@ -73,19 +72,6 @@ export async function build() {
   mkdirSync(dirname(BUILT_STAMP), { recursive: true });
   writeFileSync(BUILT_STAMP, digest);
   return true;
-}
-
-/**
- * Whether the lock file holds the optional packages of all platforms. npm leaves them out where a registry mirror
- * does not have them, and `npm ci` then refuses the file, while `npm install` takes what is locked and adds them.
- */
-function locksEveryPlatform(locked) {
-  const names = new Set(
-    Object.keys(locked).map((path) => path.slice(path.lastIndexOf(MODULES) + MODULES.length)),
-  );
-  return Object.values(locked).every(({ optionalDependencies = {} }) => {
-    return Object.keys(optionalDependencies).every((name) => names.has(name));
-  });
 }
 
 /** Whether somebody has installed by hand what the lock file asks for; packages of other platforms may be absent. */
