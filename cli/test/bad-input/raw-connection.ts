@@ -81,7 +81,7 @@ export class RawConnection {
 }
 
 /** @param isAll nothing more will come: an answer without a length ends there (RFC 9112 section 6.3) */
-function takeAnswer(text: string, isAll: boolean): { answer: RawAnswer; rest: string } | undefined {
+export function takeAnswer(text: string, isAll: boolean): { answer: RawAnswer; rest: string } | undefined {
   const headEnd = text.indexOf(HEAD_END);
   if (headEnd === -1) return undefined;
   const [line = '', ...fields] = text.slice(0, headEnd).split('\r\n');

@@ -62,8 +62,6 @@ async function run(
   const { hostname, port } = new URL(url);
   const socket = connect({ host: hostname, port: Number(port), allowHalfOpen: true }).setNoDelay(true);
   const sent = inOneText(pieces);
-  // The answer to HEAD is a head that promises a body.
-  const mayBeHead = sent.includes('HEAD ');
   let received = '';
   let isOver = false;
   const over = new Promise<void>((resolve) => {
@@ -77,7 +75,7 @@ async function run(
     socket.on('data', (chunk) => {
       received += chunk.toString('latin1');
       clearTimeout(quiet);
-      const { count, isWhole, fault } = readAnswers(received, false);
+      const { count, isWhole, fault } = readAnswers(received, false, sent);
       if (fault !== undefined || (isWhole && count === 1)) end();
       else quiet = setTimeout(() => socket.end(), QUIET_MS);
     });
@@ -95,8 +93,8 @@ async function run(
   if (leaves) socket.destroy();
   await over;
   socket.destroy();
-  const { count, fault } = readAnswers(received, isOver);
-  if (fault !== undefined && !mayBeHead) return fault;
+  const { count, fault } = readAnswers(received, isOver, sent);
+  if (fault !== undefined) return fault;
   return isOver || count > 0 ? undefined : 'it was neither answered nor ended';
 }
 
