@@ -19,12 +19,19 @@ export async function test(args) {
   const types = await section('types of the tests', () =>
     run('typescript/bin/tsc', ['-p', 'tsconfig.tests.json']),
   );
-  const style = await section('lint', () => run('@biomejs/biome/bin/biome', ['check', '.']));
+  const style = await section('lint', lint);
   const behaviour = await section('tests', () => runTests(args));
   if (!types) console.log('types of the tests: failed, see above');
   if (!style) console.log('lint: failed, see above');
   console.log(`${behaviour.passed} passed, ${behaviour.failed} failed`);
   return types && style && behaviour.ok ? 0 : 1;
+}
+
+/** Style, and what nobody uses or declares. Both run, so that one report does not hide the other. */
+async function lint() {
+  const style = await run('@biomejs/biome/bin/biome', ['check', '.']);
+  const unused = await run('knip/bin/knip.js', []);
+  return style && unused;
 }
 
 async function section(title, work) {
