@@ -118,11 +118,15 @@ export class Upstream {
    * response in the caller's era. Rejects with an RpcError.
    */
   async call(call: UpstreamCall, caller: Caller): Promise<UpstreamReply> {
-    return this.inItsEra((shared) => {
-      // It may have taken long to get here; what was not sent yet need not be cancelled.
-      if (call.cancellation.cancelled) throw cancelledError();
-      return this.callIn(shared, call, caller);
-    });
+    const shared = this.shared ?? (await this.ensure());
+    // It may have taken long to get here; what was not sent yet need not be cancelled.
+    if (call.cancellation.cancelled) throw cancelledError();
+    try {
+      return await this.callIn(shared, call, caller);
+    } catch (thrown) {
+      // A server that does not speak the era has not run the request, so that it may be sent again.
+      return this.callIn(await this.connectAnew(shared, thrown), call, caller);
+    }
   }
 
   /** A request of the gateway's own. */
@@ -132,9 +136,14 @@ export class Upstream {
     onNotification?: (bytes: Buffer, envelope: Envelope) => void,
     cancellation?: Cancellation,
   ): Promise<UpstreamReply> {
-    return this.inItsEra((shared) =>
-      shared.call(ownCall(method, params, shared.era === 'modern', onNotification, cancellation)),
-    );
+    const own = ({ era }: Shared) => ownCall(method, params, era === 'modern', onNotification, cancellation);
+    const shared = this.shared ?? (await this.ensure());
+    try {
+      return await shared.call(own(shared));
+    } catch (thrown) {
+      const again = await this.connectAnew(shared, thrown);
+      return again.call(own(again));
+    }
   }
 
   listen(): void {
@@ -231,26 +240,20 @@ export class Upstream {
     return channel;
   }
 
-  private async callIn(shared: Shared, call: UpstreamCall, caller: Caller): Promise<UpstreamReply> {
+  private callIn(shared: Shared, call: UpstreamCall, caller: Caller): Promise<UpstreamReply> {
     if (shared.era === caller.era) return shared.call(call);
     return shared.era === 'modern'
       ? legacyToModern(shared, call, caller, this.name)
       : modernToLegacy(shared, call, caller, this.parked);
   }
 
-  /** Sends over the shared connection; when the era that was found once is not true any more, in the new one. */
-  private async inItsEra(send: (shared: Shared) => Promise<UpstreamReply>): Promise<UpstreamReply> {
-    const shared = this.shared ?? (await this.ensure());
-    try {
-      return await send(shared);
-    } catch (thrown) {
-      if (!(thrown instanceof EraMismatch)) throw thrown;
-      // A server that does not speak the era has not run the request, so that it may be sent again.
-      const again = await this.probeAnew(shared);
-      if (again.era === shared.era) throw thrown;
-      this.events.stale(this, `the upstream has come to speak the ${again.era} era`);
-      return send(again);
-    }
+  /** The connection after an upstream has come to speak the other era. Rejects with what was thrown when it has not. */
+  private async connectAnew(stale: Shared, thrown: unknown): Promise<Shared> {
+    if (!(thrown instanceof EraMismatch)) throw thrown;
+    const again = await this.probeAnew(stale);
+    if (again.era === stale.era) throw thrown;
+    this.events.stale(this, `the upstream has come to speak the ${again.era} era`);
+    return again;
   }
 
   private ensure(): Promise<Shared> {
