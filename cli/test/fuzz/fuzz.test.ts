@@ -42,7 +42,11 @@ afterAll(() => Promise.all(fixtures.map((fixture) => fixture.stop())));
 function piecesOf(gateway: FuzzedGateway, index: number): { pieces: Buffer[]; leaves: boolean } {
   const random = new Random(SEED + index * 7_919);
   let bytes = mutated(corpus, gateway, random);
-  if (random.oneIn(12)) bytes = Buffer.concat([bytes, mutated(corpus, gateway, random)]);
+  if (random.oneIn(12)) {
+    const second = mutated(corpus, gateway, random);
+    // node:http puts the 100 of a request that waits behind another into the middle of its answer.
+    if (!second.includes('Expect')) bytes = Buffer.concat([bytes, second]);
+  }
   const pieces: Buffer[] = [];
   if (random.oneIn(4)) {
     for (let count = random.below(5); count > 0; count--) {

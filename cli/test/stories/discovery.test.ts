@@ -81,16 +81,16 @@ describe('with servers that are dead, hang, crash and stall', () => {
         .filter((line) => line.startsWith('{'))
         .map((line) => JSON.parse(line))
         .filter(({ level }) => level === 40);
-    for (const upstream of MISSING) {
-      await expect
-        .poll(() => warnings().filter((line) => line.upstream === upstream), { timeout: 10_000 })
-        .not.toHaveLength(0);
+    for (const [upstream, reason] of [
+      ['dead', 'cannot be reached'],
+      ['silent', 'no answer within 1000 ms'],
+      ['stalling', 'no answer within 1000 ms'],
+      ['crashing', 'code 7'],
+      ['absent', 'sluice-has-no-such-program'],
+    ]) {
+      const said = () => warnings().filter((line) => line.upstream === upstream);
+      await expect.poll(() => JSON.stringify(said()), { timeout: 20_000 }).toContain(reason);
     }
-    const said = (upstream: string) => warnings().find((line) => line.upstream === upstream).msg;
-    expect(said('dead')).toContain('cannot be reached');
-    expect(said('crashing')).toContain('code 7');
-    expect(said('absent')).toContain('sluice-has-no-such-program');
-    expect(said('stalling')).toMatch(/1000 ms|1 s/);
   });
 
   it('says so in the metrics and in the health', async () => {
