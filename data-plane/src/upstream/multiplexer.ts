@@ -3,7 +3,7 @@
  * what comes back gets the caller's own. Used for a modern subprocess and for legacy sessions that are shared.
  */
 import type { Cancellable } from '../exchange/exchange.js';
-import type { RpcError } from '../protocol/errors.js';
+import { ErrorCode, errorMessage, RpcError, resultMessage } from '../protocol/errors.js';
 import type { Envelope, Span } from '../protocol/scan.js';
 import { type Edit, replace, splice } from '../protocol/text.js';
 import { rewritten } from '../protocol/translate.js';
@@ -66,6 +66,11 @@ export class Multiplexer {
     return only;
   }
 
+  /** @internal An upstream that waits for an answer would keep its caller waiting. */
+  refuse(bytes: Buffer, envelope: Envelope): void {
+    this.carrier.post(refusedAsk(bytes, envelope.id as Span, envelope.method));
+  }
+
   /** @internal */
   done(id: string): void {
     this.running.delete(id);
@@ -91,7 +96,10 @@ class Running implements ChannelSink, Cancellable {
 
   message(bytes: Buffer, envelope: Envelope): void {
     if (this.settled) return;
-    if (envelope.kind === 'request') return;
+    if (envelope.kind === 'request') {
+      this.owner.refuse(bytes, envelope);
+      return;
+    }
     if (envelope.kind === 'notification') {
       this.notification(bytes, envelope);
       return;
@@ -104,7 +112,9 @@ class Running implements ChannelSink, Cancellable {
 
   private notification(bytes: Buffer, envelope: Envelope): void {
     const edits: Edit[] = [];
-    if (envelope.progressToken !== undefined && this.token !== undefined) {
+    if (envelope.progressToken !== undefined) {
+      // Progress that nobody asked for has a token that means something else to this caller.
+      if (this.token === undefined) return;
       edits.push(
         replace(envelope.progressToken, this.call.bytes.latin1Slice(this.token.start, this.token.end)),
       );
@@ -132,4 +142,15 @@ class Running implements ChannelSink, Cancellable {
     this.settled = true;
     this.owner.done(this.id);
   }
+}
+
+const REFUSED_ASK = new RpcError(
+  ErrorCode.MethodNotFound,
+  'this connection is shared by many clients and was initialised without client capabilities',
+);
+
+/** The answer to a request of an upstream: on a shared connection nobody can tell whom it is for, and nobody guesses. */
+export function refusedAsk(bytes: Buffer, id: Span, method: string): string {
+  const text = bytes.latin1Slice(id.start, id.end);
+  return method === 'ping' ? resultMessage(text, '{}') : errorMessage(text, REFUSED_ASK);
 }

@@ -16,7 +16,7 @@ import { EraMismatch, type UpstreamCall, type UpstreamReply } from './call.js';
 import type { Channel, ChannelEvents } from './channel.js';
 import type { Connections } from './connection.js';
 import { LegacySession } from './legacy/session.js';
-import { Multiplexer } from './multiplexer.js';
+import { Multiplexer, refusedAsk } from './multiplexer.js';
 import type { UpstreamFacts } from './offers.js';
 import { GATEWAY_INFO, ownCall, resultOf } from './own-request.js';
 
@@ -167,7 +167,8 @@ export class SharedConnector {
       ownerSaysInitialized: false,
       events: {
         message: (bytes, envelope) => {
-          if (envelope.kind === 'request') session.post(refusedAsk(bytes, envelope));
+          if (envelope.kind === 'request')
+            session.post(refusedAsk(bytes, envelope.id as Span, envelope.method));
           else if (multiplexer?.deliver(bytes, envelope) !== true) this.events.notification(bytes, envelope);
         },
         renewed: () => this.events.stale('the upstream was initialised anew'),
@@ -239,12 +240,4 @@ function judge(reply: UpstreamReply): UpstreamFacts | undefined {
     serverInfo: meta['io.modelcontextprotocol/serverInfo'],
     instructions: typeof result.instructions === 'string' ? result.instructions : undefined,
   };
-}
-
-/** On a shared connection nobody can tell whom an ask is for, so it is refused and never guessed. */
-function refusedAsk(bytes: Buffer, envelope: Envelope): string {
-  const id = envelope.id as Span;
-  const idText = bytes.latin1Slice(id.start, id.end);
-  if (envelope.method === 'ping') return `{"jsonrpc":"2.0","id":${idText},"result":{}}`;
-  return `{"jsonrpc":"2.0","id":${idText},"error":{"code":${ErrorCode.MethodNotFound},"message":"this connection is shared by many clients and was initialised without client capabilities"}}`;
 }
