@@ -98,6 +98,7 @@ export class Worker implements Door {
       keepAliveMs: sessions.keepAliveMs,
       mintToken: () => this.tokens.mint(),
       onSessionEnd: (reason) => this.metrics.sessionEnded(reason),
+      onError: (endpoint, method, code) => this.metrics.failed(endpoint.label, labelOf(method), code),
     });
     this.runtime = new Runtime(configuration, {
       sealer: this.sealer,

@@ -1,4 +1,4 @@
-import { expect } from 'vitest';
+import { expect, vi } from 'vitest';
 import type { ListenerKind } from '../bad-input/attacked-gateway.js';
 import { RawConnection } from '../bad-input/raw-connection.js';
 import { goodCall, initialize, legacyFields, post } from '../bad-input/requests.js';
@@ -7,6 +7,12 @@ import { type RunningGateway, startGateway } from '../gateway.js';
 import { metric } from '../stories/gateway-metrics.js';
 import { descendants } from '../stories/processes.js';
 import type { Sessions } from './corpus.js';
+
+/** Longer than a call may take that nobody waits for. */
+const IDLE_LIMIT_MS = 20_000;
+
+/** More than the connections that the checks themselves keep for their next request. */
+const OWN_CONNECTIONS = 8;
 
 const PATHS = ['/mcp', '/mcp/modern', '/mcp/legacy'];
 
@@ -20,13 +26,18 @@ export class FuzzedGateway implements Sessions {
     private readonly children: readonly number[],
   ) {}
 
-  static async start(listener: ListenerKind, [modern, legacy]: readonly Fixture[]): Promise<FuzzedGateway> {
+  static async start(
+    [modern, legacy]: readonly Fixture[],
+    listener: ListenerKind,
+    workers = 1,
+  ): Promise<FuzzedGateway> {
     const upstream = (name: string, fixture?: Fixture) => ({
       name,
       http: { url: fixture?.url },
       timeout: '3s',
     });
     const gateway = await startGateway({
+      workers,
       args: ['--listener', listener],
       config: {
         gateway: {
@@ -71,6 +82,20 @@ export class FuzzedGateway implements Sessions {
     expect([after, descendants(this.gateway.pid).map(({ pid }) => pid)]).toEqual([after, this.children]);
     expect([after, await metric(this.url, 'sluice_faults_total'), this.exceptions()]).toEqual([after, 0, []]);
     await this.beginSessions();
+  }
+
+  /** Nothing of what was asked is under way any more, and nobody is connected but the checks. */
+  async expectIdle(): Promise<void> {
+    for (const [series, most] of [
+      ['sluice_requests_in_flight', 0],
+      ['sluice_connections_active', OWN_CONNECTIONS],
+    ] as const) {
+      // expect.poll does not work in tests that run at once.
+      await vi.waitFor(async () => expect(await metric(this.url, series)).toBeLessThanOrEqual(most), {
+        timeout: IDLE_LIMIT_MS,
+        interval: 100,
+      });
+    }
   }
 
   stop(): Promise<void> {

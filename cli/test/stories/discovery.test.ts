@@ -5,7 +5,7 @@ import { type RunningGateway, startGateway } from '../gateway.js';
 import { health, metric } from './gateway-metrics.js';
 import { closeClients, connect, KINDS } from './official-client.js';
 import { beginSession } from './raw-http.js';
-import { freePort, type HttpServer, plain, startPlain } from './upstreams.js';
+import { DEAD_URL, freePort, type HttpServer, plain, startPlain } from './upstreams.js';
 
 /* "One of my servers is down, another one hangs, and I still want to work with the rest." */
 
@@ -39,7 +39,7 @@ describe('with servers that are dead, hang, crash and stall', () => {
         gateway: { discovery: { deadline: DEADLINE } },
         upstreams: [
           plain('first'),
-          { name: 'dead', url: `http://127.0.0.1:${await freePort()}/mcp` },
+          { name: 'dead', url: DEAD_URL },
           { name: 'silent', url: `http://127.0.0.1:${silent.port}/mcp` },
           plain('stalling', ['--lists-after', '600000']),
           { name: 'crashing', stdio: { command: process.execPath, args: ['-e', 'process.exit(7)'] } },

@@ -4,7 +4,7 @@ import { type RunningGateway, startGateway } from '../gateway.js';
 import { health, metric } from './gateway-metrics.js';
 import { connect } from './official-client.js';
 import { beginSession, lastMessage } from './raw-http.js';
-import { freePort, plain } from './upstreams.js';
+import { DEAD_URL, plain } from './upstreams.js';
 
 /* "What is at its address, for me, for my monitoring, and for a web page that should not be there." */
 
@@ -14,7 +14,7 @@ beforeAll(async () => {
   gateway = await startGateway({
     config: {
       gateway: { listen: { allowed_hosts: ['gateway.example'], allowed_origins: ['https://app.example'] } },
-      upstreams: [plain('good'), { name: 'dead', url: `http://127.0.0.1:${await freePort()}/mcp` }],
+      upstreams: [plain('good'), { name: 'dead', url: DEAD_URL }],
     },
   });
   const states = async () => (await health(gateway.url)).upstreams.map(({ state }) => state);

@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { createInterface } from 'node:readline';
@@ -115,12 +116,24 @@ function listeningUrl(line: string): string | undefined {
   return line.startsWith('{"listening"') ? (JSON.parse(line) as { listening: string }).listening : undefined;
 }
 
-/** A port that nobody listens on. */
+/** Nobody listens on this port: it is below those that systems give away, and takes privileges to use. */
+export const DEAD_URL = 'http://127.0.0.1:1/mcp';
+
+/** Systems give away ports from 32768 on to whoever asks for any, so none of these is given to somebody else. */
+const OWN_PORTS = { first: 20_000, count: 12_000 };
+
+/** A port that nobody listens on, for a process that will. */
 export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, 'close');
-  return port;
+  for (;;) {
+    const port = OWN_PORTS.first + randomInt(OWN_PORTS.count);
+    const server = createServer().listen(port, '127.0.0.1');
+    const isFree = await once(server, 'listening').then(
+      () => true,
+      () => false,
+    );
+    if (!isFree) continue;
+    server.close();
+    await once(server, 'close');
+    return port;
+  }
 }

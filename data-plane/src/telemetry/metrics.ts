@@ -102,6 +102,11 @@ export class Metrics {
     series.count++;
   }
 
+  /** One request of several in an HTTP request, or one whose answer is a stream, was answered with an error. */
+  failed(endpoint: string, method: string, errorCode: number): void {
+    this.series(endpoint, method).failed(errorCode);
+  }
+
   fault(): void {
     this.faults.inc();
   }

@@ -65,7 +65,7 @@ export class Upstream {
   private notBefore = 0;
   private startedAt = 0;
   private closed = false;
-  /** False once `initialize` was refused: then legacy clients are served by translation. */
+  /** True once every `initialize` was refused: then legacy clients are served by translation. */
   private legacyRefused = false;
   /** Connections of one client each. */
   private readonly dedicated = new Set<Channel>();

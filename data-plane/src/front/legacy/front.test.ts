@@ -112,6 +112,7 @@ function setUp(options: Partial<LegacyFrontOptions> = {}) {
     keepAliveMs: 1_000,
     mintToken: () => `token-${++tokens}`,
     onSessionEnd: (reason) => ends.push(reason),
+    onError: () => {},
     ...options,
   });
   fronts.push(front);

@@ -22,6 +22,8 @@ export interface LegacyFrontOptions {
   /** Makes the token that a client holds for a session. */
   readonly mintToken: (endpoint: Endpoint) => string;
   readonly onSessionEnd: (reason: string) => void;
+  /** A request was answered with an error. */
+  readonly onError: (endpoint: Endpoint, method: string, code: number) => void;
 }
 
 /** How often idle sessions and streams are looked after. */
@@ -215,6 +217,7 @@ export class LegacyFront {
       caller,
       this.options.limits,
       (ended, reason) => this.end(ended, reason),
+      (method, code) => this.options.onError(endpoint, method, code),
     );
     this.opening.add(session);
     const paramsText = envelope.params === undefined ? '{}' : binaryOf(bytes, envelope.params);

@@ -50,6 +50,7 @@ export class LegacySession implements LegHost {
     caller: Caller,
     private readonly limits: StreamLimits,
     private readonly onEnd: (session: LegacySession, reason: string) => void,
+    private readonly onError: (method: string, code: number) => void,
   ) {
     this.caller = caller;
     this.outside = new EventStream('g', limits);
@@ -150,10 +151,15 @@ export class LegacySession implements LegHost {
       },
     };
     this.backing.request(exchange).then(
-      (outcome) => this.finish(id, answer, outcome.bytes),
+      (outcome) => {
+        if (outcome.errorCode !== 0) this.onError(method, outcome.errorCode);
+        this.finish(id, answer, outcome.bytes);
+      },
       (thrown: unknown) => {
+        const error = RpcError.from(thrown);
+        if (!cancellation.cancelled) this.onError(method, error.code);
         // A cancelled request gets no response (basic/utilities/cancellation); its stream has to end all the same.
-        this.finish(id, answer, binaryToBytes(errorMessage(id, RpcError.from(thrown))));
+        this.finish(id, answer, binaryToBytes(errorMessage(id, error)));
       },
     );
   }

@@ -189,6 +189,13 @@ export class ModernFront {
       return mismatch(
         `the header Mcp-Method says ${JSON.stringify(method)}, the body ${JSON.stringify(envelope.method)}`,
       );
+    if (envelope.method === 'subscriptions/listen' && !accepts(headers.accept, 'text/event-stream')) {
+      return new Refusal(
+        406,
+        ErrorCode.InvalidRequest,
+        'the header Accept must take text/event-stream: what a subscription tells comes as a stream',
+      );
+    }
     return this.checkName(head, bytes, envelope);
   }
 
