@@ -57,6 +57,16 @@ export const GATEWAY_DEFAULTS = {
   'sessions.replay_bytes': 1 * MIB,
   /** Half of the shortest idle limit in common proxies and balancers (30 s). */
   'sessions.keep_alive': 15 * SECOND_MS,
+  /** As many as there may be: without an identity plugin all clients are one principal. */
+  'sessions.max_sessions_per_principal': 10_000,
+  /** Each holds a request open at its server, for a person who thinks. */
+  'sessions.max_parked_calls': 1_000,
+  /** One caller leaves room for three others as busy. */
+  'sessions.max_parked_calls_per_principal': 250,
+  /** Sixty-four calls with the most that one may hold back. */
+  'sessions.max_parked_bytes': 64 * MIB,
+  /** Time to read a form and fill it in, or to sign in elsewhere. */
+  'sessions.parked_call_lifetime': 10 * MINUTE_MS,
   /** Where clouds keep the credentials of the machine; nobody runs an MCP server there. */
   'egress.deny': ['169.254.0.0/16', 'fe80::/10'],
   /** What an operator wants to read on an ordinary day. */
@@ -77,6 +87,10 @@ export const UPSTREAM_DEFAULTS = {
   max_message_bytes: 32 * MIB,
   /** Far above what one worker keeps busy, far below what exhausts a server. */
   'http.max_connections': 256,
+  /** As for HTTP. */
+  'websocket.max_connections': 256,
+  /** A client that goes on by itself needs nobody who restarts it. */
+  on_session_loss: 'reinitialize',
   /** One process for all: what desktop clients would each start for themselves. */
   'stdio.sharing': 'shared',
   /** A Node.js server takes about 60 MB, so this is about 4 GB at the worst. */

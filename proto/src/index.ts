@@ -9,8 +9,11 @@ export type {
   ResolvedGateway,
   ResolvedHttpTransport,
   ResolvedListen,
+  ResolvedSseTransport,
   ResolvedStdioTransport,
+  ResolvedTransport,
   ResolvedUpstream,
+  ResolvedWebSocketTransport,
 } from './resolved.js';
 export { LOG_FORMATS, LOG_LEVELS, resolveConfiguration } from './resolved.js';
 export type { Setting, SettingType } from './settings.js';

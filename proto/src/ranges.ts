@@ -55,6 +55,11 @@ export const GATEWAY_RANGES: Readonly<Record<string, SettingRange>> = {
   'sessions.replay_messages': { min: 1, max: 100_000 },
   'sessions.replay_bytes': { min: KIB, max: LARGEST_MESSAGE_BYTES },
   'sessions.keep_alive': PERIOD,
+  'sessions.max_sessions_per_principal': COUNT,
+  'sessions.max_parked_calls': COUNT,
+  'sessions.max_parked_calls_per_principal': COUNT,
+  'sessions.max_parked_bytes': { min: 64 * KIB, max: 1024 * MIB },
+  'sessions.parked_call_lifetime': PERIOD,
   /** Zero ends at once. */
   shutdown_grace: { min: 0, max: LONGEST_TIMER_MS },
 };
@@ -65,5 +70,6 @@ export const UPSTREAM_RANGES: Readonly<Record<string, SettingRange>> = {
   connect_timeout: DURATION,
   max_message_bytes: { min: KIB, max: LARGEST_MESSAGE_BYTES },
   'http.max_connections': { min: 1, max: 65_535 },
+  'websocket.max_connections': { min: 1, max: 65_535 },
   'stdio.max_processes': { min: 1, max: 10_000 },
 };

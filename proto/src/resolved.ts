@@ -1,7 +1,13 @@
 import type { Duration } from '@bufbuild/protobuf/wkt';
 import { GATEWAY_DEFAULTS, UPSTREAM_DEFAULTS } from './defaults.js';
 import type { Address, Configuration, Gateway, Listen, Upstream } from './gen/sluice/config/v1/config_pb.js';
-import { Era, ListenerKind, NamingMode, StdioSharing } from './gen/sluice/config/v1/config_pb.js';
+import {
+  Era,
+  ListenerKind,
+  NamingMode,
+  SessionLoss,
+  StdioSharing,
+} from './gen/sluice/config/v1/config_pb.js';
 
 /**
  * A configuration as the running gateway reads it: every default filled in, times in milliseconds, sizes in
@@ -47,6 +53,15 @@ export interface ResolvedGateway {
     readonly replayMessageCount: number;
     readonly replayBytes: number;
     readonly keepAliveMs: number;
+    /** On one worker. */
+    readonly maxSessionPerPrincipalCount: number;
+    /** On one worker. */
+    readonly maxParkedCallCount: number;
+    /** On one worker. */
+    readonly maxParkedCallPerPrincipalCount: number;
+    /** On one worker. */
+    readonly maxParkedBytes: number;
+    readonly parkedCallLifetimeMs: number;
   };
   /** Ranges in CIDR form. */
   readonly egress: { readonly deny: readonly string[]; readonly allow: readonly string[] };
@@ -96,12 +111,36 @@ export interface ResolvedUpstream {
   readonly maxMessageBytes: number;
   /** Not part of /mcp; its own path serves it all the same. */
   readonly hidden: boolean;
-  readonly transport: ResolvedHttpTransport | ResolvedStdioTransport;
+  /** What becomes of a legacy client's session when what it held here is lost. */
+  readonly onSessionLoss: 'reinitialize' | 'end';
+  readonly transport: ResolvedTransport;
 }
 
-/** Streamable HTTP. */
+export type ResolvedTransport =
+  | ResolvedHttpTransport
+  | ResolvedStdioTransport
+  | ResolvedSseTransport
+  | ResolvedWebSocketTransport;
+
+/** Streamable HTTP, also over a Unix socket. */
 export interface ResolvedHttpTransport {
   readonly kind: 'http';
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+  /** For each worker. */
+  readonly maxConnectionCount: number;
+}
+
+/** HTTP+SSE of revision 2024-11-05. */
+export interface ResolvedSseTransport {
+  readonly kind: 'sse';
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** WebSocket with the subprotocol `mcp`. */
+export interface ResolvedWebSocketTransport {
+  readonly kind: 'websocket';
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
   /** For each worker. */
@@ -165,6 +204,13 @@ function resolveGateway(gateway: Gateway | undefined): ResolvedGateway {
       replayMessageCount: sessions?.replayMessages || defaults['sessions.replay_messages'],
       replayBytes: sessions?.replayBytes || defaults['sessions.replay_bytes'],
       keepAliveMs: toMs(sessions?.keepAlive, defaults['sessions.keep_alive']),
+      maxSessionPerPrincipalCount:
+        sessions?.maxSessionsPerPrincipal || defaults['sessions.max_sessions_per_principal'],
+      maxParkedCallCount: sessions?.maxParkedCalls || defaults['sessions.max_parked_calls'],
+      maxParkedCallPerPrincipalCount:
+        sessions?.maxParkedCallsPerPrincipal || defaults['sessions.max_parked_calls_per_principal'],
+      maxParkedBytes: sessions?.maxParkedBytes || defaults['sessions.max_parked_bytes'],
+      parkedCallLifetimeMs: toMs(sessions?.parkedCallLifetime, defaults['sessions.parked_call_lifetime']),
     },
     egress: {
       deny: egress?.deny.length ? [...egress.deny] : [...defaults['egress.deny']],
@@ -218,11 +264,12 @@ function resolveUpstream(upstream: Upstream): ResolvedUpstream {
     connectTimeoutMs: toMs(upstream.connectTimeout, UPSTREAM_DEFAULTS.connect_timeout),
     maxMessageBytes: upstream.maxMessageBytes || UPSTREAM_DEFAULTS.max_message_bytes,
     hidden: upstream.hidden,
+    onSessionLoss: upstream.onSessionLoss === SessionLoss.END ? 'end' : UPSTREAM_DEFAULTS.on_session_loss,
     transport: resolveTransport(upstream),
   };
 }
 
-function resolveTransport({ name, transport }: Upstream): ResolvedHttpTransport | ResolvedStdioTransport {
+function resolveTransport({ name, transport }: Upstream): ResolvedTransport {
   switch (transport.case) {
     case 'http': {
       const { url, headers, maxConnections } = transport.value;
@@ -231,6 +278,19 @@ function resolveTransport({ name, transport }: Upstream): ResolvedHttpTransport 
         url,
         headers: { ...headers },
         maxConnectionCount: maxConnections || UPSTREAM_DEFAULTS['http.max_connections'],
+      };
+    }
+    case 'sse': {
+      const { url, headers } = transport.value;
+      return { kind: 'sse', url, headers: { ...headers } };
+    }
+    case 'websocket': {
+      const { url, headers, maxConnections } = transport.value;
+      return {
+        kind: 'websocket',
+        url,
+        headers: { ...headers },
+        maxConnectionCount: maxConnections || UPSTREAM_DEFAULTS['websocket.max_connections'],
       };
     }
     case 'stdio': {

@@ -1,4 +1,5 @@
 /** Health, readiness and metrics over HTTP, under the names that operators of other gateways know. */
+import type { ResolvedTransport } from '@sluice/proto';
 import type { Reply, RequestHead } from '../listener/listener.js';
 
 /** State of one upstream. */
@@ -6,7 +7,7 @@ export interface UpstreamStatus {
   readonly name: string;
   /** Never changes, whatever the name. */
   readonly id: string;
-  readonly kind: 'http' | 'stdio';
+  readonly kind: ResolvedTransport['kind'];
   readonly state: 'starting' | 'ready' | 'failed';
   readonly era?: 'modern' | 'legacy';
   /** Protocol revision in use with it. */

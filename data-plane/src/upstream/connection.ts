@@ -54,6 +54,7 @@ export function makeConnections(
       close() {},
     };
   }
+  if (transport.kind !== 'http') throw new TypeError(`${name}: the transport ${transport.kind} is not known`);
   const url = new URL(transport.url);
   const origin: HttpOrigin = {
     protocol: url.protocol === 'https:' ? 'https:' : 'http:',

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file sluice/config/v1/config.proto.
  */
 export const file_sluice_config_v1_config: GenFile = /*@__PURE__*/
-  fileDesc("Ch1zbHVpY2UvY29uZmlnL3YxL2NvbmZpZy5wcm90bxIQc2x1aWNlLmNvbmZpZy52MSJqCg1Db25maWd1cmF0aW9uEioKB2dhdGV3YXkYASABKAsyGS5zbHVpY2UuY29uZmlnLnYxLkdhdGV3YXkSLQoJdXBzdHJlYW1zGAIgAygLMhouc2x1aWNlLmNvbmZpZy52MS5VcHN0cmVhbSLXAwoHR2F0ZXdheRIoCgZsaXN0ZW4YASABKAsyGC5zbHVpY2UuY29uZmlnLnYxLkxpc3RlbhIqCgdtZXRyaWNzGAIgASgLMhkuc2x1aWNlLmNvbmZpZy52MS5BZGRyZXNzEikKBmhlYWx0aBgDIAEoCzIZLnNsdWljZS5jb25maWcudjEuQWRkcmVzcxIoCgZsaW1pdHMYBCABKAsyGC5zbHVpY2UuY29uZmlnLnYxLkxpbWl0cxIoCgZuYW1pbmcYBSABKAsyGC5zbHVpY2UuY29uZmlnLnYxLk5hbWluZxIuCglkaXNjb3ZlcnkYBiABKAsyGy5zbHVpY2UuY29uZmlnLnYxLkRpc2NvdmVyeRIsCghzZXNzaW9ucxgHIAEoCzIaLnNsdWljZS5jb25maWcudjEuU2Vzc2lvbnMSKAoGZWdyZXNzGAggASgLMhguc2x1aWNlLmNvbmZpZy52MS5FZ3Jlc3MSIgoDbG9nGAkgASgLMhUuc2x1aWNlLmNvbmZpZy52MS5Mb2cSGAoQZGVmYXVsdF91cHN0cmVhbRgKIAEoCRIxCg5zaHV0ZG93bl9ncmFjZRgLIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiIlCgdBZGRyZXNzEgwKBGhvc3QYASABKAkSDAoEcG9ydBgCIAEoDSLvAQoGTGlzdGVuEgwKBGhvc3QYASABKAkSEQoEcG9ydBgCIAEoDUgAiAEBEg8KB3dvcmtlcnMYAyABKA0SMAoIbGlzdGVuZXIYBCABKA4yHi5zbHVpY2UuY29uZmlnLnYxLkxpc3RlbmVyS2luZBIiCgN0bHMYBSABKAsyFS5zbHVpY2UuY29uZmlnLnYxLlRscxIVCg1hbGxvd2VkX2hvc3RzGAYgAygJEhcKD2FsbG93ZWRfb3JpZ2lucxgHIAMoCRIQCghpbnNlY3VyZRgIIAEoCBISCgpzaGFyZV9wb3J0GAkgASgIQgcKBV9wb3J0IioKA1RscxIRCgljZXJ0X2ZpbGUYASABKAkSEAoIa2V5X2ZpbGUYAiABKAki3AEKBkxpbWl0cxIWCg5tYXhfYm9keV9ieXRlcxgBIAEoDRIYChBtYXhfaGVhZGVyX2J5dGVzGAIgASgNEhUKDW1heF91cmxfYnl0ZXMYAyABKA0SLwoMYm9keV90aW1lb3V0GAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhcKD21heF9jb25uZWN0aW9ucxgFIAEoDRIeChZtYXhfcmVxdWVzdHNfaW5fZmxpZ2h0GAYgASgNEh8KF21heF9wZW5kaW5nX3JlcGx5X2J5dGVzGAcgASgNImAKBk5hbWluZxIRCglzZXBhcmF0b3IYASABKAkSKgoEbW9kZRgCIAEoDjIcLnNsdWljZS5jb25maWcudjEuTmFtaW5nTW9kZRIXCg9tYXhfbmFtZV9sZW5ndGgYAyABKA0ieAoJRGlzY292ZXJ5EisKCGludGVydmFsGAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEisKCGRlYWRsaW5lGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhEKCXBhZ2Vfc2l6ZRgDIAEoDSKvAQoIU2Vzc2lvbnMSLwoMaWRsZV90aW1lb3V0GAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhQKDG1heF9zZXNzaW9ucxgCIAEoDRIXCg9yZXBsYXlfbWVzc2FnZXMYAyABKA0SFAoMcmVwbGF5X2J5dGVzGAQgASgNEi0KCmtlZXBfYWxpdmUYBSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iJQoGRWdyZXNzEgwKBGRlbnkYASADKAkSDQoFYWxsb3cYAiADKAkiJAoDTG9nEg0KBWxldmVsGAEgASgJEg4KBmZvcm1hdBgCIAEoCSLWAgoIVXBzdHJlYW0SCgoCaWQYASABKAkSDAoEbmFtZRgCIAEoCRIvCgRodHRwGAMgASgLMh8uc2x1aWNlLmNvbmZpZy52MS5IdHRwVHJhbnNwb3J0SAASMQoFc3RkaW8YBCABKAsyIC5zbHVpY2UuY29uZmlnLnYxLlN0ZGlvVHJhbnNwb3J0SAASIgoDZXJhGAUgASgOMhUuc2x1aWNlLmNvbmZpZy52MS5FcmESKgoHdGltZW91dBgGIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIyCg9jb25uZWN0X3RpbWVvdXQYByABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SGQoRbWF4X21lc3NhZ2VfYnl0ZXMYCCABKA0SDgoGaGlkZGVuGAkgASgIEhAKCGRpc2FibGVkGAogASgIQgsKCXRyYW5zcG9ydCKkAQoNSHR0cFRyYW5zcG9ydBILCgN1cmwYASABKAkSPQoHaGVhZGVycxgCIAMoCzIsLnNsdWljZS5jb25maWcudjEuSHR0cFRyYW5zcG9ydC5IZWFkZXJzRW50cnkSFwoPbWF4X2Nvbm5lY3Rpb25zGAMgASgNGi4KDEhlYWRlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIugBCg5TdGRpb1RyYW5zcG9ydBIPCgdjb21tYW5kGAEgASgJEgwKBGFyZ3MYAiADKAkSNgoDZW52GAMgAygLMikuc2x1aWNlLmNvbmZpZy52MS5TdGRpb1RyYW5zcG9ydC5FbnZFbnRyeRILCgNjd2QYBCABKAkSLwoHc2hhcmluZxgFIAEoDjIeLnNsdWljZS5jb25maWcudjEuU3RkaW9TaGFyaW5nEhUKDW1heF9wcm9jZXNzZXMYBiABKA0aKgoIRW52RW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASpcCgxMaXN0ZW5lcktpbmQSHQoZTElTVEVORVJfS0lORF9VTlNQRUNJRklFRBAAEhUKEUxJU1RFTkVSX0tJTkRfVVdTEAESFgoSTElTVEVORVJfS0lORF9OT0RFEAIqXgoKTmFtaW5nTW9kZRIbChdOQU1JTkdfTU9ERV9VTlNQRUNJRklFRBAAEhYKEk5BTUlOR19NT0RFX0FMV0FZUxABEhsKF05BTUlOR19NT0RFX1dIRU5fTkVFREVEEAIqOgoDRXJhEhMKD0VSQV9VTlNQRUNJRklFRBAAEg4KCkVSQV9NT0RFUk4QARIOCgpFUkFfTEVHQUNZEAIqZgoMU3RkaW9TaGFyaW5nEh0KGVNURElPX1NIQVJJTkdfVU5TUEVDSUZJRUQQABIYChRTVERJT19TSEFSSU5HX1NIQVJFRBABEh0KGVNURElPX1NIQVJJTkdfUEVSX1NFU1NJT04QAmIGcHJvdG8z", [file_google_protobuf_duration]);
+  fileDesc("Ch1zbHVpY2UvY29uZmlnL3YxL2NvbmZpZy5wcm90bxIQc2x1aWNlLmNvbmZpZy52MSJqCg1Db25maWd1cmF0aW9uEioKB2dhdGV3YXkYASABKAsyGS5zbHVpY2UuY29uZmlnLnYxLkdhdGV3YXkSLQoJdXBzdHJlYW1zGAIgAygLMhouc2x1aWNlLmNvbmZpZy52MS5VcHN0cmVhbSLXAwoHR2F0ZXdheRIoCgZsaXN0ZW4YASABKAsyGC5zbHVpY2UuY29uZmlnLnYxLkxpc3RlbhIqCgdtZXRyaWNzGAIgASgLMhkuc2x1aWNlLmNvbmZpZy52MS5BZGRyZXNzEikKBmhlYWx0aBgDIAEoCzIZLnNsdWljZS5jb25maWcudjEuQWRkcmVzcxIoCgZsaW1pdHMYBCABKAsyGC5zbHVpY2UuY29uZmlnLnYxLkxpbWl0cxIoCgZuYW1pbmcYBSABKAsyGC5zbHVpY2UuY29uZmlnLnYxLk5hbWluZxIuCglkaXNjb3ZlcnkYBiABKAsyGy5zbHVpY2UuY29uZmlnLnYxLkRpc2NvdmVyeRIsCghzZXNzaW9ucxgHIAEoCzIaLnNsdWljZS5jb25maWcudjEuU2Vzc2lvbnMSKAoGZWdyZXNzGAggASgLMhguc2x1aWNlLmNvbmZpZy52MS5FZ3Jlc3MSIgoDbG9nGAkgASgLMhUuc2x1aWNlLmNvbmZpZy52MS5Mb2cSGAoQZGVmYXVsdF91cHN0cmVhbRgKIAEoCRIxCg5zaHV0ZG93bl9ncmFjZRgLIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiIlCgdBZGRyZXNzEgwKBGhvc3QYASABKAkSDAoEcG9ydBgCIAEoDSLvAQoGTGlzdGVuEgwKBGhvc3QYASABKAkSEQoEcG9ydBgCIAEoDUgAiAEBEg8KB3dvcmtlcnMYAyABKA0SMAoIbGlzdGVuZXIYBCABKA4yHi5zbHVpY2UuY29uZmlnLnYxLkxpc3RlbmVyS2luZBIiCgN0bHMYBSABKAsyFS5zbHVpY2UuY29uZmlnLnYxLlRscxIVCg1hbGxvd2VkX2hvc3RzGAYgAygJEhcKD2FsbG93ZWRfb3JpZ2lucxgHIAMoCRIQCghpbnNlY3VyZRgIIAEoCBISCgpzaGFyZV9wb3J0GAkgASgIQgcKBV9wb3J0IioKA1RscxIRCgljZXJ0X2ZpbGUYASABKAkSEAoIa2V5X2ZpbGUYAiABKAki3AEKBkxpbWl0cxIWCg5tYXhfYm9keV9ieXRlcxgBIAEoDRIYChBtYXhfaGVhZGVyX2J5dGVzGAIgASgNEhUKDW1heF91cmxfYnl0ZXMYAyABKA0SLwoMYm9keV90aW1lb3V0GAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhcKD21heF9jb25uZWN0aW9ucxgFIAEoDRIeChZtYXhfcmVxdWVzdHNfaW5fZmxpZ2h0GAYgASgNEh8KF21heF9wZW5kaW5nX3JlcGx5X2J5dGVzGAcgASgNImAKBk5hbWluZxIRCglzZXBhcmF0b3IYASABKAkSKgoEbW9kZRgCIAEoDjIcLnNsdWljZS5jb25maWcudjEuTmFtaW5nTW9kZRIXCg9tYXhfbmFtZV9sZW5ndGgYAyABKA0ieAoJRGlzY292ZXJ5EisKCGludGVydmFsGAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEisKCGRlYWRsaW5lGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhEKCXBhZ2Vfc2l6ZRgDIAEoDSLoAgoIU2Vzc2lvbnMSLwoMaWRsZV90aW1lb3V0GAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhQKDG1heF9zZXNzaW9ucxgCIAEoDRIXCg9yZXBsYXlfbWVzc2FnZXMYAyABKA0SFAoMcmVwbGF5X2J5dGVzGAQgASgNEi0KCmtlZXBfYWxpdmUYBSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SIgoabWF4X3Nlc3Npb25zX3Blcl9wcmluY2lwYWwYBiABKA0SGAoQbWF4X3BhcmtlZF9jYWxscxgHIAEoDRImCh5tYXhfcGFya2VkX2NhbGxzX3Blcl9wcmluY2lwYWwYCCABKA0SGAoQbWF4X3BhcmtlZF9ieXRlcxgJIAEoDRI3ChRwYXJrZWRfY2FsbF9saWZldGltZRgKIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiIlCgZFZ3Jlc3MSDAoEZGVueRgBIAMoCRINCgVhbGxvdxgCIAMoCSIkCgNMb2cSDQoFbGV2ZWwYASABKAkSDgoGZm9ybWF0GAIgASgJIvgDCghVcHN0cmVhbRIKCgJpZBgBIAEoCRIMCgRuYW1lGAIgASgJEi8KBGh0dHAYAyABKAsyHy5zbHVpY2UuY29uZmlnLnYxLkh0dHBUcmFuc3BvcnRIABIxCgVzdGRpbxgEIAEoCzIgLnNsdWljZS5jb25maWcudjEuU3RkaW9UcmFuc3BvcnRIABItCgNzc2UYCyABKAsyHi5zbHVpY2UuY29uZmlnLnYxLlNzZVRyYW5zcG9ydEgAEjkKCXdlYnNvY2tldBgMIAEoCzIkLnNsdWljZS5jb25maWcudjEuV2ViU29ja2V0VHJhbnNwb3J0SAASIgoDZXJhGAUgASgOMhUuc2x1aWNlLmNvbmZpZy52MS5FcmESKgoHdGltZW91dBgGIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIyCg9jb25uZWN0X3RpbWVvdXQYByABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SGQoRbWF4X21lc3NhZ2VfYnl0ZXMYCCABKA0SDgoGaGlkZGVuGAkgASgIEhAKCGRpc2FibGVkGAogASgIEjYKD29uX3Nlc3Npb25fbG9zcxgNIAEoDjIdLnNsdWljZS5jb25maWcudjEuU2Vzc2lvbkxvc3NCCwoJdHJhbnNwb3J0IqQBCg1IdHRwVHJhbnNwb3J0EgsKA3VybBgBIAEoCRI9CgdoZWFkZXJzGAIgAygLMiwuc2x1aWNlLmNvbmZpZy52MS5IdHRwVHJhbnNwb3J0LkhlYWRlcnNFbnRyeRIXCg9tYXhfY29ubmVjdGlvbnMYAyABKA0aLgoMSGVhZGVyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiiQEKDFNzZVRyYW5zcG9ydBILCgN1cmwYASABKAkSPAoHaGVhZGVycxgCIAMoCzIrLnNsdWljZS5jb25maWcudjEuU3NlVHJhbnNwb3J0LkhlYWRlcnNFbnRyeRouCgxIZWFkZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASKuAQoSV2ViU29ja2V0VHJhbnNwb3J0EgsKA3VybBgBIAEoCRJCCgdoZWFkZXJzGAIgAygLMjEuc2x1aWNlLmNvbmZpZy52MS5XZWJTb2NrZXRUcmFuc3BvcnQuSGVhZGVyc0VudHJ5EhcKD21heF9jb25uZWN0aW9ucxgDIAEoDRouCgxIZWFkZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASLoAQoOU3RkaW9UcmFuc3BvcnQSDwoHY29tbWFuZBgBIAEoCRIMCgRhcmdzGAIgAygJEjYKA2VudhgDIAMoCzIpLnNsdWljZS5jb25maWcudjEuU3RkaW9UcmFuc3BvcnQuRW52RW50cnkSCwoDY3dkGAQgASgJEi8KB3NoYXJpbmcYBSABKA4yHi5zbHVpY2UuY29uZmlnLnYxLlN0ZGlvU2hhcmluZxIVCg1tYXhfcHJvY2Vzc2VzGAYgASgNGioKCEVudkVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEqXAoMTGlzdGVuZXJLaW5kEh0KGUxJU1RFTkVSX0tJTkRfVU5TUEVDSUZJRUQQABIVChFMSVNURU5FUl9LSU5EX1VXUxABEhYKEkxJU1RFTkVSX0tJTkRfTk9ERRACKl4KCk5hbWluZ01vZGUSGwoXTkFNSU5HX01PREVfVU5TUEVDSUZJRUQQABIWChJOQU1JTkdfTU9ERV9BTFdBWVMQARIbChdOQU1JTkdfTU9ERV9XSEVOX05FRURFRBACKmAKC1Nlc3Npb25Mb3NzEhwKGFNFU1NJT05fTE9TU19VTlNQRUNJRklFRBAAEh0KGVNFU1NJT05fTE9TU19SRUlOSVRJQUxJWkUQARIUChBTRVNTSU9OX0xPU1NfRU5EEAIqOgoDRXJhEhMKD0VSQV9VTlNQRUNJRklFRBAAEg4KCkVSQV9NT0RFUk4QARIOCgpFUkFfTEVHQUNZEAIqZgoMU3RkaW9TaGFyaW5nEh0KGVNURElPX1NIQVJJTkdfVU5TUEVDSUZJRUQQABIYChRTVERJT19TSEFSSU5HX1NIQVJFRBABEh0KGVNURElPX1NIQVJJTkdfUEVSX1NFU1NJT04QAmIGcHJvdG8z", [file_google_protobuf_duration]);
 
 /**
  * A whole configuration: what a file holds, what a revision holds, and what a data plane compiles.
@@ -439,6 +439,41 @@ export type Sessions = Message<"sluice.config.v1.Sessions"> & {
    * @generated from field: google.protobuf.Duration keep_alive = 5;
    */
   keepAlive?: Duration | undefined;
+
+  /**
+   * Sessions of one principal on one worker. Default 10000.
+   *
+   * @generated from field: uint32 max_sessions_per_principal = 6;
+   */
+  maxSessionsPerPrincipal: number;
+
+  /**
+   * Calls on one worker that wait for a client's answer to a question of a legacy server. Default 1000.
+   *
+   * @generated from field: uint32 max_parked_calls = 7;
+   */
+  maxParkedCalls: number;
+
+  /**
+   * Of these, those of one principal. Default 250.
+   *
+   * @generated from field: uint32 max_parked_calls_per_principal = 8;
+   */
+  maxParkedCallsPerPrincipal: number;
+
+  /**
+   * Bytes that all of them may hold back together on one worker. Default 64 MiB.
+   *
+   * @generated from field: uint32 max_parked_bytes = 9;
+   */
+  maxParkedBytes: number;
+
+  /**
+   * How long such a call waits for its client. Default 10m.
+   *
+   * @generated from field: google.protobuf.Duration parked_call_lifetime = 10;
+   */
+  parkedCallLifetime?: Duration | undefined;
 };
 
 /**
@@ -546,6 +581,22 @@ export type Upstream = Message<"sluice.config.v1.Upstream"> & {
      */
     value: StdioTransport;
     case: "stdio";
+  } | {
+    /**
+     * HTTP+SSE of revision 2024-11-05.
+     *
+     * @generated from field: sluice.config.v1.SseTransport sse = 11;
+     */
+    value: SseTransport;
+    case: "sse";
+  } | {
+    /**
+     * WebSocket with the subprotocol `mcp`.
+     *
+     * @generated from field: sluice.config.v1.WebSocketTransport websocket = 12;
+     */
+    value: WebSocketTransport;
+    case: "websocket";
   } | { case: undefined; value?: undefined };
 
   /**
@@ -589,6 +640,13 @@ export type Upstream = Message<"sluice.config.v1.Upstream"> & {
    * @generated from field: bool disabled = 10;
    */
   disabled: boolean;
+
+  /**
+   * What becomes of a legacy client's session when what it held at this server is lost. Default reinitialize.
+   *
+   * @generated from field: sluice.config.v1.SessionLoss on_session_loss = 13;
+   */
+  onSessionLoss: SessionLoss;
 };
 
 /**
@@ -605,7 +663,7 @@ export const UpstreamSchema: GenMessage<Upstream> = /*@__PURE__*/
  */
 export type HttpTransport = Message<"sluice.config.v1.HttpTransport"> & {
   /**
-   * The MCP endpoint: http or https.
+   * The MCP endpoint: http, https, or a Unix socket as `unix:///path.sock` with the endpoint after a colon where it is not /mcp, as in `unix:///path.sock:/other`.
    *
    * @generated from field: string url = 1;
    */
@@ -632,6 +690,69 @@ export type HttpTransport = Message<"sluice.config.v1.HttpTransport"> & {
  */
 export const HttpTransportSchema: GenMessage<HttpTransport> = /*@__PURE__*/
   messageDesc(file_sluice_config_v1_config, 12);
+
+/**
+ * HTTP+SSE of revision 2024-11-05: a stream that names the address for messages.
+ *
+ * @generated from message sluice.config.v1.SseTransport
+ */
+export type SseTransport = Message<"sluice.config.v1.SseTransport"> & {
+  /**
+   * The address of the stream: http or https. The address for messages has to be of the same origin.
+   *
+   * @generated from field: string url = 1;
+   */
+  url: string;
+
+  /**
+   * Sent with every request, for example an Authorization that the upstream wants.
+   *
+   * @generated from field: map<string, string> headers = 2;
+   */
+  headers: { [key: string]: string };
+};
+
+/**
+ * Describes the message sluice.config.v1.SseTransport.
+ * Use `create(SseTransportSchema)` to create a new message.
+ */
+export const SseTransportSchema: GenMessage<SseTransport> = /*@__PURE__*/
+  messageDesc(file_sluice_config_v1_config, 13);
+
+/**
+ * WebSocket with the subprotocol `mcp`, one message in each text frame.
+ *
+ * @generated from message sluice.config.v1.WebSocketTransport
+ */
+export type WebSocketTransport = Message<"sluice.config.v1.WebSocketTransport"> & {
+  /**
+   * The address: ws or wss.
+   *
+   * @generated from field: string url = 1;
+   */
+  url: string;
+
+  /**
+   * Sent with the handshake, for example an Authorization that the upstream wants.
+   *
+   * @generated from field: map<string, string> headers = 2;
+   */
+  headers: { [key: string]: string };
+
+  /**
+   * Connections for each worker: one that is shared, one for each legacy session, and one for each call that may ask. Default 256.
+   *
+   * @generated from field: uint32 max_connections = 3;
+   */
+  maxConnections: number;
+};
+
+/**
+ * Describes the message sluice.config.v1.WebSocketTransport.
+ * Use `create(WebSocketTransportSchema)` to create a new message.
+ */
+export const WebSocketTransportSchema: GenMessage<WebSocketTransport> = /*@__PURE__*/
+  messageDesc(file_sluice_config_v1_config, 14);
 
 /**
  * A subprocess that speaks over stdin and stdout.
@@ -687,7 +808,7 @@ export type StdioTransport = Message<"sluice.config.v1.StdioTransport"> & {
  * Use `create(StdioTransportSchema)` to create a new message.
  */
 export const StdioTransportSchema: GenMessage<StdioTransport> = /*@__PURE__*/
-  messageDesc(file_sluice_config_v1_config, 13);
+  messageDesc(file_sluice_config_v1_config, 15);
 
 /**
  * Implementations of the listener.
@@ -758,6 +879,40 @@ export const NamingModeSchema: GenEnum<NamingMode> = /*@__PURE__*/
   enumDesc(file_sluice_config_v1_config, 1);
 
 /**
+ * What becomes of a legacy client's session when what it held at a server is lost: the server forgot the session, or the process or the node that had it is gone.
+ *
+ * @generated from enum sluice.config.v1.SessionLoss
+ */
+export enum SessionLoss {
+  /**
+   * Same as reinitialize.
+   *
+   * @generated from enum value: SESSION_LOSS_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * The server is initialised anew, and the client is told that its lists may have changed.
+   *
+   * @generated from enum value: SESSION_LOSS_REINITIALIZE = 1;
+   */
+  REINITIALIZE = 1,
+
+  /**
+   * The client's session ends; its next request is answered with 404, and it begins anew.
+   *
+   * @generated from enum value: SESSION_LOSS_END = 2;
+   */
+  END = 2,
+}
+
+/**
+ * Describes the enum sluice.config.v1.SessionLoss.
+ */
+export const SessionLossSchema: GenEnum<SessionLoss> = /*@__PURE__*/
+  enumDesc(file_sluice_config_v1_config, 2);
+
+/**
  * The two eras of MCP.
  *
  * @generated from enum sluice.config.v1.Era
@@ -789,7 +944,7 @@ export enum Era {
  * Describes the enum sluice.config.v1.Era.
  */
 export const EraSchema: GenEnum<Era> = /*@__PURE__*/
-  enumDesc(file_sluice_config_v1_config, 2);
+  enumDesc(file_sluice_config_v1_config, 3);
 
 /**
  * Who shares a process.
@@ -823,5 +978,5 @@ export enum StdioSharing {
  * Describes the enum sluice.config.v1.StdioSharing.
  */
 export const StdioSharingSchema: GenEnum<StdioSharing> = /*@__PURE__*/
-  enumDesc(file_sluice_config_v1_config, 3);
+  enumDesc(file_sluice_config_v1_config, 4);
 
