@@ -6,7 +6,7 @@ import type { ResolvedConfiguration } from '@sluice/proto';
 import type { Logger } from 'pino';
 import type { Endpoint } from './front/endpoint.js';
 import { Guard } from './front/guard.js';
-import { JSON_HEADERS, refuse, refuseMethod } from './front/http-answers.js';
+import { refuse, refuseMethod } from './front/http-answers.js';
 import { LegacyFront } from './front/legacy/front.js';
 import { ModernFront } from './front/modern/front.js';
 import { createListener } from './listener/create.js';
@@ -160,7 +160,12 @@ export class Worker implements Door {
       },
       request: (head, _body, reply) => {
         if (!this.ops.answer(head, reply, serves))
-          refuse(reply, 404, ErrorCode.Forbidden, `nothing is served at ${JSON.stringify(head.path)}`);
+          refuse(
+            reply,
+            404,
+            ErrorCode.Forbidden,
+            `nothing is served at ${JSON.stringify(head.path.slice(0, 100))}`,
+          );
       },
       refusal: (status, reason) => this.refusal(status, reason),
     };
@@ -453,7 +458,7 @@ export class Worker implements Door {
       ? `there is no upstream ${JSON.stringify(head.path.slice(5, 105))}${known}`
       : `nothing is served at ${JSON.stringify(head.path.slice(0, 100))}; MCP is at /mcp`;
     this.metrics.refused(404);
-    reply.send(404, JSON_HEADERS, errorMessage(undefined, new RpcError(ErrorCode.InvalidRequest, what)));
+    refuse(reply, 404, ErrorCode.Forbidden, what);
   }
 }
 

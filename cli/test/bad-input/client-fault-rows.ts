@@ -416,7 +416,7 @@ export const NOT_LEGACY: Row[] = [
     'GET from an unknown event',
     ({ path, session }) =>
       head('GET', path, { ...legacyFields(session), Accept: 'text/event-stream', 'Last-Event-ID': 'g_99' }),
-    404,
+    400,
     INVALID_REQUEST,
     '"g_99"',
   ],
@@ -518,14 +518,8 @@ export const UNKNOWN: Row[] = [
     INVALID_PARAMS,
     'requestState',
   ],
-  [
-    'an upstream',
-    (place) => modern(good)({ ...place, path: '/mcp/nobody' }),
-    404,
-    INVALID_REQUEST,
-    '"nobody"',
-  ],
-  ['a path', () => head('GET', '/admin', {}), 404, INVALID_REQUEST, '"/admin"'],
+  ['an upstream', (place) => modern(good)({ ...place, path: '/mcp/nobody' }), 404, FORBIDDEN, '"nobody"'],
+  ['a path', () => head('GET', '/admin', {}), 404, FORBIDDEN, '"/admin"'],
   [
     'a tool, asked for by a legacy client',
     (place) => post('/mcp', legacyFields(place.session), JSON.stringify(call('no-such-tool'))),

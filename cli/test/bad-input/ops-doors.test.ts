@@ -41,6 +41,16 @@ describe.each(LISTENERS)('addresses of their own, with the %s listener', (listen
     for (const path of ['/metrics', '/health']) expect(await served(gateway.url, path)).toBe(404);
   });
 
+  it('say the same of a path that nothing is served at', async () => {
+    const path = `/${'x'.repeat(200)}`;
+    for (const url of [urls.metrics, urls.health, gateway.url]) {
+      const answer = await ask(url, head('GET', path, {}));
+      const { code, message } = errorOf(answer);
+      expect([url, answer?.status, code]).toEqual([url, 404, FORBIDDEN]);
+      expect(message).toContain(`nothing is served at "${path.slice(0, 100)}"`);
+    }
+  });
+
   it.each([
     { Host: 'evil.example' },
     { Origin: 'https://evil.example' },

@@ -140,6 +140,34 @@ it('an upstream that is not there is 404, and the ones that are there are named'
   expect(error?.message).toContain('good, dead');
 });
 
+it('a default upstream takes every path but those that the gateway has', async () => {
+  const withDefault = await startGateway({
+    config: { gateway: { default_upstream: 'first' }, upstreams: [plain('first'), plain('second')] },
+  });
+  try {
+    const { url } = withDefault;
+    const say = async (path: string, tool: string) => {
+      const client = await connect('SDK v2 auto', url + path);
+      const said = [await client.say(tool, { text: path }), client.serverInfo()?.name];
+      await client.close();
+      return said;
+    };
+    for (const path of ['/', '/api/v1/mcp', '/mcp/nobody']) {
+      expect(await say(path, 'echo')).toEqual([path, 'first']);
+    }
+    expect(await say('/mcp/second', 'echo')).toEqual(['/mcp/second', 'second']);
+    expect(await say('/mcp', 'second__echo')).toEqual(['/mcp', 'sluice']);
+    for (const path of ['/health', '/live', '/liveness', '/ready', '/readiness', '/metrics']) {
+      expect((await fetch(url + path)).status, path).toBe(200);
+    }
+    for (const path of ['/sse', '/messages', '/.well-known/oauth-protected-resource']) {
+      expect((await fetch(url + path)).status, path).toBe(404);
+    }
+  } finally {
+    await withDefault.stop();
+  }
+});
+
 describe('for monitoring', () => {
   it('/health tells the state of each upstream', async () => {
     expect(await health(gateway.url)).toMatchObject({

@@ -112,7 +112,7 @@ export type Gateway = Message<"sluice.config.v1.Gateway"> & {
   log?: Log | undefined;
 
   /**
-   * Name of the upstream that takes every path below /mcp that no other upstream has.
+   * Name of the upstream that takes every path that nothing else has; requests for all upstreams stay at /mcp.
    *
    * @generated from field: string default_upstream = 10;
    */
