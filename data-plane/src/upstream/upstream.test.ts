@@ -16,6 +16,7 @@ function subprocess(program: string, era: ResolvedUpstream['era'] = 'auto'): Ups
       name: 'up',
       era,
       hidden: false,
+      onSessionLoss: 'reinitialize',
       timeoutMs: 5_000,
       connectTimeoutMs: 5_000,
       maxMessageBytes: 1_000_000,
