@@ -37,6 +37,11 @@ describe('resolveConfiguration', () => {
         replayMessageCount: 256,
         replayBytes: 1_048_576,
         keepAliveMs: 15_000,
+        maxSessionPerPrincipalCount: 10_000,
+        maxParkedCallCount: 1000,
+        maxParkedCallPerPrincipalCount: 250,
+        maxParkedBytes: 67_108_864,
+        parkedCallLifetimeMs: 600_000,
       },
       egress: { deny: ['169.254.0.0/16', 'fe80::/10'], allow: [] },
       log: { level: 'info' },
@@ -78,6 +83,11 @@ describe('resolveConfiguration', () => {
             replayMessages: 11,
             replayBytes: 12,
             keepAlive: '13s',
+            maxSessionsPerPrincipal: 14,
+            maxParkedCalls: 15,
+            maxParkedCallsPerPrincipal: 16,
+            maxParkedBytes: 17,
+            parkedCallLifetime: '18s',
           },
           egress: { deny: ['10.0.0.0/8'], allow: ['10.1.0.0/16'] },
           log: { level: 'debug', format: 'json' },
@@ -117,6 +127,11 @@ describe('resolveConfiguration', () => {
         replayMessageCount: 11,
         replayBytes: 12,
         keepAliveMs: 13_000,
+        maxSessionPerPrincipalCount: 14,
+        maxParkedCallCount: 15,
+        maxParkedCallPerPrincipalCount: 16,
+        maxParkedBytes: 17,
+        parkedCallLifetimeMs: 18_000,
       },
       egress: { deny: ['10.0.0.0/8'], allow: ['10.1.0.0/16'] },
       log: { level: 'debug', format: 'json' },
@@ -125,7 +140,7 @@ describe('resolveConfiguration', () => {
     });
   });
 
-  it('resolves upstreams of both transports and leaves disabled ones out', () => {
+  it('resolves upstreams of every transport and leaves disabled ones out', () => {
     const { upstreams } = resolveConfiguration(
       fromJson(ConfigurationSchema, {
         upstreams: [
@@ -138,6 +153,7 @@ describe('resolveConfiguration', () => {
             connectTimeout: '3s',
             maxMessageBytes: 4,
             hidden: true,
+            onSessionLoss: 'SESSION_LOSS_END',
             stdio: {
               command: 'c',
               args: ['x'],
@@ -148,6 +164,8 @@ describe('resolveConfiguration', () => {
             },
           },
           { name: 'plain', stdio: { command: 'c' } },
+          { name: 'old', sse: { url: 'https://h/sse', headers: { A: 'b' } } },
+          { name: 'socket', websocket: { url: 'wss://h/', headers: { A: 'b' }, maxConnections: 6 } },
           { name: 'off', disabled: true },
         ],
       }),
@@ -161,6 +179,7 @@ describe('resolveConfiguration', () => {
         connectTimeoutMs: 10_000,
         maxMessageBytes: 33_554_432,
         hidden: false,
+        onSessionLoss: 'reinitialize',
         transport: { kind: 'http', url: 'https://h/mcp', headers: { A: 'b' }, maxConnectionCount: 2 },
       },
       {
@@ -171,6 +190,7 @@ describe('resolveConfiguration', () => {
         connectTimeoutMs: 3000,
         maxMessageBytes: 4,
         hidden: true,
+        onSessionLoss: 'end',
         transport: {
           kind: 'stdio',
           command: 'c',
@@ -191,6 +211,10 @@ describe('resolveConfiguration', () => {
           sharing: 'shared',
           maxProcessCount: 64,
         },
+      }),
+      expect.objectContaining({ transport: { kind: 'sse', url: 'https://h/sse', headers: { A: 'b' } } }),
+      expect.objectContaining({
+        transport: { kind: 'websocket', url: 'wss://h/', headers: { A: 'b' }, maxConnectionCount: 6 },
       }),
     ]);
   });
@@ -236,11 +260,18 @@ describe('settings', () => {
     }
   });
 
-  it('have names of variables that no other setting has', () => {
-    const names = [...GATEWAY_SETTINGS, ...UPSTREAM_SETTINGS].flatMap((setting) => setting.environmentNames);
-    expect(new Set(names).size).toBe(names.length);
+  it('have names of variables that no other setting has, but for those without a transport', () => {
+    const settings = [...GATEWAY_SETTINGS, ...UPSTREAM_SETTINGS];
+    const names = settings.flatMap(({ environmentNames }) => environmentNames);
+    const shared = names.filter((name, index) => names.indexOf(name) !== index);
+    expect(shared).toEqual([
+      'SLUICE_UPSTREAMS_<NAME>_URL',
+      'SLUICE_UPSTREAMS_<NAME>_HEADERS',
+      'SLUICE_UPSTREAMS_<NAME>_MAX_CONNECTIONS',
+    ]);
+    const longest = settings.flatMap(({ environmentNames }) => environmentNames.at(-1) ?? []);
+    expect(new Set(longest).size).toBe(longest.length);
     expect(names).toContain('SLUICE_LISTEN_PORT');
     expect(names).toContain('SLUICE_GATEWAY_LISTEN_PORT');
-    expect(names).toContain('SLUICE_UPSTREAMS_<NAME>_URL');
   });
 });

@@ -34,7 +34,8 @@ export interface Setting {
   readonly range?: SettingRange;
   /**
    * Names of its environment variable, the shortest first. For upstreams, `<NAME>` stands for the upstream's
-   * name in upper case with `_` for all that is not a letter or digit.
+   * name in upper case with `_` for all that is not a letter or digit. Only the shortest may be that of another
+   * setting too: one without a transport means that of the transport which the upstream has.
    */
   readonly environmentNames: readonly string[];
 }
@@ -82,6 +83,9 @@ export function enumWords(description: DescEnum): ReadonlyMap<string, DescEnumVa
 /** Fields that no variable may set: they say which upstream the variable speaks of. */
 const UPSTREAM_IDENTITY = new Set(['id', 'name']);
 
+/** Transports that have to be named, since their addresses look like those of another. */
+const NAMED_TRANSPORTS = new Set(['sse']);
+
 function collectSettings(scope: Setting['scope'], message: DescMessage, parents: DescField[]): Setting[] {
   return message.fields.flatMap((field) => {
     const fields = [...parents, field];
@@ -114,7 +118,9 @@ function environmentNames(scope: Setting['scope'], fields: DescField[]): string[
   const prefix = 'SLUICE_UPSTREAMS_<NAME>_';
   const whole = prefix + upper(fields);
   // The settings of a transport may be written directly in the upstream, so their variables may be too.
-  return fields.length > 1 ? [prefix + upper(fields.slice(1)), whole] : [whole];
+  return fields.length > 1 && !NAMED_TRANSPORTS.has(fields[0]?.name ?? '')
+    ? [prefix + upper(fields.slice(1)), whole]
+    : [whole];
 }
 
 /** All settings of the gateway itself, in the order of the schema. */

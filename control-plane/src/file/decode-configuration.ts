@@ -1,11 +1,4 @@
-import type { DescField } from '@bufbuild/protobuf';
-import {
-  ConfigurationSchema,
-  GatewaySchema,
-  HttpTransportSchema,
-  StdioTransportSchema,
-  UpstreamSchema,
-} from '@sluice/proto';
+import { ConfigurationSchema, GatewaySchema, UpstreamSchema } from '@sluice/proto';
 import { nearestName } from '../validation/nearest-name.js';
 import {
   decodeField,
@@ -18,6 +11,7 @@ import {
 import type { Decoding } from './decoding.js';
 import { decodeMcpServers, MCP_SERVERS_KEY } from './mcp-servers.js';
 import type { MappingEntry, MappingNode, SourceNode } from './source-tree.js';
+import { addressedTransport, findShortKey, SHORT_KEYS, transportsOf } from './transport-shorthand.js';
 
 /** A whole configuration in the protobuf JSON mapping, with the schema's field names. */
 export interface ConfigurationJson {
@@ -78,46 +72,39 @@ function decodeUpstreams(decoding: Decoding, node: SourceNode): MessageJson[] {
   });
 }
 
-/** Transports whose settings may stand directly in the upstream, without `http:` or `stdio:` around them. */
-const TRANSPORTS = [
-  { name: 'http', fields: HttpTransportSchema.fields },
-  { name: 'stdio', fields: StdioTransportSchema.fields },
-] as const;
-
-const FLAT_KEYS = TRANSPORTS.flatMap(({ fields }) => fields.map(({ name }) => name));
-
 function decodeUpstream(decoding: Decoding, node: SourceNode, path: string): MessageJson {
   const json: MessageJson = {};
   const mapping = expectMapping(decoding, node, path);
   if (mapping === undefined) return json;
   decoding.origins.set(path, mapping.position);
+  const addressed = addressedTransport(decoding, mapping);
+  const others: MappingEntry[] = [];
   for (const entry of mapping.entries) {
     const field = findField(UpstreamSchema.fields, entry.key);
     if (field) decodeField(decoding, field, entry, path, json);
-    else if (!decodeFlatTransport(decoding, entry, path, json)) {
-      reportUnknownKey(decoding, entry, path, UpstreamSchema.fields, FLAT_KEYS);
-    }
+    else others.push(entry);
+  }
+  // After the transport itself, wherever it stands, so that they are put into it.
+  for (const entry of others) {
+    const short = findShortKey(entry.key, addressed);
+    if (short) decodeShortKey(decoding, short, entry, path, json);
+    else reportUnknownKey(decoding, entry, path, UpstreamSchema.fields, SHORT_KEYS);
   }
   refuseTwoTransports(decoding, mapping, path, json);
   return json;
 }
 
-function decodeFlatTransport(
+function decodeShortKey(
   decoding: Decoding,
+  { transport, field }: NonNullable<ReturnType<typeof findShortKey>>,
   entry: MappingEntry,
   path: string,
   json: MessageJson,
-): boolean {
-  for (const { name, fields } of TRANSPORTS) {
-    const field: DescField | undefined = findField(fields, entry.key);
-    if (field === undefined) continue;
-    const transportPath = `${path}.${name}`;
-    if (!decoding.origins.has(transportPath)) decoding.origins.set(transportPath, entry.keyPosition);
-    json[name] ??= {};
-    decodeField(decoding, field, entry, transportPath, json[name] as MessageJson);
-    return true;
-  }
-  return false;
+): void {
+  const transportPath = `${path}.${transport}`;
+  if (!decoding.origins.has(transportPath)) decoding.origins.set(transportPath, entry.keyPosition);
+  json[transport] ??= {};
+  decodeField(decoding, field, entry, transportPath, json[transport] as MessageJson);
 }
 
 /** Refused here and not by validation, because the message cannot hold both. */
@@ -127,7 +114,8 @@ function refuseTwoTransports(
   path: string,
   json: MessageJson,
 ): void {
-  if (!('http' in json && 'stdio' in json)) return;
-  const hint = 'keep url and headers for a server over HTTP, or command, args and env for a subprocess';
-  decoding.error(position, path, 'settings of HTTP and of a subprocess in one upstream', hint);
+  const transports = transportsOf(json);
+  if (transports.length < 2) return;
+  const hint = 'keep url and headers for a server with an address, or command, args and env for a subprocess';
+  decoding.error(position, path, `settings of ${transports.join(' and ')} in one upstream`, hint);
 }

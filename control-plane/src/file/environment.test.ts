@@ -105,6 +105,42 @@ describe('variables of upstreams', () => {
     ]);
   });
 
+  it('belong to the transport that the url means', () => {
+    const webSocket = { url: 'ws://127.0.0.1:2/', headers: { 'X-A': 'file' }, maxConnectionCount: 9 };
+    const environment = {
+      SLUICE_UPSTREAMS_TIME_URL: 'ws://127.0.0.1:2/',
+      SLUICE_UPSTREAMS_TIME_MAX_CONNECTIONS: '9',
+    };
+    expect(resolved(environment).upstreams[0]?.transport).toEqual({ kind: 'websocket', ...webSocket });
+    const text = 'upstreams: {time: {url: "ws://127.0.0.1:1/", headers: {X-A: file}}}';
+    expect(resolved(environment, { text }).upstreams[0]?.transport).toEqual({
+      kind: 'websocket',
+      ...webSocket,
+    });
+    const back = { SLUICE_UPSTREAMS_TIME_URL: 'http://127.0.0.1:2/' };
+    expect(resolved(back, { text }).upstreams[0]?.transport).toMatchObject({
+      kind: 'http',
+      url: 'http://127.0.0.1:2/',
+      headers: { 'X-A': 'file' },
+    });
+  });
+
+  it('belong to the transport that they name', () => {
+    const { configuration, problems } = loadConfigurationWithoutFile({
+      environment: {
+        SLUICE_UPSTREAMS_A_SSE_URL: 'http://127.0.0.1:1/',
+        SLUICE_UPSTREAMS_A_SSE_HEADERS: '{"X-B": "c"}',
+        SLUICE_UPSTREAMS_B_WEBSOCKET_URL: 'ws://127.0.0.1:1/',
+        SLUICE_UPSTREAMS_B_HEADERS: '{"X-B": "c"}',
+      },
+    });
+    expect(problems).toEqual([]);
+    expect(configuration && resolveConfiguration(configuration).upstreams).toMatchObject([
+      { name: 'a', transport: { kind: 'sse', headers: { 'X-B': 'c' } } },
+      { name: 'b', transport: { kind: 'websocket', headers: { 'X-B': 'c' } } },
+    ]);
+  });
+
   it('can disable one', () => {
     expect(resolved({ SLUICE_UPSTREAMS_TIME_DISABLED: 'true' }).upstreams.map(({ name }) => name)).toEqual([
       'my-files',
@@ -166,10 +202,14 @@ describe('what is wrong with a variable', () => {
       { SLUICE_UPSTREAMS_TIME_HEADERS: '["hunter2"]' },
       'upstreams[0].http.headers: not a JSON object of texts',
     ],
+    [
+      { SLUICE_UPSTREAMS_TIME_SSE_URL: 'http://127.0.0.1:1/' },
+      'upstreams[0].sse.url: the upstream is reached over http',
+    ],
     [{ SLUICE_UPSTREAMS_TIME_HEADERS: '{"__proto__": "hunter2"}' }, 'not a JSON object of texts'],
     [
       { SLUICE_UPSTREAMS_TIME_COMMAND: 'npx' },
-      'SLUICE_UPSTREAMS_TIME_COMMAND: error: upstreams[0].stdio.command: the upstream has the other transport',
+      'SLUICE_UPSTREAMS_TIME_COMMAND: error: upstreams[0].stdio.command: the upstream is reached over http',
     ],
   ])('%j', (environment, message) => {
     const problems = formatted(environment);

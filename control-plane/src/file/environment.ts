@@ -3,6 +3,7 @@ import { nearestName } from '../validation/nearest-name.js';
 import type { ConfigurationJson } from './decode-configuration.js';
 import { convertSetting, type MessageJson, quote } from './decode-message.js';
 import type { Decoding } from './decoding.js';
+import { type TransportName, transportOfUrl, transportsOf } from './transport-shorthand.js';
 
 /** Prefix of every environment variable that the gateway reads. */
 const ENVIRONMENT_PREFIX = 'SLUICE_';
@@ -34,14 +35,20 @@ const GATEWAY_BY_VARIABLE = new Map(
   GATEWAY_SETTINGS.flatMap((setting) => setting.environmentNames.map((name) => [name, setting] as const)),
 );
 
-const UPSTREAM_BY_SUFFIX = new Map(
-  UPSTREAM_SETTINGS.flatMap((setting) =>
-    setting.environmentNames.map((name) => [name.replace(`${UPSTREAM_PREFIX}<NAME>_`, ''), setting] as const),
-  ),
-);
+/** Several settings have one suffix where a variable leaves out the transport, as a file may. */
+const UPSTREAM_BY_SUFFIX = new Map<string, Setting[]>();
+for (const setting of UPSTREAM_SETTINGS) {
+  for (const name of setting.environmentNames) {
+    const suffix = name.replace(`${UPSTREAM_PREFIX}<NAME>_`, '');
+    UPSTREAM_BY_SUFFIX.set(suffix, [...(UPSTREAM_BY_SUFFIX.get(suffix) ?? []), setting]);
+  }
+}
 
 /** Suffixes that say what an upstream is; one of them makes an upstream where there are none, longest first. */
-const CREATING_SUFFIXES = ['_STDIO_COMMAND', '_HTTP_URL', '_COMMAND', '_URL'];
+const CREATING_SUFFIXES = ['_WEBSOCKET_URL', '_STDIO_COMMAND', '_HTTP_URL', '_SSE_URL', '_COMMAND', '_URL'];
+
+/** Says which transport an upstream has, so it is read before what belongs to that transport. */
+const URL_SUFFIX = '_URL';
 
 /**
  * Lays the `SLUICE_…` variables over a configuration. An empty variable is as good as none. A variable that
@@ -56,6 +63,7 @@ export function applyEnvironment(
     .filter((pair): pair is [string, string] => pair[0].startsWith(ENVIRONMENT_PREFIX) && !!pair[1])
     .sort(([a], [b]) => (a < b ? -1 : 1));
   if (json.upstreams.length === 0) json.upstreams.push(...upstreamsFromNames(decoding, variables));
+  variables.sort(([a], [b]) => Number(b.endsWith(URL_SUFFIX)) - Number(a.endsWith(URL_SUFFIX)));
   for (const [name, text] of variables) {
     const setting = GATEWAY_BY_VARIABLE.get(name);
     if (setting !== undefined) setFromText(decoding, json.gateway, 'gateway', setting, text, name);
@@ -90,8 +98,8 @@ function applyToUpstream(decoding: Decoding, upstreams: MessageJson[], name: str
   const rest = name.slice(UPSTREAM_PREFIX.length);
   const matches = upstreams.flatMap((upstream, index) => {
     const part = `${variablePart(String(upstream.name ?? ''))}_`;
-    const setting = rest.startsWith(part) ? UPSTREAM_BY_SUFFIX.get(rest.slice(part.length)) : undefined;
-    return setting === undefined ? [] : [{ upstream, index, setting, length: part.length }];
+    const settings = rest.startsWith(part) ? UPSTREAM_BY_SUFFIX.get(rest.slice(part.length)) : undefined;
+    return settings === undefined ? [] : [{ upstream, index, settings, length: part.length }];
   });
   // `SLUICE_UPSTREAMS_A_HTTP_URL` belongs to the upstream `a_http` rather than to `a`, if both exist.
   const longest = Math.max(...matches.map(({ length }) => length));
@@ -102,9 +110,47 @@ function applyToUpstream(decoding: Decoding, upstreams: MessageJson[], name: str
     const message = `means both ${match.upstream.name} and ${another.upstream.name}`;
     decoding.error({ name }, path, message, 'rename one of the upstreams, or set it in the file');
   } else {
-    setFromText(decoding, match.upstream, path, match.setting, text, name);
+    const setting = chooseTransport(decoding, match.upstream, path, match.settings, text);
+    setFromText(decoding, match.upstream, path, setting, text, name);
   }
   return true;
+}
+
+/** Of settings with the same variable, that of the transport which the url means, else of the one there is. */
+function chooseTransport(
+  decoding: Decoding,
+  upstream: MessageJson,
+  path: string,
+  settings: readonly Setting[],
+  text: string,
+): Setting {
+  const [first] = settings as [Setting, ...Setting[]];
+  if (settings.length === 1) return first;
+  const [present] = transportsOf(upstream);
+  const wanted = first.path.endsWith('.url') ? transportOfUrl(text) : present;
+  const setting = settings.find(({ fields }) => fields[0]?.name === wanted) ?? first;
+  const isShared = settings.some(({ fields }) => fields[0]?.name === present);
+  if (wanted !== present && isShared && present !== undefined) {
+    renameTransport(decoding, upstream, path, present, setting.fields[0]?.name as TransportName);
+  }
+  return setting;
+}
+
+/** Carries headers and limits along when a variable gives a url with the scheme of another transport. */
+function renameTransport(
+  { origins }: Decoding,
+  upstream: MessageJson,
+  path: string,
+  from: TransportName,
+  to: TransportName,
+): void {
+  upstream[to] = upstream[from] as MessageJson;
+  delete upstream[from];
+  for (const [settingPath, origin] of [...origins]) {
+    if (!`${settingPath}.`.startsWith(`${path}.${from}.`)) continue;
+    origins.delete(settingPath);
+    origins.set(`${path}.${to}${settingPath.slice(`${path}.${from}`.length)}`, origin);
+  }
 }
 
 /**
@@ -141,7 +187,8 @@ export function setFromText(
   const message = enterMessage(target, setting);
   if (message === undefined) {
     const hint = 'change the transport in the file, or unset the variable';
-    decoding.error(origin, settingPath, 'the upstream has the other transport', hint);
+    const [transport] = transportsOf(target);
+    decoding.error(origin, settingPath, `the upstream is reached over ${transport}`, hint);
     return;
   }
   decoding.origins.set(settingPath, origin);

@@ -157,6 +157,19 @@ describe('formats', () => {
     expect(gateway.listen.tls).toEqual({ certFile: join(folder, 'c.pem'), keyFile: '/k.pem' });
   });
 
+  it.each([
+    ['{ url: http://h/, headers: {A: b} }', { http: { url: 'http://h/', headers: { A: 'b' } } }],
+    ['{ headers: {A: b}, url: WSS://h/ }', { websocket: { url: 'WSS://h/', headers: { A: 'b' } } }],
+    ['{ headers: {A: b}, url: "${S}://h/" }', { websocket: { url: 'ws://h/', headers: { A: 'b' } } }],
+    ['{ url: unix:///run/a.sock:/x }', { http: { url: 'unix:///run/a.sock:/x' } }],
+    ['{ headers: {A: b}, sse: {url: http://h/} }', { sse: { url: 'http://h/', headers: { A: 'b' } } }],
+    ['{ sse: {url: http://h/}, headers: {A: b} }', { sse: { url: 'http://h/', headers: { A: 'b' } } }],
+    ['{ max_connections: 3, url: ws://h/ }', { websocket: { url: 'ws://h/', maxConnections: 3 } }],
+  ])('puts short keys of %s below their transport', (upstream, transport) => {
+    const loaded = read(`upstreams: {a: ${upstream}}`, { environment: { S: 'ws' } });
+    expect(accepted(loaded)).toEqual({ gateway: {}, upstreams: [{ name: 'a', ...transport }] });
+  });
+
   it('takes keys with nothing behind them as left out', () => {
     const text =
       'gateway:\n  listen:\n    port:\n  limits:\nupstreams:\n  a:\n    url: http://h/\n    headers:\n';
@@ -251,14 +264,16 @@ describe('unknown keys', () => {
 
 describe('refusals while reading', () => {
   it.each([
-    ['upstreams: {a: {url: http://h/, http: {url: http://i/}}}', 'upstreams[0].http: given twice'],
+    ['upstreams: {a: {url: http://h/, http: {url: http://i/}}}', 'upstreams[0].http.url: given twice'],
     ['upstreams: {a: {http: {url: http://h/}, url: http://i/}}', 'upstreams[0].http.url: given twice'],
+    ['upstreams: {a: {sse: {url: http://h/}, max_connections: 3}}', 'max_connections: unknown key'],
+    ['upstreams: {a: {sse: {url: http://h/}, http: {url: http://h/}}}', 'settings of http and sse'],
     [
       'gateway: {limits: {max_url_bytes: 1KiB, maxUrlBytes: 1KiB}}',
       'gateway.limits.max_url_bytes: given twice',
     ],
-    ['upstreams: {a: {url: http://h/, command: c}}', 'settings of HTTP and of a subprocess in one upstream'],
-    ['upstreams: {a: {http: {url: x}, stdio: {command: c}}}', 'settings of HTTP and of a subprocess'],
+    ['upstreams: {a: {url: http://h/, command: c}}', 'settings of http and stdio in one upstream'],
+    ['upstreams: {a: {http: {url: x}, stdio: {command: c}}}', 'settings of http and stdio'],
     ['upstreams: {a: {name: b, url: http://h/}}', 'upstreams[0].name: named twice'],
     ['upstreams: [a]', 'upstreams[0]: a single value where a mapping belongs'],
     ['upstreams: {a: http://h/}', 'upstreams[0]: a single value where a mapping belongs'],

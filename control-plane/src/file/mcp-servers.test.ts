@@ -51,6 +51,24 @@ describe('files of desktop clients', () => {
     ]);
   });
 
+  it.each([
+    [{ type: 'sse', url: 'http://h/' }, 'sse'],
+    [{ type: 'SSE', serverUrl: 'http://h/' }, 'sse'],
+    [{ transport: 'sse', url: 'http://h/' }, 'sse'],
+    [{ type: 'ws', url: 'ws://h/' }, 'websocket'],
+    [{ type: 'websocket', url: 'wss://h/' }, 'websocket'],
+    [{ url: 'ws://h/' }, 'websocket'],
+    [{ url: '${SCHEME}://h/' }, 'websocket'],
+  ])('give the transport of %j', (server, transport) => {
+    const [upstream] = upstreamsOf({ a: { ...server, headers: { 'X-A': 'b' } } }, { SCHEME: 'wss' }) as [
+      object,
+    ];
+    expect(upstream).toEqual({
+      name: 'a',
+      [transport]: { url: expect.stringMatching(/:\/\/h\/$/), headers: { 'X-A': 'b' } },
+    });
+  });
+
   it.each([[{ disabled: true }], [{ enabled: false }], [{ disabled: 'true' }]])('honour %j', (flag) => {
     const servers = { on: { command: 'c' }, off: { ...flag, url: 'http://${NOWHERE}/', type: 'sse' } };
     expect(upstreamsOf(servers)).toMatchObject([{ name: 'on' }, { name: 'off', disabled: true }]);
@@ -106,18 +124,9 @@ describe('files of desktop clients', () => {
 describe('refusals of servers', () => {
   it.each<[object, string]>([
     [
-      { a: { type: 'sse', url: 'http://h/' } },
-      'upstreams[0].type: the transport HTTP+SSE is not supported yet',
+      { a: { type: 'ws', url: 'http://h/' } },
+      'upstreams[0].websocket.url: the scheme http is none of ws, wss',
     ],
-    [
-      { a: { type: 'SSE', url: 'http://h/' } },
-      'upstreams[0].type: the transport HTTP+SSE is not supported yet',
-    ],
-    [
-      { a: { type: 'ws', url: 'ws://h/' } },
-      'upstreams[0].type: the transport WebSocket is not supported yet',
-    ],
-    [{ a: { transport: 'sse', url: 'http://h/' } }, 'upstreams[0].transport: the transport HTTP+SSE'],
     [{ a: { type: 'carrier-pigeon' } }, 'upstreams[0].type: not a known transport'],
     [{ a: { type: 'constructor' } }, 'upstreams[0].type: not a known transport'],
     [{ a: { type: 7 } }, 'upstreams[0].type: not a known transport'],
@@ -146,7 +155,7 @@ describe('refusals of servers', () => {
   });
 
   it('point at the line of the server', () => {
-    const { problems } = read({ mcpServers: { a: { command: 'c' }, b: { type: 'sse' } } });
+    const { problems } = read({ mcpServers: { a: { command: 'c' }, b: { type: 'x' } } });
     expect(problems).toMatchObject([{ line: 7, column: 12 }]);
   });
 

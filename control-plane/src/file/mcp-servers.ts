@@ -1,37 +1,34 @@
 import { createHash } from 'node:crypto';
-import { HttpTransportSchema, StdioTransportSchema } from '@sluice/proto';
 import { nearestName } from '../validation/nearest-name.js';
 import { decodeField, expectMapping, type MessageJson } from './decode-message.js';
 import type { Decoding } from './decoding.js';
 import { convertBoolean } from './setting-value.js';
 import type { MappingEntry, SourceNode } from './source-tree.js';
+import { TRANSPORT_SCHEMAS, type TransportName, writtenUrlTransport } from './transport-shorthand.js';
 
 /** Key under which desktop clients keep their servers. */
 export const MCP_SERVERS_KEY = 'mcpServers';
 
 /** What clients write for a transport. */
-const TRANSPORT_TYPES: Readonly<Record<string, 'http' | 'stdio'>> = {
+const TRANSPORT_TYPES: Readonly<Record<string, TransportName>> = {
   stdio: 'stdio',
   http: 'http',
   'streamable-http': 'http',
   streamable_http: 'http',
   streamablehttp: 'http',
-};
-
-/** Transports that the gateway does not speak yet. */
-const LATER_TYPES: Readonly<Record<string, string>> = {
-  sse: 'HTTP+SSE',
-  ws: 'WebSocket',
-  websocket: 'WebSocket',
+  sse: 'sse',
+  ws: 'websocket',
+  websocket: 'websocket',
 };
 
 /** Keys of a server that mean something, by transport. Some clients have names of their own for `url`. */
-const HTTP_KEYS: Readonly<Record<string, string>> = {
+const ADDRESS_KEYS: Readonly<Record<string, string>> = {
   url: 'url',
   serverUrl: 'url',
   httpUrl: 'url',
   headers: 'headers',
 };
+const URL_KEYS = Object.keys(ADDRESS_KEYS).filter((key) => ADDRESS_KEYS[key] === 'url');
 const STDIO_KEYS: Readonly<Record<string, string>> = {
   command: 'command',
   args: 'args',
@@ -95,8 +92,8 @@ function decodeServer(decoding: Decoding, { value }: MappingEntry, path: string)
   if (isDisabled(decoding, entries, path)) return { disabled: true };
   const kind = transportKind(decoding, entries, path);
   if (kind === undefined) return {};
-  const keys = kind === 'http' ? HTTP_KEYS : STDIO_KEYS;
-  const schema = kind === 'http' ? HttpTransportSchema : StdioTransportSchema;
+  const keys = kind === 'stdio' ? STDIO_KEYS : ADDRESS_KEYS;
+  const schema = TRANSPORT_SCHEMAS[kind];
   decoding.origins.set(`${path}.${kind}`, value.position);
   const transport: MessageJson = {};
   for (const entry of mapping.entries) {
@@ -111,7 +108,7 @@ function decodeServer(decoding: Decoding, { value }: MappingEntry, path: string)
 }
 
 function warnIgnored(decoding: Decoding, { key, keyPosition }: MappingEntry, path: string): void {
-  const near = nearestName(key, [...CONTROL_KEYS, ...Object.keys(HTTP_KEYS), ...Object.keys(STDIO_KEYS)]);
+  const near = nearestName(key, [...CONTROL_KEYS, ...Object.keys(ADDRESS_KEYS), ...Object.keys(STDIO_KEYS)]);
   const hint =
     near === undefined
       ? 'only the client knows this setting; settings of the gateway go under `upstreams`'
@@ -143,30 +140,24 @@ function transportKind(
   decoding: Decoding,
   entries: Map<string, MappingEntry>,
   path: string,
-): 'http' | 'stdio' | undefined {
+): TransportName | undefined {
   const type = entries.get('type') ?? entries.get('transport');
   if (type !== undefined) return namedKind(decoding, type, path);
-  const hasUrl = Object.keys(HTTP_KEYS).some((key) => key !== 'headers' && entries.has(key));
+  const url = URL_KEYS.flatMap((key) => entries.get(key)?.value ?? [])[0];
   const hasCommand = entries.has('command');
-  if (hasUrl !== hasCommand) return hasUrl ? 'http' : 'stdio';
-  const message = hasUrl ? 'both a url and a command' : 'neither a url nor a command';
+  if (url === undefined && hasCommand) return 'stdio';
+  if (url !== undefined && !hasCommand) return writtenUrlTransport(decoding, url);
+  const message = hasCommand ? 'both a url and a command' : 'neither a url nor a command';
   const hint = 'a server has a `url`, or a `command` with `args` and `env`';
   decoding.error(decoding.origins.get(path), path, message, hint);
   return undefined;
 }
 
-function namedKind(decoding: Decoding, entry: MappingEntry, path: string): 'http' | 'stdio' | undefined {
+function namedKind(decoding: Decoding, entry: MappingEntry, path: string): TransportName | undefined {
   const { value, position } = { value: undefined, ...entry.value };
   const type = typeof value === 'string' ? value.toLowerCase() : '';
   if (Object.hasOwn(TRANSPORT_TYPES, type)) return TRANSPORT_TYPES[type];
-  const typePath = `${path}.${entry.key}`;
-  const later = Object.hasOwn(LATER_TYPES, type) ? LATER_TYPES[type] : undefined;
-  if (later !== undefined) {
-    const message = `the transport ${later} is not supported yet; it comes in a later version`;
-    const hint = 'use the streamable HTTP endpoint of the server (type "http"), or run it over stdio';
-    decoding.error(position, typePath, message, hint);
-  } else {
-    decoding.error(position, typePath, 'not a known transport', 'write "stdio" or "http"');
-  }
+  const hint = 'write "stdio", "http", "sse" or "websocket"';
+  decoding.error(position, `${path}.${entry.key}`, 'not a known transport', hint);
   return undefined;
 }

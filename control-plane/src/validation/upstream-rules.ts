@@ -1,8 +1,14 @@
-import type { Configuration, HttpTransport, StdioTransport, Upstream } from '@sluice/proto';
-import { GATEWAY_DEFAULTS, UPSTREAM_SETTINGS } from '@sluice/proto';
-import { isInRanges, isLoopbackHost, rangesOf } from './addresses.js';
+import {
+  type Configuration,
+  Era,
+  GATEWAY_DEFAULTS,
+  type StdioTransport,
+  UPSTREAM_SETTINGS,
+  type Upstream,
+} from '@sluice/proto';
 import type { Findings } from './findings.js';
 import { checkRanges } from './ranges.js';
+import { checkUrl, egressCheck } from './url-rules.js';
 
 /** Rules for the upstreams, each by itself and among the others. */
 export function checkUpstreams(findings: Findings, configuration: Configuration): void {
@@ -80,67 +86,23 @@ function checkId(findings: Findings, path: string, id: string): void {
 function checkTransport(
   findings: Findings,
   path: string,
-  { transport, disabled }: Upstream,
+  { transport, disabled, era }: Upstream,
   isRefused: (address: string) => boolean,
 ): void {
-  if (transport.case === 'http') {
-    checkHttp(findings, `${path}.http`, transport.value, isRefused);
-  } else if (transport.case === 'stdio') {
+  if (transport.case === 'stdio') {
     checkStdio(findings, `${path}.stdio`, transport.value);
+  } else if (transport.case !== undefined) {
+    const { url, headers } = transport.value;
+    const isOpen = checkUrl(findings, `${path}.${transport.case}.url`, transport.case, url, isRefused);
+    checkHeaders(findings, `${path}.${transport.case}.headers`, headers, isOpen);
   } else if (!disabled) {
-    const hint = 'give a `url` for a server over HTTP, or a `command` for a subprocess';
+    const hint = 'give a `url` for a server with an address, or a `command` for a subprocess';
     findings.error(path, 'nothing says how it is reached', hint);
   }
-}
-
-function checkHttp(
-  findings: Findings,
-  path: string,
-  { url, headers }: HttpTransport,
-  isRefused: (address: string) => boolean,
-): void {
-  const target = checkUrl(findings, `${path}.url`, url, isRefused);
-  const isOpen = target?.protocol === 'http:' && !isLoopbackHost(bareHost(target));
-  checkHeaders(findings, `${path}.headers`, headers, isOpen);
-}
-
-/** Messages never show the URL: its query may be a secret, and so are credentials that should not be there. */
-function checkUrl(
-  findings: Findings,
-  path: string,
-  text: string,
-  isRefused: (address: string) => boolean,
-): URL | undefined {
-  const hint = 'write the address of the MCP endpoint, for example https://mcp.example.com/mcp';
-  if (text === '') {
-    findings.error(path, 'missing', hint);
-    return undefined;
+  if (transport.case === 'sse' && era === Era.MODERN) {
+    const hint = 'leave out era, or use the streamable HTTP endpoint of the server with `url`';
+    findings.error(`${path}.era`, 'no server speaks the modern era over HTTP+SSE', hint);
   }
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url === undefined || /\s/.test(text)) findings.error(path, 'not a URL', hint);
-  else if (url.protocol !== 'http:' && url.protocol !== 'https:') {
-    findings.error(path, `the scheme ${url.protocol.slice(0, -1)} is neither http nor https`, hint);
-  } else if (url.username !== '' || url.password !== '') {
-    const instead =
-      'remove them from the URL and send them as a header, for example Authorization: ${MY_TOKEN}';
-    findings.error(path, 'credentials in the URL', instead);
-  } else if (url.hash !== '') {
-    findings.error(path, 'a fragment, which is never sent to a server', 'remove `#` and what follows');
-  } else if (isRefused(bareHost(url))) {
-    const instead = 'remove the range from gateway.egress.deny, or add the address to gateway.egress.allow';
-    findings.error(path, `${bareHost(url)} lies in a range that gateway.egress refuses`, instead);
-  }
-  return url;
-}
-
-function bareHost(url: URL): string {
-  return url.hostname.replace(/^\[(.*)\]$/, '$1');
-}
-
-function egressCheck(egress: { deny: string[]; allow: string[] } | undefined): (address: string) => boolean {
-  const denied = rangesOf(egress?.deny.length ? egress.deny : GATEWAY_DEFAULTS['egress.deny']);
-  const allowed = rangesOf(egress?.allow ?? []);
-  return (address) => isInRanges(denied, address) && !isInRanges(allowed, address);
 }
 
 /** A token and field content of RFC 9110 section 5.6.2 and 5.5. */

@@ -19,6 +19,9 @@ const withUpstream = (upstream: JsonObject, gateway: JsonObject = {}): JsonObjec
 });
 
 const http = (settings: JsonObject) => withUpstream({ http: { url: 'https://h.example/mcp', ...settings } });
+const sse = (settings: JsonObject) => withUpstream({ sse: { url: 'https://h.example/sse', ...settings } });
+const webSocket = (settings: JsonObject) =>
+  withUpstream({ websocket: { url: 'wss://h.example/', ...settings } });
 const stdio = (settings: JsonObject) => withUpstream({ stdio: { command: 'npx', ...settings } });
 const listen = (settings: JsonObject) => withGateway({ listen: settings });
 
@@ -355,7 +358,7 @@ const REFUSALS: [JsonObject, string, RegExp, RegExp][] = [
   [http({ url: 'mcp.example.com/mcp' }), 'upstreams[0].http.url', /not a URL/, /https:/],
   [http({ url: 'http://a b/' }), 'upstreams[0].http.url', /not a URL/, /https:/],
   [http({ url: 'http://h/\n' }), 'upstreams[0].http.url', /not a URL/, /https:/],
-  [http({ url: 'ftp://h/' }), 'upstreams[0].http.url', /ftp is neither http nor https/, /https:/],
+  [http({ url: 'ftp://h/' }), 'upstreams[0].http.url', /ftp is none of http, https, unix/, /https:/],
   [http({ url: `https://me:${SECRET}@h/` }), 'upstreams[0].http.url', /credentials/, /header/],
   [http({ url: `https://${SECRET}@h/` }), 'upstreams[0].http.url', /credentials/, /header/],
   [http({ url: 'https://h/#part' }), 'upstreams[0].http.url', /fragment/, /remove/],
@@ -367,6 +370,24 @@ const REFUSALS: [JsonObject, string, RegExp, RegExp][] = [
   ],
   [http({ url: 'http://[fe80::1]/' }), 'upstreams[0].http.url', /egress refuses/, /egress\.deny/],
   [http({ url: 'http://0xa9fea9fe/' }), 'upstreams[0].http.url', /169\.254\.169\.254 lies/, /egress/],
+  [http({ url: 'ws://h/' }), 'upstreams[0].http.url', /ws is none of http/, /https:/],
+  [http({ url: 'unix://run/mcp.sock' }), 'upstreams[0].http.url', /not absolute/, /unix:\/\/\/absolute/],
+  [http({ url: 'unix:mcp.sock' }), 'upstreams[0].http.url', /not absolute/, /unix:\/\/\/absolute/],
+  [http({ url: 'unix:///' }), 'upstreams[0].http.url', /not the address/, /path\.sock:\/endpoint/],
+  [http({ url: 'unix:///a.sock:mcp' }), 'upstreams[0].http.url', /not the address/, /path\.sock:\/endpoint/],
+  [http({ url: `unix:///${'a'.repeat(107)}` }), 'upstreams[0].http.url', /longer than 107 bytes/, /shorter/],
+  [sse({ url: 'ws://h/' }), 'upstreams[0].sse.url', /ws is none of http, https/, /sse/],
+  [sse({ url: 'unix:///a.sock' }), 'upstreams[0].sse.url', /unix is none of http, https/, /sse/],
+  [sse({ headers: { Host: SECRET } }), 'upstreams[0].sse.headers.Host', /sets this header/, /remove/],
+  [
+    withUpstream({ era: 'ERA_MODERN', sse: { url: 'https://h/sse' } }),
+    'upstreams[0].era',
+    /modern era over HTTP\+SSE/,
+    /streamable HTTP/,
+  ],
+  [webSocket({ url: 'http://h/' }), 'upstreams[0].websocket.url', /http is none of ws, wss/, /wss:/],
+  [webSocket({ url: 'ws://169.254.1.1/' }), 'upstreams[0].websocket.url', /egress refuses/, /egress\.allow/],
+  [webSocket({ maxConnections: 70_000 }), 'upstreams[0].websocket.max_connections', /out of range/, /65535/],
   [http({ maxConnections: 70_000 }), 'upstreams[0].http.max_connections', /out of range/, /65535/],
   [
     http({ headers: { 'a b': SECRET } }),

@@ -139,6 +139,8 @@ function upstreamSchema(comments: SchemaComments): JsonSchema {
       flat.push(field);
     }
   }
+  const urlDescription = `${properties.url?.description} Or a WebSocket: ws or wss.`;
+  properties.url = { ...properties.url, description: urlDescription };
   return {
     description: comments.of(UpstreamSchema),
     ...objectSchema(properties, [...UpstreamSchema.fields, ...flat]),
@@ -152,14 +154,14 @@ function mcpServerSchema(): JsonSchema {
     type: 'object',
     properties: {
       type: {
-        enum: ['stdio', 'http', 'streamable-http', 'streamableHttp'],
+        enum: ['stdio', 'http', 'streamable-http', 'streamableHttp', 'sse', 'ws', 'websocket'],
         description: 'How it is reached.',
       },
       command: { type: 'string', description: 'The program.' },
       args: { type: 'array', items: TEXT, description: 'Its arguments.' },
       env: { ...texts, description: 'Variables added to a small inherited set.' },
       cwd: { type: 'string', description: 'Folder it starts in.' },
-      url: { type: 'string', description: 'The MCP endpoint: http or https.' },
+      url: { type: 'string', description: 'The MCP endpoint: http, https, ws or wss.' },
       headers: { ...texts, description: 'Sent with every request.' },
       disabled: { type: 'boolean', description: 'Not served at all.' },
     },

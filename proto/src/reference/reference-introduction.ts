@@ -61,7 +61,8 @@ The \`mcpServers\` of desktop clients are read as they are, alone or beside \`ga
 \`\`\`
 
 A server's name may hold any characters. It stays the \`id\` of the upstream, and the name for paths and tools is made
-from it: \`My Files\` becomes \`My-Files\`. \`type\` may be \`stdio\`, \`http\` or \`streamable-http\`; \`sse\` and \`ws\` are refused.
+from it: \`My Files\` becomes \`My-Files\`. \`type\` may be \`stdio\`, \`http\` or \`streamable-http\`, \`sse\`, \`ws\` or \`websocket\`;
+without it, the scheme of the url says which.
 \`disabled: true\` is honoured. Other keys that clients add (\`autoApprove\`, \`timeout\`, …) give a warning and are ignored.
 
 ## Variables in the file

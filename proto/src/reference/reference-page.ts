@@ -15,7 +15,7 @@ export function referencePage(comments: SchemaComments): string {
 ${gateway}
 ## Settings of an upstream
 
-Settings below \`http\` and \`stdio\` may also stand directly in the upstream: \`url\` means \`http.url\`.
+Settings below \`http\`, \`websocket\` and \`stdio\` may also stand directly in the upstream: \`url\` means \`websocket.url\` where its scheme is ws or wss, else \`http.url\`, and \`headers\` go with it. So do their variables. HTTP+SSE has addresses like those of streamable HTTP, so \`sse\` has to be written around its settings.
 
 ${upstream}`;
 }
