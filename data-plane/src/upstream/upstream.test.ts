@@ -20,7 +20,6 @@ function subprocess(program: string, era: ResolvedUpstream['era'] = 'auto'): Ups
       timeoutMs: 5_000,
       connectTimeoutMs: 5_000,
       maxMessageBytes: 1_000_000,
-      onSessionLoss: 'reinitialize',
       transport: {
         kind: 'stdio',
         command: process.execPath,
