@@ -7,6 +7,8 @@ const FRAME_MS = 100;
 const QUIET_MS = 1_000;
 /** Without a terminal, a long step says at this interval that it is still alive. */
 const SIGN_OF_LIFE_MS = 15_000;
+/** Whether a line can be drawn over: on a terminal, where nobody asked for text without escape codes. */
+const DRAWS = process.stdout.isTTY && process.env.TERM !== 'dumb' && !process.env.NO_COLOR;
 
 /**
  * Runs a program, saying what it is for as soon as it takes longer than a second. Its output is shown only when
@@ -32,35 +34,33 @@ export async function runStep(title, command, args, options = {}) {
   if (failure) {
     const text = Buffer.concat(output).toString();
     // Some tools colour what they write into a pipe.
-    process.stdout.write(process.stdout.isTTY ? text : stripVTControlCharacters(text));
+    process.stdout.write(DRAWS ? text : stripVTControlCharacters(text));
     console.error(`\n${title}: failed (${failure}): ${[command, ...args].join(' ')}`);
   }
   return failure === undefined;
 }
 
-/** A line that grows old on a terminal, or a line now and then elsewhere. */
+/** A line that grows old where it can be drawn over, or a line now and then elsewhere. */
 function showProgress(title) {
   const startedAt = performance.now();
   const seconds = () => ((performance.now() - startedAt) / 1000).toFixed(1);
-  const terminal = process.stdout.isTTY;
   let said = false;
   let frame = 0;
   const draw = () => {
     if (performance.now() - startedAt < QUIET_MS) return;
-    if (terminal)
-      process.stdout.write(`\r\u001b[K${FRAMES[frame++ % FRAMES.length]} ${title}  ${seconds()} s`);
+    if (DRAWS) process.stdout.write(`\r\u001b[K${FRAMES[frame++ % FRAMES.length]} ${title}  ${seconds()} s`);
     else if (!said) console.log(`${title} …`);
     said = true;
   };
   const drawing = setInterval(draw, FRAME_MS);
   const signs = setInterval(() => {
-    if (!terminal) console.log(`${title} … ${seconds()} s`);
+    if (!DRAWS) console.log(`${title} … ${seconds()} s`);
   }, SIGN_OF_LIFE_MS);
   return {
     end(failure) {
       clearInterval(drawing);
       clearInterval(signs);
-      if (terminal && said) process.stdout.write('\r\u001b[K');
+      if (DRAWS && said) process.stdout.write('\r\u001b[K');
       if (said && !failure) console.log(`${title}: done in ${seconds()} s`);
     },
   };

@@ -36,6 +36,7 @@ export async function health(address: string, out: Output, err: Output): Promise
     report = await fetchReport(url);
   } catch (error) {
     err.write(`sluice: no answer about health from ${url}: ${reasonOf(error)}\n`);
+    if (isDistrusted(error)) err.write(TRUST_HINT);
     return EXIT.unhealthy;
   }
   return print(url, report, out);
@@ -126,13 +127,32 @@ function upstreamRow(upstream: UpstreamStatus, paint: ReturnType<typeof palette>
 function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   if (error.name === 'TimeoutError') return `nothing came within ${ANSWER_LIMIT_MS / 1000} seconds`;
-  let innermost: Error & { code?: unknown } = error;
-  while (innermost.cause instanceof Error) innermost = innermost.cause;
-  const code = typeof innermost.code === 'string' ? innermost.code : '';
+  const { code, message } = innermostOf(error);
   const known: Record<string, string> = {
     ECONNREFUSED: 'nothing listens there',
     ENOTFOUND: 'the host name is not known',
     ECONNRESET: 'the connection was cut',
   };
-  return known[code] ?? (innermost.message || code);
+  return known[code] ?? (message || code);
+}
+
+/** What the verification of a certificate says when nobody vouches for it (OpenSSL, `X509_V_ERR_…`). */
+const DISTRUST = new Set([
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+]);
+const TRUST_HINT =
+  '  hint: name the file of the certificate, or of who signed it, to trust it: NODE_EXTRA_CA_CERTS=cert.pem\n';
+
+function isDistrusted(error: unknown): boolean {
+  return error instanceof Error && DISTRUST.has(innermostOf(error).code);
+}
+
+function innermostOf(error: Error): { code: string; message: string } {
+  let innermost: Error & { code?: unknown } = error;
+  while (innermost.cause instanceof Error) innermost = innermost.cause;
+  return { code: typeof innermost.code === 'string' ? innermost.code : '', message: innermost.message };
 }

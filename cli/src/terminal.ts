@@ -13,6 +13,14 @@ export function usesColour(
   return stream.isTTY === true && env.TERM !== 'dumb';
 }
 
+/** Whether what stands on a line can be drawn over: on a terminal, where nobody asked for text without escape codes. */
+export function movesCursor(
+  stream: { readonly isTTY?: boolean },
+  env: Readonly<Record<string, string | undefined>> = process.env,
+): boolean {
+  return stream.isTTY === true && env.TERM !== 'dumb' && !env.NO_COLOR;
+}
+
 /** Functions that dress a text for the terminal, or leave it alone. */
 export interface Palette {
   bold(text: string): string;

@@ -3,7 +3,7 @@ import { dirname } from 'node:path';
 import { connect } from 'node:tls';
 import { expect, test } from 'vitest';
 import { selfSigned } from '../../../data-plane/src/listener/cases/self-signed.js';
-import { serve, upstreamsNamed, writeFile } from './sluice-process.js';
+import { run, serve, upstreamsNamed, writeFile } from './sluice-process.js';
 
 /** The name in the certificate that a new connection is shown. */
 function servedName(url: string): Promise<string> {
@@ -39,4 +39,20 @@ test('a renewed certificate is taken while the gateway runs, a broken one is ref
   writeCertificate(folder, 'second');
   await sluice.logged('certificate read again');
   expect(await servedName(url)).toBe('second');
+});
+
+test('sluice health says how to trust a certificate that nobody vouches for', async () => {
+  const folder = dirname(writeFile('cert.pem', ''));
+  writeCertificate(folder, 'localhost');
+  const tls = `gateway: { listen: { tls: { cert_file: ${folder}/cert.pem, key_file: ${folder}/key.pem } } }\n`;
+  const { url } = await serve(`${tls}upstreams: []\n`);
+  const address = url.replace('127.0.0.1', 'localhost');
+
+  const distrusted = await run(['health', address]);
+  expect(distrusted.stderr).toMatch(/no answer about health from https:.*certificate/);
+  expect(distrusted.stderr).toContain('NODE_EXTRA_CA_CERTS');
+  expect(distrusted.code).not.toBe(0);
+
+  const trusted = await run(['health', address], { NODE_EXTRA_CA_CERTS: `${folder}/cert.pem` });
+  expect([trusted.code, trusted.stderr]).toEqual([0, '']);
 });

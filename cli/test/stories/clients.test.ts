@@ -1,5 +1,9 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { inspect } from './inspector.js';
+import { inspect, inspectConfigured } from './inspector.js';
 import { closeClients, connect, type Kind } from './official-client.js';
 import { PLACE_NAMES, PLACES } from './places.js';
 import { type RealGateway, startRealGateway } from './real-gateway.js';
@@ -10,6 +14,7 @@ const IS_FULL = process.env.SLUICE_TEST_FULL === '1';
 
 const MODERN = '2026-07-28';
 const LATEST_LEGACY = '2025-11-25';
+const SHOWN_CONFIGURATION = fileURLToPath(new URL('../../../docs/examples/inspector.json', import.meta.url));
 
 let gateway: RealGateway;
 
@@ -86,6 +91,20 @@ describe('the official inspector, from the command line', () => {
   // Each run takes a second of processor time, so that not every pair is tried every time.
   const servers = (place: string) =>
     place === 'its own path' && !IS_FULL ? ['everything', 'demo'] : Object.keys(CALLS);
+
+  it('takes the configuration that the documentation has for it', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'sluice-stories-'));
+    try {
+      const shown = await readFile(SHOWN_CONFIGURATION, 'utf8');
+      const file = join(folder, 'inspector.json');
+      await writeFile(file, shown.replace('http://127.0.0.1:8080', gateway.url));
+      const { tools } = await inspectConfigured(file, '--method', 'tools/list');
+      const names = tools.map((tool: { name: string }) => tool.name);
+      expect(names).toContain('files__read_text_file');
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
 
   describe.each(PLACE_NAMES)('on %s', (place) => {
     const { path, name } = PLACES[place];

@@ -12,14 +12,16 @@ const INSPECTOR = fileURLToPath(
  * @param args for example `--method tools/list`
  * @throws when it ends with an error; the message holds what it wrote
  */
-export async function inspect(url: string, ...args: string[]): Promise<any> {
-  const { stdout } = await promisify(execFile)(process.execPath, [
-    INSPECTOR,
-    '--cli',
-    url,
-    '--transport',
-    'http',
-    ...args,
-  ]);
+export function inspect(url: string, ...args: string[]): Promise<any> {
+  return run(url, '--transport', 'http', ...args);
+}
+
+/** The same with the server `sluice` of a configuration file. */
+export function inspectConfigured(file: string, ...args: string[]): Promise<any> {
+  return run('--config', file, '--server', 'sluice', ...args);
+}
+
+async function run(...args: string[]): Promise<any> {
+  const { stdout } = await promisify(execFile)(process.execPath, [INSPECTOR, '--cli', ...args]);
   return JSON.parse(stdout);
 }
