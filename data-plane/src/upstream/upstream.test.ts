@@ -2,6 +2,8 @@ import type { ResolvedUpstream } from '@sluice/proto';
 import { pino } from 'pino';
 import { afterEach, describe, expect, it } from 'vitest';
 import { createSealer } from '../sessions/seal.js';
+import { ParkedAccount } from './parked/parked-account.js';
+import { UNLIMITED } from './parked/scripted-account.js';
 import { EgressPolicy } from './transport/egress-policy.js';
 import { Upstream } from './upstream.js';
 
@@ -37,6 +39,7 @@ function subprocess(program: string, era: ResolvedUpstream['era'] = 'auto'): Ups
       log: pino({ level: 'silent' }),
       sealer: createSealer({ current: Buffer.alloc(32, 1), previous: [] }),
       worker: 0,
+      parked: new ParkedAccount(UNLIMITED),
       elsewhere: undefined,
     },
   );
