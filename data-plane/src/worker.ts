@@ -76,7 +76,6 @@ export class Worker implements Door {
         sessions: () => this.legacy.sessionCount,
         connections: () => this.listener?.connectionCount ?? 0,
         requestsInFlight: () => this.inFlight,
-        parkedCalls: () => this.runtime.parked.callCount,
         upstreams: () =>
           this.status().map(({ name, state, toolCount }) => ({
             name,

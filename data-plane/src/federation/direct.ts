@@ -142,7 +142,7 @@ class DirectLegacy implements LegacyBacking {
   private closed = false;
   private readonly watched: WatchedResources;
   private offChanged: (() => void) | undefined;
-  private logLevel = 'info';
+  private logLevel: string | undefined;
   private readonly asks: ClientAsks;
 
   constructor(

@@ -105,11 +105,11 @@ export class MergedLegacy implements LegacyBacking {
     let reply: UpstreamReply;
     if (leg !== undefined) reply = await leg.request(exchange, target.edits);
     else {
-      const headerLines =
+      const name =
         exchange.row?.nameHeader === undefined ? '' : `mcp-name: ${encodeHeaderValue(target.name)}\r\n`;
       reply = await target.upstream.call(
-        { ...relayed(exchange, headerLines), edits: target.edits, asks: this.asks },
-        { ...exchange.caller, logLevel: this.logLevel ?? 'info' },
+        { ...relayed(exchange, name + target.paramLines), edits: target.edits, asks: this.asks },
+        { ...exchange.caller, logLevel: this.logLevel },
       );
     }
     return outcomeOf(this.endpoint.answer(exchange, target, reply));

@@ -22,7 +22,7 @@ interface Watch {
   readonly subscriptions: UpstreamSubscriptions;
 }
 
-/** The log level that a session asked for; info until it does (eras.md says the same of translation). */
+/** The log level that a session asks for. */
 export function readLogLevel({ bytes, envelope }: Exchange): string {
   const level = envelope.level === undefined ? undefined : parsed(bytes, envelope.level);
   if (typeof level === 'string' && LEVELS.includes(level)) return level;

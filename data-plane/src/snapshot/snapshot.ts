@@ -12,7 +12,6 @@ import type { Endpoint } from '../front/endpoint.js';
 import { scanMessage } from '../protocol/scan.js';
 import { RouteTable } from '../routing/table.js';
 import type { Sealer } from '../sessions/seal.js';
-import { ParkedAccount } from '../upstream/parked/parked-account.js';
 import type { Shared } from '../upstream/shared-connection.js';
 import type { UpstreamSubscriptions } from '../upstream/subscriptions.js';
 import { EgressPolicy } from '../upstream/transport/egress-policy.js';
@@ -46,16 +45,13 @@ export class Runtime {
   private direct = new Map<Upstream, DirectEndpoint>();
   private merged: MergedEndpoint | undefined;
   readonly discovery: Discovery;
-  /** Of all upstreams together. */
-  readonly parked: ParkedAccount;
   table: RouteTable<Endpoint>;
 
   constructor(
     configuration: ResolvedConfiguration,
     private readonly host: SnapshotHost,
   ) {
-    const { naming, discovery, sessions } = configuration.gateway;
-    this.parked = new ParkedAccount(sessions);
+    const { naming, discovery } = configuration.gateway;
     this.discovery = new Discovery(naming, discovery, host.log);
     this.table = this.compile(configuration);
   }
@@ -63,7 +59,6 @@ export class Runtime {
   /** Swaps in a new configuration between two requests. Throws before anything is changed when it cannot be made. */
   apply(configuration: ResolvedConfiguration): void {
     this.table = this.compile(configuration);
-    this.parked.apply(configuration.gateway.sessions);
   }
 
   async close(): Promise<void> {
@@ -87,7 +82,6 @@ export class Runtime {
           log: this.host.log,
           sealer: this.host.sealer,
           worker: this.host.worker,
-          parked: this.parked,
           elsewhere: this.elsewhere(config),
         }),
     );

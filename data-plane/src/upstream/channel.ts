@@ -23,11 +23,8 @@ export interface ChannelEvents {
 export interface ChannelRequest {
   /** Stops listening; with a stream of its own, closes it. */
   abort(): void;
-  /**
-   * Somebody is being asked in the middle of this request: silence means nothing, until `false` says that nobody is
-   * asked any more; then the time for a sign of life begins anew.
-   */
-  waitPatiently(patiently?: boolean): void;
+  /** Somebody is being asked in the middle of this request: silence means nothing any more. */
+  waitPatiently(): void;
 }
 
 export interface Channel {

@@ -20,8 +20,6 @@ const TERMINATE_GRACE_MS = 2_000;
 
 export interface Connections {
   readonly kind: 'http' | 'stdio';
-  /** True when the transport says with which request a message came; over pipes all share one stream. */
-  readonly tiesMessagesToRequests: boolean;
   /** Only over HTTP. */
   readonly modern: ModernHttp | undefined;
   openChannel(events: ChannelEvents): Channel;
@@ -50,7 +48,6 @@ export function makeConnections(
     };
     return {
       kind: 'stdio',
-      tiesMessagesToRequests: false,
       modern: undefined,
       openChannel: (events) =>
         new StdioChannel({ name, command, limits, timeoutMs, spawn: spawnStdio, stderr }, events),
@@ -83,7 +80,6 @@ export function makeConnections(
   };
   return {
     kind: 'http',
-    tiesMessagesToRequests: true,
     modern: new ModernHttp(options),
     openChannel: (events) => new LegacyHttpChannel(options, events),
     close: () => client.close(),

@@ -15,13 +15,14 @@ import {
 } from '../protocol/translate.js';
 import { cancelledError, idOf, type UpstreamCall, type UpstreamReply } from './call.js';
 import type { ParkedCalls } from './parked/parked-calls.js';
-import { invalidState } from './parked/request-state.js';
 import type { Shared } from './shared-connection.js';
 
 /** Rounds of questions in one call; an upstream that asks for ever is stopped there. */
 const MAX_ROUND_COUNT = 32;
 /** Pause before a retry that brings no answers but only the upstream's state. */
 const STATE_ONLY_PAUSE_MS = 200;
+/** What a legacy client hears that has not said `logging/setLevel`. */
+const DEFAULT_LOG_LEVEL = 'info';
 let retryCount = 0;
 
 /** Each round of questions (2026-07-28, basic/patterns/mrtr) goes to the client, and its answers into a retry. */
@@ -35,7 +36,8 @@ export async function legacyToModern(
   const client = {
     capabilities: asks?.capabilities() ?? '{}',
     clientInfo: caller.clientInfo,
-    logLevel: caller.logLevel,
+    // A modern server says nothing without a level; a legacy client that has set none is used to hearing something.
+    logLevel: caller.logLevel ?? DEFAULT_LOG_LEVEL,
   };
   const first = modernRequest(edited(call), client);
   const id = idOf(call);
@@ -69,17 +71,8 @@ export async function modernToLegacy(
   caller: Caller,
   parked: ParkedCalls | undefined,
 ): Promise<UpstreamReply> {
-  if (parked === undefined && call.envelope.requestState !== undefined)
-    throw invalidState('this upstream is not asked anything for which one could have been given out');
-  const wanted = logLevelOf(call);
-  const own: UpstreamCall = {
-    ...call,
-    onNotification: (bytes, envelope) => {
-      // 2026-07-28, server/utilities/logging: nothing without `logLevel`, and nothing below it.
-      if (envelope.method === 'notifications/message' && !passesLevel(bytes, envelope, wanted)) return;
-      call.onNotification(bytes, envelope);
-    },
-  };
+  // 2026-07-28, server/utilities/logging: nothing without `logLevel`, and nothing below it.
+  const own = withLogLevel(call, stringOf(call.bytes, call.envelope.metaLogLevel));
   const reply = parked?.takes(call, caller)
     ? await parked.run(own, caller)
     : await shared.call({ ...own, ...legacyRequest(edited(call)), edits: [] });
@@ -117,8 +110,15 @@ function edited(call: UpstreamCall): { bytes: Buffer; envelope: Envelope } {
 
 const LEVELS = ['debug', 'info', 'notice', 'warning', 'error', 'critical', 'alert', 'emergency'];
 
-function logLevelOf(call: UpstreamCall): string | undefined {
-  return stringOf(call.bytes, call.envelope.metaLogLevel);
+/** The call without log messages below a level; without a level there are none. */
+export function withLogLevel(call: UpstreamCall, wanted: string | undefined): UpstreamCall {
+  return {
+    ...call,
+    onNotification: (bytes, envelope) => {
+      if (envelope.method === 'notifications/message' && !passesLevel(bytes, envelope, wanted)) return;
+      call.onNotification(bytes, envelope);
+    },
+  };
 }
 
 function passesLevel(bytes: Buffer, envelope: Envelope, wanted: string | undefined): boolean {

@@ -35,8 +35,8 @@ export class ScriptedRequest implements ChannelRequest {
     this.aborted = true;
   }
 
-  waitPatiently(patiently = true): void {
-    this.patient = patiently;
+  waitPatiently(): void {
+    this.patient = true;
   }
 }
 

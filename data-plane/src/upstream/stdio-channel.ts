@@ -71,8 +71,8 @@ export class StdioChannel implements Channel {
     const key = idKeyOf(id);
     this.waiting.set(key, waiting);
     return {
-      waitPatiently: (patiently = true) => {
-        waiting.deadline = patiently ? Number.POSITIVE_INFINITY : Date.now() + this.options.timeoutMs;
+      waitPatiently: () => {
+        waiting.deadline = Number.POSITIVE_INFINITY;
       },
       abort: () => {
         if (!this.waiting.delete(key)) return;

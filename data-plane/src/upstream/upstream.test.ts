@@ -2,8 +2,7 @@ import type { ResolvedUpstream } from '@sluice/proto';
 import { pino } from 'pino';
 import { afterEach, describe, expect, it } from 'vitest';
 import { createSealer } from '../sessions/seal.js';
-import { ParkedAccount } from './parked/parked-account.js';
-import { UNLIMITED } from './parked/scripted-account.js';
+import { ownCall } from './own-request.js';
 import { EgressPolicy } from './transport/egress-policy.js';
 import { Upstream } from './upstream.js';
 
@@ -39,7 +38,6 @@ function subprocess(program: string, era: ResolvedUpstream['era'] = 'auto'): Ups
       log: pino({ level: 'silent' }),
       sealer: createSealer({ current: Buffer.alloc(32, 1), previous: [] }),
       worker: 0,
-      parked: new ParkedAccount(UNLIMITED),
       elsewhere: undefined,
     },
   );
@@ -53,6 +51,21 @@ const answering = (answer: string) => `
     const message = JSON.parse(line);
     if (message.id !== undefined)
       console.log(JSON.stringify({ jsonrpc: '2.0', id: message.id, ...(${answer}) }));
+  });`;
+
+/** A legacy server that says three things of different weight before each result. */
+const TALKING = `
+  const say = (message) => console.log(JSON.stringify({ jsonrpc: '2.0', ...message }));
+  require('readline').createInterface({ input: process.stdin }).on('line', (line) => {
+    const { id, method } = JSON.parse(line);
+    if (id === undefined) return;
+    if (method === 'initialize')
+      say({ id, result: { protocolVersion: '2025-11-25', capabilities: {}, serverInfo: { name: 's', version: '1' } } });
+    else {
+      for (const level of ['debug', 'info', 'error'])
+        say({ method: 'notifications/message', params: { level, data: level } });
+      say({ id, result: {} });
+    }
   });`;
 
 function isAlive(pid: number): boolean {
@@ -79,5 +92,22 @@ describe('a subprocess that cannot be used', () => {
     const pid = Number(/2099-01-01 in (\d+)/.exec(error ?? '')?.[1]);
     expect(pid).toBeGreaterThan(0);
     expect(isAlive(pid)).toBe(false);
+  });
+});
+
+describe('a legacy subprocess that is shared', () => {
+  it.each([
+    ['error', ['error']],
+    ['info', ['info', 'error']],
+    [undefined, ['debug', 'info', 'error']],
+  ])('says to a client that set the level %s only what that lets through', async (logLevel, heard) => {
+    const upstream = subprocess(TALKING, 'legacy');
+    const said: string[] = [];
+    const call = ownCall('tools/call', { name: 'talk' }, false, (bytes) =>
+      said.push(JSON.parse(bytes.toString()).params.data),
+    );
+    const caller = { era: 'legacy', revision: '2025-11-25', principal: '', capabilities: '{}' } as const;
+    await upstream.call(call, { ...caller, clientInfo: undefined, logLevel });
+    expect(said).toEqual(heard);
   });
 });

@@ -72,7 +72,6 @@ export class LegacyHttpChannel implements Channel {
       '',
       false,
       new MessageReader(this.options.name, sink, this.options.maxMessageBytes),
-      this.options.timeoutMs,
     );
   }
 
@@ -124,7 +123,6 @@ export class LegacyHttpChannel implements Channel {
     extraLines: string,
     repeatable: boolean,
     reader: MessageReader,
-    silenceTimeoutMs: number,
   ): HttpCall {
     const call = this.options.client.send(
       {
@@ -135,7 +133,7 @@ export class LegacyHttpChannel implements Channel {
             ? `content-type: application/json\r\naccept: application/json, text/event-stream\r\n${this.lines}${extraLines}`
             : `accept: text/event-stream\r\n${this.lines}${extraLines}`,
         body,
-        silenceTimeoutMs,
+        silenceTimeoutMs: method === 'POST' ? this.options.timeoutMs : 0,
         repeatable,
       },
       reader,
@@ -201,7 +199,6 @@ class Posting implements MessageSink, ChannelRequest, Slotted {
   slot = -1;
   private http: HttpCall | undefined;
   private done = false;
-  private patient = false;
   private lastEventId: string | undefined;
   private retryMs = RECONNECT_MIN_MS;
   private resumeCount = 0;
@@ -222,8 +219,7 @@ class Posting implements MessageSink, ChannelRequest, Slotted {
   private begin(method: 'GET' | 'POST', body: string, extra: string): void {
     const { options } = this.channel;
     const reader = new MessageReader(options.name, this, options.maxMessageBytes);
-    this.http = this.channel.send(method, body, extra, false, reader, options.timeoutMs);
-    if (this.patient) this.http.waitPatiently();
+    this.http = this.channel.send(method, body, extra, false, reader);
   }
 
   head(status: number, headers: Readonly<Record<string, string | undefined>>): void {
@@ -317,9 +313,8 @@ class Posting implements MessageSink, ChannelRequest, Slotted {
     );
   }
 
-  waitPatiently(patiently = true): void {
-    this.patient = patiently;
-    this.http?.waitPatiently(patiently);
+  waitPatiently(): void {
+    this.http?.waitPatiently();
   }
 
   /** A stream with event ids may be ended by the server at will and is taken up again (2025-11-25, "Resumability"). */
@@ -358,8 +353,7 @@ class Listening implements MessageSink {
     const extra = this.lastEventId === undefined ? '' : `last-event-id: ${this.lastEventId}\r\n`;
     const reader = new MessageReader(options.name, this, options.maxMessageBytes);
     this.openedAt = Date.now();
-    // What belongs to no request comes when there is something to say.
-    this.http = this.channel.send('GET', '', extra, true, reader, 0);
+    this.http = this.channel.send('GET', '', extra, true, reader);
   }
 
   stop(): void {

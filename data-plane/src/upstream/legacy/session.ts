@@ -229,7 +229,7 @@ class Sending implements ChannelSink, ChannelRequest {
     this.current?.abort();
   }
 
-  waitPatiently(patiently = true): void {
-    this.current?.waitPatiently(patiently);
+  waitPatiently(): void {
+    this.current?.waitPatiently();
   }
 }
