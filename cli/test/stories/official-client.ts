@@ -1,6 +1,11 @@
-import { Client as ClientV2, StreamableHTTPClientTransport as HttpV2 } from '@modelcontextprotocol/client';
+import {
+  Client as ClientV2,
+  StreamableHTTPClientTransport as HttpV2,
+  type Transport as TransportV2,
+} from '@modelcontextprotocol/client';
 import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport as HttpV1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
+import type { Transport as TransportV1 } from '@modelcontextprotocol/sdk/shared/transport.js';
 import {
   CreateMessageRequestSchema,
   ElicitRequestSchema,
@@ -38,7 +43,7 @@ export interface CallOptions {
   signal?: AbortSignal;
   onProgress?: (progress: { progress: number; total?: number; message?: string }) => void;
   /** Asks for log messages of this level and above with this call (2026-07-28); a legacy client sets it before. */
-  logLevel?: 'debug' | 'info';
+  logLevel?: 'debug' | 'info' | 'error';
 }
 
 type Answer = (params: any) => object;
@@ -50,6 +55,8 @@ export interface ConnectOptions {
   onRoots?: () => object;
   /** Leaves listening to the story. */
   onPing?: () => void;
+  /** How bytes move, for a client of one SDK; streamable HTTP without it. */
+  transport?: TransportV1 | TransportV2;
 }
 
 export interface Notification {
@@ -139,7 +146,7 @@ async function connectV2(
       return {};
     });
   }
-  const transport = new HttpV2(new URL(url));
+  const transport = (options.transport as TransportV2 | undefined) ?? new HttpV2(new URL(url));
   await client.connect(transport);
   const isModern = client.getProtocolEra() === 'modern';
   const bypass = { cacheMode: 'bypass' } as const;
@@ -174,7 +181,9 @@ async function connectV2(
     setLevel: (level) => client.setLoggingLevel(level),
     subscribe: (uri) => client.subscribeResource({ uri }),
     rootsChanged: () => client.sendRootsListChanged(),
-    terminate: () => (isModern ? Promise.resolve() : transport.terminateSession()),
+    terminate: async () => {
+      if (!isModern && transport instanceof HttpV2) await transport.terminateSession();
+    },
     vanish: () => client.close(),
   });
 }
@@ -193,13 +202,13 @@ async function connectV1(url: string, options: ConnectOptions): Promise<Official
       return {};
     });
   }
-  const transport = new HttpV1(new URL(url));
+  const transport = (options.transport as TransportV1 | undefined) ?? new HttpV1(new URL(url));
   await client.connect(transport);
   return described({
     kind: 'SDK v1',
     isModern: false,
     heard,
-    revision: () => transport.protocolVersion,
+    revision: () => (transport instanceof HttpV1 ? transport.protocolVersion : undefined),
     serverInfo: () => client.getServerVersion(),
     capabilities: () => client.getServerCapabilities(),
     tools: () =>
@@ -227,7 +236,9 @@ async function connectV1(url: string, options: ConnectOptions): Promise<Official
     setLevel: (level) => client.setLoggingLevel(level),
     subscribe: (uri) => client.subscribeResource({ uri }),
     rootsChanged: () => client.sendRootsListChanged(),
-    terminate: () => transport.terminateSession(),
+    terminate: async () => {
+      if (transport instanceof HttpV1) await transport.terminateSession();
+    },
     vanish: () => client.close(),
   });
 }

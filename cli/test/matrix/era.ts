@@ -1,0 +1,3 @@
+export type Era = 'modern' | 'legacy';
+
+export const BOTH_ERAS: readonly Era[] = ['modern', 'legacy'];

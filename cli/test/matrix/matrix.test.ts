@@ -1,0 +1,35 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { ROOT } from '../docs/pages.js';
+import { renderErasPage, renderSeen } from './eras-page.js';
+import { CELLS, MatrixRun, PAIRS } from './matrix.js';
+import { titleOf } from './pair.js';
+
+/* "Whatever my client and the server behind the gateway are, I see the same." */
+
+const PAGE = join(ROOT, 'docs/reference/eras.md');
+
+let matrix: MatrixRun;
+
+beforeAll(async () => {
+  matrix = await MatrixRun.start();
+});
+afterAll(() => matrix?.stop());
+
+describe.each(PAIRS.map((pair) => ({ pair, title: titleOf(pair) })))('$title', ({ pair }) => {
+  const cells = CELLS.filter((cell) => cell.pair === pair);
+
+  it.each(cells.map((cell) => ({ cell, feature: cell.feature.name })))('$feature', async ({ cell }) => {
+    const outcome = await matrix.outcome(cell);
+    if (outcome.saw === 'fault') throw outcome.error;
+  });
+});
+
+it('docs/reference/eras.md says what was seen (else run SLUICE_UPDATE_DOCS=1 npm test -- matrix)', async () => {
+  const seen = await Promise.all(CELLS.map(async (cell) => ({ cell, outcome: await matrix.outcome(cell) })));
+  console.log(renderSeen(seen));
+  const page = renderErasPage(seen);
+  if (process.env.SLUICE_UPDATE_DOCS) writeFileSync(PAGE, page);
+  expect(readFileSync(PAGE, 'utf8')).toBe(page);
+});

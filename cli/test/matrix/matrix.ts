@@ -1,0 +1,114 @@
+import { type RunningGateway, startGateway } from '../gateway.js';
+import type { PLACES } from '../stories/places.js';
+import { BOTH_ERAS } from './era.js';
+import { checkRefusal, FEATURES, type Feature, isRefused } from './features.js';
+import { FRONT_TRANSPORTS } from './front-transports.js';
+import { Bench, type Pair, type Server } from './pair.js';
+import { type ReachableFixture, reach, UPSTREAM_TRANSPORTS } from './upstream-transports.js';
+
+/** One test: a feature between a client and a server. */
+export interface Cell {
+  readonly pair: Pair;
+  readonly feature: Feature;
+}
+
+const SERVERS: readonly Server[] = UPSTREAM_TRANSPORTS.flatMap((transport) =>
+  transport.eras.map((era) => ({
+    name: `${transport.fixture}${transport.isShared ? '-shared' : ''}-${era}`,
+    era,
+    transport,
+  })),
+);
+
+/** On the path of all only over the transport that every client has: what differs there is the names. */
+const MERGED_TRANSPORT = 'streamable HTTP';
+
+function pairsOf(place: keyof typeof PLACES): Pair[] {
+  const isMerged = place === 'the path of all';
+  return SERVERS.filter(({ transport }) => !isMerged || transport.name === MERGED_TRANSPORT).flatMap(
+    (server) =>
+      FRONT_TRANSPORTS.filter(({ name }) => !isMerged || name === MERGED_TRANSPORT).flatMap((front) =>
+        BOTH_ERAS.filter((era) => front.eras.includes(era)).map((client) => ({
+          client,
+          front,
+          server,
+          place,
+        })),
+      ),
+  );
+}
+
+const DIRECT_PAIRS = pairsOf('its own path');
+const MERGED_PAIRS = pairsOf('the path of all');
+
+export const PAIRS: readonly Pair[] = [...DIRECT_PAIRS, ...MERGED_PAIRS];
+
+export const CELLS: readonly Cell[] = PAIRS.flatMap((pair) => FEATURES.map((feature) => ({ pair, feature })));
+
+/** What a cell saw: the feature, that it is refused where it has to be, or something else. */
+export type Outcome =
+  | { readonly saw: 'feature' | 'refusal' }
+  | { readonly saw: 'fault'; readonly error: unknown };
+
+/**
+ * Runs all cells between one gateway and one fixture for each transport and era. Clients of one server come after one
+ * another, because what one changes there all others would hear; servers go side by side.
+ */
+export class MatrixRun {
+  private readonly outcomes = new Map<Cell, Promise<Outcome>>();
+
+  private constructor(
+    private readonly fixtures: readonly ReachableFixture[],
+    private readonly gateway: RunningGateway,
+  ) {
+    const lanes = SERVERS.map((server) => DIRECT_PAIRS.filter((pair) => pair.server === server));
+    const ends = lanes.map((pairs) => this.queue(pairs, Promise.resolve()));
+    this.queue(MERGED_PAIRS, Promise.all(ends));
+  }
+
+  static async start(): Promise<MatrixRun> {
+    const fixtures = await Promise.all(SERVERS.map(({ transport, era }) => reach(transport, era)));
+    const upstreams = SERVERS.map(({ name }, i) => ({ name, ...fixtures[i]?.entry }));
+    return new MatrixRun(fixtures, await startGateway({ config: { upstreams } }));
+  }
+
+  /** Resolves when the cell has run. */
+  outcome(cell: Cell): Promise<Outcome> {
+    return this.outcomes.get(cell) as Promise<Outcome>;
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.outcomes.values());
+    await this.gateway.stop();
+    await Promise.all(this.fixtures.map((fixture) => fixture.stop()));
+  }
+
+  /** Puts the cells of these pairs behind one another; returns the end of the last. */
+  private queue(pairs: readonly Pair[], before: Promise<unknown>): Promise<unknown> {
+    let last = before;
+    for (const pair of pairs) {
+      const bench = new Bench(pair, this.gateway.url);
+      for (const cell of CELLS) {
+        if (cell.pair !== pair) continue;
+        const outcome = last.then(() => run(cell, bench));
+        this.outcomes.set(cell, outcome);
+        last = outcome;
+      }
+      last = last.then(() => bench.close());
+    }
+    return last;
+  }
+}
+
+async function run({ feature, pair }: Cell, bench: Bench): Promise<Outcome> {
+  try {
+    if (isRefused(feature, pair)) {
+      await checkRefusal(feature, bench);
+      return { saw: 'refusal' };
+    }
+    await feature.check(bench);
+    return { saw: 'feature' };
+  } catch (error) {
+    return { saw: 'fault', error };
+  }
+}
