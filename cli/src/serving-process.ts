@@ -6,7 +6,7 @@ import { EXIT } from './exit-codes.js';
 import { openLog, type ProcessLog } from './log.js';
 import { parentSettings } from './parent-settings.js';
 import type { DataPlaneOrder, RunningReport, StartOrder } from './process-messages.js';
-import { withChosenPorts, withRunningAddresses } from './running-addresses.js';
+import { withChosenPorts, withRunningSettings } from './running-settings.js';
 import { explainStartFailure } from './start-failure.js';
 
 /**
@@ -83,10 +83,10 @@ export class ServingProcess {
     if (this.#stopping || !this.#gateway || !this.#log || !this.#configuration) return;
     const { log } = this.#log;
     const wanted = JSON.parse(snapshot) as ResolvedConfiguration;
-    const { configuration, waiting } = withRunningAddresses(wanted, this.#configuration);
-    if (waiting.length > 0) log.warn({ settings: waiting }, 'these settings wait for the next start');
+    const { configuration, waiting } = withRunningSettings(wanted, this.#configuration);
+    if (waiting.length > 0) log.warn({ settings: waiting }, `needs a restart: ${waiting.join(', ')}`);
     if (JSON.stringify(configuration) === JSON.stringify(this.#configuration)) {
-      log.info('configuration is unchanged');
+      if (waiting.length === 0) log.info('configuration is unchanged');
       this.#keep(this.#configuration);
       return;
     }

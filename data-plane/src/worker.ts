@@ -68,7 +68,7 @@ export class Worker implements Door {
   constructor(private readonly options: WorkerOptions) {
     const { configuration, log } = options;
     this.configuration = configuration;
-    const { sessions } = configuration.gateway;
+    const settings = () => this.configuration.gateway.sessions;
     this.sealer = createSealer({ current: options.key, previous: [] });
     this.tokens = new SessionTokens(this.sealer, options.index);
     this.metrics = new Metrics(
@@ -86,16 +86,13 @@ export class Worker implements Door {
       options.index === 0,
     );
     this.modern = new ModernFront({
-      keepAliveMs: sessions.keepAliveMs,
+      keepAliveMs: () => settings().keepAliveMs,
       principal: ANONYMOUS,
       forward: options.forward,
     });
     this.legacy = new LegacyFront({
       principal: ANONYMOUS,
-      limits: sessions,
-      idleTimeoutMs: sessions.idleTimeoutMs,
-      maxSessionCount: sessions.maxSessionCount,
-      keepAliveMs: sessions.keepAliveMs,
+      settings,
       mintToken: () => this.tokens.mint(),
       onSessionEnd: (reason) => this.metrics.sessionEnded(reason),
       onError: (endpoint, method, code) => this.metrics.failed(endpoint.label, labelOf(method), code),
@@ -146,13 +143,14 @@ export class Worker implements Door {
     address: { host: string; port: number },
     serves: 'metrics' | 'health' | 'all',
   ): Promise<number> {
-    const guard = new Guard({
-      host: address.host,
-      allowedHosts: this.configuration.gateway.listen.allowedHosts,
-      allowedOrigins: [],
-    });
+    let { allowedHosts } = this.configuration.gateway.listen;
+    let guard = new Guard({ host: address.host, allowedHosts, allowedOrigins: [] });
     const door: Door = {
       head: (head, reply) => {
+        if (allowedHosts !== this.configuration.gateway.listen.allowedHosts) {
+          ({ allowedHosts } = this.configuration.gateway.listen);
+          guard = new Guard({ host: address.host, allowedHosts, allowedOrigins: [] });
+        }
         const refusal = guard.refusal(head);
         if (refusal === undefined) return 1;
         refuse(reply, 403, ErrorCode.Forbidden, refusal);
@@ -192,6 +190,8 @@ export class Worker implements Door {
     this.runtime.apply(configuration);
     this.configuration = configuration;
     this.guard = new Guard(configuration.gateway.listen);
+    const limits = listenerLimits(configuration.gateway.limits);
+    for (const listener of [this.listener, ...this.opsListeners]) listener?.setLimits(limits);
   }
 
   async reloadTls(): Promise<void> {

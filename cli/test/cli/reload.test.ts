@@ -55,3 +55,45 @@ test('SIGHUP reads the file again', async () => {
   sluice.child.kill('SIGHUP');
   await sluice.logged('configuration is unchanged');
 });
+
+test('what needs a restart is named as it is written, and the rest is applied', async () => {
+  const { sluice, file } = await serve(upstreamsNamed('one'));
+  writeFileSync(file, `gateway: { listen: { workers: 2 } }\n${upstreamsNamed('one')}`);
+  expect(await sluice.logged('needs a restart: gateway.listen.workers')).toMatchObject({
+    settings: ['gateway.listen.workers'],
+  });
+  writeFileSync(
+    file,
+    `gateway: { listen: { workers: 2 }, sessions: { idle_timeout: 5m } }\n${upstreamsNamed('one')}`,
+  );
+  await sluice.logged('configuration applied');
+  expect(sluice.log.map(({ msg }) => msg)).not.toContain('configuration is unchanged');
+});
+
+test('a limit that changes is the limit from then on', async () => {
+  const { sluice, file, url } = await serve(upstreamsNamed('one'));
+  const initialize = {
+    protocolVersion: '2025-11-25',
+    capabilities: {},
+    clientInfo: { name: 'c', version: '1' },
+  };
+  const begin = async () => {
+    const answer = await fetch(`${url}/mcp`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', accept: 'application/json, text/event-stream' },
+      body: JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'initialize', params: initialize }),
+    });
+    await answer.text();
+    return answer.headers.get('mcp-session-id') as string;
+  };
+  const end = (session: string) =>
+    fetch(`${url}/mcp`, { method: 'DELETE', headers: { 'mcp-session-id': session } });
+  const first = await begin();
+  await begin();
+  expect((await end(first)).status).toBe(200);
+  writeFileSync(file, `gateway: { sessions: { max_sessions: 1 } }\n${upstreamsNamed('one')}`);
+  await sluice.logged('configuration applied');
+  const second = await begin();
+  await begin();
+  expect((await end(second)).status).toBe(404);
+});

@@ -118,6 +118,11 @@ export interface Listener {
    * drained loses nothing once this is 0.
    */
   readonly openReplyCount: number;
+  /**
+   * Takes other limits, for connections that are open too. Those of the head, and the times that the parser
+   * measures, have to be the ones that the listener was made with.
+   */
+  setLimits(limits: ListenerLimits): void;
   /** Reads the certificate files again; connections that are open keep theirs. Rejects and keeps the old ones when they are bad. */
   reloadTls(): Promise<void>;
   /** Stops taking connections; requests under way go on. Keep-alive connections end with their next answer. */

@@ -58,7 +58,7 @@ function serverSettings(limits: ListenerLimits): ServerOptions {
 
 class NodeListener implements Listener, ReplyHost {
   readonly kind = 'node';
-  readonly limits: ListenerLimits;
+  limits: ListenerLimits;
   draining = false;
   #openReplyCount = 0;
   #closed: Promise<void> | undefined;
@@ -117,6 +117,11 @@ class NodeListener implements Listener, ReplyHost {
       this.server.listen({ host, port, exclusive: true, reusePort: sharedPort }, resolve);
     });
     return (this.server.address() as AddressInfo).port;
+  }
+
+  setLimits(limits: ListenerLimits): void {
+    this.limits = limits;
+    this.server.maxConnections = limits.maxConnectionCount;
   }
 
   async reloadTls(): Promise<void> {

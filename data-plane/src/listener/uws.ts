@@ -55,7 +55,7 @@ export async function createUwsListener(uws: Uws, options: ListenerOptions, door
 
 class UwsListener implements Listener, ReplyHost {
   readonly kind = 'uws';
-  readonly limits: ListenerLimits;
+  limits: ListenerLimits;
   draining = false;
   #apps: NativeApp[];
   #port: number;
@@ -105,6 +105,10 @@ class UwsListener implements Listener, ReplyHost {
     native.listenSocket = socket;
     this.#port = this.uws.us_socket_local_port(socket);
     return this.#port;
+  }
+
+  setLimits(limits: ListenerLimits): void {
+    this.limits = limits;
   }
 
   async reloadTls(): Promise<void> {

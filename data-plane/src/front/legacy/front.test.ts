@@ -5,7 +5,7 @@ import { ErrorCode, RpcError } from '../../protocol/errors.js';
 import { scanBatch, scanMessage } from '../../protocol/scan.js';
 import type { Endpoint, LegacyBacking, LegHost } from '../endpoint.js';
 import { RecordingReply } from '../recording-reply.js';
-import { LegacyFront, type LegacyFrontOptions } from './front.js';
+import { LegacyFront, type LegacyFrontSettings } from './front.js';
 
 /** An endpoint whose answers are given by the test. */
 class ScriptedEndpoint implements Endpoint {
@@ -100,20 +100,23 @@ afterEach(() => {
   for (const front of fronts.splice(0)) front.close('the test is over');
 });
 
-function setUp(options: Partial<LegacyFrontOptions> = {}) {
+function setUp(settings: Partial<LegacyFrontSettings> = {}) {
   const endpoint = new ScriptedEndpoint();
   const ends: string[] = [];
   let tokens = 0;
   const front = new LegacyFront({
     principal: 'somebody',
-    limits: { replayMessageCount: 10, replayBytes: 10_000 },
-    idleTimeoutMs: 60_000,
-    maxSessionCount: 10,
-    keepAliveMs: 1_000,
+    settings: () => ({
+      replayMessageCount: 10,
+      replayBytes: 10_000,
+      idleTimeoutMs: 60_000,
+      maxSessionCount: 10,
+      keepAliveMs: 1_000,
+      ...settings,
+    }),
     mintToken: () => `token-${++tokens}`,
     onSessionEnd: (reason) => ends.push(reason),
     onError: () => {},
-    ...options,
   });
   fronts.push(front);
   return new Setup(front, endpoint, ends);
@@ -250,7 +253,7 @@ describe('a session', () => {
   });
 
   it('that says nothing for long ends, and one with an open stream does not', async () => {
-    vi.useFakeTimers({ toFake: ['setInterval', 'Date'] });
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'] });
     const setup = setUp({ idleTimeoutMs: 10_000 });
     await setup.open();
     const listening = await setup.open();

@@ -13,12 +13,16 @@ import { accepts, JSON_HEADERS, refuse } from '../http-answers.js';
 import { LegacySession } from './session.js';
 import type { StreamLimits } from './stream.js';
 
-export interface LegacyFrontOptions {
-  readonly principal: string;
-  readonly limits: StreamLimits;
+export interface LegacyFrontSettings extends StreamLimits {
   readonly idleTimeoutMs: number;
   readonly maxSessionCount: number;
   readonly keepAliveMs: number;
+}
+
+export interface LegacyFrontOptions {
+  readonly principal: string;
+  /** The settings as they are now: they may change while the gateway runs. */
+  readonly settings: () => LegacyFrontSettings;
   /** Makes the token that a client holds for a session. */
   readonly mintToken: (endpoint: Endpoint) => string;
   readonly onSessionEnd: (reason: string) => void;
@@ -35,14 +39,26 @@ export class LegacyFront {
   private readonly opening = new Set<LegacySession>();
   /** Sessions of endpoints that are not there any more, until their requests have ended. */
   private readonly leaving = new Set<LegacySession>();
-  private readonly timer: NodeJS.Timeout;
+  private readonly streamLimits: StreamLimits;
+  private timer: NodeJS.Timeout | undefined;
 
   constructor(private readonly options: LegacyFrontOptions) {
-    this.timer = setInterval(
-      () => this.tick(),
-      Math.min(TICK_MS, Math.max(50, Math.floor(options.keepAliveMs / 2))),
-    );
-    this.timer.unref();
+    const { settings } = options;
+    this.streamLimits = {
+      get replayMessageCount() {
+        return settings().replayMessageCount;
+      },
+      get replayBytes() {
+        return settings().replayBytes;
+      },
+    };
+    this.waitForTick();
+  }
+
+  private waitForTick(): void {
+    const { keepAliveMs } = this.options.settings();
+    const delayMs = Math.min(TICK_MS, Math.max(50, Math.floor(keepAliveMs / 2)));
+    this.timer = setTimeout(() => this.tick(), delayMs).unref();
   }
 
   get sessionCount(): number {
@@ -50,7 +66,7 @@ export class LegacyFront {
   }
 
   close(reason: string): void {
-    clearInterval(this.timer);
+    clearTimeout(this.timer);
     for (const session of this.all()) this.end(session, reason);
   }
 
@@ -215,7 +231,7 @@ export class LegacyFront {
       this.options.mintToken(endpoint),
       endpoint,
       caller,
-      this.options.limits,
+      this.streamLimits,
       (ended, reason) => this.end(ended, reason),
       (method, code) => this.options.onError(endpoint, method, code),
     );
@@ -246,7 +262,7 @@ export class LegacyFront {
 
   /** The longest idle session makes room for a new one. */
   private makeRoom(): void {
-    if (this.sessions.size < this.options.maxSessionCount) return;
+    if (this.sessions.size < this.options.settings().maxSessionCount) return;
     let oldest: LegacySession | undefined;
     for (const session of this.sessions.values()) {
       if (
@@ -269,10 +285,12 @@ export class LegacyFront {
   }
 
   private tick(): void {
+    this.waitForTick();
     const now = Date.now();
+    const { keepAliveMs, idleTimeoutMs } = this.options.settings();
     for (const session of this.sessions.values()) {
-      session.tick(now, this.options.keepAliveMs);
-      if (!session.busy && now - session.lastUsedAt > this.options.idleTimeoutMs) this.end(session, 'idle');
+      session.tick(now, keepAliveMs);
+      if (!session.busy && now - session.lastUsedAt > idleTimeoutMs) this.end(session, 'idle');
     }
   }
 }

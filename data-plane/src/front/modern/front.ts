@@ -18,7 +18,8 @@ import { accepts, JSON_HEADERS, refuse } from '../http-answers.js';
 import { SSE_HEADERS } from '../legacy/stream.js';
 
 export interface ModernFrontOptions {
-  readonly keepAliveMs: number;
+  /** Time between two comments on an idle stream, as it is now: it may change while the gateway runs. */
+  readonly keepAliveMs: () => number;
   /** Whom requests are made for, until plugins know better. */
   readonly principal: string;
   /** Hands a request over to another worker; undefined when there is only one. */
@@ -29,6 +30,10 @@ export interface ModernFrontOptions {
 export type OnExchangeEnd = (method: string, status: number, errorCode: number) => void;
 
 const LOG_LEVELS = ['debug', 'info', 'notice', 'warning', 'error', 'critical', 'alert', 'emergency'];
+
+/** How often idle streams are looked after, at most and at least; a shorter setting is noticed within the longer. */
+const LEAST_TICK_MS = 100;
+const MOST_TICK_MS = 5_000;
 
 /** A client's fault in one modern message, with the HTTP status that goes with it. */
 class Refusal {
@@ -42,11 +47,18 @@ class Refusal {
 
 export class ModernFront {
   private readonly open = new OpenSet<ModernAnswer>();
-  private readonly timer: NodeJS.Timeout;
+  private timer: NodeJS.Timeout | undefined;
 
   constructor(private readonly options: ModernFrontOptions) {
-    this.timer = setInterval(() => this.keepAlive(), Math.max(100, Math.floor(options.keepAliveMs / 2)));
-    this.timer.unref();
+    this.waitForKeepAlive();
+  }
+
+  private waitForKeepAlive(): void {
+    const delayMs = Math.min(
+      MOST_TICK_MS,
+      Math.max(LEAST_TICK_MS, Math.floor(this.options.keepAliveMs() / 2)),
+    );
+    this.timer = setTimeout(() => this.keepAlive(), delayMs).unref();
   }
 
   get openCount(): number {
@@ -54,7 +66,7 @@ export class ModernFront {
   }
 
   close(): void {
-    clearInterval(this.timer);
+    clearTimeout(this.timer);
   }
 
   /** Ends long streams (subscriptions), those of one endpoint or all, so that nobody waits for them. */
@@ -131,8 +143,10 @@ export class ModernFront {
   }
 
   private keepAlive(): void {
+    this.waitForKeepAlive();
     const now = Date.now();
-    for (const answer of this.open.toArray()) answer.keepAlive(now, this.options.keepAliveMs);
+    const keepAliveMs = this.options.keepAliveMs();
+    for (const answer of this.open.toArray()) answer.keepAlive(now, keepAliveMs);
   }
 
   /** Everything that a modern request must say, and say the same in header and body ("Server Validation"). */

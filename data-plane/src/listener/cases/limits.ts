@@ -147,6 +147,20 @@ export function limitCases(kind: Kind): void {
     expect((await next.response()).status).toBe(200);
   });
 
+  test('limits may change while it listens', async () => {
+    const limits = { ...LIMITS, maxConnectionCount: 1, bodyTimeoutMs: 60_000 };
+    const { connect, listener } = await start(kind, new TestDoor(), { limits });
+    const client = await connect();
+    await expect.poll(() => listener.connectionCount).toBe(1);
+    await (await connect()).closed();
+    listener.setLimits({ ...limits, maxConnectionCount: 2, bodyTimeoutMs: 200 });
+    const another = await connect();
+    another.send(get('/'));
+    expect((await another.response()).status).toBe(200);
+    client.send(post('/', 'a'.repeat(1_000)).slice(0, -999));
+    expect((await client.response()).status).toBe(408);
+  });
+
   test('a reader that is too slow for what waits loses its connection', async () => {
     const written: number[] = [];
     let aborted = 0;

@@ -17,28 +17,48 @@ export function withChosenPorts(
 /** What of `listen` is looked at for every request, and can therefore change while the gateway runs. */
 const LIVE_LISTEN_SETTINGS: readonly string[] = ['allowedHosts', 'allowedOrigins', 'insecure'];
 
+/** Limits that the parsers of both listeners are made with. */
+const PARSER_LIMITS: readonly string[] = ['maxHeaderBytes', 'maxUrlBytes'];
+
+/** How settings are spelled in a file, where that is not their own name. */
+const WRITTEN_NAMES: Readonly<Record<string, string>> = {
+  workerCount: 'workers',
+  sharePort: 'share_port',
+  maxHeaderBytes: 'max_header_bytes',
+  maxUrlBytes: 'max_url_bytes',
+};
+
 /**
  * A changed configuration as a gateway can take it while it runs: it goes on listening where and how it does.
  *
- * @returns the configuration, and the settings that have to wait for the next start
+ * @returns the configuration, and the settings that need a restart, as they are written in a file
  */
-export function withRunningAddresses(
+export function withRunningSettings(
   changed: ResolvedConfiguration,
   running: ResolvedConfiguration,
 ): { configuration: ResolvedConfiguration; waiting: string[] } {
-  const { listen, metrics, health } = running.gateway;
+  const { listen, limits, metrics, health } = running.gateway;
   // A port that is left to the system is no wish for another one.
   const wanted = withPorts(changed, listen.port, metrics?.port ?? 0, health?.port ?? 0).gateway;
-  const live = Object.entries(wanted.listen).filter(([name]) => LIVE_LISTEN_SETTINGS.includes(name));
   const configuration = withGateway(changed, {
-    listen: { ...listen, ...Object.fromEntries(live) },
+    listen: { ...listen, ...pick(wanted.listen, LIVE_LISTEN_SETTINGS) },
+    limits: { ...wanted.limits, ...pick(limits, PARSER_LIMITS) },
     metrics,
     health,
   });
   const kept = configuration.gateway;
-  const waiting = differences(wanted.listen, kept.listen).map((name) => `listen.${name}`);
-  waiting.push(...differences({ metrics: wanted.metrics, health: wanted.health }, { metrics, health }));
+  const waiting = [
+    ...differences(wanted.listen, kept.listen).map((name) => `gateway.listen.${WRITTEN_NAMES[name] ?? name}`),
+    ...differences(wanted.limits, kept.limits).map((name) => `gateway.limits.${WRITTEN_NAMES[name] ?? name}`),
+    ...differences({ metrics: wanted.metrics, health: wanted.health }, { metrics, health }).map(
+      (name) => `gateway.${name}`,
+    ),
+  ];
   return { configuration, waiting };
+}
+
+function pick<T extends object>(settings: T, names: readonly string[]): Partial<T> {
+  return Object.fromEntries(Object.entries(settings).filter(([name]) => names.includes(name))) as Partial<T>;
 }
 
 function differences<T extends object>(one: T, other: T): string[] {

@@ -1,7 +1,7 @@
 import { loadConfigurationWithoutFile } from '@sluice/control-plane';
 import { type Configuration, resolveConfiguration } from '@sluice/proto';
 import { expect, test } from 'vitest';
-import { withChosenPorts, withRunningAddresses } from './running-addresses.js';
+import { withChosenPorts, withRunningSettings } from './running-settings.js';
 
 function configure(environment: Record<string, string>) {
   return resolveConfiguration(loadConfigurationWithoutFile({ environment }).configuration as Configuration);
@@ -27,18 +27,29 @@ test('a change of where to listen waits, the rest is taken', () => {
     SLUICE_LISTEN_ALLOWED_HOSTS: 'gateway.example',
     SLUICE_METRICS_PORT: '9090',
     SLUICE_NAMING_SEPARATOR: ':',
+    SLUICE_LIMITS_MAX_URL_BYTES: '8KiB',
+    SLUICE_LIMITS_MAX_CONNECTIONS: '50',
+    SLUICE_SESSIONS_IDLE_TIMEOUT: '5m',
   });
-  const { configuration, waiting } = withRunningAddresses(changed, running);
-  expect(waiting).toEqual(['listen.port', 'listen.workerCount', 'metrics', 'health']);
-  const { listen, metrics, health, naming } = configuration.gateway;
+  const { configuration, waiting } = withRunningSettings(changed, running);
+  expect(waiting).toEqual([
+    'gateway.listen.port',
+    'gateway.listen.workers',
+    'gateway.limits.max_url_bytes',
+    'gateway.metrics',
+    'gateway.health',
+  ]);
+  const { listen, limits, metrics, health, naming, sessions } = configuration.gateway;
   expect(listen).toEqual({ ...running.gateway.listen, allowedHosts: ['gateway.example'] });
+  expect(limits).toEqual({ ...running.gateway.limits, maxConnectionCount: 50 });
+  expect(sessions.idleTimeoutMs).toBe(300_000);
   expect([metrics, health, naming.separator]).toEqual([undefined, running.gateway.health, ':']);
 });
 
 test('a port that the system may choose is no change', () => {
   const free = configure({ SLUICE_LISTEN_PORT: '0', SLUICE_METRICS_PORT: '0' });
   const running = withChosenPorts(free, { url: 'http://127.0.0.1:1', metricsUrl: 'http://127.0.0.1:2' });
-  const { configuration, waiting } = withRunningAddresses(free, running);
+  const { configuration, waiting } = withRunningSettings(free, running);
   expect(waiting).toEqual([]);
   expect(JSON.stringify(configuration)).toBe(JSON.stringify(running));
 });
