@@ -8,12 +8,13 @@ import type { Caller, Cancellation } from '../exchange/exchange.js';
 import { ErrorCode, RpcError } from '../protocol/errors.js';
 import type { Era } from '../protocol/revisions.js';
 import type { Envelope } from '../protocol/scan.js';
+import type { WorkerAddress } from '../sessions/node-bus.js';
 import type { Sealer } from '../sessions/seal.js';
 import { cancelledError, EraMismatch, type UpstreamCall, type UpstreamReply } from './call.js';
 import type { Channel, ChannelEvents } from './channel.js';
 import { type Connections, makeConnections } from './connection.js';
 import { legacyToModern, modernToLegacy, withLogLevel } from './crossing.js';
-import { LegacySession, type LegacySessionEvents } from './legacy/session.js';
+import { type HeldSession, LegacySession, type LegacySessionEvents } from './legacy/session.js';
 import type { UpstreamFacts } from './offers.js';
 import { ownCall } from './own-request.js';
 import { ParkedCalls } from './parked/parked-calls.js';
@@ -43,8 +44,8 @@ export interface UpstreamHost {
   readonly events: UpstreamEvents;
   readonly log: Logger;
   readonly sealer: Sealer;
-  /** Number of the worker, from 0. */
-  readonly worker: number;
+  /** The worker that it belongs to. */
+  readonly worker: WorkerAddress;
   /** Connects to the worker that has the shared process, where that is another one. */
   readonly elsewhere: ((lost: (reason: string) => void) => Promise<Shared>) | undefined;
 }
@@ -170,12 +171,18 @@ export class Upstream {
    *
    * @param hello `params` of its `initialize` as JSON (binary text).
    */
-  ownSession(hello: string, events: LegacySessionEvents, ownerSaysInitialized: boolean): LegacySession {
+  ownSession(
+    hello: string,
+    events: LegacySessionEvents,
+    ownerSaysInitialized: boolean,
+    before?: HeldSession,
+  ): LegacySession {
     const { transport, name } = this.config;
     return new LegacySession({
       name,
       hello,
       ownerSaysInitialized,
+      before,
       events,
       openChannel: (channelEvents) => {
         if (transport.kind === 'stdio' && this.dedicated.size >= transport.maxProcessCount) {

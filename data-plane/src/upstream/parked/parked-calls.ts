@@ -9,6 +9,7 @@ import { LATEST_LEGACY_REVISION } from '../../protocol/revisions.js';
 import { type Span, scanMessage } from '../../protocol/scan.js';
 import { binaryToBytes, jsonBinary, parsed, replace, splice, stringOf } from '../../protocol/text.js';
 import { legacyRequest, type Message, rewritten, withId } from '../../protocol/translate.js';
+import type { WorkerAddress } from '../../sessions/node-bus.js';
 import type { Sealer } from '../../sessions/seal.js';
 import { cancelledError, idOf, type UpstreamCall, type UpstreamReply } from '../call.js';
 import type { Channel, ChannelEvents, ChannelRequest } from '../channel.js';
@@ -31,7 +32,7 @@ const TICK_MS = 5_000;
 
 /** The call is parked on another worker; the request belongs there. */
 export class ParkedElsewhere extends RpcError {
-  constructor(readonly worker: number) {
+  constructor(readonly worker: WorkerAddress) {
     super(ErrorCode.InvalidParams, 'Invalid `requestState`: the call that it belongs to is gone');
   }
 }
@@ -40,13 +41,13 @@ export interface ParkedCallsOptions {
   readonly upstreamId: string;
   readonly upstreamName: string;
   readonly sealer: Sealer;
-  readonly worker: number;
+  readonly worker: WorkerAddress;
   openChannel(events: ChannelEvents): Channel;
 }
 
 /** What a sealed state holds: worker, call, round, expiry. */
 interface State {
-  readonly w: number;
+  readonly w: WorkerAddress;
   readonly c: number;
   readonly r: number;
   readonly e: number;
