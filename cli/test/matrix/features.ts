@@ -275,9 +275,8 @@ export const FEATURES: readonly Feature[] = [
  * True where a server has no connection that belongs to one client, so that nobody can tell whom a question is for:
  * the server is told that nobody can be asked.
  */
-export function isRefused({ asks }: Feature, { server, client }: Pair): boolean {
-  if (asks === undefined || server.era === 'modern') return false;
-  return server.transport.isShared || (server.transport.fixture === 'stdio' && client === 'modern');
+export function isRefused({ asks }: Feature, { server }: Pair): boolean {
+  return asks !== undefined && server.era === 'legacy' && server.transport.isShared;
 }
 
 /** What the user sees of a question that is refused: the tool says why it could not go on, and nobody was asked. */

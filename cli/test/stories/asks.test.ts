@@ -173,7 +173,9 @@ const FORM = { type: 'object', properties: { name: { type: 'string' } }, require
 const WHO = { method: 'elicitation/create', params: { message: 'Who?', requestedSchema: FORM } };
 
 describe('a server over pipes', () => {
-  beforeAll(() => serve([plain('own-process', [], { sharing: 'per_session' }), plain('shared')]));
+  beforeAll(() =>
+    serve([plain('own-process', [], { sharing: 'per_session', max_processes: 16 }), plain('shared')]),
+  );
   afterAll(stop);
 
   describe.each(PLACE_NAMES)('on %s', (place) => {
@@ -197,23 +199,80 @@ describe('a server over pipes', () => {
       expect(pings).toBe(1);
     });
 
-    it.each(LEGACY_KINDS)(
-      '%s: is told what is wrong when it asks over a process that is shared',
+    it.each([...LEGACY_KINDS, ...MODERN_KINDS])(
+      '%s: is told what to set when it asks over a process that is shared',
       async (kind) => {
         const client = await connect(kind, gateway.url + path('shared'), { onElicit });
         const { error } = JSON.parse(await client.say(name('shared', 'ask'), WHO));
-        expect(error.message).toContain('shared by many clients');
+        expect(error.message).toContain('sharing: per_session');
       },
     );
 
-    it.each(MODERN_KINDS)(
-      '%s: is told what is wrong, because no process is a stateless client’s',
-      async (kind) => {
+    describe.each(MODERN_KINDS)('%s, whose calls have a process each', (kind) => {
+      const own = (tool: string) => name('own-process', tool);
+      const whoIs = (who: string) => ({ ...WHO, params: { ...WHO.params, message: who } });
+
+      it('is asked for a form, a completion and its roots', async () => {
+        const client = await connect(kind, gateway.url + path('own-process'), {
+          onElicit,
+          onSample,
+          onRoots: rootsOf('ada'),
+        });
+        const ask = async (method: string, params: object) =>
+          JSON.parse(await client.say(own('ask'), { method, params })).result;
+        expect(await ask('elicitation/create', WHO.params)).toEqual(onElicit());
+        const messages = [{ role: 'user', content: { type: 'text', text: 'Hello' } }];
+        expect(await ask('sampling/createMessage', { messages, maxTokens: 9 })).toEqual(onSample());
+        expect((await ask('roots/list', {})).roots).toEqual(rootsOf('ada')().roots);
+      });
+
+      it('is asked in several calls at once, and each question is that of its own call', async () => {
+        const client = await connect(kind, gateway.url + path('own-process'), {
+          onElicit: ({ message }) => ({ action: 'accept', content: { name: message } }),
+        });
+        const names = ['ada', 'ben', 'cleo', 'dora'];
+        const said = await Promise.all(names.map((who) => client.say(own('ask'), whoIs(who))));
+        expect(said.map((text) => JSON.parse(text).result.content.name)).toEqual(names);
+      });
+
+      it('finds the process again in the next call', async () => {
         const client = await connect(kind, gateway.url + path('own-process'), { onElicit });
-        const { error } = JSON.parse(await client.say(name('own-process', 'ask'), WHO));
-        expect(error.message).toContain('initialised without client capabilities');
-      },
-    );
+        const pid = async () => JSON.parse(await client.say(own('whoami'))).pid;
+        const first = await pid();
+        await client.say(own('ask'), WHO);
+        expect(await pid()).toBe(first);
+      });
+    });
+  });
+});
+
+describe('a server that may have one process more', () => {
+  beforeAll(() => serve([plain('one-process', [], { sharing: 'per_session', max_processes: 1 })]));
+  afterAll(stop);
+
+  describe.each(PLACE_NAMES)('on %s', (place) => {
+    const { path, name } = PLACES[place];
+
+    describe.each(MODERN_KINDS)('%s', (kind) => {
+      it('is refused a call for which there is no process left, and told which setting says so', async () => {
+        let answer: (() => void) | undefined;
+        const asked = new Promise<void>((resolve) => {
+          answer = resolve;
+        });
+        const client = await connect(kind, gateway.url + path('one-process'), {
+          onElicit: async () => {
+            const refused = client.say(name('one-process', 'echo'), { text: 'me too' });
+            await expect(refused).rejects.toThrow('max_processes');
+            answer?.();
+            return onElicit();
+          },
+        });
+        const said = await client.say(name('one-process', 'ask'), WHO);
+        await asked;
+        expect(JSON.parse(said)).toEqual({ result: onElicit() });
+        expect(await client.say(name('one-process', 'echo'), { text: 'now' })).toBe('now');
+      });
+    });
   });
 });
 

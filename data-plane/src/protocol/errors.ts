@@ -33,7 +33,7 @@ export const ErrorCode = {
   UpstreamLost: -31004,
   /** This hop cannot be translated between the two eras. */
   NotTranslatable: -31005,
-  /** The gateway is shutting down or has too much to do; the call did not run. */
+  /** The gateway is shutting down or has too much to do; unless the message says so, the call did not run. */
   Overloaded: -31006,
   /** Host, Origin or path is refused. */
   Forbidden: -31007,

@@ -11,8 +11,8 @@ import { MergedEndpoint } from '../federation/merged.js';
 import type { Endpoint } from '../front/endpoint.js';
 import { scanMessage } from '../protocol/scan.js';
 import { RouteTable } from '../routing/table.js';
-import type { WorkerAddress } from '../sessions/node-bus.js';
 import type { Sealer } from '../sessions/seal.js';
+import { ParkedAccount } from '../upstream/parked/parked-account.js';
 import type { Shared } from '../upstream/shared-connection.js';
 import type { UpstreamSubscriptions } from '../upstream/subscriptions.js';
 import { EgressPolicy } from '../upstream/transport/egress-policy.js';
@@ -21,7 +21,8 @@ import { Upstream, type UpstreamEvents } from '../upstream/upstream.js';
 export interface SnapshotHost {
   readonly sealer: Sealer;
   readonly log: Logger;
-  readonly worker: WorkerAddress;
+  /** Number of the worker, from 0. */
+  readonly worker: number;
   /** What other workers have; undefined when there is one worker only. */
   readonly remote?: RemoteUpstreams | undefined;
   /** The endpoint is not served any more; its sessions end. */
@@ -45,13 +46,16 @@ export class Runtime {
   private direct = new Map<Upstream, DirectEndpoint>();
   private merged: MergedEndpoint | undefined;
   readonly discovery: Discovery;
+  /** Of all upstreams together. */
+  readonly parked: ParkedAccount;
   table: RouteTable<Endpoint>;
 
   constructor(
     configuration: ResolvedConfiguration,
     private readonly host: SnapshotHost,
   ) {
-    const { naming, discovery } = configuration.gateway;
+    const { naming, discovery, sessions } = configuration.gateway;
+    this.parked = new ParkedAccount(sessions);
     this.discovery = new Discovery(naming, discovery, host.log);
     this.table = this.compile(configuration);
   }
@@ -59,6 +63,7 @@ export class Runtime {
   /** Swaps in a new configuration between two requests. Throws before anything is changed when it cannot be made. */
   apply(configuration: ResolvedConfiguration): void {
     this.table = this.compile(configuration);
+    this.parked.apply(configuration.gateway.sessions);
   }
 
   async close(): Promise<void> {
@@ -82,6 +87,7 @@ export class Runtime {
           log: this.host.log,
           sealer: this.host.sealer,
           worker: this.host.worker,
+          parked: this.parked,
           elsewhere: this.elsewhere(config),
         }),
     );

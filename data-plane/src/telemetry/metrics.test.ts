@@ -5,6 +5,7 @@ const gauges = {
   sessions: () => 3,
   connections: () => 0,
   requestsInFlight: () => 0,
+  parkedCalls: () => 0,
   upstreams: () => [{ name: 'files', up: true, tools: 7 }],
 };
 

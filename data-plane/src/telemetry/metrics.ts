@@ -32,6 +32,7 @@ export interface Gauges {
   sessions(): number;
   connections(): number;
   requestsInFlight(): number;
+  parkedCalls(): number;
   upstreams(): readonly { name: string; up: boolean; tools: number }[];
 }
 
@@ -65,6 +66,7 @@ export class Metrics {
     gauge('sluice_sessions_active', 'Legacy sessions', registers, gauges.sessions);
     gauge('sluice_connections_active', 'Open client connections', registers, gauges.connections);
     gauge('sluice_requests_in_flight', 'Requests under way', registers, gauges.requestsInFlight);
+    gauge('sluice_parked_calls', 'Calls that wait for a client to answer', registers, gauges.parkedCalls);
     new Gauge({
       name: 'sluice_upstream_up',
       help: '1 when the upstream answered its last discovery',

@@ -23,8 +23,11 @@ export interface ChannelEvents {
 export interface ChannelRequest {
   /** Stops listening; with a stream of its own, closes it. */
   abort(): void;
-  /** Somebody is being asked in the middle of this request: silence means nothing any more. */
-  waitPatiently(): void;
+  /**
+   * Somebody is being asked in the middle of this request: silence means nothing, until `false` says that nobody is
+   * asked any more; then the time for a sign of life begins anew.
+   */
+  waitPatiently(patiently?: boolean): void;
 }
 
 export interface Channel {
@@ -36,10 +39,6 @@ export interface Channel {
   listen(): void;
   /** The handshake settled a revision. */
   established(revision: string): void;
-  /** What the server calls this session; undefined where it has no name that another connection could give. */
-  readonly sessionId?: string | undefined;
-  /** Goes on with a session of the server that began on another connection, in place of a handshake. */
-  resume?(sessionId: string): void;
   close(): Promise<void>;
 }
 

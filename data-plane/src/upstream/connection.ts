@@ -20,6 +20,8 @@ const TERMINATE_GRACE_MS = 2_000;
 
 export interface Connections {
   readonly kind: 'http' | 'stdio';
+  /** True when the transport says with which request a message came; over pipes all share one stream. */
+  readonly tiesMessagesToRequests: boolean;
   /** Only over HTTP. */
   readonly modern: ModernHttp | undefined;
   openChannel(events: ChannelEvents): Channel;
@@ -48,6 +50,7 @@ export function makeConnections(
     };
     return {
       kind: 'stdio',
+      tiesMessagesToRequests: false,
       modern: undefined,
       openChannel: (events) =>
         new StdioChannel({ name, command, limits, timeoutMs, spawn: spawnStdio, stderr }, events),
@@ -80,6 +83,7 @@ export function makeConnections(
   };
   return {
     kind: 'http',
+    tiesMessagesToRequests: true,
     modern: new ModernHttp(options),
     openChannel: (events) => new LegacyHttpChannel(options, events),
     close: () => client.close(),

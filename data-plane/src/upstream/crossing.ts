@@ -15,6 +15,7 @@ import {
 } from '../protocol/translate.js';
 import { cancelledError, idOf, type UpstreamCall, type UpstreamReply } from './call.js';
 import type { ParkedCalls } from './parked/parked-calls.js';
+import { invalidState } from './parked/request-state.js';
 import type { Shared } from './shared-connection.js';
 
 /** Rounds of questions in one call; an upstream that asks for ever is stopped there. */
@@ -71,6 +72,8 @@ export async function modernToLegacy(
   caller: Caller,
   parked: ParkedCalls | undefined,
 ): Promise<UpstreamReply> {
+  if (parked === undefined && call.envelope.requestState !== undefined)
+    throw invalidState('this upstream is not asked anything for which one could have been given out');
   // 2026-07-28, server/utilities/logging: nothing without `logLevel`, and nothing below it.
   const own = withLogLevel(call, stringOf(call.bytes, call.envelope.metaLogLevel));
   const reply = parked?.takes(call, caller)

@@ -146,7 +146,7 @@ class Running implements ChannelSink, Cancellable {
 
 const REFUSED_ASK = new RpcError(
   ErrorCode.MethodNotFound,
-  'this connection is shared by many clients and was initialised without client capabilities',
+  'this connection is shared by many clients and was initialised without client capabilities; a server over stdio can ask with `sharing: per_session`',
 );
 
 /** The answer to a request of an upstream: on a shared connection nobody can tell whom it is for, and nobody guesses. */

@@ -35,8 +35,8 @@ export class ScriptedRequest implements ChannelRequest {
     this.aborted = true;
   }
 
-  waitPatiently(): void {
-    this.patient = true;
+  waitPatiently(patiently = true): void {
+    this.patient = patiently;
   }
 }
 

@@ -54,8 +54,8 @@ export class ScriptedCall implements HttpCall {
     this.aborted = true;
   }
 
-  waitPatiently(): void {
-    this.patient = true;
+  waitPatiently(patiently = true): void {
+    this.patient = patiently;
   }
 }
 

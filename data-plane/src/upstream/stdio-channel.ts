@@ -71,8 +71,8 @@ export class StdioChannel implements Channel {
     const key = idKeyOf(id);
     this.waiting.set(key, waiting);
     return {
-      waitPatiently: () => {
-        waiting.deadline = Number.POSITIVE_INFINITY;
+      waitPatiently: (patiently = true) => {
+        waiting.deadline = patiently ? Number.POSITIVE_INFINITY : Date.now() + this.options.timeoutMs;
       },
       abort: () => {
         if (!this.waiting.delete(key)) return;

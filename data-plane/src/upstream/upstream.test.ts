@@ -3,6 +3,8 @@ import { pino } from 'pino';
 import { afterEach, describe, expect, it } from 'vitest';
 import { createSealer } from '../sessions/seal.js';
 import { ownCall } from './own-request.js';
+import { ParkedAccount } from './parked/parked-account.js';
+import { UNLIMITED } from './parked/scripted-account.js';
 import { EgressPolicy } from './transport/egress-policy.js';
 import { Upstream } from './upstream.js';
 
@@ -37,7 +39,8 @@ function subprocess(program: string, era: ResolvedUpstream['era'] = 'auto'): Ups
       events: { notification() {}, stale() {} },
       log: pino({ level: 'silent' }),
       sealer: createSealer({ current: Buffer.alloc(32, 1), previous: [] }),
-      worker: 'n.0',
+      worker: 0,
+      parked: new ParkedAccount(UNLIMITED),
       elsewhere: undefined,
     },
   );

@@ -8,15 +8,15 @@ import type { Caller, Cancellation } from '../exchange/exchange.js';
 import { ErrorCode, RpcError } from '../protocol/errors.js';
 import type { Era } from '../protocol/revisions.js';
 import type { Envelope } from '../protocol/scan.js';
-import type { WorkerAddress } from '../sessions/node-bus.js';
 import type { Sealer } from '../sessions/seal.js';
 import { cancelledError, EraMismatch, type UpstreamCall, type UpstreamReply } from './call.js';
 import type { Channel, ChannelEvents } from './channel.js';
 import { type Connections, makeConnections } from './connection.js';
 import { legacyToModern, modernToLegacy, withLogLevel } from './crossing.js';
-import { type HeldSession, LegacySession, type LegacySessionEvents } from './legacy/session.js';
+import { LegacySession, type LegacySessionEvents } from './legacy/session.js';
 import type { UpstreamFacts } from './offers.js';
 import { ownCall } from './own-request.js';
+import type { ParkedAccount } from './parked/parked-account.js';
 import { ParkedCalls } from './parked/parked-calls.js';
 import { OWN_HELLO, type Shared, SharedConnector } from './shared-connection.js';
 import type { EgressPolicy } from './transport/egress-policy.js';
@@ -44,8 +44,10 @@ export interface UpstreamHost {
   readonly events: UpstreamEvents;
   readonly log: Logger;
   readonly sealer: Sealer;
-  /** The worker that it belongs to. */
-  readonly worker: WorkerAddress;
+  /** Number of the worker, from 0. */
+  readonly worker: number;
+  /** What the parked calls of the worker may take together. */
+  readonly parked: ParkedAccount;
   /** Connects to the worker that has the shared process, where that is another one. */
   readonly elsewhere: ((lost: (reason: string) => void) => Promise<Shared>) | undefined;
 }
@@ -89,13 +91,15 @@ export class Upstream {
       lost: (reason) => this.lost(reason),
     });
     // Over the pipe of a subprocess that many share nobody can tell which call asks.
-    if (config.transport.kind === 'http') {
+    if (config.transport.kind !== 'stdio' || config.transport.sharing === 'per_session') {
       this.parked = new ParkedCalls({
         upstreamId: config.id,
         upstreamName: config.name,
         sealer: host.sealer,
         worker: host.worker,
-        openChannel: (events) => this.connections.openChannel(events),
+        account: host.parked,
+        tiesMessagesToRequests: this.connections.tiesMessagesToRequests,
+        openChannel: (events) => this.openDedicated(events),
       });
     }
   }
@@ -171,28 +175,13 @@ export class Upstream {
    *
    * @param hello `params` of its `initialize` as JSON (binary text).
    */
-  ownSession(
-    hello: string,
-    events: LegacySessionEvents,
-    ownerSaysInitialized: boolean,
-    before?: HeldSession,
-  ): LegacySession {
-    const { transport, name } = this.config;
+  ownSession(hello: string, events: LegacySessionEvents, ownerSaysInitialized: boolean): LegacySession {
     return new LegacySession({
-      name,
+      name: this.config.name,
       hello,
       ownerSaysInitialized,
-      before,
       events,
-      openChannel: (channelEvents) => {
-        if (transport.kind === 'stdio' && this.dedicated.size >= transport.maxProcessCount) {
-          throw new RpcError(
-            ErrorCode.Overloaded,
-            `upstream ${JSON.stringify(name)} has ${this.dedicated.size} processes already, as many as it may`,
-          );
-        }
-        return this.openDedicated(channelEvents);
-      },
+      openChannel: (channelEvents) => this.openDedicated(channelEvents),
     });
   }
 
@@ -229,7 +218,15 @@ export class Upstream {
     this.connections.close();
   }
 
+  /** A connection of one client's own. Throws when there are as many as may be, and none is idle. */
   private openDedicated(events: ChannelEvents): Channel {
+    const limit = dedicatedLimit(this.config.transport);
+    if (limit !== undefined && this.dedicated.size >= limit.count && this.parked?.closeIdle() !== true) {
+      throw new RpcError(
+        ErrorCode.Overloaded,
+        `upstream ${JSON.stringify(this.name)} has ${limit.count} ${limit.things} already, as many as it may (${limit.setting})`,
+      );
+    }
     const channel = this.connections.openChannel({
       message: (bytes, envelope) => events.message(bytes, envelope),
       gap: () => events.gap(),
@@ -338,6 +335,20 @@ export class Upstream {
   private async connect(): Promise<Shared> {
     if (this.host.elsewhere !== undefined) return this.host.elsewhere((reason) => this.lost(reason));
     return this.connector.connect();
+  }
+}
+
+/** How many connections of one client's own there may be on one worker. */
+function dedicatedLimit(
+  transport: ResolvedUpstream['transport'],
+): { count: number; things: string; setting: string } | undefined {
+  switch (transport.kind) {
+    case 'stdio':
+      return { count: transport.maxProcessCount, things: 'processes', setting: 'max_processes' };
+    case 'websocket':
+      return { count: transport.maxConnectionCount, things: 'connections', setting: 'max_connections' };
+    default:
+      return undefined;
   }
 }
 

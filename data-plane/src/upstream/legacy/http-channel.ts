@@ -38,7 +38,7 @@ const EVENT_ID = /^[\x20-\x7e]{1,1024}$/;
 const PASSING_STATUSES = new Set([408, 425, 429]);
 
 export class LegacyHttpChannel implements Channel {
-  sessionId: string | undefined;
+  private sessionId: string | undefined;
   private revision = '';
   private lines = '';
   private closed = false;
@@ -72,6 +72,7 @@ export class LegacyHttpChannel implements Channel {
       '',
       false,
       new MessageReader(this.options.name, sink, this.options.maxMessageBytes),
+      this.options.timeoutMs,
     );
   }
 
@@ -79,10 +80,6 @@ export class LegacyHttpChannel implements Channel {
     if (this.listening !== undefined || this.closed) return;
     this.listening = new Listening(this);
     this.listening.start();
-  }
-
-  resume(sessionId: string): void {
-    this.sessionId = sessionId;
   }
 
   established(revision: string): void {
@@ -127,6 +124,7 @@ export class LegacyHttpChannel implements Channel {
     extraLines: string,
     repeatable: boolean,
     reader: MessageReader,
+    silenceTimeoutMs: number,
   ): HttpCall {
     const call = this.options.client.send(
       {
@@ -137,7 +135,7 @@ export class LegacyHttpChannel implements Channel {
             ? `content-type: application/json\r\naccept: application/json, text/event-stream\r\n${this.lines}${extraLines}`
             : `accept: text/event-stream\r\n${this.lines}${extraLines}`,
         body,
-        silenceTimeoutMs: method === 'POST' ? this.options.timeoutMs : 0,
+        silenceTimeoutMs,
         repeatable,
       },
       reader,
@@ -203,6 +201,7 @@ class Posting implements MessageSink, ChannelRequest, Slotted {
   slot = -1;
   private http: HttpCall | undefined;
   private done = false;
+  private patient = false;
   private lastEventId: string | undefined;
   private retryMs = RECONNECT_MIN_MS;
   private resumeCount = 0;
@@ -223,7 +222,8 @@ class Posting implements MessageSink, ChannelRequest, Slotted {
   private begin(method: 'GET' | 'POST', body: string, extra: string): void {
     const { options } = this.channel;
     const reader = new MessageReader(options.name, this, options.maxMessageBytes);
-    this.http = this.channel.send(method, body, extra, false, reader);
+    this.http = this.channel.send(method, body, extra, false, reader, options.timeoutMs);
+    if (this.patient) this.http.waitPatiently();
   }
 
   head(status: number, headers: Readonly<Record<string, string | undefined>>): void {
@@ -317,8 +317,9 @@ class Posting implements MessageSink, ChannelRequest, Slotted {
     );
   }
 
-  waitPatiently(): void {
-    this.http?.waitPatiently();
+  waitPatiently(patiently = true): void {
+    this.patient = patiently;
+    this.http?.waitPatiently(patiently);
   }
 
   /** A stream with event ids may be ended by the server at will and is taken up again (2025-11-25, "Resumability"). */
@@ -357,7 +358,8 @@ class Listening implements MessageSink {
     const extra = this.lastEventId === undefined ? '' : `last-event-id: ${this.lastEventId}\r\n`;
     const reader = new MessageReader(options.name, this, options.maxMessageBytes);
     this.openedAt = Date.now();
-    this.http = this.channel.send('GET', '', extra, true, reader);
+    // What belongs to no request comes when there is something to say.
+    this.http = this.channel.send('GET', '', extra, true, reader, 0);
   }
 
   stop(): void {

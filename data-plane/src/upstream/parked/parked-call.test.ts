@@ -2,7 +2,9 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { ErrorCode, RpcError } from '../../protocol/errors.js';
 import { scanMessage } from '../../protocol/scan.js';
-import { ParkedCall, type Standing } from './parked-call.js';
+import { Holding, ParkedAccount } from './parked-account.js';
+import { HOLD_OPEN_MS, ParkedCall, type Standing } from './parked-call.js';
+import { UNLIMITED } from './scripted-account.js';
 
 /** Longer than the quiet window. */
 const QUIET_OVER_MS = 50;
@@ -10,15 +12,24 @@ const QUIET_OVER_MS = 50;
 class Upstream {
   readonly posted: { id?: unknown; result?: unknown; error?: { code: number } }[] = [];
   abortCount = 0;
-  patientCount = 0;
+  patient = false;
+  overCount = 0;
+  refusal: RpcError | undefined;
+  readonly account: ParkedAccount;
   readonly call: ParkedCall;
 
-  constructor(capabilities: readonly string[] = ['elicitation', 'sampling', 'roots']) {
+  constructor(capabilities: readonly string[] = ['elicitation', 'sampling', 'roots'], limits = UNLIMITED) {
+    this.account = new ParkedAccount(limits);
     this.call = new ParkedCall(
       {
         post: (text) => this.posted.push(JSON.parse(text)),
         abort: () => this.abortCount++,
-        patient: () => this.patientCount++,
+        patient: (waits) => {
+          this.patient = waits;
+        },
+        park: () => this.refusal,
+        over: () => this.overCount++,
+        holding: new Holding(this.account),
       },
       new Set(capabilities),
     );
@@ -78,7 +89,96 @@ describe('a parked call', () => {
     ]);
     upstream.asks(9, 'roots/list', {});
     expect(keysOf(await afterQuiet(second))).toEqual(['roots-3']);
-    expect(upstream.patientCount).toBe(3);
+    expect(upstream.patient).toBe(true);
+  });
+
+  it('lets the upstream be silent while it asks, and not afterwards', async () => {
+    const upstream = new Upstream();
+    const first = upstream.call.stand(() => undefined);
+    upstream.asks(1);
+    upstream.asks(2);
+    await afterQuiet(first);
+    expect(upstream.patient).toBe(true);
+    upstream.call.answer({ 'elicitation-1': ACCEPT });
+    expect(upstream.patient).toBe(true);
+    upstream.says({ method: 'notifications/cancelled', params: { requestId: 2 } });
+    expect(upstream.patient).toBe(false);
+  });
+
+  it('holds the time limit of the upstream open with progress, where it gave a token', async () => {
+    const upstream = new Upstream();
+    const first = upstream.call.stand(() => undefined);
+    upstream.asks(1, 'elicitation/create', { message: 'who?', _meta: { progressToken: 'a' } });
+    upstream.asks(2);
+    await afterQuiet(first);
+    await vi.advanceTimersByTimeAsync(2 * HOLD_OPEN_MS);
+    const progress = (count: number) => ({
+      jsonrpc: '2.0',
+      method: 'notifications/progress',
+      params: { progressToken: 'a', progress: count },
+    });
+    expect(upstream.posted).toEqual([progress(1), progress(2)]);
+    upstream.call.answer({ 'elicitation-1': ACCEPT });
+    await vi.advanceTimersByTimeAsync(2 * HOLD_OPEN_MS);
+    expect(upstream.posted.slice(2)).toEqual([{ jsonrpc: '2.0', id: 1, result: ACCEPT }]);
+  });
+
+  it('refuses to the upstream what it answered the call without', () => {
+    const upstream = new Upstream();
+    void upstream.call.stand(() => undefined);
+    upstream.asks(1);
+    upstream.answers();
+    expect(upstream.posted.map(({ id, error }) => [id, error?.code])).toEqual([
+      [1, ErrorCode.InvalidRequest],
+    ]);
+    expect(upstream.account.heldBytes).toBe(0);
+  });
+
+  it('ends, and the upstream is told, when it may not wait', async () => {
+    const upstream = new Upstream();
+    upstream.refusal = new RpcError(ErrorCode.Overloaded, 'too many');
+    const first = upstream.call.stand(() => undefined);
+    first.catch(() => undefined);
+    upstream.asks(1);
+    await vi.advanceTimersByTimeAsync(QUIET_OVER_MS);
+    await expect(first).rejects.toThrow('too many');
+    expect(upstream.abortCount).toBe(1);
+  });
+
+  describe('whose bytes are limited', () => {
+    const LIMITS = { ...UNLIMITED, maxParkedBytes: 3_000 };
+    const log = (data: string) => ({ method: 'notifications/message', params: { level: 'info', data } });
+
+    async function parked(): Promise<Upstream> {
+      const upstream = new Upstream(undefined, LIMITS);
+      const first = upstream.call.stand(() => undefined);
+      upstream.asks(1);
+      await afterQuiet(first);
+      return upstream;
+    }
+
+    it('lets go of the oldest notifications first', async () => {
+      const upstream = await parked();
+      for (let i = 0; i < 10; i++) upstream.says(log(`${i} ${'x'.repeat(800)}`));
+      expect(upstream.account.heldBytes).toBeLessThanOrEqual(LIMITS.maxParkedBytes);
+      const heard: string[] = [];
+      void upstream.call.stand((bytes) => heard.push(JSON.parse(bytes.toString()).params.data[0]));
+      expect(heard).toEqual(['7', '8', '9']);
+    });
+
+    it('ends when it asks more than can be kept', async () => {
+      const upstream = await parked();
+      upstream.asks(2, 'elicitation/create', { message: 'x'.repeat(4_000) });
+      await expect(upstream.call.stand(() => undefined)).rejects.toThrow('gateway.sessions.max_parked_bytes');
+      expect(upstream.abortCount).toBe(1);
+    });
+
+    it('says so when its outcome could not be kept', async () => {
+      const upstream = await parked();
+      upstream.says({ id: 1, result: { content: [{ type: 'text', text: 'x'.repeat(4_000) }] } });
+      await expect(upstream.call.stand(() => undefined)).rejects.toThrow('gateway.sessions.max_parked_bytes');
+      expect(upstream.abortCount).toBe(0);
+    });
   });
 
   it('asks again for what was not answered', async () => {
@@ -204,6 +304,7 @@ describe('any interleaving of upstream, client and deadline', () => {
         expect(settled).toBe(begun);
         expect(upstream.call.ended).toBe(true);
         expect(upstream.abortCount).toBeLessThanOrEqual(1);
+        expect(upstream.overCount).toBe(1);
         // Each ask is answered or refused at most once.
         const ids = upstream.posted.map((message) => message.id);
         expect(new Set(ids).size).toBe(ids.length);

@@ -3,17 +3,23 @@
  * request; to the upstream it is one call all along. Nothing here does I/O: it is told what happened and says what
  * is to be sent.
  */
-import { ErrorCode, RpcError } from '../../protocol/errors.js';
+import { ErrorCode, errorMessage, RpcError, resultMessage } from '../../protocol/errors.js';
 import type { Envelope, Span } from '../../protocol/scan.js';
-import { parsed } from '../../protocol/text.js';
+import { binaryOf, jsonBinary, parsed } from '../../protocol/text.js';
 import type { UpstreamReply } from '../call.js';
 import type { ChannelSink } from '../channel.js';
+import type { Holding } from './parked-account.js';
 
 /** Asks that come within this time form one round: a legacy upstream does not say which is the last. */
 const QUIET_MS = 20;
 /** Notifications kept while nobody listens; older ones go first. */
 const MAX_KEPT_NOTIFICATION_COUNT = 256;
 const MAX_KEPT_BYTES = 1024 * 1024;
+/**
+ * How often an upstream that gave an ask a progress token is told that its client is still being asked. Requests of
+ * the official SDK give up after 60 s without a sign of life.
+ */
+export const HOLD_OPEN_MS = 15_000;
 /** Asks of one call that wait for answers; one more is refused. */
 const MAX_OPEN_ASK_COUNT = 64;
 
@@ -23,6 +29,8 @@ const CAPABILITY_OF: Readonly<Record<string, string>> = {
   'sampling/createMessage': 'sampling',
   'roots/list': 'roots',
 };
+
+const ASKED_TOO_LATE = new RpcError(ErrorCode.InvalidRequest, 'the call that asked has been answered');
 
 /** How a call stands when its client's request ends: it has ended itself, or it wants to know something. */
 export type Standing =
@@ -38,13 +46,22 @@ export interface ParkedCallHost {
   post(text: string): void;
   /** Ends the call at the upstream. */
   abort(): void;
-  /** The call waits for its client, who may be a person: the upstream may be silent for long. */
-  patient(): void;
+  /** While the call waits for its client, who may be a person, the upstream may be silent for as long as it takes. */
+  patient(waits: boolean): void;
+  /** The client is about to be asked, and its call to wait. Returns why it may not. */
+  park(): RpcError | undefined;
+  /** The call has ended. `answered`: by a response, after which the upstream has nothing more to say about it. */
+  over(answered: boolean): void;
+  /** What it keeps while nobody listens. */
+  readonly holding: Holding;
 }
 
 interface Ask {
   /** Its id at the upstream (JSON text). */
   readonly id: string;
+  /** Its progress token (JSON text), where the upstream gave one. */
+  readonly token: string | undefined;
+  readonly bytes: number;
   readonly request: { readonly method: string; readonly params?: unknown };
 }
 
@@ -61,6 +78,8 @@ export class ParkedCall implements ChannelSink {
   private keptBytes = 0;
   private waiter: Waiter | undefined = undefined;
   private quiet: NodeJS.Timeout | undefined = undefined;
+  private holdOpen: NodeJS.Timeout | undefined = undefined;
+  private progress = 0;
   private outcome: UpstreamReply | RpcError | undefined = undefined;
   /** Rounds that have been asked. */
   round = 0;
@@ -77,6 +96,7 @@ export class ParkedCall implements ChannelSink {
 
   /** Waits until the call has ended or asks. Notifications that came meanwhile are told first. One may wait at a time. */
   stand(notify: Waiter['notify']): Promise<Standing> {
+    this.host.holding.give(this.keptBytes);
     this.keptBytes = 0;
     for (const { bytes, envelope } of this.kept.splice(0)) notify(bytes, envelope);
     return new Promise((resolve, reject) => {
@@ -95,11 +115,9 @@ export class ParkedCall implements ChannelSink {
   answer(responses: Readonly<Record<string, unknown>>): void {
     const given = [...this.asks].filter(([key]) => Object.hasOwn(responses, key));
     for (const [key, { request }] of given) checkAnswer(key, request.method, responses[key]);
-    for (const [key, { id }] of given) {
-      this.asks.delete(key);
-      this.host.post(
-        `{"jsonrpc":"2.0","id":${id},"result":${Buffer.from(JSON.stringify(responses[key])).latin1Slice()}}`,
-      );
+    for (const [key, ask] of given) {
+      this.close(key, ask);
+      this.host.post(resultMessage(ask.id, jsonBinary(responses[key])));
     }
   }
 
@@ -114,16 +132,11 @@ export class ParkedCall implements ChannelSink {
     if (this.outcome !== undefined) return;
     if (envelope.kind === 'request') this.asked(bytes, envelope);
     else if (envelope.kind === 'notification') this.notified(bytes, envelope);
-    else {
-      this.outcome = { bytes, envelope };
-      this.settle();
-    }
+    else this.conclude({ bytes, envelope });
   }
 
   failed(error: RpcError): void {
-    if (this.outcome !== undefined) return;
-    this.outcome = error;
-    this.settle();
+    if (this.outcome === undefined) this.conclude(error);
   }
 
   private asked(bytes: Buffer, envelope: Envelope): void {
@@ -131,7 +144,7 @@ export class ParkedCall implements ChannelSink {
     const id = bytes.latin1Slice(span.start, span.end);
     const { method } = envelope;
     if (method === 'ping') {
-      this.host.post(`{"jsonrpc":"2.0","id":${id},"result":{}}`);
+      this.host.post(resultMessage(id, '{}'));
       return;
     }
     const capability = CAPABILITY_OF[method];
@@ -146,16 +159,47 @@ export class ParkedCall implements ChannelSink {
           : this.asks.size >= MAX_OPEN_ASK_COUNT
             ? 'waits behind too many others'
             : 'was not declared by the client';
-      this.host.post(
-        `{"jsonrpc":"2.0","id":${id},"error":{"code":${ErrorCode.MethodNotFound},"message":${JSON.stringify(`${method} ${why}`)}}}`,
-      );
+      this.host.post(errorMessage(id, new RpcError(ErrorCode.MethodNotFound, `${method} ${why}`)));
+      return;
+    }
+    const { holding } = this.host;
+    if (!holding.take(bytes.length)) {
+      this.end(holding.account.bytesError());
       return;
     }
     const params = envelope.params === undefined ? undefined : withoutLegacy(parsed(bytes, envelope.params));
     const request = params === undefined ? { method } : { method, params };
-    this.asks.set(`${capability}-${++this.askCount}`, { id, request });
-    this.host.patient();
+    const token =
+      envelope.metaProgressToken === undefined ? undefined : binaryOf(bytes, envelope.metaProgressToken);
+    this.asks.set(`${capability}-${++this.askCount}`, { id, token, bytes: bytes.length, request });
+    if (this.asks.size === 1) this.host.patient(true);
+    if (token !== undefined) this.holdOpen ??= setInterval(() => this.tellProgress(), HOLD_OPEN_MS).unref();
     this.listenOn();
+  }
+
+  /** Each ask that came with a token is told that it is being answered (2025-11-25, basic/utilities/progress). */
+  private tellProgress(): void {
+    this.progress++;
+    for (const { token } of this.asks.values()) {
+      if (token === undefined) continue;
+      this.host.post(
+        `{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":${token},"progress":${this.progress}}}`,
+      );
+    }
+  }
+
+  /** An ask is answered or taken back. After the last of them silence counts again. */
+  private close(key: string, { bytes }: Ask): void {
+    this.asks.delete(key);
+    this.host.holding.give(bytes);
+    if (this.asks.size > 0) return;
+    this.stopHolding();
+    this.host.patient(false);
+  }
+
+  private stopHolding(): void {
+    clearInterval(this.holdOpen);
+    this.holdOpen = undefined;
   }
 
   /** The quiet window begins anew with each ask. */
@@ -168,6 +212,11 @@ export class ParkedCall implements ChannelSink {
   private ask(): void {
     const { waiter } = this;
     if (waiter === undefined || this.asks.size === 0 || this.outcome !== undefined) return;
+    const refusal = this.host.park();
+    if (refusal !== undefined) {
+      this.end(refusal);
+      return;
+    }
     this.waiter = undefined;
     const inputRequests = Object.fromEntries([...this.asks].map(([key, { request }]) => [key, request]));
     waiter.resolve({ kind: 'asks', round: ++this.round, inputRequests });
@@ -176,25 +225,60 @@ export class ParkedCall implements ChannelSink {
   private notified(bytes: Buffer, envelope: Envelope): void {
     if (envelope.method === 'notifications/cancelled' && envelope.requestId !== undefined) {
       const id = bytes.latin1Slice(envelope.requestId.start, envelope.requestId.end);
-      for (const [key, ask] of this.asks) if (ask.id === id) this.asks.delete(key);
+      for (const [key, ask] of this.asks) if (ask.id === id) this.close(key, ask);
       return;
     }
     if (this.waiter !== undefined) {
       this.waiter.notify(bytes, envelope);
       return;
     }
-    this.kept.push({ bytes, envelope });
-    this.keptBytes += bytes.length;
-    while (this.kept.length > MAX_KEPT_NOTIFICATION_COUNT || this.keptBytes > MAX_KEPT_BYTES)
-      this.keptBytes -= this.kept.shift()?.bytes.length ?? 0;
+    this.keep(bytes, envelope);
+  }
+
+  private keep(bytes: Buffer, envelope: Envelope): void {
+    const { kept } = this;
+    const size = bytes.length;
+    while (
+      kept.length > 0 &&
+      (kept.length >= MAX_KEPT_NOTIFICATION_COUNT || this.keptBytes + size > MAX_KEPT_BYTES)
+    )
+      this.dropOldest();
+    if (size > MAX_KEPT_BYTES) return;
+    while (!this.host.holding.take(size)) {
+      if (kept.length === 0) return;
+      this.dropOldest();
+    }
+    // A copy: what came may be a small part of a large buffer.
+    kept.push({ bytes: Buffer.from(bytes), envelope });
+    this.keptBytes += size;
+  }
+
+  private dropOldest(): void {
+    const size = this.kept.shift()?.bytes.length ?? 0;
+    this.keptBytes -= size;
+    this.host.holding.give(size);
+  }
+
+  private conclude(outcome: UpstreamReply | RpcError): void {
+    clearTimeout(this.quiet);
+    this.stopHolding();
+    for (const { id, bytes } of this.asks.values()) {
+      this.host.holding.give(bytes);
+      if (!(outcome instanceof RpcError)) this.host.post(errorMessage(id, ASKED_TOO_LATE));
+    }
+    this.asks.clear();
+    const { holding } = this.host;
+    const tooMuch =
+      this.waiter === undefined && !(outcome instanceof RpcError) && !holding.take(outcome.bytes.length);
+    this.outcome = tooMuch ? holding.account.bytesError() : outcome;
+    this.host.over(!(outcome instanceof RpcError));
+    this.settle();
   }
 
   private settle(): void {
     const { waiter, outcome } = this;
     if (waiter === undefined || outcome === undefined) return;
-    clearTimeout(this.quiet);
     this.waiter = undefined;
-    this.asks.clear();
     if (outcome instanceof RpcError) waiter.reject(outcome);
     else waiter.resolve({ kind: 'ended', reply: outcome });
   }

@@ -4,7 +4,9 @@ import { createSealer } from '../../sessions/seal.js';
 import type { UpstreamCall, UpstreamReply } from '../call.js';
 import { ownCall } from '../own-request.js';
 import { ScriptedChannel, WELCOME } from '../scripted-channel.js';
-import { PARKED_TTL_MS, ParkedCalls, ParkedElsewhere } from './parked-calls.js';
+import { ParkedAccount } from './parked-account.js';
+import { ParkedCalls, ParkedElsewhere } from './parked-calls.js';
+import { UNLIMITED } from './scripted-account.js';
 
 const sealer = createSealer({ current: Buffer.alloc(32, 7), previous: [] });
 const CALLER: Caller = {
@@ -31,12 +33,14 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-function upstream(upstreamId = 'id', worker = 'n.0'): ParkedCalls {
+function upstream(upstreamId = 'id', worker = 0): ParkedCalls {
   return new ParkedCalls({
     upstreamId,
     upstreamName: 'up',
     sealer,
     worker,
+    account: new ParkedAccount(UNLIMITED),
+    tiesMessagesToRequests: true,
     openChannel: (events) => {
       const channel = new ScriptedChannel(events);
       channels.push(channel);
@@ -111,16 +115,18 @@ describe('a state', () => {
   ])('leads nowhere for %s', async (_, where, name, caller) => {
     const state = await park();
     const elsewhere = where();
-    await expect(elsewhere.run(retry(state, name), caller)).rejects.toThrow('not given out for this request');
+    await expect(elsewhere.run(retry(state, name), caller)).rejects.toThrow(
+      'was given out for another request',
+    );
     if (elsewhere !== calls) elsewhere.close();
   });
 
   it('says which worker has the call', async () => {
     const state = await park();
-    const other = upstream('id', 'n.1');
+    const other = upstream('id', 1);
     const error = await other.run(retry(state), CALLER).catch((thrown: unknown) => thrown);
     expect(error).toBeInstanceOf(ParkedElsewhere);
-    expect((error as ParkedElsewhere).worker).toBe('n.0');
+    expect((error as ParkedElsewhere).worker).toBe(0);
     other.close();
   });
 });
@@ -129,7 +135,7 @@ describe('the session of a parked call', () => {
   it('is closed when nobody came back', async () => {
     await park();
     const request = channel().last;
-    await vi.advanceTimersByTimeAsync(PARKED_TTL_MS + 6_000);
+    await vi.advanceTimersByTimeAsync(UNLIMITED.parkedCallLifetimeMs + 6_000);
     expect(request.aborted).toBe(true);
     expect(channel().closed).toBe(false);
     await vi.advanceTimersByTimeAsync(5 * 60_000 + 6_000);
@@ -139,7 +145,7 @@ describe('the session of a parked call', () => {
   it('is closed as well when the upstream ended the call before anybody came back', async () => {
     await park();
     channel().last.answer({ result: { content: [] } });
-    await vi.advanceTimersByTimeAsync(PARKED_TTL_MS + 5 * 60_000 + 12_000);
+    await vi.advanceTimersByTimeAsync(UNLIMITED.parkedCallLifetimeMs + 5 * 60_000 + 12_000);
     expect(channel().closed).toBe(true);
   });
 

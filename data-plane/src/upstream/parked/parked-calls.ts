@@ -1,84 +1,52 @@
 /**
- * The parked calls of one upstream: which there are, the sealed states that lead back to them, and the sessions that
- * they run over, one for each principal and set of client capabilities.
+ * The parked calls of one upstream: which there are, the sealed states that lead back to them, and when each of them
+ * is over.
  */
-import { createHash } from 'node:crypto';
 import type { Caller, Cancellable } from '../../exchange/exchange.js';
 import { ErrorCode, RpcError } from '../../protocol/errors.js';
-import { LATEST_LEGACY_REVISION } from '../../protocol/revisions.js';
 import { type Span, scanMessage } from '../../protocol/scan.js';
 import { binaryToBytes, jsonBinary, parsed, replace, splice, stringOf } from '../../protocol/text.js';
 import { legacyRequest, type Message, rewritten, withId } from '../../protocol/translate.js';
-import type { WorkerAddress } from '../../sessions/node-bus.js';
 import type { Sealer } from '../../sessions/seal.js';
 import { cancelledError, idOf, type UpstreamCall, type UpstreamReply } from '../call.js';
-import type { Channel, ChannelEvents, ChannelRequest } from '../channel.js';
-import { LegacySession } from '../legacy/session.js';
-import { ParkedCall, type Standing } from './parked-call.js';
+import type { ChannelRequest } from '../channel.js';
+import { type AskingSession, AskingSessions, type AskingSessionsOptions } from './asking-sessions.js';
+import { Holding, type ParkedAccount, type Remembered } from './parked-account.js';
+import { ParkedCall, type ParkedCallHost, type Standing } from './parked-call.js';
+import { bindingOf, digestOf, invalidState, openState, sealState } from './request-state.js';
 
 /** The only methods that may answer `input_required` (2026-07-28, basic/patterns/mrtr). */
 const ASKING_METHODS = new Set(['tools/call', 'prompts/get', 'resources/read']);
 const ASKABLE = ['elicitation', 'sampling', 'roots'] as const;
-/** A parked call waits this long for its client. */
-export const PARKED_TTL_MS = 10 * 60_000;
-/** Calls of one upstream on one worker that are under way, parked or remembered; the last make room. */
-const MAX_PARKED_COUNT = 1_000;
-/** How long an ended call is remembered for the same retry sent twice. */
+/** How long an ended call is remembered for the same retry sent twice, and what one takes beside its outcome. */
 const REMEMBERED_MS = 60_000;
-/** Sessions of one upstream, by principal and capabilities, and how long one stays without a call. */
-const MAX_SESSION_COUNT = 64;
-const SESSION_IDLE_MS = 5 * 60_000;
+const REMEMBERED_BYTES = 1_024;
 const TICK_MS = 5_000;
 
 /** The call is parked on another worker; the request belongs there. */
 export class ParkedElsewhere extends RpcError {
-  constructor(readonly worker: WorkerAddress) {
-    super(ErrorCode.InvalidParams, 'Invalid `requestState`: the call that it belongs to is gone');
+  constructor(readonly worker: number) {
+    super(ErrorCode.InvalidParams, invalidState('the call that it belongs to is gone').message);
   }
 }
 
-export interface ParkedCallsOptions {
+export interface ParkedCallsOptions extends AskingSessionsOptions {
   readonly upstreamId: string;
-  readonly upstreamName: string;
   readonly sealer: Sealer;
-  readonly worker: WorkerAddress;
-  openChannel(events: ChannelEvents): Channel;
-}
-
-/** What a sealed state holds: worker, call, round, expiry. */
-interface State {
-  readonly w: WorkerAddress;
-  readonly c: number;
-  readonly r: number;
-  readonly e: number;
-}
-
-interface Parked {
-  readonly call: ParkedCall;
-  readonly session: AskingSession;
-  readonly binding: string;
-  /** Until when it waits, or is remembered. */
-  until: number;
-  /** Its session is not in use for it any more. */
-  over: boolean;
-  /** Answers that were given, by round, so that the same retry twice has one outcome. */
-  readonly retries: Map<number, { digest: string; standing: Promise<Standing> }>;
-}
-
-interface AskingSession {
-  readonly session: LegacySession;
-  callCount: number;
-  idleSince: number;
+  readonly worker: number;
+  /** Of the whole worker, for all upstreams. */
+  readonly account: ParkedAccount;
 }
 
 export class ParkedCalls {
-  private readonly parked = new Map<number, Parked>();
-  private readonly sessions = new Map<string, AskingSession>();
+  private readonly entries = new Map<number, Entry>();
+  private readonly sessions: AskingSessions;
   private count = 0;
   private requestCount = 0;
   private readonly timer: NodeJS.Timeout;
 
   constructor(private readonly options: ParkedCallsOptions) {
+    this.sessions = new AskingSessions(options);
     this.timer = setInterval(() => this.tick(Date.now()), TICK_MS);
     this.timer.unref();
   }
@@ -105,231 +73,250 @@ export class ParkedCalls {
     return this.resume(call, binding, token ?? '');
   }
 
+  /** Closes a connection that no call uses, so that another may be made; false when there is none. */
+  closeIdle(): boolean {
+    return this.sessions.closeIdle();
+  }
+
   close(): void {
     clearInterval(this.timer);
-    for (const { call } of this.parked.values())
-      call.end(
+    for (const entry of this.entries.values()) {
+      entry.call.end(
         new RpcError(
           ErrorCode.UpstreamUnavailable,
           'the gateway or the upstream went away while the call waited',
         ),
       );
-    this.parked.clear();
-    for (const { session } of this.sessions.values()) void session.close();
-    this.sessions.clear();
+      this.drop(entry);
+    }
+    this.sessions.close();
   }
 
   private begin(call: UpstreamCall, caller: Caller, binding: string): Promise<UpstreamReply> {
-    if (this.parked.size >= MAX_PARKED_COUNT && !this.forgetOne()) {
-      return Promise.reject(
-        new RpcError(
-          ErrorCode.Overloaded,
-          `${MAX_PARKED_COUNT} calls of this upstream are under way or wait for their clients, as many as may`,
-        ),
-      );
-    }
     const capabilities = askableCapabilities(caller);
-    const session = this.session(caller, capabilities);
-    session.callCount++;
-    let wire: ChannelRequest | undefined;
-    const parkedCall = new ParkedCall(
-      {
-        post: (text) => session.session.post(text),
-        abort: () => wire?.abort(),
-        patient: () => wire?.waitPatiently(),
-      },
-      new Set(Object.keys(capabilities)),
-    );
-    const id = String(++this.requestCount);
-    const { text, token } = this.requestText(call, id);
-    const number = ++this.count;
-    const parked: Parked = {
-      call: parkedCall,
-      session,
+    const session = this.sessions.take(caller, capabilities);
+    const entry = new Entry(
+      ++this.count,
       binding,
-      until: Number.POSITIVE_INFINITY,
-      over: false,
-      retries: new Map(),
-    };
-    this.parked.set(number, parked);
-    wire = session.session.request(text, id, token, parkedCall);
-    return this.wait(number, parked, call, this.stand(parked, call));
+      caller.principal,
+      new Set(Object.keys(capabilities)),
+      session,
+      this.sessions,
+      this.options.account,
+      (forgotten) => this.entries.delete(forgotten.number),
+    );
+    this.entries.set(entry.number, entry);
+    const id = String(++this.requestCount);
+    const { text, token } = requestText(call, id);
+    entry.wire = session.request(text, id, token, entry.call);
+    return this.wait(entry, call, stand(entry, call));
   }
 
   private async resume(call: UpstreamCall, binding: string, token: string): Promise<UpstreamReply> {
-    const gone = () =>
-      new RpcError(
-        ErrorCode.InvalidParams,
-        'Invalid `requestState`: it was not given out for this request, or has expired',
-      );
-    const sealed = this.options.sealer.open('request-state', token, binding);
-    if (sealed === undefined) throw gone();
-    const state = JSON.parse(sealed.toString()) as State;
-    if (state.w !== this.options.worker) throw new ParkedElsewhere(state.w);
-    const parked = this.parked.get(state.c);
-    if (parked === undefined || state.e < Date.now()) throw gone();
+    const state = openState(this.options.sealer, token, binding);
+    if (state.worker !== this.options.worker) throw new ParkedElsewhere(state.worker);
+    const entry = this.entries.get(state.call);
+    if (entry === undefined || entry.until <= Date.now())
+      throw invalidState('the call that it belongs to is gone');
     const { inputResponses } = call.envelope;
     const answers = inputResponses === undefined ? {} : parsed(call.bytes, inputResponses);
     if (typeof answers !== 'object' || answers === null || Array.isArray(answers)) {
       throw new RpcError(ErrorCode.InvalidParams, '`params.inputResponses` is not an object');
     }
-    const digest = createHash('sha256').update(JSON.stringify(answers)).digest('base64');
-    const before = parked.retries.get(state.r);
+    const digest = digestOf(answers);
+    const before = entry.retries.get(state.round);
     if (before !== undefined) {
       // The same retry again joins its outcome; another one would be a replay.
-      if (before.digest !== digest)
-        throw new RpcError(ErrorCode.InvalidParams, 'Invalid `requestState`: it has been used already');
-      return this.reply(state.c, parked, call, await before.standing);
+      if (before.digest !== digest) throw invalidState('it has been used already, with other answers');
+      return this.wait(entry, call, before.standing);
     }
-    if (state.r !== parked.call.round) throw gone();
-    parked.call.answer(answers as Record<string, unknown>);
-    parked.until = Number.POSITIVE_INFINITY;
-    const standing = this.stand(parked, call);
-    parked.retries.set(state.r, { digest, standing });
-    return this.wait(state.c, parked, call, standing);
+    entry.call.answer(answers as Record<string, unknown>);
+    entry.parkedAt = undefined;
+    const standing = stand(entry, call);
+    entry.retries.set(state.round, { digest, standing });
+    return this.wait(entry, call, standing);
   }
 
   /** A client that goes away while it waits has cancelled; one whose call is parked has not. */
-  private async wait(
-    number: number,
-    parked: Parked,
-    call: UpstreamCall,
-    standing: Promise<Standing>,
-  ): Promise<UpstreamReply> {
-    const leaving: Cancellable & { over: boolean } = {
-      over: false,
-      cancel() {
-        if (!this.over) parked.call.end(cancelledError());
-      },
-    };
-    call.cancellation.onCancel(leaving);
+  private async wait(entry: Entry, call: UpstreamCall, standing: Promise<Standing>): Promise<UpstreamReply> {
+    const waiting = new Waiting(entry);
+    call.cancellation.onCancel(waiting);
+    let outcomeBytes = 0;
     try {
-      return this.reply(number, parked, call, await standing);
+      const stands = await standing;
+      if (stands.kind === 'asks') return this.inputRequired(entry, call, stands);
+      outcomeBytes = stands.reply.bytes.length;
+      return withId(stands.reply, idOf(call));
     } finally {
-      leaving.over = true;
-      if (parked.call.ended) this.ended(number, parked);
+      waiting.end();
+      if (entry.call.ended) this.ended(entry, outcomeBytes);
     }
   }
 
-  private stand(parked: Parked, call: UpstreamCall): Promise<Standing> {
-    const token = call.envelope.metaProgressToken;
-    const own = token === undefined ? undefined : call.bytes.latin1Slice(token.start, token.end);
-    const standing = parked.call.stand((bytes, envelope) => {
-      if (envelope.progressToken === undefined) call.onNotification(bytes, envelope);
-      else if (own !== undefined) {
-        const mapped = rewritten(bytes, envelope, [replace(envelope.progressToken, own)]);
-        call.onNotification(mapped.bytes, mapped.envelope);
-      }
-    });
-    // Whoever joins later hears of a failure too; nobody may have joined.
-    standing.catch(() => undefined);
-    return standing;
-  }
-
-  private reply(number: number, parked: Parked, call: UpstreamCall, standing: Standing): UpstreamReply {
-    if (standing.kind === 'ended') return withId(standing.reply, idOf(call));
-    parked.until = Date.now() + PARKED_TTL_MS;
-    const state: State = { w: this.options.worker, c: number, r: standing.round, e: parked.until };
-    const requestState = this.options.sealer.seal('request-state', JSON.stringify(state), parked.binding);
-    const result = { resultType: 'input_required', inputRequests: standing.inputRequests, requestState };
+  private inputRequired(
+    entry: Entry,
+    call: UpstreamCall,
+    { round, inputRequests }: Extract<Standing, { kind: 'asks' }>,
+  ): UpstreamReply {
+    const expiresAt = (entry.parkedAt ?? Date.now()) + this.options.account.lifetimeMs;
+    const { worker, sealer } = this.options;
+    const requestState = sealState(sealer, { worker, call: entry.number, round, expiresAt }, entry.binding);
+    const result = { resultType: 'input_required', inputRequests, requestState };
     const bytes = binaryToBytes(`{"jsonrpc":"2.0","id":${idOf(call)},"result":${jsonBinary(result)}}`);
     return { bytes, envelope: scanMessage(bytes) };
   }
 
   /** A call that asked nothing has nothing to remember: nobody can retry it. */
-  private ended(number: number, parked: Parked): void {
-    if (parked.over) return;
-    this.leaveSession(parked, Date.now());
-    if (parked.retries.size === 0) this.parked.delete(number);
-    else parked.until = Date.now() + REMEMBERED_MS;
+  private ended(entry: Entry, outcomeBytes: number): void {
+    entry.leave();
+    if (entry.retries.size === 0) this.drop(entry);
+    else entry.remember(REMEMBERED_BYTES + outcomeBytes, Date.now() + REMEMBERED_MS);
   }
 
-  private leaveSession(parked: Parked, now: number): void {
-    if (parked.over) return;
-    parked.over = true;
-    parked.session.callCount--;
-    parked.session.idleSince = now;
-  }
-
-  /** The call that ended longest ago; false when none has. */
-  private forgetOne(): boolean {
-    for (const [number, { over }] of this.parked) if (over) return this.parked.delete(number);
-    return false;
-  }
-
-  /** The request in the names of this connection: an id and a progress token of its own, without what only 2026-07-28 knows. */
-  private requestText(call: UpstreamCall, id: string): { text: string; token: string | undefined } {
-    const message: Message = legacyRequest(call);
-    const edits = [replace(message.envelope.id as Span, id)];
-    const token = message.envelope.metaProgressToken;
-    if (token !== undefined) edits.push(replace(token, id));
-    return {
-      text: splice(message.bytes, message.envelope, edits),
-      token: token === undefined ? undefined : id,
-    };
-  }
-
-  private session(caller: Caller, capabilities: Readonly<Record<string, unknown>>): AskingSession {
-    const key = `${caller.principal} ${JSON.stringify(capabilities)}`;
-    let asking = this.sessions.get(key);
-    if (asking === undefined) {
-      this.makeRoom();
-      const info = caller.clientInfo ?? '{"name":"sluice","version":"0.1.0"}';
-      const hello = `{"protocolVersion":"${LATEST_LEGACY_REVISION}","capabilities":${jsonBinary(capabilities)},"clientInfo":${info}}`;
-      const session: LegacySession = new LegacySession({
-        name: this.options.upstreamName,
-        openChannel: (events) => this.options.openChannel(events),
-        hello,
-        ownerSaysInitialized: false,
-        events: {
-          message: (bytes, { kind, id, method }) => {
-            // Outside any call there is nobody who could be asked.
-            if (kind !== 'request' || id === undefined) return;
-            const own = bytes.latin1Slice(id.start, id.end);
-            const answer =
-              method === 'ping'
-                ? '"result":{}'
-                : `"error":{"code":${ErrorCode.MethodNotFound},"message":"asked outside of any call"}`;
-            session.post(`{"jsonrpc":"2.0","id":${own},${answer}}`);
-          },
-          renewed() {},
-          gap() {},
-          lost() {},
-        },
-      });
-      asking = { session, callCount: 0, idleSince: Date.now() };
-      this.sessions.set(key, asking);
-    }
-    return asking;
-  }
-
-  private makeRoom(): void {
-    if (this.sessions.size < MAX_SESSION_COUNT) return;
-    for (const [key, { session, callCount }] of this.sessions) {
-      if (callCount > 0) continue;
-      this.sessions.delete(key);
-      void session.close();
-      return;
-    }
-    throw new RpcError(
-      ErrorCode.Overloaded,
-      `${MAX_SESSION_COUNT} sets of client capabilities are in use at this upstream, as many as may`,
-    );
+  private drop(entry: Entry): void {
+    entry.leave();
+    this.options.account.forgotten(entry);
+    entry.forget();
   }
 
   private tick(now: number): void {
-    for (const [number, parked] of this.parked) {
-      if (parked.until > now) continue;
-      this.parked.delete(number);
-      parked.call.end(new RpcError(ErrorCode.UpstreamUnavailable, 'nobody answered in time'));
-      this.leaveSession(parked, now);
+    for (const entry of this.entries.values()) {
+      if (entry.until > now) continue;
+      entry.call.end(new RpcError(ErrorCode.UpstreamUnavailable, 'nobody answered in time'));
+      this.drop(entry);
     }
-    for (const [key, { session, callCount, idleSince }] of this.sessions) {
-      if (callCount > 0 || now - idleSince < SESSION_IDLE_MS) continue;
-      this.sessions.delete(key);
-      void session.close();
-    }
+    this.sessions.tick(now);
   }
+}
+
+/** One call from its beginning until nobody can come back to it. */
+class Entry implements ParkedCallHost, Remembered {
+  readonly call: ParkedCall;
+  readonly holding: Holding;
+  /** Answers that were given, by round, so that the same retry twice has one outcome. */
+  readonly retries = new Map<number, { digest: string; standing: Promise<Standing> }>();
+  wire: ChannelRequest | undefined;
+  /** Since when it waits for its client; undefined while the client waits for it. */
+  parkedAt: number | undefined;
+  /** Requests of the client that wait for it. */
+  waitingCount = 0;
+  private hasPlace = false;
+  private rememberedUntil: number | undefined;
+
+  constructor(
+    readonly number: number,
+    readonly binding: string,
+    private readonly principal: string,
+    capabilities: ReadonlySet<string>,
+    private readonly session: AskingSession,
+    private readonly sessions: AskingSessions,
+    private readonly account: ParkedAccount,
+    private readonly onForgotten: (entry: Entry) => void,
+  ) {
+    this.holding = new Holding(account);
+    this.call = new ParkedCall(this, capabilities);
+  }
+
+  /** When it is over, whether its client came back or not, in milliseconds of the clock. */
+  get until(): number {
+    if (this.rememberedUntil !== undefined) return this.rememberedUntil;
+    return this.parkedAt === undefined ? Number.POSITIVE_INFINITY : this.parkedAt + this.account.lifetimeMs;
+  }
+
+  post(text: string): void {
+    this.session.post(text);
+  }
+
+  abort(): void {
+    this.wire?.abort();
+  }
+
+  patient(waits: boolean): void {
+    this.wire?.waitPatiently(waits);
+  }
+
+  park(): RpcError | undefined {
+    if (!this.hasPlace) {
+      const refusal = this.account.enter(this.principal);
+      if (refusal !== undefined) return refusal;
+      this.hasPlace = true;
+    }
+    this.parkedAt = Date.now();
+    return undefined;
+  }
+
+  over(answered: boolean): void {
+    this.sessions.release(this.session, answered);
+  }
+
+  /** It does not wait for its client any more. */
+  leave(): void {
+    if (!this.hasPlace) return;
+    this.hasPlace = false;
+    this.account.leave(this.principal);
+  }
+
+  remember(bytes: number, until: number): void {
+    if (this.rememberedUntil !== undefined) return;
+    this.rememberedUntil = until;
+    this.holding.giveAll();
+    if (this.holding.take(bytes)) this.account.remember(this);
+    else this.forget();
+  }
+
+  forget(): void {
+    this.holding.giveAll();
+    this.onForgotten(this);
+  }
+}
+
+/** One request of the client that waits for a call. */
+class Waiting implements Cancellable {
+  private over = false;
+
+  constructor(private readonly entry: Entry) {
+    entry.waitingCount++;
+  }
+
+  /** The client has gone. Where the same retry was sent twice, the other one may still be waited for. */
+  cancel(): void {
+    if (this.over) return;
+    this.end();
+    if (this.entry.waitingCount === 0) this.entry.call.end(cancelledError());
+  }
+
+  end(): void {
+    if (this.over) return;
+    this.over = true;
+    this.entry.waitingCount--;
+  }
+}
+
+function stand(entry: Entry, call: UpstreamCall): Promise<Standing> {
+  const token = call.envelope.metaProgressToken;
+  const own = token === undefined ? undefined : call.bytes.latin1Slice(token.start, token.end);
+  const standing = entry.call.stand((bytes, envelope) => {
+    if (envelope.progressToken === undefined) call.onNotification(bytes, envelope);
+    else if (own !== undefined) {
+      const mapped = rewritten(bytes, envelope, [replace(envelope.progressToken, own)]);
+      call.onNotification(mapped.bytes, mapped.envelope);
+    }
+  });
+  // Whoever joins later hears of a failure too; nobody may have joined.
+  standing.catch(() => undefined);
+  return standing;
+}
+
+/** The request in the names of its connection: an id and a progress token of its own, without what only 2026-07-28 knows. */
+function requestText(call: UpstreamCall, id: string): { text: string; token: string | undefined } {
+  const message: Message = legacyRequest(call);
+  const edits = [replace(message.envelope.id as Span, id)];
+  const token = message.envelope.metaProgressToken;
+  if (token !== undefined) edits.push(replace(token, id));
+  return {
+    text: splice(message.bytes, message.envelope, edits),
+    token: token === undefined ? undefined : id,
+  };
 }
 
 function askableCapabilities(caller: Caller): Record<string, unknown> {
@@ -344,13 +331,4 @@ function askableCapabilities(caller: Caller): Record<string, unknown> {
     kept[name] = name === 'roots' ? {} : offered[name];
   }
   return kept;
-}
-
-/** Principal, upstream and what was asked for, without `_meta`, answers and state: a state opens for nothing else. */
-function bindingOf(upstreamId: string, call: UpstreamCall, caller: Caller): string {
-  const { _meta, inputResponses, requestState, ...salient } = (
-    call.envelope.params === undefined ? {} : parsed(call.bytes, call.envelope.params)
-  ) as Record<string, unknown>;
-  const digest = createHash('sha256').update(JSON.stringify(salient)).digest('base64');
-  return JSON.stringify([upstreamId, caller.principal, call.method, digest]);
 }

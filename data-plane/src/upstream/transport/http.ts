@@ -56,8 +56,8 @@ export class HttpFailure extends Error {
 }
 
 export interface HttpCall {
-  /** From now on the answer may be silent for as long as it likes. */
-  waitPatiently(): void;
+  /** From now on the answer may be silent for as long as it likes; with `false`, as long as its request says. */
+  waitPatiently(patiently?: boolean): void;
   /** Closes the connection of this call; the handler hears nothing more. No-op after the end. */
   abort(): void;
 }

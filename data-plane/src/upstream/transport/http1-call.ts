@@ -30,9 +30,9 @@ export class Http1Call implements HttpCall {
   /** How long the answer may be silent, in milliseconds; 0 means for ever. */
   silenceTimeoutMs = 0;
 
-  waitPatiently(): void {
-    this.silenceTimeoutMs = 0;
-    this.connection?.expectSilence();
+  waitPatiently(patiently = true): void {
+    this.silenceTimeoutMs = patiently ? 0 : this.request.silenceTimeoutMs;
+    this.connection?.silenceCounts(this.silenceTimeoutMs);
   }
 
   get aborted(): boolean {

@@ -98,9 +98,9 @@ export class Http1Connection implements ResponseSink, EgressListener {
     this.owner.closed(this);
   }
 
-  /** The answer to the current request may take as long as it likes. */
-  expectSilence(): void {
-    this.silentUntilTick = 0;
+  /** The answer to the current request may be silent for so long from now on; 0 means for ever. */
+  silenceCounts(timeoutMs: number): void {
+    this.silentUntilTick = deadlineClock.after(timeoutMs);
   }
 
   /** Looks at the deadlines. */

@@ -1,0 +1,187 @@
+/**
+ * The upstream sessions of one upstream in which a client may be asked: made with that client's capabilities, and
+ * shared only within one principal and one set of capabilities.
+ *
+ * Where the transport says with which request a message came, calls share a session. Where it does not (pipes, a
+ * WebSocket, legacy SSE), nobody could tell which of several calls asks, and nobody guesses: there each session
+ * carries one call at a time, and waits for the next one when the call has ended properly.
+ */
+import type { Caller } from '../../exchange/exchange.js';
+import { ErrorCode, errorMessage, RpcError, resultMessage } from '../../protocol/errors.js';
+import { idKey } from '../../protocol/ids.js';
+import { LATEST_LEGACY_REVISION } from '../../protocol/revisions.js';
+import type { Envelope, Span } from '../../protocol/scan.js';
+import { jsonBinary } from '../../protocol/text.js';
+import type { Channel, ChannelEvents, ChannelRequest, ChannelSink } from '../channel.js';
+import { LegacySession } from '../legacy/session.js';
+import { GATEWAY_INFO } from '../own-request.js';
+
+/** Sessions that are shared, of one upstream: one for each principal and set of capabilities. */
+const MAX_SHARED_SESSION_COUNT = 64;
+/** How long a session stays without a call. */
+export const SESSION_IDLE_MS = 5 * 60_000;
+
+const ASKED_OUTSIDE_CALLS = new RpcError(ErrorCode.MethodNotFound, 'asked outside of any call');
+
+export interface AskingSessionsOptions {
+  readonly upstreamName: string;
+  /** True when the transport says with which request a message came. */
+  readonly tiesMessagesToRequests: boolean;
+  /** Throws an RpcError when there may be no more connections. */
+  openChannel(events: ChannelEvents): Channel;
+}
+
+export class AskingSessions {
+  /** By principal and capabilities; what was used last stands last. */
+  private readonly byKey = new Map<string, AskingSession[]>();
+  private count = 0;
+
+  constructor(private readonly options: AskingSessionsOptions) {}
+
+  /** A session for one call more. Throws an RpcError when there are too many. */
+  take(caller: Caller, capabilities: Readonly<Record<string, unknown>>): AskingSession {
+    const key = `${caller.principal} ${JSON.stringify(capabilities)}`;
+    const sessions = this.byKey.get(key) ?? [];
+    const shared = this.options.tiesMessagesToRequests;
+    let session = sessions.findLast(({ callCount }) => shared || callCount === 0);
+    if (session === undefined) {
+      if (shared && this.count >= MAX_SHARED_SESSION_COUNT && !this.closeIdle()) {
+        throw new RpcError(
+          ErrorCode.Overloaded,
+          `${MAX_SHARED_SESSION_COUNT} sets of client capabilities are in use at this upstream, as many as may`,
+        );
+      }
+      session = new AskingSession(this.options, key, helloOf(caller, capabilities), (lost) => {
+        if (lost.callCount === 0) this.discard(lost);
+      });
+      sessions.push(session);
+      this.byKey.set(key, sessions);
+      this.count++;
+    }
+    session.callCount++;
+    return session;
+  }
+
+  /** @param clean The upstream has nothing more to say about the call. */
+  release(session: AskingSession, clean: boolean): void {
+    session.callCount--;
+    session.idleSince = Date.now();
+    if (this.options.tiesMessagesToRequests) return;
+    session.only = undefined;
+    if (!clean) {
+      this.discard(session);
+      return;
+    }
+    const sessions = this.byKey.get(session.key);
+    const index = sessions?.indexOf(session) ?? -1;
+    if (index >= 0) sessions?.push(...sessions.splice(index, 1));
+  }
+
+  /** Closes the session that has been without a call for longest; false when all are in use. */
+  closeIdle(): boolean {
+    let oldest: AskingSession | undefined;
+    for (const session of this.all())
+      if (session.callCount === 0 && (oldest === undefined || session.idleSince < oldest.idleSince))
+        oldest = session;
+    if (oldest === undefined) return false;
+    this.discard(oldest);
+    return true;
+  }
+
+  tick(now: number): void {
+    for (const session of this.all())
+      if (session.callCount === 0 && now - session.idleSince >= SESSION_IDLE_MS) this.discard(session);
+  }
+
+  close(): void {
+    for (const session of this.all()) this.discard(session);
+  }
+
+  private all(): AskingSession[] {
+    return [...this.byKey.values()].flat();
+  }
+
+  private discard(session: AskingSession): void {
+    const sessions = this.byKey.get(session.key);
+    const index = sessions?.indexOf(session) ?? -1;
+    if (sessions === undefined || index < 0) return;
+    sessions.splice(index, 1);
+    if (sessions.length === 0) this.byKey.delete(session.key);
+    this.count--;
+    session.close();
+  }
+}
+
+export class AskingSession {
+  private readonly session: LegacySession;
+  callCount = 0;
+  idleSince = Date.now();
+  /** The one call to which everything on the connection belongs, and its progress token; undefined when shared. */
+  only: { readonly sink: ChannelSink; readonly token: string | undefined } | undefined;
+
+  constructor(
+    private readonly options: AskingSessionsOptions,
+    readonly key: string,
+    hello: string,
+    onLost: (session: AskingSession) => void,
+  ) {
+    this.session = new LegacySession({
+      name: options.upstreamName,
+      openChannel: (events) => options.openChannel(events),
+      hello,
+      ownerSaysInitialized: false,
+      events: {
+        message: (bytes, envelope) => this.untied(bytes, envelope),
+        renewed() {},
+        gap() {},
+        lost: () => onLost(this),
+      },
+    });
+  }
+
+  request(text: string, id: string, token: string | undefined, sink: ChannelSink): ChannelRequest {
+    if (!this.options.tiesMessagesToRequests) this.only = { sink, token };
+    return this.session.request(text, id, token, sink);
+  }
+
+  post(text: string): void {
+    this.session.post(text);
+  }
+
+  close(): void {
+    void this.session.close();
+  }
+
+  /** A message that the transport tied to no request. */
+  private untied(bytes: Buffer, envelope: Envelope): void {
+    const { only } = this;
+    if (envelope.kind === 'request') {
+      if (only !== undefined) only.sink.message(bytes, envelope);
+      else this.refuse(bytes, envelope);
+      return;
+    }
+    if (only !== undefined && belongsToCall(bytes, envelope, only.token)) only.sink.message(bytes, envelope);
+  }
+
+  /** Outside any call there is nobody who could be asked. */
+  private refuse(bytes: Buffer, envelope: Envelope): void {
+    const { start, end } = envelope.id as Span;
+    const id = bytes.latin1Slice(start, end);
+    this.session.post(
+      envelope.method === 'ping' ? resultMessage(id, '{}') : errorMessage(id, ASKED_OUTSIDE_CALLS),
+    );
+  }
+}
+
+/** What is told of lists and resources is not told to a call, and late progress is that of a call before. */
+function belongsToCall(bytes: Buffer, envelope: Envelope, token: string | undefined): boolean {
+  const { method, progressToken } = envelope;
+  if (progressToken !== undefined) return token !== undefined && idKey(bytes, progressToken) === token;
+  return method === 'notifications/message' || method === 'notifications/cancelled';
+}
+
+/** `params` of `initialize` with what the client can be asked for. */
+function helloOf(caller: Caller, capabilities: Readonly<Record<string, unknown>>): string {
+  const info = caller.clientInfo ?? jsonBinary(GATEWAY_INFO);
+  return `{"protocolVersion":"${LATEST_LEGACY_REVISION}","capabilities":${jsonBinary(capabilities)},"clientInfo":${info}}`;
+}
