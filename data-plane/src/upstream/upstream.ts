@@ -18,6 +18,7 @@ import type { UpstreamFacts } from './offers.js';
 import { ownCall } from './own-request.js';
 import type { ParkedAccount } from './parked/parked-account.js';
 import { ParkedCalls } from './parked/parked-calls.js';
+import { reasonOf } from './reason.js';
 import { OWN_HELLO, type Shared, SharedConnector } from './shared-connection.js';
 import type { EgressPolicy } from './transport/egress-policy.js';
 
@@ -66,6 +67,8 @@ export class Upstream {
   private opening: Promise<Shared> | undefined;
   private restartCount = 0;
   private notBefore = 0;
+  /** How the shared process ended that is started again; undefined before the first did. */
+  private ending: Error | undefined;
   private startedAt = 0;
   private closed = false;
   /** True once every `initialize` was refused: then legacy clients are served by translation. */
@@ -280,6 +283,8 @@ export class Upstream {
           new RpcError(
             ErrorCode.UpstreamUnavailable,
             `the process of upstream ${JSON.stringify(this.name)} has ended and is started again in ${Math.ceil(wait / 1000)} s; the request was not sent`,
+            undefined,
+            { cause: this.ending },
           ),
         );
       }
@@ -290,7 +295,7 @@ export class Upstream {
           return shared;
         })
         .catch((thrown: unknown) => {
-          if (this.connections.kind === 'stdio') this.backOff();
+          if (this.connections.kind === 'stdio') this.backOff(reasonOf(RpcError.from(thrown)));
           throw thrown;
         })
         .finally(() => {
@@ -313,8 +318,9 @@ export class Upstream {
     return this.ensure();
   }
 
-  private backOff(): void {
-    if (Date.now() - this.startedAt > HEALTHY_AFTER_MS) this.restartCount = 0;
+  /** @param ending how the process ended */
+  private backOff(ending: string): void {
+    this.ending = new Error(ending);
     const wait =
       this.restartCount === 0 ? 0 : Math.min(RESTART_MIN_MS * 2 ** (this.restartCount - 1), RESTART_MAX_MS);
     this.restartCount++;
@@ -328,7 +334,10 @@ export class Upstream {
 
   private lost(reason: string): void {
     this.shared = undefined;
-    if (this.connections.kind === 'stdio') this.backOff();
+    if (this.connections.kind === 'stdio') {
+      if (Date.now() - this.startedAt > HEALTHY_AFTER_MS) this.restartCount = 0;
+      this.backOff(reason);
+    }
     this.events.stale(this, reason);
   }
 
