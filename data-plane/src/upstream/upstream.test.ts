@@ -41,7 +41,7 @@ function subprocess(program: string, era: ResolvedUpstream['era'] = 'auto'): Ups
       events: { notification() {}, stale() {} },
       log: pino({ level: 'silent' }),
       sealer: createSealer({ current: Buffer.alloc(32, 1), previous: [] }),
-      worker: 0,
+      worker: 'n.0',
       parked: new ParkedAccount(UNLIMITED),
       elsewhere: undefined,
     },

@@ -8,12 +8,13 @@ import type { Caller, Cancellation } from '../exchange/exchange.js';
 import { ErrorCode, RpcError } from '../protocol/errors.js';
 import type { Era } from '../protocol/revisions.js';
 import type { Envelope } from '../protocol/scan.js';
+import type { WorkerAddress } from '../sessions/node-bus.js';
 import type { Sealer } from '../sessions/seal.js';
 import { cancelledError, EraMismatch, type UpstreamCall, type UpstreamReply } from './call.js';
 import type { Channel, ChannelEvents } from './channel.js';
 import { type Connections, makeConnections } from './connection.js';
 import { legacyToModern, modernToLegacy, withLogLevel } from './crossing.js';
-import { LegacySession, type LegacySessionEvents } from './legacy/session.js';
+import { type HeldSession, LegacySession, type LegacySessionEvents } from './legacy/session.js';
 import type { UpstreamFacts } from './offers.js';
 import { ownCall } from './own-request.js';
 import type { ParkedAccount } from './parked/parked-account.js';
@@ -45,8 +46,8 @@ export interface UpstreamHost {
   readonly events: UpstreamEvents;
   readonly log: Logger;
   readonly sealer: Sealer;
-  /** Number of the worker, from 0. */
-  readonly worker: number;
+  /** The worker that it belongs to. */
+  readonly worker: WorkerAddress;
   /** What the parked calls of the worker may take together. */
   readonly parked: ParkedAccount;
   /** Connects to the worker that has the shared process, where that is another one. */
@@ -178,11 +179,17 @@ export class Upstream {
    *
    * @param hello `params` of its `initialize` as JSON (binary text).
    */
-  ownSession(hello: string, events: LegacySessionEvents, ownerSaysInitialized: boolean): LegacySession {
+  ownSession(
+    hello: string,
+    events: LegacySessionEvents,
+    ownerSaysInitialized: boolean,
+    before?: HeldSession,
+  ): LegacySession {
     return new LegacySession({
       name: this.config.name,
       hello,
       ownerSaysInitialized,
+      before,
       events,
       openChannel: (channelEvents) => this.openDedicated(channelEvents),
     });
