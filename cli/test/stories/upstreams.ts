@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import type { FixtureEra, FixtureTransport } from '../fixture/start.js';
 
 /** The servers that the stories put behind a gateway: as entries of a configuration, or as processes. */
 
@@ -63,8 +64,18 @@ export const startPlain = (args: readonly string[] = [], port = 0) =>
 
 export const startDemo = () => startHttpServer([DEMO, '--port', '0']);
 
-export const startFixtureOn = (port: number, era: 'both' | 'modern' | 'legacy') =>
+export const startFixtureOn = (port: number, era: FixtureEra) =>
   startHttpServer([FIXTURE, '--port', String(port), '--era', era]);
+
+/** The fixture over another transport than HTTP over TCP; `place` is where it was before, to be there again. */
+export function startFixtureOver(
+  transport: Exclude<FixtureTransport, 'stdio'>,
+  era: FixtureEra,
+  place: { port?: number; socket?: string } = {},
+): Promise<HttpServer> {
+  const where = place.socket === undefined ? ['--port', String(place.port ?? 0)] : ['--socket', place.socket];
+  return startHttpServer([FIXTURE, '--transport', transport, '--era', era, ...where]);
+}
 
 /** server-everything over streamable HTTP: it takes its port from the environment and says it on stderr. */
 export async function startEverything(wantedPort = 0): Promise<HttpServer> {

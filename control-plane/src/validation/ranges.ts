@@ -3,7 +3,10 @@ import { type Duration, durationMs } from '@bufbuild/protobuf/wkt';
 import { formatQuantity, type Setting } from '@sluice/proto';
 import type { Findings } from './findings.js';
 
-/** Checks that every number, size and duration below a message lies in the range of its setting. */
+/**
+ * Checks that every number, size and duration below a message lies in the range of its setting. Zero stands
+ * for the default where the schema cannot tell it from nothing.
+ */
 export function checkRanges(
   findings: Findings,
   message: Message | undefined,
@@ -13,8 +16,9 @@ export function checkRanges(
   for (const setting of settings) {
     const { range, type } = setting;
     if (range === undefined) continue;
+    const field = setting.fields.at(-1);
     const value = readField(message, setting);
-    if (value === undefined) continue;
+    if (value === undefined || (value === 0 && field?.proto.proto3Optional !== true)) continue;
     const number = typeof value === 'number' ? value : durationMs(value as Duration);
     if (number >= range.min && number <= range.max) continue;
     findings.error(

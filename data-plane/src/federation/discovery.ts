@@ -9,7 +9,6 @@ import { buildCatalogue, type Catalogue } from '../routing/catalogue.js';
 import type { Naming } from '../routing/names.js';
 import type { UpstreamOffer } from '../routing/offer.js';
 import { type OfferKind, type OfferList, readList } from '../upstream/offers.js';
-import { reasonOf } from '../upstream/reason.js';
 import { UpstreamSubscriptions } from '../upstream/subscriptions.js';
 import type { Upstream } from '../upstream/upstream.js';
 
@@ -277,7 +276,7 @@ export class Discovery {
       templates: templates.entries,
       ttlMs: ttlMs === Number.MAX_SAFE_INTEGER ? 0 : ttlMs,
       cacheScope: lists.every((list) => list.cacheScope === 'public') ? 'public' : 'private',
-      mirrorsParams: upstream.era === 'modern' && upstream.config.transport.kind === 'http',
+      mirrorsParams: upstream.era === 'modern' && upstream.traits.mirrorsHeaders,
     };
     const before = known.offer;
     const first = known.state !== 'ready';
@@ -308,12 +307,15 @@ export class Discovery {
 
   private failed(known: Known, thrown: unknown): void {
     if (this.stopped || !this.all.includes(known)) return;
-    const reason = reasonOf(RpcError.from(thrown));
+    const error = RpcError.from(thrown);
     const { upstream } = known;
-    if (known.error !== reason)
-      this.log.warn({ upstream: upstream.name }, `upstream offers nothing for now: ${reason}`);
+    if (known.error !== error.message) {
+      const { cause } = error;
+      const reason = cause instanceof Error ? cause.message : undefined;
+      this.log.warn({ upstream: upstream.name, reason }, `upstream offers nothing for now: ${error.message}`);
+    }
     known.state = 'failed';
-    known.error = reason;
+    known.error = error.message;
     // What it offered stays known: a call to it says what is wrong, and a short absence changes no list.
     this.refreshIn(
       known,

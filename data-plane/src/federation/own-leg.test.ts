@@ -22,7 +22,7 @@ const channel = () => channels.at(-1) as ScriptedChannel;
 function upstreamOver(kind: 'http' | 'stdio'): Upstream {
   return {
     name: 'up',
-    config: { transport: { kind } },
+    traits: { hasOwnStreams: kind === 'http' },
     ownSession: (hello: string, events: LegacySessionEvents, ownerSaysInitialized: boolean) =>
       new LegacySession({
         name: 'up',
@@ -44,7 +44,6 @@ async function openLeg(kind: 'http' | 'stdio' = 'http'): Promise<OwnLeg> {
     host: {
       caller: {} as Caller,
       toClient: ({ bytes }, requestId) => told.push([JSON.parse(bytes.toString()), requestId]),
-      holds() {},
       end() {},
     },
     askPrefix: undefined,

@@ -6,6 +6,8 @@
 export interface SseEvents {
   /** One event of MCP's with data. `data` belongs to the callee; `id` is the last event id, where the event set one. */
   event(data: Buffer, id: string | undefined): void;
+  /** An event of another type than `message`, where somebody wants it: 2024-11-05 begins a stream with one. */
+  other?(type: string, data: Buffer): void;
   /** A `retry` field, in milliseconds. */
   retry(ms: number): void;
   /** An event that has an id and no data for MCP: 2025-11-25 primes streams with it. */
@@ -52,14 +54,15 @@ class Gathered {
 
 /**
  * Decodes a stream that comes in chunks. Lines may end in LF, CR or CRLF. Events of another type than `message` are
- * not MCP's, and their data is left out as clients leave it out.
+ * left out as clients leave them out, unless they are asked for.
  */
 export class SseDecoder {
   /** The beginning of a line whose end has not come. */
   private readonly pending = new Gathered();
   private readonly data = new Gathered();
   private hasData = false;
-  private isMessage = true;
+  /** The type of the event, where it is not `message`. */
+  private otherType: string | undefined;
   private id: string | undefined;
   private skipLf = false;
   private first = true;
@@ -132,7 +135,7 @@ export class SseDecoder {
       this.hasData = true;
     } else if (name === 'event') {
       const type = line.latin1Slice(value, line.length);
-      this.isMessage = type === 'message' || type === '';
+      this.otherType = type === 'message' || type === '' ? undefined : type;
     } else if (name === 'id') {
       const id = line.utf8Slice(value, line.length);
       if (!id.includes('\0')) this.id = id;
@@ -143,12 +146,13 @@ export class SseDecoder {
   }
 
   private dispatch(): void {
-    const { id, isMessage } = this;
+    const { id, otherType } = this;
     const data = this.data.take();
     this.id = undefined;
     this.hasData = false;
-    this.isMessage = true;
-    if (isMessage && data.length > 0) this.events.event(data, id);
+    this.otherType = undefined;
+    if (otherType !== undefined && data.length > 0) this.events.other?.(otherType, data);
+    if (otherType === undefined && data.length > 0) this.events.event(data, id);
     else if (id !== undefined) this.events.primed(id);
   }
 }

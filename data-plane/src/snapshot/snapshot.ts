@@ -11,18 +11,19 @@ import { MergedEndpoint } from '../federation/merged.js';
 import type { Endpoint } from '../front/endpoint.js';
 import { scanMessage } from '../protocol/scan.js';
 import { RouteTable } from '../routing/table.js';
-import type { WorkerAddress } from '../sessions/node-bus.js';
 import type { Sealer } from '../sessions/seal.js';
 import { ParkedAccount } from '../upstream/parked/parked-account.js';
 import type { Shared } from '../upstream/shared-connection.js';
 import type { UpstreamSubscriptions } from '../upstream/subscriptions.js';
 import { EgressPolicy } from '../upstream/transport/egress-policy.js';
+import { traitsOf } from '../upstream/transport-traits.js';
 import { Upstream, type UpstreamEvents } from '../upstream/upstream.js';
 
 export interface SnapshotHost {
   readonly sealer: Sealer;
   readonly log: Logger;
-  readonly worker: WorkerAddress;
+  /** Number of the worker, from 0. */
+  readonly worker: number;
   /** What other workers have; undefined when there is one worker only. */
   readonly remote?: RemoteUpstreams | undefined;
   /** The endpoint is not served any more; its sessions end. */
@@ -130,13 +131,13 @@ export class Runtime {
     notification: (upstream, bytes, envelope) => {
       if (!this.upstreams.includes(upstream)) return;
       this.discovery.of(upstream).subscriptions.heard(bytes, envelope);
-      if (upstream.config.transport.kind === 'stdio') this.host.remote?.heard(upstream.id, bytes);
+      if (upstream.traits.sharedAcrossWorkers) this.host.remote?.heard(upstream.id, bytes);
     },
     stale: (upstream, reason) => {
       if (!this.upstreams.includes(upstream)) return;
       this.host.log.info({ upstream: upstream.name, reason }, `upstream is asked anew: ${reason}`);
       this.discovery.stale(upstream);
-      if (upstream.config.transport.kind === 'stdio') this.host.remote?.stale(upstream.id, reason);
+      if (upstream.traits.sharedAcrossWorkers) this.host.remote?.stale(upstream.id, reason);
     },
   };
 
@@ -163,7 +164,7 @@ export class Runtime {
   }
 
   private elsewhere({ id, transport }: ResolvedUpstream) {
-    return transport.kind === 'stdio' ? this.host.remote?.elsewhere(id) : undefined;
+    return traitsOf(transport).sharedAcrossWorkers ? this.host.remote?.elsewhere(id) : undefined;
   }
 }
 

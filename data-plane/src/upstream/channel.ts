@@ -12,6 +12,8 @@ export interface ChannelSink {
 }
 
 export interface ChannelEvents {
+  /** What is sent from now on goes out at once; it need not be said before. */
+  opened?(): void;
   /** A message that the transport ties to no request. */
   message(bytes: Buffer, envelope: Envelope): void;
   /** The connection is gone and everything on it; the reason is a sentence. Called at most once. */
@@ -39,10 +41,6 @@ export interface Channel {
   listen(): void;
   /** The handshake settled a revision. */
   established(revision: string): void;
-  /** What the server calls this session; undefined where it has no name that another connection could give. */
-  readonly sessionId?: string | undefined;
-  /** Goes on with a session of the server that began on another connection, in place of a handshake. */
-  resume?(sessionId: string): void;
   close(): Promise<void>;
 }
 

@@ -20,8 +20,8 @@ import { Multiplexer, refusedAsk } from './multiplexer.js';
 import type { UpstreamFacts } from './offers.js';
 import { GATEWAY_INFO, ownCall, resultOf } from './own-request.js';
 
-/** Time that a subprocess has to answer the first probe; a legacy server may say nothing at all. */
-const STDIO_PROBE_TIMEOUT_MS = 3_000;
+/** Time to answer the first probe over a pipe; a legacy server may say nothing at all. */
+const PIPE_PROBE_TIMEOUT_MS = 3_000;
 
 /** `params` of the gateway's own `initialize`: it has nobody to ask, so it declares no capability. */
 export const OWN_HELLO = jsonBinary({
@@ -45,7 +45,7 @@ export interface SharedEvents {
   notification(bytes: Buffer, envelope: Envelope): void;
   /** Something may have been missed. */
   stale(reason: string): void;
-  /** The connection is gone, and a process with it. */
+  /** The connection is gone, and has to be made again. */
   lost(reason: string): void;
 }
 
@@ -58,46 +58,58 @@ export class SharedConnector {
 
   connect(): Promise<Shared> {
     const { era } = this.config;
-    return this.connections.kind === 'http' ? this.connectHttp(era) : this.connectStdio(era);
+    const { probe } = this.connections;
+    if (probe === 'none' || era === 'legacy')
+      return this.connectLegacy((events) => this.connections.openChannel(events));
+    return probe === 'http' ? this.connectHttp(era) : this.connectPipe(era);
   }
 
   /** Probing over HTTP (streamable HTTP, "Backward Compatibility"): a modern request first, then the body decides. */
-  private async connectHttp(era: ResolvedUpstream['era']): Promise<Shared> {
+  private async connectHttp(era: 'auto' | 'modern'): Promise<Shared> {
     const modern = this.connections.modern as NonNullable<Connections['modern']>;
-    if (era !== 'legacy') {
-      const verdict = await modern.call(ownCall('server/discover', {}, true)).then(
-        (reply) => judge(reply),
-        (thrown: unknown) => {
-          if (thrown instanceof EraMismatch && era === 'auto') return undefined;
-          // A server that breaks over a request of the other era is given the chance to speak its own.
-          if (era === 'auto' && thrown instanceof RpcError && thrown.code === ErrorCode.UpstreamBadAnswer)
-            return undefined;
-          throw thrown;
-        },
-      );
-      if (verdict !== undefined) {
-        return {
-          era: 'modern',
-          facts: verdict,
-          call: (call) => modern.call(call),
-          listen() {},
-          close: () => Promise.resolve(),
-        };
-      }
-      if (era === 'modern')
-        throw new EraMismatch(
-          `upstream ${JSON.stringify(this.config.name)} does not speak ${MODERN_REVISION}, which its configuration says`,
-        );
+    const verdict = await modern.call(ownCall('server/discover', {}, true)).then(
+      (reply) => judge(reply),
+      (thrown: unknown) => {
+        if (thrown instanceof EraMismatch && era === 'auto') return undefined;
+        // A server that breaks over a request of the other era is given the chance to speak its own.
+        if (era === 'auto' && thrown instanceof RpcError && thrown.code === ErrorCode.UpstreamBadAnswer)
+          return undefined;
+        throw thrown;
+      },
+    );
+    if (verdict !== undefined) {
+      return {
+        era: 'modern',
+        facts: verdict,
+        call: (call) => modern.call(call),
+        listen() {},
+        close: () => Promise.resolve(),
+      };
     }
+    if (era === 'modern')
+      throw new EraMismatch(
+        `upstream ${JSON.stringify(this.config.name)} does not speak ${MODERN_REVISION}, which its configuration says`,
+      );
     return this.connectLegacy((events) => this.connections.openChannel(events));
   }
 
-  /** Probing over stdio (basic/transports/stdio, "Backward Compatibility"): `server/discover` first, on the process that then serves. */
-  private async connectStdio(era: ResolvedUpstream['era']): Promise<Shared> {
-    if (era === 'legacy') return this.connectLegacy((events) => this.connections.openChannel(events));
+  /**
+   * Probing over a pipe (basic/transports/stdio, "Backward Compatibility"): `server/discover` first, on the connection
+   * that then serves.
+   */
+  private async connectPipe(era: 'auto' | 'modern'): Promise<Shared> {
     let events: ChannelEvents | undefined;
     let gone: string | undefined;
+    const probe = ownCall('server/discover', {}, true);
+    const probeTimeoutMs =
+      era === 'auto'
+        ? Math.min(PIPE_PROBE_TIMEOUT_MS, this.config.connectTimeoutMs)
+        : this.config.connectTimeoutMs;
+    let timer: NodeJS.Timeout | undefined;
     const channel = this.connections.openChannel({
+      opened: () => {
+        timer = setTimeout(() => probe.cancellation.cancel(), probeTimeoutMs);
+      },
       message: (bytes, envelope) => events?.message(bytes, envelope),
       gap: () => events?.gap(),
       lost: (reason) => {
@@ -106,22 +118,16 @@ export class SharedConnector {
       },
     });
     const multiplexer = new Multiplexer(channel);
-    const probe = ownCall('server/discover', {}, true);
-    const timer = setTimeout(
-      () => probe.cancellation.cancel(),
-      era === 'auto'
-        ? Math.min(STDIO_PROBE_TIMEOUT_MS, this.config.connectTimeoutMs)
-        : this.config.connectTimeoutMs,
-    );
-    const reply = await multiplexer.call(probe).catch(() => undefined);
-    clearTimeout(timer);
     let facts: UpstreamFacts | undefined;
     try {
+      const reply = await multiplexer.call(probe).catch(silenceOf);
       facts = reply === undefined ? undefined : judge(reply);
     } catch (thrown) {
-      // Nobody else knows of this process.
+      // Nobody else knows of this connection.
       await channel.close();
       throw thrown;
+    } finally {
+      clearTimeout(timer);
     }
     if (facts !== undefined) {
       events = this.modernEvents(multiplexer);
@@ -174,8 +180,8 @@ export class SharedConnector {
         renewed: () => this.events.stale('the upstream was initialised anew'),
         gap: () => this.events.stale('the stream of notifications was interrupted'),
         lost: (reason) => {
-          // Over HTTP the session is made anew by the next request; a process is started again with backoff.
-          if (this.connections.kind === 'stdio') {
+          // Without backoff the session makes a new connection by itself, with the next request.
+          if (this.connections.needsBackoff) {
             this.events.lost(reason);
             void session.close();
           } else this.events.stale(reason);
@@ -203,6 +209,11 @@ export class SharedConnector {
       close: () => session.close(),
     };
   }
+}
+
+/** A probe without an answer says legacy. One that was not sent says nothing: there is nobody to speak to. */
+function silenceOf(thrown: unknown): undefined {
+  if (thrown instanceof RpcError && thrown.code === ErrorCode.UpstreamUnavailable) throw thrown;
 }
 
 /** Modern facts from the answer to a probe; undefined says legacy. Throws when it is modern and of no use. */

@@ -8,25 +8,24 @@ import type { Caller, Cancellation } from '../exchange/exchange.js';
 import { ErrorCode, RpcError } from '../protocol/errors.js';
 import type { Era } from '../protocol/revisions.js';
 import type { Envelope } from '../protocol/scan.js';
-import type { WorkerAddress } from '../sessions/node-bus.js';
 import type { Sealer } from '../sessions/seal.js';
 import { cancelledError, EraMismatch, type UpstreamCall, type UpstreamReply } from './call.js';
 import type { Channel, ChannelEvents } from './channel.js';
 import { type Connections, makeConnections } from './connection.js';
 import { legacyToModern, modernToLegacy, withLogLevel } from './crossing.js';
-import { type HeldSession, LegacySession, type LegacySessionEvents } from './legacy/session.js';
+import { LegacySession, type LegacySessionEvents } from './legacy/session.js';
 import type { UpstreamFacts } from './offers.js';
 import { ownCall } from './own-request.js';
 import type { ParkedAccount } from './parked/parked-account.js';
 import { ParkedCalls } from './parked/parked-calls.js';
-import { reasonOf } from './reason.js';
 import { OWN_HELLO, type Shared, SharedConnector } from './shared-connection.js';
 import type { EgressPolicy } from './transport/egress-policy.js';
+import { type TransportTraits, traitsOf } from './transport-traits.js';
 
-/** Wait before a shared subprocess is started again: at once the first time, then doubled. */
+/** Wait before a shared connection is made again: at once the first time, then doubled. */
 const RESTART_MIN_MS = 500;
 const RESTART_MAX_MS = 30_000;
-/** A process that lived this long counts as healthy again. */
+/** A connection that lived this long counts as healthy again. */
 const HEALTHY_AFTER_MS = 60_000;
 
 const UNHEARD: LegacySessionEvents = { message() {}, renewed() {}, gap() {}, lost() {} };
@@ -46,8 +45,8 @@ export interface UpstreamHost {
   readonly events: UpstreamEvents;
   readonly log: Logger;
   readonly sealer: Sealer;
-  /** The worker that it belongs to. */
-  readonly worker: WorkerAddress;
+  /** Number of the worker, from 0. */
+  readonly worker: number;
   /** What the parked calls of the worker may take together. */
   readonly parked: ParkedAccount;
   /** Connects to the worker that has the shared process, where that is another one. */
@@ -57,6 +56,8 @@ export interface UpstreamHost {
 export class Upstream {
   readonly id: string;
   readonly name: string;
+  /** What its transport can do. */
+  readonly traits: TransportTraits;
   /** The egress settings that its connections obey, as text. */
   readonly egressText: string;
   private readonly events: UpstreamEvents;
@@ -68,8 +69,6 @@ export class Upstream {
   private opening: Promise<Shared> | undefined;
   private restartCount = 0;
   private notBefore = 0;
-  /** How the shared process ended that is started again; undefined before the first did. */
-  private ending: Error | undefined;
   private startedAt = 0;
   private closed = false;
   /** True once every `initialize` was refused: then legacy clients are served by translation. */
@@ -86,23 +85,26 @@ export class Upstream {
     this.events = host.events;
     this.log = host.log;
     this.egressText = host.egressText;
-    this.connections = makeConnections(config, host.egress, (line) =>
-      this.log.debug({ upstream: this.name, stderr: line }, 'upstream wrote to stderr'),
-    );
+    this.traits = traitsOf(config.transport);
+    this.connections = makeConnections(config, host.egress, {
+      stderr: (line) => this.log.debug({ upstream: this.name, stderr: line }, 'upstream wrote to stderr'),
+      badMessage: (fault) =>
+        this.log.debug({ upstream: this.name, fault }, 'upstream sent a message that is not JSON-RPC'),
+    });
     this.connector = new SharedConnector(config, this.connections, {
       notification: (bytes, envelope) => this.events.notification(this, bytes, envelope),
       stale: (reason) => this.events.stale(this, reason),
       lost: (reason) => this.lost(reason),
     });
-    // Over the pipe of a subprocess that many share nobody can tell which call asks.
-    if (config.transport.kind !== 'stdio' || config.transport.sharing === 'per_session') {
+    // Where many share the only connection nobody can tell which call asks.
+    if (this.traits.canHaveOwnSessions) {
       this.parked = new ParkedCalls({
         upstreamId: config.id,
         upstreamName: config.name,
         sealer: host.sealer,
         worker: host.worker,
         account: host.parked,
-        tiesMessagesToRequests: this.connections.tiesMessagesToRequests,
+        tiesMessagesToRequests: this.traits.hasOwnStreams,
         openChannel: (events) => this.openDedicated(events),
       });
     }
@@ -166,12 +168,10 @@ export class Upstream {
 
   /** True when a legacy client can have a session of its own with this upstream. */
   async offersOwnSessions(): Promise<boolean> {
-    const { transport, era } = this.config;
-    if (era === 'modern' || this.legacyRefused) return false;
-    if (transport.kind === 'stdio') {
-      return transport.sharing === 'per_session' && (await this.ensure()).era === 'legacy';
-    }
-    return true;
+    const { canHaveOwnSessions, sharedAcrossWorkers } = this.traits;
+    if (!canHaveOwnSessions || this.config.era === 'modern' || this.legacyRefused) return false;
+    // Where a connection is dear none is made to find out that the upstream has no legacy sessions.
+    return !sharedAcrossWorkers || (await this.ensure()).era === 'legacy';
   }
 
   /**
@@ -179,17 +179,11 @@ export class Upstream {
    *
    * @param hello `params` of its `initialize` as JSON (binary text).
    */
-  ownSession(
-    hello: string,
-    events: LegacySessionEvents,
-    ownerSaysInitialized: boolean,
-    before?: HeldSession,
-  ): LegacySession {
+  ownSession(hello: string, events: LegacySessionEvents, ownerSaysInitialized: boolean): LegacySession {
     return new LegacySession({
       name: this.config.name,
       hello,
       ownerSaysInitialized,
-      before,
       events,
       openChannel: (channelEvents) => this.openDedicated(channelEvents),
     });
@@ -289,9 +283,7 @@ export class Upstream {
         return Promise.reject(
           new RpcError(
             ErrorCode.UpstreamUnavailable,
-            `the process of upstream ${JSON.stringify(this.name)} has ended and is started again in ${Math.ceil(wait / 1000)} s; the request was not sent`,
-            undefined,
-            { cause: this.ending },
+            `the connection to upstream ${JSON.stringify(this.name)} was lost and is made again in ${Math.ceil(wait / 1000)} s; the request was not sent`,
           ),
         );
       }
@@ -302,7 +294,7 @@ export class Upstream {
           return shared;
         })
         .catch((thrown: unknown) => {
-          if (this.connections.kind === 'stdio') this.backOff(reasonOf(RpcError.from(thrown)));
+          if (this.connections.needsBackoff) this.backOff();
           throw thrown;
         })
         .finally(() => {
@@ -325,26 +317,22 @@ export class Upstream {
     return this.ensure();
   }
 
-  /** @param ending how the process ended */
-  private backOff(ending: string): void {
-    this.ending = new Error(ending);
+  private backOff(): void {
+    if (Date.now() - this.startedAt > HEALTHY_AFTER_MS) this.restartCount = 0;
     const wait =
       this.restartCount === 0 ? 0 : Math.min(RESTART_MIN_MS * 2 ** (this.restartCount - 1), RESTART_MAX_MS);
     this.restartCount++;
     this.notBefore = Date.now() + wait;
   }
 
-  /** Time until a shared process may be started again, in milliseconds. */
+  /** Time until the shared connection may be made again, in milliseconds. */
   get restartDelayMs(): number {
     return Math.max(0, this.notBefore - Date.now());
   }
 
   private lost(reason: string): void {
     this.shared = undefined;
-    if (this.connections.kind === 'stdio') {
-      if (Date.now() - this.startedAt > HEALTHY_AFTER_MS) this.restartCount = 0;
-      this.backOff(reason);
-    }
+    if (this.connections.needsBackoff) this.backOff();
     this.events.stale(this, reason);
   }
 

@@ -1,14 +1,16 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { StdioChannel } from './stdio-channel.js';
-import type { StdioEvents, StdioProcess } from './transport/stdio.js';
+import { ErrorCode, RpcError } from '../protocol/errors.js';
+import { SessionLost } from './channel.js';
+import { DuplexChannel } from './duplex-channel.js';
+import type { PipeEvents } from './transport/pipe.js';
 
-let events: StdioEvents;
+let pipe: PipeEvents;
 let written: string[];
 let reads: boolean;
 let stopCount: number;
 let told: string[];
-let stderr: string[];
-let channel: StdioChannel;
+let faults: string[];
+let channel: DuplexChannel;
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'Date'] });
@@ -16,17 +18,15 @@ beforeEach(() => {
   reads = true;
   stopCount = 0;
   told = [];
-  stderr = [];
-  channel = new StdioChannel(
+  faults = [];
+  channel = new DuplexChannel(
     {
       name: 'up',
-      command: { command: 'fake', args: [], env: {} },
-      limits: { maxLineBytes: 1, maxPendingWriteBytes: 1, terminateGraceMs: 1, maxStderrLineCount: 1 },
+      subject: 'the process',
       timeoutMs: 1_000,
-      spawn: (_command, _limits, given): StdioProcess => {
-        events = given;
+      openPipe: (events) => {
+        pipe = events;
         return {
-          pid: 1,
           write: (message) => {
             if (reads) written.push(message);
             return reads;
@@ -36,14 +36,17 @@ beforeEach(() => {
           },
         };
       },
-      stderr: (line) => stderr.push(line),
+      badMessage: (fault) => faults.push(fault),
     },
     {
+      opened: () => told.push('opened'),
       message: (_, { method }) => told.push(method),
       lost: (reason) => told.push(`lost: ${reason}`),
       gap: () => told.push('gap'),
     },
   );
+  pipe.opened();
+  told = [];
 });
 afterEach(() => vi.useRealTimers());
 
@@ -57,7 +60,7 @@ function request(id: string, token?: string) {
 }
 
 const says = (message: object | string) =>
-  events.line(
+  pipe.message(
     Buffer.from(typeof message === 'string' ? message : JSON.stringify({ jsonrpc: '2.0', ...message })),
   );
 const progress = (progressToken: unknown) =>
@@ -132,7 +135,7 @@ describe('a request that waits', () => {
 
   it('fails when the process ends, which is told once', () => {
     const { outcome } = request('1');
-    events.exit('fake exited with code 1');
+    pipe.closed('fake exited with code 1');
     expect(outcome).toEqual([expect.stringContaining('ended before it answered')]);
     expect(told).toEqual(['lost: fake exited with code 1']);
     expect(request('2').outcome).toEqual([expect.stringContaining('has ended')]);
@@ -142,26 +145,96 @@ describe('a request that waits', () => {
   it('fails when the channel is closed, which is no loss', async () => {
     const { outcome } = request('1');
     await channel.close();
-    events.exit('it was stopped');
+    pipe.closed('it was stopped');
     expect(outcome).toHaveLength(1);
     expect([told, stopCount, vi.getTimerCount()]).toEqual([[], 1, 0]);
   });
 });
 
-describe('lines that are no messages', () => {
+describe('before the pipe is open', () => {
+  function another(): DuplexChannel {
+    return new DuplexChannel(
+      {
+        name: 'up',
+        subject: 'the connection',
+        timeoutMs: 1_000,
+        openPipe: (events) => {
+          pipe = events;
+          return { write: () => true, stop: async () => {} };
+        },
+        badMessage() {},
+      },
+      {
+        opened: () => told.push('opened'),
+        message() {},
+        lost: (reason) => told.push(`lost: ${reason}`),
+        gap() {},
+      },
+    );
+  }
+
+  it('silence does not count', () => {
+    channel = another();
+    const { outcome } = request('1');
+    vi.advanceTimersByTime(5_000);
+    expect(outcome).toEqual([]);
+    pipe.opened();
+    vi.advanceTimersByTime(900);
+    expect([told, outcome]).toEqual([['opened'], []]);
+    vi.advanceTimersByTime(350);
+    expect(outcome).toEqual([expect.stringContaining('did not answer in time')]);
+  });
+
+  it('a request that could not be sent says so', () => {
+    channel = another();
+    const failures: RpcError[] = [];
+    channel.request('{}', '1', undefined, { message() {}, failed: (error) => failures.push(error) });
+    pipe.closed('connection refused');
+    expect(failures).toMatchObject([
+      {
+        code: ErrorCode.UpstreamUnavailable,
+        message: 'upstream "up" cannot be reached; the request was not sent',
+        cause: { message: 'connection refused' },
+      },
+    ]);
+    expect(told).toEqual(['lost: connection refused']);
+  });
+});
+
+describe('a message that did not arrive', () => {
+  it('costs its own request', () => {
+    const first = request('1');
+    const second = request('2');
+    pipe.undelivered('1', new RpcError(ErrorCode.UpstreamBadAnswer, 'HTTP 500'));
+    expect(first.outcome).toEqual(['failed: HTTP 500']);
+    expect([second.outcome, told]).toEqual([[], []]);
+  });
+
+  it('ends the connection first when its session is not known any more', () => {
+    const order: string[] = [];
+    channel.request('{}', '1', undefined, { message() {}, failed: () => order.push(...told, 'failed') });
+    const other = request('2');
+    pipe.undelivered('1', new SessionLost('up'));
+    expect(order).toEqual([expect.stringContaining('lost: '), 'failed']);
+    expect(other.outcome).toEqual([expect.stringContaining('may have run')]);
+    expect(stopCount).toBe(1);
+  });
+});
+
+describe('messages that are not JSON-RPC', () => {
   it('are left out, and shown', () => {
     says('Server listening');
     says({ method: 'notifications/tools/list_changed' });
     expect(told).toEqual(['notifications/tools/list_changed']);
-    expect(stderr).toHaveLength(1);
+    expect(faults).toHaveLength(1);
   });
 
-  it('end a process that says nothing else', () => {
+  it('end a connection that brings nothing else', () => {
     for (let i = 0; i < 100; i++) says('debug');
     expect([told.length, stopCount]).toEqual([1, 1]);
   });
 
-  it('end no process that has spoken MCP', () => {
+  it('end no connection that has carried MCP', () => {
     request('1');
     says({ id: 1, result: {} });
     for (let i = 0; i < 1_000; i++) says('debug');
@@ -177,7 +250,7 @@ describe('lines that are no messages', () => {
   });
 });
 
-it('keeps what a listener throws from the lines after it', async () => {
+it('keeps what a listener throws from the messages after it', async () => {
   const before = process.listeners('uncaughtException');
   for (const listener of before) process.off('uncaughtException', listener);
   const thrown = new Promise((resolve) => process.once('uncaughtException', resolve));

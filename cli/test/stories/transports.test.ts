@@ -1,0 +1,117 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { type RunningGateway, startGateway } from '../gateway.js';
+import { closeClients, connect, KINDS, LEGACY_KINDS, type OfficialClient } from './official-client.js';
+import { PLACE_NAMES, PLACES } from './places.js';
+import { type HttpServer, startFixtureOver } from './upstreams.js';
+
+/* "My server does not speak HTTP over TCP, and nobody who uses it has to know." */
+
+const PATIENCE = { timeout: 20_000 };
+const STORY_LIMIT_MS = 90_000;
+
+let folder: string;
+let gateway: RunningGateway;
+let server: HttpServer | undefined;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'sluice-'));
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+afterEach(async () => {
+  await closeClients();
+  await gateway?.stop();
+  await server?.kill();
+  server = undefined;
+});
+
+type Transport = 'unix' | 'websocket' | 'sse';
+
+function start(transport: Transport, era: 'modern' | 'legacy'): Promise<HttpServer> {
+  const place = transport === 'unix' ? { socket: join(folder, 'mcp.sock') } : { port: server?.port ?? 0 };
+  return startFixtureOver(transport, era, place);
+}
+
+async function serve(transport: Transport, era: 'modern' | 'legacy'): Promise<void> {
+  server = await start(transport, era);
+  const { url } = server;
+  const entry = transport === 'sse' ? { sse: { url } } : { url };
+  gateway = await startGateway({ config: { upstreams: [{ name: 'fixture', ...entry }] } });
+}
+
+describe.each([
+  ['unix', 'modern'],
+  ['unix', 'legacy'],
+  ['websocket', 'modern'],
+  ['websocket', 'legacy'],
+  ['sse', 'legacy'],
+] as const)('a server over %s, era %s', (transport, era) => {
+  it(
+    'serves every client, and again after it was killed',
+    async () => {
+      await serve(transport, era);
+      const users: { who: string; client: OfficialClient; tool: string }[] = [];
+      for (const place of PLACE_NAMES) {
+        const { path, name } = PLACES[place];
+        for (const kind of KINDS) {
+          const client = await connect(kind, gateway.url + path('fixture'));
+          users.push({ who: `${kind} on ${place}`, client, tool: name('fixture', 'test_simple_text') });
+        }
+      }
+      for (const { who, client, tool } of users) {
+        expect(await client.toolNames(), who).toContain(tool);
+        expect(await client.say(tool), who).toMatch(/simple/);
+      }
+      await server?.kill();
+      server = await start(transport, era);
+      for (const { who, client, tool } of users) {
+        const said = () => client.say(tool).catch((error: Error) => error.message);
+        await expect.poll(said, { ...PATIENCE, message: who }).toMatch(/simple/);
+      }
+    },
+    STORY_LIMIT_MS,
+  );
+});
+
+describe.each(['unix', 'websocket', 'sse'] as const)('a legacy server over %s', (transport) => {
+  it(
+    'has a session for each legacy client, with what it told the server, before and after a restart',
+    async () => {
+      await serve(transport, 'legacy');
+      const clients: OfficialClient[] = [];
+      for (const [index, kind] of LEGACY_KINDS.entries()) {
+        clients.push(
+          await connect(kind, `${gateway.url}/mcp/fixture`, {
+            onElicit: () => ({ action: 'accept', content: { name: `Ada ${index}` } }),
+          }),
+        );
+      }
+      for (const client of clients) {
+        const [watched] = (await client.resourceUris()).filter((uri) => uri.includes('watched'));
+        await client.subscribe(watched as string);
+        await client.setLevel('info');
+      }
+      for (let restart = 0; restart < 2; restart++) {
+        for (const [index, client] of clients.entries()) {
+          const before = client.heard.length;
+          const asked = () =>
+            client.say('test_input_required_result_elicitation').catch((error: Error) => error.message);
+          await expect.poll(asked, PATIENCE).toBe(`Hello, Ada ${index}!`);
+          const heard = (method: string) => client.heard.slice(before).some((each) => each.method === method);
+          await expect
+            .poll(async () => {
+              await client.say('test_trigger_resource_update');
+              await client.say('test_logging_tool');
+              return heard('notifications/resources/updated') && heard('notifications/message');
+            }, PATIENCE)
+            .toBe(true);
+        }
+        await server?.kill();
+        server = await start(transport, 'legacy');
+      }
+    },
+    STORY_LIMIT_MS,
+  );
+});
