@@ -1,4 +1,6 @@
 import { randomUUID } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { expect } from 'vitest';
 import { RED_PIXEL_PNG } from '../fixture/media.mjs';
 import { bigText } from '../fixture/wire-tools.mjs';
@@ -90,18 +92,17 @@ export const FEATURES: readonly Feature[] = [
     sees: 'the call stops at the server',
     async check(bench) {
       const client = await bench.client;
-      const key = randomUUID();
-      const waits = async () => JSON.parse(await client.say(bench.name('test_waits')));
+      const file = join(bench.folder, randomUUID());
+      const says = () => readFile(file, 'utf8').catch(() => undefined);
       const stop = new AbortController();
-      const ended = client.call(bench.name('test_wait'), { key }, { signal: stop.signal }).then(
+      const ended = client.call(bench.name('test_wait'), { file }, { signal: stop.signal }).then(
         () => 'answered',
         () => 'cancelled',
       );
-      await until('the call runs', async () => (await waits()).waiting.includes(key));
+      await until('the call runs', async () => (await says()) === 'running');
       stop.abort();
       expect(await ended).toBe('cancelled');
-      await until('the server has stopped it', async () => (await waits()).interrupted.includes(key));
-      expect((await waits()).waiting).not.toContain(key);
+      await until('the server has stopped it', async () => (await says()) === 'interrupted');
     },
   },
   {
@@ -188,7 +189,7 @@ export const FEATURES: readonly Feature[] = [
       };
       await Promise.all([watch(client, bench.uri(WATCHED)), watch(bystander, bench.uri(UNCHANGING))]);
       client.heard.length = 0;
-      await client.say(bench.name('test_trigger_resource_update'));
+      await (await bench.other).say(bench.name('test_trigger_resource_update'));
       await until('the client hears of the update', () => updates(client).length > 0);
       // By then whatever the other one is told has been told, too, and is read before this answer.
       await bystander.say(bench.name('test_simple_text'));
@@ -200,14 +201,14 @@ export const FEATURES: readonly Feature[] = [
     name: 'list_changed',
     sees: 'that the tools or prompts have changed, and the new list',
     async check(bench) {
-      const client = await bench.client;
+      const [client, other] = await Promise.all([bench.client, bench.other]);
       await client.v2?.listen({ toolsListChanged: true, promptsListChanged: true });
       for (const [kind, trigger] of [
         ['tools', 'test_trigger_tool_change'],
         ['prompts', 'test_trigger_prompt_change'],
       ] as const) {
         client.heard.length = 0;
-        const revision = / (\d+)$/.exec(await client.say(bench.name(trigger)))?.[1];
+        const revision = / (\d+)$/.exec(await other.say(bench.name(trigger)))?.[1];
         const method = `notifications/${kind}/list_changed`;
         await until(`the client hears ${method}`, () => client.heard.some((each) => each.method === method));
         if (kind === 'tools') {

@@ -1,3 +1,6 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { type RunningGateway, startGateway } from '../gateway.js';
 import type { PLACES } from '../stories/places.js';
 import { BOTH_ERAS } from './era.js';
@@ -60,6 +63,7 @@ export class MatrixRun {
   private constructor(
     private readonly fixtures: readonly ReachableFixture[],
     private readonly gateway: RunningGateway,
+    private readonly folder: string,
   ) {
     const lanes = SERVERS.map((server) => DIRECT_PAIRS.filter((pair) => pair.server === server));
     const ends = lanes.map((pairs) => this.queue(pairs, Promise.resolve()));
@@ -69,7 +73,8 @@ export class MatrixRun {
   static async start(): Promise<MatrixRun> {
     const fixtures = await Promise.all(SERVERS.map(({ transport, era }) => reach(transport, era)));
     const upstreams = SERVERS.map(({ name }, i) => ({ name, ...fixtures[i]?.entry }));
-    return new MatrixRun(fixtures, await startGateway({ config: { upstreams } }));
+    const folder = await mkdtemp(join(tmpdir(), 'sluice-matrix-'));
+    return new MatrixRun(fixtures, await startGateway({ config: { upstreams } }), folder);
   }
 
   /** Resolves when the cell has run. */
@@ -81,13 +86,14 @@ export class MatrixRun {
     await Promise.all(this.outcomes.values());
     await this.gateway.stop();
     await Promise.all(this.fixtures.map((fixture) => fixture.stop()));
+    await rm(this.folder, { recursive: true });
   }
 
   /** Puts the cells of these pairs behind one another; returns the end of the last. */
   private queue(pairs: readonly Pair[], before: Promise<unknown>): Promise<unknown> {
     let last = before;
     for (const pair of pairs) {
-      const bench = new Bench(pair, this.gateway.url);
+      const bench = new Bench(pair, this.gateway.url, this.folder);
       for (const cell of CELLS) {
         if (cell.pair !== pair) continue;
         const outcome = last.then(() => run(cell, bench));

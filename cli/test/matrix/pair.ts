@@ -60,6 +60,8 @@ export class Bench {
   constructor(
     readonly pair: Pair,
     private readonly gatewayUrl: string,
+    /** For files that a tool writes to show what became of its call. */
+    readonly folder: string,
   ) {}
 
   /** The client that can be asked for everything. */
@@ -72,6 +74,14 @@ export class Bench {
   get bystander(): Promise<OfficialClient> {
     this.second ??= this.connect(false);
     return this.second;
+  }
+
+  /**
+   * Who changes something at the server that the client watches. A legacy client over pipes has a process of its own,
+   * in which nobody else can; a modern one hears of the process that those share who can be asked for nothing.
+   */
+  get other(): Promise<OfficialClient> {
+    return this.pair.client === 'modern' ? this.bystander : this.client;
   }
 
   get url(): string {
