@@ -15,6 +15,9 @@ export interface UpstreamTransport {
 
 export const UPSTREAM_TRANSPORTS: readonly UpstreamTransport[] = [
   { name: 'streamable HTTP', fixture: 'http', eras: BOTH_ERAS, isShared: false },
+  { name: 'WebSocket', fixture: 'websocket', eras: BOTH_ERAS, isShared: false },
+  { name: 'a Unix socket', fixture: 'unix', eras: BOTH_ERAS, isShared: false },
+  { name: 'HTTP+SSE', fixture: 'sse', eras: ['legacy'], isShared: false },
   { name: 'stdio', fixture: 'stdio', eras: BOTH_ERAS, isShared: false },
   { name: 'stdio, shared process', fixture: 'stdio', eras: ['legacy'], isShared: true },
 ];
