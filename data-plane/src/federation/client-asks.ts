@@ -5,9 +5,11 @@
 import { randomUUID } from 'node:crypto';
 import type { LegHost } from '../front/endpoint.js';
 import { ErrorCode, RpcError } from '../protocol/errors.js';
+import { MODERN_REVISION } from '../protocol/revisions.js';
 import { type Span, scanMessage } from '../protocol/scan.js';
 import { parsed } from '../protocol/text.js';
 import type { Message } from '../protocol/translate.js';
+import { type Ends, errorAsAnswer, notTranslatable, unknownQuestion } from '../protocol/untranslatable.js';
 
 /** Asks that one session may have open. */
 const MAX_OPEN_ASK_COUNT = 256;
@@ -24,6 +26,7 @@ type Answers = Record<string, unknown>;
 interface Open {
   /** The client's request during which it is asked (JSON text). */
   readonly requestId: string;
+  readonly method: string;
   resolve(result: unknown): void;
   reject(error: RpcError): void;
 }
@@ -57,6 +60,10 @@ export class ClientAsks {
     return Object.fromEntries(answers);
   }
 
+  private get ends(): Ends {
+    return { client: this.host.caller.revision, server: MODERN_REVISION };
+  }
+
   /** The client's answer; false when it answers nothing that was asked here. */
   response({ bytes, envelope }: Message): boolean {
     const id = envelope.id === undefined ? undefined : bytes.latin1Slice(envelope.id.start, envelope.id.end);
@@ -67,13 +74,13 @@ export class ClientAsks {
       open.resolve(parsed(bytes, envelope.result));
       return true;
     }
+    // An elicitation has a word for that (2026-07-28, client/elicitation, "Response Actions").
+    if (open.method === 'elicitation/create') {
+      open.resolve({ action: 'cancel' });
+      return true;
+    }
     const { message } = parsed(bytes, envelope.error as Span) as { message?: unknown };
-    open.reject(
-      new RpcError(
-        ErrorCode.InvalidRequest,
-        `the client refused what the upstream asked for: ${String(message).slice(0, 200)}`,
-      ),
-    );
+    open.reject(notTranslatable(errorAsAnswer(open.method, String(message)), this.ends));
     return true;
   }
 
@@ -94,12 +101,7 @@ export class ClientAsks {
       params?: Record<string, unknown>;
     };
     if (typeof method !== 'string' || ASKABLE[method] === undefined) {
-      return Promise.reject(
-        new RpcError(
-          ErrorCode.NotTranslatable,
-          `the upstream asks for ${JSON.stringify(method)}, which no legacy revision knows`,
-        ),
-      );
+      return Promise.reject(notTranslatable(unknownQuestion(String(method)), this.ends));
     }
     if (this.open.size >= MAX_OPEN_ASK_COUNT) {
       return Promise.reject(
@@ -114,7 +116,7 @@ export class ClientAsks {
       JSON.stringify({ jsonrpc: '2.0', id, method, ...(withId === undefined ? {} : { params: withId }) }),
     );
     return new Promise((resolve, reject) => {
-      this.open.set(JSON.stringify(id), { requestId, resolve, reject });
+      this.open.set(JSON.stringify(id), { requestId, method, resolve, reject });
       this.host.toClient({ bytes, envelope: scanMessage(bytes) }, requestId);
     });
   }

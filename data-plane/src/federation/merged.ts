@@ -4,7 +4,7 @@ import type { Endpoint, LegacyBacking, LegHost } from '../front/endpoint.js';
 import { ErrorCode, RpcError } from '../protocol/errors.js';
 import type { Span } from '../protocol/scan.js';
 import { type Edit, jsonBinary, parsed, replace, stringOf } from '../protocol/text.js';
-import { type Message, rewritten } from '../protocol/translate.js';
+import { legacyTool, type Message, rewritten } from '../protocol/translate.js';
 import type { Catalogue } from '../routing/catalogue.js';
 import { listPage } from '../routing/merge.js';
 import type { ListKind as CatalogueKind } from '../routing/offer.js';
@@ -132,7 +132,8 @@ export class MergedEndpoint implements Endpoint {
         ErrorCode.InvalidParams,
         'Invalid cursor: it was not given out for this list; begin again without one',
       );
-    const result: Record<string, unknown> = { [member]: page.entries };
+    const entries = caller.era === 'legacy' && kind === 'tools' ? page.entries.map(legacyTool) : page.entries;
+    const result: Record<string, unknown> = { [member]: entries };
     if (page.nextCursor !== undefined) result.nextCursor = page.nextCursor;
     const meta: Record<string, unknown> = {};
     if (unavailable.length > 0) meta[UNAVAILABLE_META] = unavailable;

@@ -239,6 +239,21 @@ describe('errors', () => {
   });
 });
 
+describe('an output schema for a legacy client', () => {
+  const list = (...tools: object[]) => read(JSON.stringify({ jsonrpc: '2.0', id: 1, result: { tools } }));
+  const object = { name: 'a', outputSchema: { type: 'object' }, other: 1 };
+
+  it.each([{ type: 'array' }, { anyOf: [{ type: 'object' }] }, true, null])('%j goes', (outputSchema) => {
+    const legacy = legacyResponse(list(object, { name: 'b', outputSchema, other: 2 }), 'tools/list');
+    expect(valueAt(legacy as Message).result).toEqual({ tools: [object, { name: 'b', other: 2 }] });
+  });
+
+  it('of an object stays, and so do the bytes of the list', () => {
+    const message = list(object, { name: 'b' });
+    expect(legacyResponse(message, 'tools/list')).toBe(message);
+  });
+});
+
 describe('numbers that JavaScript cannot hold', () => {
   const exact = '{"big":12345678901234567890,"float":1.0,"small":1e-400}';
 

@@ -167,6 +167,33 @@ export function legacyResponse(message: Message, method: string): Message | 'not
     // Up to 2025-11-25 structured content is an object (server/tools, "Structured Content"); the text stays.
     return key !== 'structuredContent' || bytes[value.start] === OPEN_BRACE;
   });
+  const tools = method === 'tools/list' ? legacyTools(bytes, members) : undefined;
+  if (tools !== undefined) {
+    const others = staying.filter(({ key }) => key !== 'tools');
+    return rewritten(bytes, envelope, [
+      replace(result, objectOf(bytes, `"tools":${jsonBinary(tools)}`, others)),
+    ]);
+  }
   if (staying.length === members.length) return message;
   return rewritten(bytes, envelope, [replace(result, objectOf(bytes, '', staying))]);
+}
+
+/** The tools of a list when one of them has to be changed for a legacy client. */
+function legacyTools(bytes: Buffer, members: readonly Member[]): unknown[] | undefined {
+  const list = members.find(({ key }) => key === 'tools')?.value;
+  if (list === undefined || !bytes.includes('"outputSchema"')) return undefined;
+  const tools = parsed(bytes, list);
+  if (!Array.isArray(tools)) return undefined;
+  const legacy = tools.map(legacyTool);
+  return legacy.some((tool, i) => tool !== tools[i]) ? legacy : undefined;
+}
+
+/**
+ * A tool as a legacy client can read it. Up to 2025-11-25 an output schema describes an object (server/tools, "Output
+ * Schema"); a client that checks what it reads would refuse the whole list because of another.
+ */
+export function legacyTool<Tool>(tool: Tool): Tool {
+  const { outputSchema, ...others } = (tool ?? {}) as Readonly<Record<string, unknown>>;
+  const isObject = (outputSchema as { type?: unknown } | null | undefined)?.type === 'object';
+  return outputSchema === undefined || isObject ? tool : (others as Tool);
 }

@@ -13,6 +13,7 @@ import {
   rewritten,
   withId,
 } from '../protocol/translate.js';
+import { isTaskMethod, notTranslatable, taskMethod, unknownResultType } from '../protocol/untranslatable.js';
 import { cancelledError, idOf, type UpstreamCall, type UpstreamReply } from './call.js';
 import type { ParkedCalls } from './parked/parked-calls.js';
 import { invalidState } from './parked/request-state.js';
@@ -34,6 +35,8 @@ export async function legacyToModern(
   upstreamName: string,
 ): Promise<UpstreamReply> {
   const { asks } = call;
+  const ends = { client: caller.revision, server: MODERN_REVISION };
+  if (isTaskMethod(call.method)) throw notTranslatable(taskMethod(call.method), ends);
   const client = {
     capabilities: asks?.capabilities() ?? '{}',
     clientInfo: caller.clientInfo,
@@ -49,7 +52,9 @@ export async function legacyToModern(
       const translated = legacyResponse(withId(reply, id), call.method);
       if (translated !== 'not complete') return translated;
       const asked = readInputRequired(reply);
-      if (asked === undefined || asks === undefined || round > MAX_ROUND_COUNT) break;
+      if (asked === undefined || asks === undefined)
+        throw notTranslatable(unknownResultType(resultTypeOf(reply)), ends);
+      if (round > MAX_ROUND_COUNT) break;
       const wait = asked.inputs === undefined ? STATE_ONLY_PAUSE_MS : 0;
       if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait));
       const answers = asked.inputs === undefined ? undefined : await asks.round(id, asked.inputs);
@@ -60,8 +65,8 @@ export async function legacyToModern(
     asks?.drop(id);
   }
   throw new RpcError(
-    ErrorCode.NotTranslatable,
-    `upstream ${JSON.stringify(upstreamName)} answered with a result that a client of ${caller.revision} does not know (${MODERN_REVISION}, basic, "ResultType")`,
+    ErrorCode.UpstreamBadAnswer,
+    `upstream ${JSON.stringify(upstreamName)} asked ${MAX_ROUND_COUNT} rounds of questions in one call, as many as it may`,
   );
 }
 
@@ -72,10 +77,13 @@ export async function modernToLegacy(
   caller: Caller,
   parked: ParkedCalls | undefined,
 ): Promise<UpstreamReply> {
+  if (isTaskMethod(call.method)) {
+    const ends = { client: caller.revision, server: shared.facts.revision };
+    throw notTranslatable(taskMethod(call.method), ends);
+  }
   if (parked === undefined && call.envelope.requestState !== undefined)
     throw invalidState('this upstream is not asked anything for which one could have been given out');
-  // 2026-07-28, server/utilities/logging: nothing without `logLevel`, and nothing below it.
-  const own = withLogLevel(call, stringOf(call.bytes, call.envelope.metaLogLevel));
+  const own = heardByModern(call);
   const reply = parked?.takes(call, caller)
     ? await parked.run(own, caller)
     : await shared.call({ ...own, ...legacyRequest(edited(call)), edits: [] });
@@ -86,6 +94,10 @@ export async function modernToLegacy(
 function isInputRequired({ bytes, envelope }: UpstreamReply): boolean {
   const type = envelope.resultType;
   return type !== undefined && bytes.latin1Slice(type.start, type.end) === '"input_required"';
+}
+
+function resultTypeOf({ bytes, envelope }: UpstreamReply): string {
+  return stringOf(bytes, envelope.resultType) ?? '';
 }
 
 /** An `input_required` result; undefined for other results that are not complete. */
@@ -112,6 +124,19 @@ function edited(call: UpstreamCall): { bytes: Buffer; envelope: Envelope } {
 }
 
 const LEVELS = ['debug', 'info', 'notice', 'warning', 'error', 'critical', 'alert', 'emergency'];
+
+/** The call without the notifications that 2026-07-28 does not know, or does not want without being asked. */
+function heardByModern(call: UpstreamCall): UpstreamCall {
+  // Server/utilities/logging: nothing without `logLevel`, and nothing below it.
+  const levelled = withLogLevel(call, stringOf(call.bytes, call.envelope.metaLogLevel));
+  return {
+    ...levelled,
+    onNotification: (bytes, envelope) => {
+      // Changelog, "Minor changes" 11: the client learns the outcome by its retry.
+      if (envelope.method !== 'notifications/elicitation/complete') levelled.onNotification(bytes, envelope);
+    },
+  };
+}
 
 /** The call without log messages below a level; without a level there are none. */
 export function withLogLevel(call: UpstreamCall, wanted: string | undefined): UpstreamCall {

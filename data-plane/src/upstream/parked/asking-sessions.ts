@@ -9,9 +9,10 @@
 import type { Caller } from '../../exchange/exchange.js';
 import { ErrorCode, errorMessage, RpcError, resultMessage } from '../../protocol/errors.js';
 import { idKey } from '../../protocol/ids.js';
-import { LATEST_LEGACY_REVISION } from '../../protocol/revisions.js';
+import { LATEST_LEGACY_REVISION, MODERN_REVISION } from '../../protocol/revisions.js';
 import type { Envelope, Span } from '../../protocol/scan.js';
 import { jsonBinary } from '../../protocol/text.js';
+import { notTranslatable, questionOutsideCall } from '../../protocol/untranslatable.js';
 import type { Channel, ChannelEvents, ChannelRequest, ChannelSink } from '../channel.js';
 import { LegacySession } from '../legacy/session.js';
 import { GATEWAY_INFO } from '../own-request.js';
@@ -20,8 +21,6 @@ import { GATEWAY_INFO } from '../own-request.js';
 const MAX_SHARED_SESSION_COUNT = 64;
 /** How long a session stays without a call. */
 export const SESSION_IDLE_MS = 5 * 60_000;
-
-const ASKED_OUTSIDE_CALLS = new RpcError(ErrorCode.MethodNotFound, 'asked outside of any call');
 
 export interface AskingSessionsOptions {
   readonly upstreamName: string;
@@ -163,12 +162,17 @@ export class AskingSession {
     if (only !== undefined && belongsToCall(bytes, envelope, only.token)) only.sink.message(bytes, envelope);
   }
 
-  /** Outside any call there is nobody who could be asked. */
-  private refuse(bytes: Buffer, envelope: Envelope): void {
-    const { start, end } = envelope.id as Span;
-    const id = bytes.latin1Slice(start, end);
+  private refuse(bytes: Buffer, { id, method }: Envelope): void {
+    const { start, end } = id as Span;
+    const text = bytes.latin1Slice(start, end);
+    const ends = {
+      client: MODERN_REVISION,
+      server: this.session.result?.protocolVersion ?? LATEST_LEGACY_REVISION,
+    };
     this.session.post(
-      envelope.method === 'ping' ? resultMessage(id, '{}') : errorMessage(id, ASKED_OUTSIDE_CALLS),
+      method === 'ping'
+        ? resultMessage(text, '{}')
+        : errorMessage(text, notTranslatable(questionOutsideCall(method), ends)),
     );
   }
 }
