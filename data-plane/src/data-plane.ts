@@ -2,6 +2,8 @@
 import type { ResolvedConfiguration } from '@sluice/proto';
 import type { Logger } from 'pino';
 import { clientUrl, opsAddresses } from './addresses.js';
+import { type NodeBus, newNodeId } from './sessions/node-bus.js';
+import type { SessionStore } from './sessions/store.js';
 import type { UpstreamStatus } from './telemetry/ops-door.js';
 import { startThreads } from './threads/threads.js';
 import { Worker } from './worker.js';
@@ -11,6 +13,14 @@ export interface DataPlaneOptions {
   /** 32 random bytes that tokens are sealed with. Whoever wants tokens to outlive a restart gives the same again. */
   readonly key: Uint8Array;
   readonly log: Logger;
+  /** The other nodes; undefined when there are none. Needs one worker. */
+  readonly cluster?: Cluster;
+}
+
+/** What nodes share with each other. */
+export interface Cluster {
+  readonly bus: NodeBus;
+  readonly sessionStore: SessionStore;
 }
 
 export interface DataPlane {
@@ -36,8 +46,19 @@ export interface DataPlane {
 export async function startDataPlane(options: DataPlaneOptions): Promise<DataPlane> {
   const { configuration } = options;
   const { listen } = configuration.gateway;
-  if (listen.workerCount > 1) return startThreads(options);
-  const worker = new Worker({ ...options, index: 0 });
+  const { cluster } = options;
+  if (listen.workerCount > 1) {
+    if (cluster !== undefined) throw new TypeError('a node of several workers cannot join a bus');
+    return startThreads(options);
+  }
+  const worker = new Worker({
+    ...options,
+    node: newNodeId(),
+    index: 0,
+    count: 1,
+    sessionStore: cluster?.sessionStore,
+  });
+  cluster?.bus.join(worker.address, (address, pipe) => worker.meet(address, pipe));
   const onFault = (thrown: unknown) => worker.fault(thrown);
   process.on('uncaughtException', onFault);
   process.on('unhandledRejection', onFault);
@@ -57,11 +78,13 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
       ready: worker.settled,
       stop: async (graceMs) => {
         await worker.stop(graceMs);
+        cluster?.bus.leave();
         off();
       },
     };
   } catch (thrown) {
     await worker.stop(0);
+    cluster?.bus.leave();
     off();
     throw thrown;
   }

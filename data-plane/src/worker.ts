@@ -15,7 +15,10 @@ import { ErrorCode, errorMessage, RpcError } from './protocol/errors.js';
 import { isClientNotification, methodRow } from './protocol/methods.js';
 import { isLegacyRevision } from './protocol/revisions.js';
 import { type Envelope, looksLikeBatch, ScanError, scanBatch, scanMessage } from './protocol/scan.js';
+import { Forwarder } from './sessions/forwarding.js';
+import { type Pipe, type WorkerAddress, workerAddress } from './sessions/node-bus.js';
 import { createSealer, type Sealer } from './sessions/seal.js';
+import { MemorySessionStore, type SessionStore } from './sessions/store.js';
 import { SessionTokens } from './sessions/tokens.js';
 import { type RemoteUpstreams, Runtime } from './snapshot/snapshot.js';
 import { Metrics } from './telemetry/metrics.js';
@@ -37,16 +40,19 @@ export interface WorkerOptions {
   /** Secret from which tokens are sealed; the same in all workers. */
   readonly key: Uint8Array;
   readonly log: Logger;
-  /** Which worker this is, from 0. */
+  /** The node that it belongs to; every start of a process is another one. */
+  readonly node: string;
+  /** Which worker of the node this is, from 0, and how many there are. */
   readonly index: number;
+  readonly count: number;
+  /** What is known of legacy sessions on all nodes; by default nothing beyond this worker. */
+  readonly sessionStore?: SessionStore | undefined;
   /** Where metrics of all workers come together; by default those of this one. */
   readonly metricsText?: () => Promise<string>;
   /** Sessions of all workers together; by default those of this one. */
   readonly totalSessionCount?: () => Promise<number>;
   /** What other workers have; undefined when there is only this one. */
   readonly remote?: RemoteUpstreams;
-  /** Takes a request whose session lives in another worker; undefined when there is only one. */
-  readonly forward?: (worker: number, head: RequestHead, body: Buffer, reply: Reply) => boolean;
 }
 
 export class Worker implements Door {
@@ -54,6 +60,9 @@ export class Worker implements Door {
   private readonly ops: OpsDoor;
   private readonly sealer: Sealer;
   private readonly tokens: SessionTokens;
+  /** Where other workers reach this one. */
+  readonly address: WorkerAddress;
+  private readonly forwarder = new Forwarder((head, body, reply) => this.forwardedRequest(head, body, reply));
   private readonly modern: ModernFront;
   private readonly legacy: LegacyFront;
   readonly runtime: Runtime;
@@ -70,7 +79,8 @@ export class Worker implements Door {
     this.configuration = configuration;
     const settings = () => this.configuration.gateway.sessions;
     this.sealer = createSealer({ current: options.key, previous: [] });
-    this.tokens = new SessionTokens(this.sealer, options.index);
+    this.address = workerAddress(options.node, options.index);
+    this.tokens = new SessionTokens(this.sealer, this.address);
     this.metrics = new Metrics(
       {
         sessions: () => this.legacy.sessionCount,
@@ -89,19 +99,22 @@ export class Worker implements Door {
     this.modern = new ModernFront({
       keepAliveMs: () => settings().keepAliveMs,
       principal: ANONYMOUS,
-      forward: options.forward,
+      forward: (worker, head, body, reply) => this.forwarder.forward(worker, head, body, reply),
     });
     this.legacy = new LegacyFront({
       principal: ANONYMOUS,
       settings,
-      mintToken: () => this.tokens.mint(),
+      tokens: this.tokens,
+      store: options.sessionStore ?? new MemorySessionStore(),
+      self: this.address,
+      others: this.forwarder,
       onSessionEnd: (reason) => this.metrics.sessionEnded(reason),
       onError: (endpoint, method, code) => this.metrics.failed(endpoint.label, labelOf(method), code),
     });
     this.runtime = new Runtime(configuration, {
       sealer: this.sealer,
       log,
-      worker: options.index,
+      worker: this.address,
       remote: options.remote,
       removed: (endpoint) => {
         this.legacy.closeEndpoint(endpoint, 'the endpoint was removed from the configuration');
@@ -263,8 +276,18 @@ export class Worker implements Door {
     return this.hasTooMuchToDo(reply) ? 0 : limits.maxBodyBytes;
   }
 
+  /** Another worker is there, of this node or of another. */
+  meet(address: WorkerAddress, pipe: Pipe): void {
+    this.forwarder.addPeer(address, pipe);
+  }
+
+  /** Says goodbye to the other workers. */
+  part(): void {
+    this.forwarder.close();
+  }
+
   /** 2a. A request that another worker received: the head was looked at there, the work is done here. */
-  forwardedRequest(head: RequestHead, body: Buffer, reply: Reply): void {
+  private forwardedRequest(head: RequestHead, body: Buffer, reply: Reply): void {
     if (!this.hasTooMuchToDo(reply)) this.request(head, body, reply);
   }
 
@@ -412,11 +435,14 @@ export class Worker implements Door {
 
   /** Sessions live where they began; a request that landed elsewhere is handed over as it is. */
   private forwarded(head: RequestHead, body: Buffer, reply: Reply): boolean {
-    const { forward } = this.options;
     const token = head.headers['mcp-session-id'];
-    if (forward === undefined || token === undefined) return false;
+    if (token === undefined || this.forwarder.peerCount === 0) return false;
     const owner = this.tokens.owner(token);
-    return owner !== undefined && owner !== this.options.index && forward(owner, head, body, reply);
+    if (owner === undefined || owner === this.address) return false;
+    if (this.forwarder.forward(owner, head, body, reply)) return true;
+    // Whoever had it is gone. One worker of this node goes on with it, always the same, so that no two do.
+    const keeper = workerAddress(this.options.node, keeperIndex(token, this.options.count));
+    return keeper !== this.address && this.forwarder.forward(keeper, head, body, reply);
   }
 
   /** Legacy answers end in many ways; the request counts as under way until its reply is closed. */
@@ -472,6 +498,11 @@ function isModern(headers: RequestHead['headers'], envelope: Envelope): boolean 
     headers['mcp-session-id'] === undefined &&
     envelope.method !== 'initialize'
   );
+}
+
+/** The end of a token is random. */
+function keeperIndex(token: string, count: number): number {
+  return Buffer.from(token.slice(-4), 'latin1').readUInt32BE(0) % count;
 }
 
 function labelOf(method: string): string {

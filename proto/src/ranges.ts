@@ -25,10 +25,7 @@ const LARGEST_MESSAGE_BYTES = 256 * MIB;
 /** Enough for any machine; more is a mistyped number. */
 const COUNT: SettingRange = { min: 1, max: 1_000_000 };
 
-/**
- * Ranges of the settings below `gateway`. A number that may be left out is never out of range at zero: zero
- * means the default.
- */
+/** Ranges of the settings below `gateway`. */
 export const GATEWAY_RANGES: Readonly<Record<string, SettingRange>> = {
   'listen.port': PORT,
   /** Each worker is a thread with a heap of its own. */

@@ -180,36 +180,36 @@ function resolveGateway(gateway: Gateway | undefined): ResolvedGateway {
     ...(gateway?.metrics && { metrics: resolveAddress(gateway.metrics, defaults['metrics.host']) }),
     ...(gateway?.health && { health: resolveAddress(gateway.health, defaults['health.host']) }),
     limits: {
-      maxBodyBytes: limits?.maxBodyBytes || defaults['limits.max_body_bytes'],
-      maxHeaderBytes: limits?.maxHeaderBytes || defaults['limits.max_header_bytes'],
-      maxUrlBytes: limits?.maxUrlBytes || defaults['limits.max_url_bytes'],
+      maxBodyBytes: limits?.maxBodyBytes ?? defaults['limits.max_body_bytes'],
+      maxHeaderBytes: limits?.maxHeaderBytes ?? defaults['limits.max_header_bytes'],
+      maxUrlBytes: limits?.maxUrlBytes ?? defaults['limits.max_url_bytes'],
       bodyTimeoutMs: toMs(limits?.bodyTimeout, defaults['limits.body_timeout']),
-      maxConnectionCount: limits?.maxConnections || defaults['limits.max_connections'],
-      maxRequestsInFlightCount: limits?.maxRequestsInFlight || defaults['limits.max_requests_in_flight'],
-      maxPendingReplyBytes: limits?.maxPendingReplyBytes || defaults['limits.max_pending_reply_bytes'],
+      maxConnectionCount: limits?.maxConnections ?? defaults['limits.max_connections'],
+      maxRequestsInFlightCount: limits?.maxRequestsInFlight ?? defaults['limits.max_requests_in_flight'],
+      maxPendingReplyBytes: limits?.maxPendingReplyBytes ?? defaults['limits.max_pending_reply_bytes'],
     },
     naming: {
       separator: naming?.separator || defaults['naming.separator'],
       mode: naming?.mode === NamingMode.WHEN_NEEDED ? 'when_needed' : defaults['naming.mode'],
-      maxNameLength: naming?.maxNameLength || defaults['naming.max_name_length'],
+      maxNameLength: naming?.maxNameLength ?? defaults['naming.max_name_length'],
     },
     discovery: {
       intervalMs: toMs(discovery?.interval, defaults['discovery.interval']),
       deadlineMs: toMs(discovery?.deadline, defaults['discovery.deadline']),
-      pageSizeCount: discovery?.pageSize || defaults['discovery.page_size'],
+      pageSizeCount: discovery?.pageSize ?? defaults['discovery.page_size'],
     },
     sessions: {
       idleTimeoutMs: toMs(sessions?.idleTimeout, defaults['sessions.idle_timeout']),
-      maxSessionCount: sessions?.maxSessions || defaults['sessions.max_sessions'],
-      replayMessageCount: sessions?.replayMessages || defaults['sessions.replay_messages'],
-      replayBytes: sessions?.replayBytes || defaults['sessions.replay_bytes'],
+      maxSessionCount: sessions?.maxSessions ?? defaults['sessions.max_sessions'],
+      replayMessageCount: sessions?.replayMessages ?? defaults['sessions.replay_messages'],
+      replayBytes: sessions?.replayBytes ?? defaults['sessions.replay_bytes'],
       keepAliveMs: toMs(sessions?.keepAlive, defaults['sessions.keep_alive']),
       maxSessionPerPrincipalCount:
-        sessions?.maxSessionsPerPrincipal || defaults['sessions.max_sessions_per_principal'],
-      maxParkedCallCount: sessions?.maxParkedCalls || defaults['sessions.max_parked_calls'],
+        sessions?.maxSessionsPerPrincipal ?? defaults['sessions.max_sessions_per_principal'],
+      maxParkedCallCount: sessions?.maxParkedCalls ?? defaults['sessions.max_parked_calls'],
       maxParkedCallPerPrincipalCount:
-        sessions?.maxParkedCallsPerPrincipal || defaults['sessions.max_parked_calls_per_principal'],
-      maxParkedBytes: sessions?.maxParkedBytes || defaults['sessions.max_parked_bytes'],
+        sessions?.maxParkedCallsPerPrincipal ?? defaults['sessions.max_parked_calls_per_principal'],
+      maxParkedBytes: sessions?.maxParkedBytes ?? defaults['sessions.max_parked_bytes'],
       parkedCallLifetimeMs: toMs(sessions?.parkedCallLifetime, defaults['sessions.parked_call_lifetime']),
     },
     egress: {
@@ -239,7 +239,7 @@ function resolveListen(listen: Listen | undefined): ResolvedListen {
   return {
     host: listen?.host || GATEWAY_DEFAULTS['listen.host'],
     port: listen?.port ?? GATEWAY_DEFAULTS['listen.port'],
-    workerCount: listen?.workers || GATEWAY_DEFAULTS['listen.workers'],
+    workerCount: listen?.workers ?? GATEWAY_DEFAULTS['listen.workers'],
     listener: LISTENERS[listen?.listener ?? ListenerKind.UNSPECIFIED],
     ...(listen?.tls && { tls: { certFile: listen.tls.certFile, keyFile: listen.tls.keyFile } }),
     allowedHosts: [...(listen?.allowedHosts ?? [])],
@@ -262,7 +262,7 @@ function resolveUpstream(upstream: Upstream): ResolvedUpstream {
     era: ERAS[upstream.era],
     timeoutMs: toMs(upstream.timeout, UPSTREAM_DEFAULTS.timeout),
     connectTimeoutMs: toMs(upstream.connectTimeout, UPSTREAM_DEFAULTS.connect_timeout),
-    maxMessageBytes: upstream.maxMessageBytes || UPSTREAM_DEFAULTS.max_message_bytes,
+    maxMessageBytes: upstream.maxMessageBytes ?? UPSTREAM_DEFAULTS.max_message_bytes,
     hidden: upstream.hidden,
     onSessionLoss: upstream.onSessionLoss === SessionLoss.END ? 'end' : UPSTREAM_DEFAULTS.on_session_loss,
     transport: resolveTransport(upstream),
@@ -277,7 +277,7 @@ function resolveTransport({ name, transport }: Upstream): ResolvedTransport {
         kind: 'http',
         url,
         headers: { ...headers },
-        maxConnectionCount: maxConnections || UPSTREAM_DEFAULTS['http.max_connections'],
+        maxConnectionCount: maxConnections ?? UPSTREAM_DEFAULTS['http.max_connections'],
       };
     }
     case 'sse': {
@@ -290,7 +290,7 @@ function resolveTransport({ name, transport }: Upstream): ResolvedTransport {
         kind: 'websocket',
         url,
         headers: { ...headers },
-        maxConnectionCount: maxConnections || UPSTREAM_DEFAULTS['websocket.max_connections'],
+        maxConnectionCount: maxConnections ?? UPSTREAM_DEFAULTS['websocket.max_connections'],
       };
     }
     case 'stdio': {
@@ -302,7 +302,7 @@ function resolveTransport({ name, transport }: Upstream): ResolvedTransport {
         env: { ...env },
         cwd,
         sharing: sharing === StdioSharing.PER_SESSION ? 'per_session' : UPSTREAM_DEFAULTS['stdio.sharing'],
-        maxProcessCount: maxProcesses || UPSTREAM_DEFAULTS['stdio.max_processes'],
+        maxProcessCount: maxProcesses ?? UPSTREAM_DEFAULTS['stdio.max_processes'],
       };
     }
     default:

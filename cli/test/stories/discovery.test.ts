@@ -26,6 +26,40 @@ async function startSilent(): Promise<{ port: number; close(): void }> {
   };
 }
 
+describe('why a server is away', () => {
+  const SECRET = 'hunter2';
+  const COMPLAINT = `no session at https://me:${SECRET}@id.example/login?key=${SECRET}`;
+  let gateway: RunningGateway;
+
+  beforeAll(async () => {
+    const crash = `console.error(${JSON.stringify(COMPLAINT)}); process.exit(3)`;
+    gateway = await startGateway({
+      config: {
+        upstreams: [
+          { name: 'dead', url: `${DEAD_URL}?key=${SECRET}` },
+          { name: 'crashing', stdio: { command: process.execPath, args: ['-e', crash] } },
+        ],
+      },
+    });
+  });
+  afterAll(() => gateway?.stop());
+
+  const errorOf = async (name: string) =>
+    (await health(gateway.url)).upstreams.find((each) => each.name === name)?.error ?? '';
+
+  it('is told in plain words: the address, or how the process ended and what it said', async () => {
+    const address = new URL(DEAD_URL).host;
+    await expect
+      .poll(() => errorOf('dead'), { timeout: 15_000 })
+      .toContain(`cannot connect to ${address}: connection refused (127.0.0.1)`);
+    const ended = /exited with code 3; stderr ended with: no session at https:\/\/…@id.example\/login\?…$/;
+    await expect.poll(() => errorOf('crashing'), { timeout: 15_000 }).toMatch(ended);
+    expect(gateway.logs()).toContain('exited with code 3');
+    expect(gateway.logs()).not.toContain(SECRET);
+    expect(await (await fetch(`${gateway.url}/health`)).text()).not.toContain(SECRET);
+  });
+});
+
 describe('with servers that are dead, hang, crash and stall', () => {
   const MISSING = ['dead', 'silent', 'stalling', 'crashing', 'absent'];
   let good: HttpServer;

@@ -218,6 +218,25 @@ describe('what is wrong with a variable', () => {
     expect(problems.join()).not.toContain('hunter2');
   });
 
+  it('is zero for every setting that cannot be zero', () => {
+    const text = `${FILE}  socket: { url: ws://127.0.0.1:1/ }\n`;
+    const owners = new Map([
+      ['stdio', 'MY_FILES'],
+      ['websocket', 'SOCKET'],
+    ]);
+    const settings = [...GATEWAY_SETTINGS, ...UPSTREAM_SETTINGS].filter(({ range }) => (range?.min ?? 0) > 0);
+    expect(settings.length).toBeGreaterThan(20);
+    for (const { environmentNames, fields, path, type } of settings) {
+      const name = environmentNames.at(-1)?.replace('<NAME>', owners.get(fields[0]?.name ?? '') ?? 'TIME');
+      const problems = formatted({ [String(name)]: type === 'duration' ? '0s' : '0' }, { text });
+      expect(problems, path).toContainEqual(
+        expect.stringMatching(
+          new RegExp(`^${name}: error: .*${path}: 0(ms)? is out of range\n.*write a value`),
+        ),
+      );
+    }
+  });
+
   it('is that two upstreams have the same variables', () => {
     const text = 'upstreams: {a-b: {command: c}, a_b: {command: c}}';
     const [problem] = formatted({ SLUICE_UPSTREAMS_A_B_ERA: 'modern' }, { text });

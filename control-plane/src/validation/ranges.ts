@@ -3,10 +3,7 @@ import { type Duration, durationMs } from '@bufbuild/protobuf/wkt';
 import { formatQuantity, type Setting } from '@sluice/proto';
 import type { Findings } from './findings.js';
 
-/**
- * Checks that every number, size and duration below a message lies in the range of its setting. Zero stands
- * for the default where the schema cannot tell it from nothing.
- */
+/** Checks that every number, size and duration below a message lies in the range of its setting. */
 export function checkRanges(
   findings: Findings,
   message: Message | undefined,
@@ -16,9 +13,8 @@ export function checkRanges(
   for (const setting of settings) {
     const { range, type } = setting;
     if (range === undefined) continue;
-    const field = setting.fields.at(-1);
     const value = readField(message, setting);
-    if (value === undefined || (value === 0 && field?.proto.proto3Optional !== true)) continue;
+    if (value === undefined) continue;
     const number = typeof value === 'number' ? value : durationMs(value as Duration);
     if (number >= range.min && number <= range.max) continue;
     findings.error(

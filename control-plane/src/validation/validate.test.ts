@@ -40,7 +40,7 @@ describe('what is accepted', () => {
       }),
     ],
     ['a pair of certificate and key', listen({ tls: { certFile: '/c', keyFile: '/k' } })],
-    ['zero for the default', withGateway({ limits: { maxBodyBytes: 0, maxConnections: 0 } })],
+    ['zero where it has a meaning', withGateway({ listen: { port: 0 }, shutdownGrace: '0s' })],
     ['an end at once', withGateway({ shutdownGrace: '0s' })],
     ['a separator of one character', withGateway({ naming: { separator: ':' } })],
     [

@@ -1,6 +1,6 @@
 /** `/mcp/{upstream}`: one upstream, relayed transparently, names untouched. */
 import type { Exchange, Outcome } from '../exchange/exchange.js';
-import type { Endpoint, LegacyBacking, LegHost } from '../front/endpoint.js';
+import type { Endpoint, HeldBefore, LegacyBacking, LegHost } from '../front/endpoint.js';
 import { ErrorCode, RpcError, resultMessage } from '../protocol/errors.js';
 import { SUPPORTED_REVISIONS } from '../protocol/revisions.js';
 import type { Span } from '../protocol/scan.js';
@@ -13,7 +13,7 @@ import type { Upstream } from '../upstream/upstream.js';
 import { ClientAsks } from './client-asks.js';
 import type { Discovery, Known } from './discovery.js';
 import { discoverResult, initializeResult, routableCapabilities } from './facts.js';
-import { listChanged, OwnLeg } from './own-leg.js';
+import { listChanged, OwnLeg, sessionEnded, tellListsChanged } from './own-leg.js';
 import { subscribe } from './subscription.js';
 import { readLogLevel, WatchedResources } from './watched-resources.js';
 
@@ -154,7 +154,7 @@ class DirectLegacy implements LegacyBacking {
     this.asks = new ClientAsks(host);
   }
 
-  async initialize(params: string, revision: string): Promise<string> {
+  async initialize(params: string, revision: string, before?: HeldBefore): Promise<string> {
     const { upstream } = this.endpoint;
     if (await upstream.offersOwnSessions()) {
       if (this.closed) throw sessionEnded();
@@ -163,12 +163,13 @@ class DirectLegacy implements LegacyBacking {
         hello: params,
         host: this.host,
         askPrefix: undefined,
-        ownerSaysInitialized: true,
+        ownerSaysInitialized: before === undefined,
+        before: before === undefined ? undefined : (before[upstream.id] ?? {}),
         toClient: (message) => message,
       });
       this.opening = leg;
       try {
-        await leg.session.open();
+        await leg.open();
         this.leg = leg;
         return leg.session.resultText;
       } catch (thrown) {
@@ -269,6 +270,11 @@ class DirectLegacy implements LegacyBacking {
     this.leg?.session.listen();
   }
 
+  resync(): void {
+    if (this.leg !== undefined) this.leg.resync();
+    else tellListsChanged(this.host, routableCapabilities(this.endpoint.upstream.facts?.capabilities ?? {}));
+  }
+
   close(): void {
     this.closed = true;
     this.opening?.close();
@@ -276,11 +282,6 @@ class DirectLegacy implements LegacyBacking {
     this.offChanged?.();
     this.watched.close();
   }
-}
-
-/** What waited for something else while its session was closed. */
-export function sessionEnded(): RpcError {
-  return new RpcError(ErrorCode.SessionNotFound, 'the session has ended');
 }
 
 /** An outcome made here; `result` is JSON as binary text. */

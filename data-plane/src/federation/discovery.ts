@@ -9,6 +9,7 @@ import { buildCatalogue, type Catalogue } from '../routing/catalogue.js';
 import type { Naming } from '../routing/names.js';
 import type { UpstreamOffer } from '../routing/offer.js';
 import { type OfferKind, type OfferList, readList } from '../upstream/offers.js';
+import { reasonOf } from '../upstream/reason.js';
 import { UpstreamSubscriptions } from '../upstream/subscriptions.js';
 import type { Upstream } from '../upstream/upstream.js';
 
@@ -307,15 +308,12 @@ export class Discovery {
 
   private failed(known: Known, thrown: unknown): void {
     if (this.stopped || !this.all.includes(known)) return;
-    const error = RpcError.from(thrown);
+    const reason = reasonOf(RpcError.from(thrown));
     const { upstream } = known;
-    if (known.error !== error.message) {
-      const { cause } = error;
-      const reason = cause instanceof Error ? cause.message : undefined;
-      this.log.warn({ upstream: upstream.name, reason }, `upstream offers nothing for now: ${error.message}`);
-    }
+    if (known.error !== reason)
+      this.log.warn({ upstream: upstream.name }, `upstream offers nothing for now: ${reason}`);
     known.state = 'failed';
-    known.error = error.message;
+    known.error = reason;
     // What it offered stays known: a call to it says what is wrong, and a short absence changes no list.
     this.refreshIn(
       known,

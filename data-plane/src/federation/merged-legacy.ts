@@ -3,7 +3,7 @@
  * needed, so that asks reach this client; with the others, the shared connection.
  */
 import type { Exchange, Outcome } from '../exchange/exchange.js';
-import type { LegacyBacking, LegHost } from '../front/endpoint.js';
+import type { HeldBefore, LegacyBacking, LegHost } from '../front/endpoint.js';
 import { ErrorCode, RpcError } from '../protocol/errors.js';
 import { jsonBinary, replace, stringOf } from '../protocol/text.js';
 import { type Message, rewritten } from '../protocol/translate.js';
@@ -11,16 +11,17 @@ import { buildCatalogue, type Catalogue } from '../routing/catalogue.js';
 import type { UpstreamOffer } from '../routing/offer.js';
 import { encodeHeaderValue } from '../routing/param-headers.js';
 import { exposeUri } from '../routing/uris.js';
+import type { HeldAtUpstream } from '../sessions/store.js';
 import { EraMismatch, type UpstreamReply } from '../upstream/call.js';
 import { type OfferKind, readList } from '../upstream/offers.js';
 import { GATEWAY_INFO, ownCall } from '../upstream/own-request.js';
 import type { Upstream } from '../upstream/upstream.js';
 import { ClientAsks } from './client-asks.js';
-import { answered, outcomeOf, relayed, sessionEnded, watchable } from './direct.js';
+import { answered, outcomeOf, relayed, watchable } from './direct.js';
 import { type ListKind, upstreamRemoved } from './discovery.js';
 import { initializeResult } from './facts.js';
 import type { MergedEndpoint, Target } from './merged.js';
-import { listChanged, OwnLeg } from './own-leg.js';
+import { listChanged, OwnLeg, sessionEnded, tellListsChanged } from './own-leg.js';
 import { readLogLevel, WatchedResources } from './watched-resources.js';
 
 const KINDS: readonly OfferKind[] = ['tools', 'prompts', 'resources', 'resourceTemplates'];
@@ -39,6 +40,8 @@ export class MergedLegacy implements LegacyBacking {
   private offChanged: (() => void) | undefined;
   private logLevel: string | undefined;
   private hello = '{}';
+  /** What the session held at upstreams when another worker had it, until it is taken up again. */
+  private before: Record<string, HeldAtUpstream> = {};
   private listens = false;
   private closed = false;
   /** What this client sees, when its own capabilities may make upstreams offer more; built when first asked for. */
@@ -53,8 +56,9 @@ export class MergedLegacy implements LegacyBacking {
     this.asks = new ClientAsks(host);
   }
 
-  async initialize(params: string, revision: string): Promise<string> {
+  async initialize(params: string, revision: string, before?: HeldBefore): Promise<string> {
     const { discovery } = this.endpoint;
+    this.before = { ...before };
     const asked = JSON.parse(Buffer.from(params, 'latin1').toString()) as Record<string, unknown>;
     this.hello = jsonBinary({ ...asked, protocolVersion: revision });
     this.hasCapabilities = Object.keys(asked.capabilities as object).length > 0;
@@ -129,6 +133,13 @@ export class MergedLegacy implements LegacyBacking {
   listen(): void {
     this.listens = true;
     for (const leg of this.opened.values()) leg.session.listen();
+    // A session that was revived hears again what it heard before.
+    for (const { upstream } of this.endpoint.discovery.known)
+      if (this.before[upstream.id] !== undefined) this.leg(upstream).catch(() => undefined);
+  }
+
+  resync(): void {
+    tellListsChanged(this.host, this.endpoint.capabilities());
   }
 
   close(): void {
@@ -161,11 +172,13 @@ export class MergedLegacy implements LegacyBacking {
       host: this.host,
       askPrefix: `${upstream.name}/`,
       ownerSaysInitialized: false,
+      before: this.before[upstream.id],
       toClient: (message) => this.mapped(upstream, message),
     });
+    delete this.before[upstream.id];
     this.opening.add(leg);
     try {
-      await leg.session.open();
+      await leg.open();
     } catch (thrown) {
       leg.close();
       if (!(await upstream.refusesInitialize(thrown))) throw thrown;

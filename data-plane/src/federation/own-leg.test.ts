@@ -44,6 +44,7 @@ async function openLeg(kind: 'http' | 'stdio' = 'http'): Promise<OwnLeg> {
     host: {
       caller: {} as Caller,
       toClient: ({ bytes }, requestId) => told.push([JSON.parse(bytes.toString()), requestId]),
+      holds() {},
       end() {},
     },
     askPrefix: undefined,

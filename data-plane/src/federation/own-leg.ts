@@ -10,6 +10,7 @@ import { idKey } from '../protocol/ids.js';
 import { type Envelope, type Span, scanMessage } from '../protocol/scan.js';
 import { binaryOf, type Edit, splice } from '../protocol/text.js';
 import { type Message, rewritten } from '../protocol/translate.js';
+import type { HeldAtUpstream } from '../sessions/store.js';
 import { cancelledError, type UpstreamReply } from '../upstream/call.js';
 import type { ChannelRequest, ChannelSink } from '../upstream/channel.js';
 import type { LegacySession } from '../upstream/legacy/session.js';
@@ -27,6 +28,8 @@ export interface OwnLegOptions {
   /** Stands in front of the ids of asks, when several upstreams ask one client; undefined leaves ids alone. */
   readonly askPrefix: string | undefined;
   readonly ownerSaysInitialized: boolean;
+  /** What the session held here when another worker had it. */
+  readonly before?: HeldAtUpstream | undefined;
   /** Changes a message for the client: names and URIs of a merged endpoint. Undefined swallows it. */
   readonly toClient: (message: Message) => Message | undefined;
 }
@@ -50,10 +53,25 @@ export class OwnLeg {
         message: (bytes, envelope) => this.fromUpstream({ bytes, envelope }, undefined),
         renewed: () => this.renewed(),
         gap: () => this.resync(),
-        lost: () => this.asks.renew(),
+        lost: () => this.lost(),
       },
       options.ownerSaysInitialized,
+      options.before?.session,
     );
+    this.logLevel = options.before?.logLevel;
+    for (const uri of options.before?.subscribed ?? []) this.subscribed.add(uri);
+  }
+
+  /** Connects. Rejects as the handshake does. */
+  async open(): Promise<void> {
+    const { before } = this.options;
+    const isResumed = before?.session !== undefined;
+    if (before !== undefined && !isResumed && this.options.upstream.config.onSessionLoss === 'end')
+      throw sessionEnded();
+    await this.session.open();
+    // What a subprocess held, or a server that names no sessions, is made again as far as it is known.
+    if (before !== undefined && !isResumed) this.sayAgain();
+    this.tellHeld();
   }
 
   request(exchange: Exchange, edits: readonly Edit[]): Promise<UpstreamReply> {
@@ -169,6 +187,7 @@ export class OwnLeg {
     const { level, uri } = told.envelope;
     if (method === 'logging/setLevel') {
       if (level !== undefined) this.logLevel = binaryOf(told.bytes, level);
+      this.tellHeld();
       return;
     }
     if (uri === undefined) return;
@@ -180,9 +199,33 @@ export class OwnLeg {
         ErrorCode.InvalidParams,
         `this session watches ${MAX_WATCHED_COUNT} resources already`,
       );
+    this.tellHeld();
+  }
+
+  /** Whoever goes on with the session when this worker is gone needs to know. */
+  private tellHeld(): void {
+    const { upstream, host } = this.options;
+    host.holds(upstream.id, {
+      session: this.session.held,
+      logLevel: this.logLevel,
+      subscribed: this.subscribed.size === 0 ? undefined : [...this.subscribed],
+    });
+  }
+
+  private lost(): void {
+    this.asks.renew();
+    const { upstream, host } = this.options;
+    if (upstream.config.onSessionLoss === 'end')
+      host.end(`upstream ${JSON.stringify(upstream.name)} lost what it held`);
   }
 
   private renewed(): void {
+    this.sayAgain();
+    this.tellHeld();
+    this.resync();
+  }
+
+  private sayAgain(): void {
     const again = (method: string, params: string) => {
       const id = `"sluice-renew-${++this.renewCount}"`;
       const sink: ChannelSink = { message() {}, failed() {} };
@@ -195,17 +238,24 @@ export class OwnLeg {
     };
     if (this.logLevel !== undefined) again('logging/setLevel', `{"level":${this.logLevel}}`);
     for (const uri of this.subscribed) again('resources/subscribe', `{"uri":${uri}}`);
-    this.resync();
   }
 
   /** The client may have missed changes, so it is told to look again. */
-  private resync(): void {
-    const capabilities = this.session.result?.capabilities ?? {};
-    for (const kind of ['tools', 'prompts', 'resources']) {
-      const capability = capabilities[kind] as { listChanged?: unknown } | undefined;
-      if (capability?.listChanged !== true) continue;
-      this.options.host.toClient(listChanged(kind as 'tools'), undefined);
-    }
+  resync(): void {
+    tellListsChanged(this.options.host, this.session.result?.capabilities ?? {});
+  }
+}
+
+/** What waited for something else while its session was closed. */
+export function sessionEnded(): RpcError {
+  return new RpcError(ErrorCode.SessionNotFound, 'the session has ended');
+}
+
+/** Tells a client to look again at every list whose changes it was told to expect. */
+export function tellListsChanged(host: LegHost, capabilities: Readonly<Record<string, unknown>>): void {
+  for (const kind of ['tools', 'prompts', 'resources'] as const) {
+    const capability = capabilities[kind] as { listChanged?: unknown } | undefined;
+    if (capability?.listChanged === true) host.toClient(listChanged(kind), undefined);
   }
 }
 

@@ -1,6 +1,7 @@
 /** What stands behind a path: one upstream, or all of them as one server. Fronts know endpoints by this port. */
 import type { Caller, Exchange, Outcome } from '../exchange/exchange.js';
 import type { Message } from '../protocol/translate.js';
+import type { HeldAtUpstream } from '../sessions/store.js';
 
 /** What a legacy session hears from its endpoint. */
 export interface LegHost {
@@ -10,14 +11,23 @@ export interface LegHost {
    * request that it belongs to (JSON text), where that is known.
    */
   toClient(message: Message, requestId: string | undefined): void;
+  /** What the session holds at an upstream has changed; undefined when that is nothing any more. */
+  holds(upstreamId: string, held: HeldAtUpstream | undefined): void;
   /** The session cannot go on. */
   end(reason: string): void;
 }
 
+/** What a session held at upstreams, by their ids, when the worker that had it went away. */
+export type HeldBefore = Readonly<Record<string, HeldAtUpstream>>;
+
 /** The endpoint's side of one legacy session. */
 export interface LegacyBacking {
-  /** The result of `initialize` as JSON (binary text). Rejects with an RpcError. */
-  initialize(params: string, requestedRevision: string): Promise<string>;
+  /**
+   * The result of `initialize` as JSON (binary text). Rejects with an RpcError.
+   *
+   * @param before for a session that began at a worker which is gone; its client does not know of this handshake.
+   */
+  initialize(params: string, requestedRevision: string, before?: HeldBefore): Promise<string>;
   request(exchange: Exchange): Promise<Outcome>;
   /** A notification of the client. */
   notification(message: Message): void;
@@ -25,6 +35,8 @@ export interface LegacyBacking {
   response(message: Message): void;
   /** The client listens on its GET stream. */
   listen(): void;
+  /** The client may have missed what was said outside of requests, so it is told to look again. */
+  resync(): void;
   close(): void;
 }
 

@@ -22,3 +22,13 @@ export function isId(bytes: Buffer, span: Span, id: string): boolean {
   const text = bytes.latin1Slice(span.start, span.end);
   return text === id || idKeyOf(text) === idKeyOf(id);
 }
+
+/** True for JSON text that can be an id: a string or a whole number. */
+export function isIdText(text: string): boolean {
+  try {
+    const id: unknown = JSON.parse(Buffer.from(text, 'latin1').toString());
+    return typeof id === 'string' || Number.isSafeInteger(id);
+  } catch {
+    return false;
+  }
+}

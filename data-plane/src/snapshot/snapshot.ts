@@ -11,6 +11,7 @@ import { MergedEndpoint } from '../federation/merged.js';
 import type { Endpoint } from '../front/endpoint.js';
 import { scanMessage } from '../protocol/scan.js';
 import { RouteTable } from '../routing/table.js';
+import type { WorkerAddress } from '../sessions/node-bus.js';
 import type { Sealer } from '../sessions/seal.js';
 import { ParkedAccount } from '../upstream/parked/parked-account.js';
 import type { Shared } from '../upstream/shared-connection.js';
@@ -22,8 +23,7 @@ import { Upstream, type UpstreamEvents } from '../upstream/upstream.js';
 export interface SnapshotHost {
   readonly sealer: Sealer;
   readonly log: Logger;
-  /** Number of the worker, from 0. */
-  readonly worker: number;
+  readonly worker: WorkerAddress;
   /** What other workers have; undefined when there is one worker only. */
   readonly remote?: RemoteUpstreams | undefined;
   /** The endpoint is not served any more; its sessions end. */

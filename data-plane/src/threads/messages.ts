@@ -8,6 +8,8 @@ import type { UpstreamStatus } from '../telemetry/ops-door.js';
 export interface ThreadData {
   readonly configuration: ResolvedConfiguration;
   readonly key: Uint8Array;
+  /** This process among all nodes; part of every address. */
+  readonly node: string;
   /** From 0. */
   readonly index: number;
   /** How many threads there are. */

@@ -10,13 +10,13 @@ import { methodRow } from '../protocol/methods.js';
 import type { Era } from '../protocol/revisions.js';
 import { scanMessage } from '../protocol/scan.js';
 import { binaryToBytes, splice, stringOf } from '../protocol/text.js';
+import { ownBytes } from '../sessions/own-bytes.js';
 import type { RemoteUpstreams } from '../snapshot/snapshot.js';
 import { cancelledError, idOf, type UpstreamCall, type UpstreamReply } from '../upstream/call.js';
 import type { UpstreamFacts } from '../upstream/offers.js';
 import type { Shared } from '../upstream/shared-connection.js';
 import type { Refusal } from '../upstream/subscriptions.js';
 import type { Upstream } from '../upstream/upstream.js';
-import { ownBytes } from './own-bytes.js';
 
 /** A configuration reaches the workers one after the other: how long one waits for another to have an upstream. */
 const KNOWN_TIMEOUT_MS = 3_000;

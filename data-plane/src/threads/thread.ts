@@ -2,16 +2,17 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { pino } from 'pino';
 import { opsAddresses } from '../addresses.js';
+import { workerAddress } from '../sessions/node-bus.js';
 import { Worker } from '../worker.js';
-import { Forwarder } from './forwarding.js';
 import type { FromThread, ThreadData, ToThread } from './messages.js';
+import { portPipe } from './port-pipe.js';
 import { SharedProcesses } from './shared-processes.js';
 
 /** How often the main thread is told how upstreams are. */
 const STATUS_INTERVAL_MS = 500;
 
 const port = parentPort as NonNullable<typeof parentPort>;
-const { configuration, key, index, count, logLevel } = workerData as ThreadData;
+const { configuration, key, node, index, count, logLevel } = workerData as ThreadData;
 const tell = (message: FromThread) => port.postMessage(message);
 const log = pino(
   { level: logLevel, base: { worker: index } },
@@ -28,7 +29,6 @@ function ask<T>(what: 'metrics' | 'sessions'): Promise<T> {
   });
 }
 
-const forwarder = new Forwarder((head, body, reply) => worker.forwardedRequest(head, body, reply));
 const remote: SharedProcesses = new SharedProcesses(index, count, {
   find: (id) => worker.runtime.find(id),
   heard: (id, message) => worker.runtime.heardElsewhere(id, message),
@@ -41,10 +41,11 @@ const worker: Worker = new Worker({
   configuration,
   key,
   log,
+  node,
   index,
+  count,
   metricsText: () => ask<string>('metrics'),
   totalSessionCount: () => ask<number>('sessions'),
-  forward: (owner, head, body, reply) => forwarder.forward(owner, head, body, reply),
 });
 
 process.on('uncaughtException', (thrown) => worker.fault(thrown));
@@ -60,7 +61,7 @@ void worker.settled.then(() => {
 port.on('message', (message: ToThread) => {
   switch (message.type) {
     case 'peer':
-      forwarder.addPeer(message.index, message.requests);
+      worker.meet(workerAddress(node, message.index), portPipe(message.requests));
       remote.addPeer(message.index, message.upstreams);
       return;
     case 'listen':
@@ -119,7 +120,7 @@ async function collect(id: number, what: 'metrics' | 'sessions'): Promise<void> 
 
 /** A thread that ends while its listener is open takes the process along, so everything is closed before. */
 function exit(): void {
-  forwarder.close();
+  worker.part();
   remote.close();
   port.close();
 }

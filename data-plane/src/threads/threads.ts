@@ -6,6 +6,7 @@ import { clientUrl } from '../addresses.js';
 import type { DataPlane, DataPlaneOptions } from '../data-plane.js';
 import { refuseTakenPort } from '../listener/listen-error.js';
 import { loadUws } from '../listener/uws-load.js';
+import { newNodeId } from '../sessions/node-bus.js';
 import type { UpstreamStatus } from '../telemetry/ops-door.js';
 import type { CollectedKind, FromThread, ThreadData, ToThread } from './messages.js';
 
@@ -60,11 +61,13 @@ class Team {
     readonly size: number,
   ) {
     let settledCount = 0;
+    const node = newNodeId();
     this.settled = new Promise((resolve) => {
       for (let index = 0; index < size; index++) {
         const data: ThreadData = {
           configuration: options.configuration,
           key: options.key,
+          node,
           index,
           count: size,
           logLevel: options.log.level,

@@ -41,6 +41,10 @@ export interface Channel {
   listen(): void;
   /** The handshake settled a revision. */
   established(revision: string): void;
+  /** What the server calls this session; undefined where it has no name that another connection could give. */
+  readonly sessionId?: string | undefined;
+  /** Goes on with a session of the server that began on another connection, in place of a handshake. */
+  resume?(sessionId: string): void;
   close(): Promise<void>;
 }
 

@@ -1,10 +1,12 @@
 import type { ResolvedUpstream } from '@sluice/proto';
 import { pino } from 'pino';
 import { afterEach, describe, expect, it } from 'vitest';
+import type { RpcError } from '../protocol/errors.js';
 import { createSealer } from '../sessions/seal.js';
 import { ownCall } from './own-request.js';
 import { ParkedAccount } from './parked/parked-account.js';
 import { UNLIMITED } from './parked/scripted-account.js';
+import { reasonOf } from './reason.js';
 import { EgressPolicy } from './transport/egress-policy.js';
 import { Upstream } from './upstream.js';
 
@@ -39,7 +41,7 @@ function subprocess(program: string, era: ResolvedUpstream['era'] = 'auto'): Ups
       events: { notification() {}, stale() {} },
       log: pino({ level: 'silent' }),
       sealer: createSealer({ current: Buffer.alloc(32, 1), previous: [] }),
-      worker: 0,
+      worker: 'n.0',
       parked: new ParkedAccount(UNLIMITED),
       elsewhere: undefined,
     },
@@ -95,6 +97,18 @@ describe('a subprocess that cannot be used', () => {
     const pid = Number(/2099-01-01 in (\d+)/.exec(error ?? '')?.[1]);
     expect(pid).toBeGreaterThan(0);
     expect(isAlive(pid)).toBe(false);
+  });
+
+  it('that ends again and again says how it ended while it is waited for', async () => {
+    const upstream = subprocess(`console.error('no token'); process.exit(3);`, 'legacy');
+    const attempt = () => upstream.open().catch((thrown: RpcError) => reasonOf(thrown));
+    const ended = 'exited with code 3; stderr ended with: no token';
+    expect(await attempt()).toContain(ended);
+    // The first time it is started again at once.
+    expect(await attempt()).toContain(ended);
+    const waiting = await attempt();
+    expect(waiting).toMatch(/is started again in \d+ s; the request was not sent: /);
+    expect(waiting).toContain(ended);
   });
 });
 

@@ -8,16 +8,18 @@ import type { Caller, Cancellation } from '../exchange/exchange.js';
 import { ErrorCode, RpcError } from '../protocol/errors.js';
 import type { Era } from '../protocol/revisions.js';
 import type { Envelope } from '../protocol/scan.js';
+import type { WorkerAddress } from '../sessions/node-bus.js';
 import type { Sealer } from '../sessions/seal.js';
 import { cancelledError, EraMismatch, type UpstreamCall, type UpstreamReply } from './call.js';
 import type { Channel, ChannelEvents } from './channel.js';
 import { type Connections, makeConnections } from './connection.js';
 import { legacyToModern, modernToLegacy, withLogLevel } from './crossing.js';
-import { LegacySession, type LegacySessionEvents } from './legacy/session.js';
+import { type HeldSession, LegacySession, type LegacySessionEvents } from './legacy/session.js';
 import type { UpstreamFacts } from './offers.js';
 import { ownCall } from './own-request.js';
 import type { ParkedAccount } from './parked/parked-account.js';
 import { ParkedCalls } from './parked/parked-calls.js';
+import { reasonOf } from './reason.js';
 import { OWN_HELLO, type Shared, SharedConnector } from './shared-connection.js';
 import type { EgressPolicy } from './transport/egress-policy.js';
 import { type TransportTraits, traitsOf } from './transport-traits.js';
@@ -45,8 +47,8 @@ export interface UpstreamHost {
   readonly events: UpstreamEvents;
   readonly log: Logger;
   readonly sealer: Sealer;
-  /** Number of the worker, from 0. */
-  readonly worker: number;
+  /** The worker that it belongs to. */
+  readonly worker: WorkerAddress;
   /** What the parked calls of the worker may take together. */
   readonly parked: ParkedAccount;
   /** Connects to the worker that has the shared process, where that is another one. */
@@ -69,6 +71,8 @@ export class Upstream {
   private opening: Promise<Shared> | undefined;
   private restartCount = 0;
   private notBefore = 0;
+  /** How the shared process ended that is started again; undefined before the first did. */
+  private ending: Error | undefined;
   private startedAt = 0;
   private closed = false;
   /** True once every `initialize` was refused: then legacy clients are served by translation. */
@@ -179,11 +183,17 @@ export class Upstream {
    *
    * @param hello `params` of its `initialize` as JSON (binary text).
    */
-  ownSession(hello: string, events: LegacySessionEvents, ownerSaysInitialized: boolean): LegacySession {
+  ownSession(
+    hello: string,
+    events: LegacySessionEvents,
+    ownerSaysInitialized: boolean,
+    before?: HeldSession,
+  ): LegacySession {
     return new LegacySession({
       name: this.config.name,
       hello,
       ownerSaysInitialized,
+      before,
       events,
       openChannel: (channelEvents) => this.openDedicated(channelEvents),
     });
@@ -284,6 +294,8 @@ export class Upstream {
           new RpcError(
             ErrorCode.UpstreamUnavailable,
             `the connection to upstream ${JSON.stringify(this.name)} was lost and is made again in ${Math.ceil(wait / 1000)} s; the request was not sent`,
+            undefined,
+            { cause: this.ending },
           ),
         );
       }
@@ -294,7 +306,7 @@ export class Upstream {
           return shared;
         })
         .catch((thrown: unknown) => {
-          if (this.connections.needsBackoff) this.backOff();
+          if (this.connections.needsBackoff) this.backOff(reasonOf(RpcError.from(thrown)));
           throw thrown;
         })
         .finally(() => {
@@ -317,8 +329,9 @@ export class Upstream {
     return this.ensure();
   }
 
-  private backOff(): void {
-    if (Date.now() - this.startedAt > HEALTHY_AFTER_MS) this.restartCount = 0;
+  /** @param ending how the process ended */
+  private backOff(ending: string): void {
+    this.ending = new Error(ending);
     const wait =
       this.restartCount === 0 ? 0 : Math.min(RESTART_MIN_MS * 2 ** (this.restartCount - 1), RESTART_MAX_MS);
     this.restartCount++;
@@ -332,7 +345,10 @@ export class Upstream {
 
   private lost(reason: string): void {
     this.shared = undefined;
-    if (this.connections.needsBackoff) this.backOff();
+    if (this.connections.needsBackoff) {
+      if (Date.now() - this.startedAt > HEALTHY_AFTER_MS) this.restartCount = 0;
+      this.backOff(reason);
+    }
     this.events.stale(this, reason);
   }
 

@@ -28,7 +28,7 @@ goes on.
 - Durations are a number with its unit: \`500ms\`, \`10s\`, \`5m\`, \`2h\`, \`1d\`, \`1h30m\`.
 - Sizes are a number of bytes, or have a unit: \`512KiB\`, \`4MiB\`, \`1GB\`.
 - Words are taken in any case, with \`_\` or \`-\`: \`per_session\`, \`per-session\`.
-- A number that is left out, or zero where zero makes no sense, means the default.
+- A number that is left out means the default. Zero is refused where it makes no sense.
 - Unknown keys are errors: a setting that is misspelled must not be silently without effect.
 - Relative paths of certificates and working folders count from the folder of the file.
 

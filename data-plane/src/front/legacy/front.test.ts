@@ -1,11 +1,17 @@
+import { randomBytes } from 'node:crypto';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { Exchange, Outcome } from '../../exchange/exchange.js';
 import type { RequestHead } from '../../listener/listener.js';
 import { ErrorCode, RpcError } from '../../protocol/errors.js';
 import { scanBatch, scanMessage } from '../../protocol/scan.js';
+import { newNodeId, workerAddress } from '../../sessions/node-bus.js';
+import { createSealer } from '../../sessions/seal.js';
+import { MemorySessionStore } from '../../sessions/store.js';
+import { SessionTokens } from '../../sessions/tokens.js';
 import type { Endpoint, LegacyBacking, LegHost } from '../endpoint.js';
 import { RecordingReply } from '../recording-reply.js';
 import { LegacyFront, type LegacyFrontSettings } from './front.js';
+import { streamIdFor } from './stream.js';
 
 /** An endpoint whose answers are given by the test. */
 class ScriptedEndpoint implements Endpoint {
@@ -83,6 +89,10 @@ class ScriptedBacking implements LegacyBacking {
 
   listen(): void {}
 
+  resync(): void {
+    this.told.push('resync');
+  }
+
   close(): void {
     this.closeCount++;
   }
@@ -92,6 +102,9 @@ function result({ bytes, envelope }: Exchange, value: unknown): Outcome {
   const id = JSON.parse(bytes.toString('utf8', envelope.id?.start, envelope.id?.end));
   return { bytes: Buffer.from(JSON.stringify({ jsonrpc: '2.0', id, result: value })), errorCode: 0 };
 }
+
+const SELF = workerAddress(newNodeId(), 0);
+const SEALER = createSealer({ current: randomBytes(32), previous: [] });
 
 const fronts: LegacyFront[] = [];
 afterEach(() => {
@@ -103,7 +116,6 @@ afterEach(() => {
 function setUp(settings: Partial<LegacyFrontSettings> = {}) {
   const endpoint = new ScriptedEndpoint();
   const ends: string[] = [];
-  let tokens = 0;
   const front = new LegacyFront({
     principal: 'somebody',
     settings: () => ({
@@ -111,10 +123,14 @@ function setUp(settings: Partial<LegacyFrontSettings> = {}) {
       replayBytes: 10_000,
       idleTimeoutMs: 60_000,
       maxSessionCount: 10,
+      maxSessionPerPrincipalCount: 10,
       keepAliveMs: 1_000,
       ...settings,
     }),
-    mintToken: () => `token-${++tokens}`,
+    tokens: new SessionTokens(SEALER, SELF),
+    store: new MemorySessionStore(),
+    self: SELF,
+    others: { reaches: () => false, forward: () => false },
     onSessionEnd: (reason) => ends.push(reason),
     onError: () => {},
   });
@@ -183,13 +199,13 @@ describe('a session', () => {
     const setup = setUp();
     const reply = setup.initialize();
     await settled();
-    expect([reply.status, reply.headers['mcp-session-id'], reply.json]).toEqual([
+    const token = reply.headers['mcp-session-id'] as string;
+    expect([reply.status, reply.json]).toEqual([
       200,
-      'token-1',
       { jsonrpc: '2.0', id: 0, result: { protocolVersion: '2025-11-25' } },
     ]);
     expect(setup.front.sessionCount).toBe(1);
-    const session = { 'mcp-session-id': 'token-1' };
+    const session = { 'mcp-session-id': token };
     expect(setup.delete(session).status).toBe(200);
     expect([setup.front.sessionCount, setup.endpoint.last.closeCount, setup.ends]).toEqual([
       0,
@@ -451,7 +467,14 @@ describe('the GET stream', () => {
     expect([ids(resumed), first.hasEnded]).toEqual([['g_2', 'g_3'], true]);
   });
 
-  it.each(['g_9', 'p7_1', 'nonsense', ''])('is not resumed from %j', async (from) => {
+  it('goes on from here when it cannot be resumed, and the client is told to look again', async () => {
+    const setup = setUp();
+    const session = await setup.open();
+    const reply = setup.get({ ...session, 'last-event-id': 'g_9' });
+    expect([reply.status, setup.endpoint.last.told]).toEqual([200, ['resync']]);
+  });
+
+  it.each(['p7_1', 'nonsense', ''])('is not resumed from %j', async (from) => {
     const setup = setUp();
     const reply = setup.get({ ...(await setup.open()), 'last-event-id': from });
     expect([reply.status, errorOf(reply).message]).toEqual([
@@ -472,8 +495,14 @@ describe('the GET stream', () => {
       setup.post(request(i, 'tools/call'), session);
       await settled();
     }
-    const statuses = [1, 2, 3, 4, 5].map((i) => setup.get({ ...session, 'last-event-id': `p${i}_1` }).status);
-    expect(statuses).toEqual([400, 400, 200, 200, 200]);
+    const codes = [1, 2, 3, 4, 5].map((i) => {
+      const { events } = setup.get({ ...session, 'last-event-id': `${streamIdFor(i, String(i))}_1` });
+      const { id, error } = (events.at(-1) as { message: { id: number; error?: { code: number } } }).message;
+      expect(id).toBe(i);
+      return error?.code;
+    });
+    // Whoever waits for the answer of a stream that is not kept hears that it is lost.
+    expect(codes).toEqual([ErrorCode.UpstreamLost, ErrorCode.UpstreamLost, undefined, undefined, undefined]);
   });
 
   it('needs an Accept that takes it', async () => {
@@ -494,10 +523,10 @@ describe('the GET stream', () => {
     exchange.notify(Buffer.from('{"n":2}'));
     finish?.(result(exchange, {}));
     await settled();
-    const resumed = setup.get({ ...session, 'last-event-id': 'p1_1' });
+    const resumed = setup.get({ ...session, 'last-event-id': 'p1-MQ_1' });
     expect(resumed.events).toEqual([
-      { id: 'p1_2', message: { n: 2 } },
-      { id: 'p1_3', message: { jsonrpc: '2.0', id: 1, result: {} } },
+      { id: 'p1-MQ_2', message: { n: 2 } },
+      { id: 'p1-MQ_3', message: { jsonrpc: '2.0', id: 1, result: {} } },
     ]);
     expect([resumed.hasEnded, listening.events]).toEqual([true, []]);
   });

@@ -8,7 +8,10 @@ import { ErrorCode, errorMessage, RpcError, resultMessage } from '../../protocol
 import { isLegacyRevision, LATEST_LEGACY_REVISION } from '../../protocol/revisions.js';
 import { binaryOf, binaryToBytes, jsonBinary, parsed } from '../../protocol/text.js';
 import type { Message } from '../../protocol/translate.js';
-import type { Endpoint } from '../endpoint.js';
+import type { WorkerAddress } from '../../sessions/node-bus.js';
+import type { SessionStore } from '../../sessions/store.js';
+import { MAX_SESSION_AGE_MS, type SessionTokens, type TokenContent } from '../../sessions/tokens.js';
+import type { Endpoint, HeldBefore } from '../endpoint.js';
 import { accepts, JSON_HEADERS, refuse } from '../http-answers.js';
 import { LegacySession } from './session.js';
 import type { StreamLimits } from './stream.js';
@@ -16,6 +19,7 @@ import type { StreamLimits } from './stream.js';
 export interface LegacyFrontSettings extends StreamLimits {
   readonly idleTimeoutMs: number;
   readonly maxSessionCount: number;
+  readonly maxSessionPerPrincipalCount: number;
   readonly keepAliveMs: number;
 }
 
@@ -23,13 +27,40 @@ export interface LegacyFrontOptions {
   readonly principal: string;
   /** The settings as they are now: they may change while the gateway runs. */
   readonly settings: () => LegacyFrontSettings;
-  /** Makes the token that a client holds for a session. */
-  readonly mintToken: (endpoint: Endpoint) => string;
+  readonly tokens: SessionTokens;
+  readonly store: SessionStore;
+  /** This worker. */
+  readonly self: WorkerAddress;
+  /** The other workers, of this node and of others. */
+  readonly others: OtherWorkers;
   readonly onSessionEnd: (reason: string) => void;
   /** A request was answered with an error. */
   readonly onError: (endpoint: Endpoint, method: string, code: number) => void;
 }
 
+export interface OtherWorkers {
+  /** False when nobody is there. */
+  reaches(worker: WorkerAddress): boolean;
+  /** Hands a request over; false when nobody is there. */
+  forward(worker: WorkerAddress, head: RequestHead, body: Buffer, reply: Reply): boolean;
+}
+
+/** A request for a session, of which nobody knows yet who has it. */
+interface Arrival {
+  readonly endpoint: Endpoint;
+  readonly head: RequestHead;
+  readonly body: Buffer;
+  /** Of the request, as JSON text. */
+  readonly id: string | undefined;
+  readonly reply: Reply;
+}
+
+type MovableContent = TokenContent & { readonly capabilities: string };
+
+/** A session may move again while it is looked for; who looks so often finds a cluster that falls apart. */
+const MAX_CLAIM_COUNT = 4;
+
+const NO_BODY = Buffer.alloc(0);
 /** How often idle sessions and streams are looked after. */
 const TICK_MS = 1_000;
 
@@ -37,6 +68,8 @@ export class LegacyFront {
   private readonly sessions = new Map<string, LegacySession>();
   /** Sessions whose `initialize` has not been answered. */
   private readonly opening = new Set<LegacySession>();
+  /** Sessions that are being revived, by token: all requests for one wait for the same. */
+  private readonly reviving = new Map<string, Promise<LegacySession | WorkerAddress | undefined>>();
   /** Sessions of endpoints that are not there any more, until their requests have ended. */
   private readonly leaving = new Set<LegacySession>();
   private readonly streamLimits: StreamLimits;
@@ -65,9 +98,13 @@ export class LegacyFront {
     return this.sessions.size;
   }
 
+  /** Ends everything here. In the store the sessions stay: another worker goes on with them. */
   close(reason: string): void {
     clearTimeout(this.timer);
-    for (const session of this.all()) this.end(session, reason);
+    for (const session of this.all()) {
+      if (this.sessions.delete(session.token)) this.options.onSessionEnd(reason);
+      session.close();
+    }
   }
 
   /** Ends the sessions of an endpoint that is not there any more; requests under way end as they began. */
@@ -75,6 +112,7 @@ export class LegacyFront {
     for (const session of this.all()) {
       if (session.endpoint !== endpoint) continue;
       if (this.sessions.delete(session.token)) {
+        this.options.store.end(session.id);
         this.options.onSessionEnd(reason);
         this.leaving.add(session);
         void session.retire().then(() => this.leaving.delete(session));
@@ -119,8 +157,23 @@ export class LegacyFront {
       else this.initialize(endpoint, first, id as string, reply);
       return;
     }
-    const session = this.find(endpoint, head, reply, id);
-    if (session === undefined) return;
+    const session = this.known(endpoint, head);
+    if (session !== undefined) this.deliver(session, messages, batch, mayStream, head, reply, id);
+    else
+      this.seek({ endpoint, head, body: first.bytes, id, reply }, (found) =>
+        this.deliver(found, messages, batch, mayStream, head, reply, id),
+      );
+  }
+
+  private deliver(
+    session: LegacySession,
+    messages: readonly Message[],
+    batch: boolean,
+    mayStream: boolean,
+    head: RequestHead,
+    reply: Reply,
+    id: string | undefined,
+  ): void {
     if (batch && session.caller.revision !== '2025-03-26') {
       refuse(
         reply,
@@ -139,53 +192,51 @@ export class LegacyFront {
       refuse(reply, 406, ErrorCode.InvalidRequest, 'the header Accept must take text/event-stream');
       return;
     }
-    const session = this.find(endpoint, head, reply, undefined);
-    const fault = session?.listen(reply, head.headers['last-event-id']);
-    if (fault !== undefined) refuse(reply, fault.status, ErrorCode.InvalidRequest, fault.reason);
+    this.seek({ endpoint, head, body: NO_BODY, id: undefined, reply }, (session) => {
+      const fault = session.listen(reply, head.headers['last-event-id']);
+      if (fault !== undefined) refuse(reply, fault.status, ErrorCode.InvalidRequest, fault.reason);
+    });
   }
 
   delete(endpoint: Endpoint, head: RequestHead, reply: Reply): void {
-    const session = this.find(endpoint, head, reply, undefined);
-    if (session === undefined) return;
-    this.end(session, 'ended by the client');
-    reply.send(200, [], '');
+    this.seek({ endpoint, head, body: NO_BODY, id: undefined, reply }, (session) => {
+      this.end(session, 'ended by the client');
+      reply.send(200, [], '');
+    });
   }
 
-  /** The session that a request names. Answers by itself when there is none. */
-  private find(
-    endpoint: Endpoint,
-    head: RequestHead,
-    reply: Reply,
-    id: string | undefined,
-  ): LegacySession | undefined {
+  /** The session of a request that names one of this worker rightly; undefined for all other requests. */
+  private known(endpoint: Endpoint, { headers }: RequestHead): LegacySession | undefined {
+    const said = headers['mcp-protocol-version'];
+    if (said !== undefined && !isLegacyRevision(said)) return undefined;
+    const session = this.sessions.get(headers['mcp-session-id'] ?? '');
+    return session?.endpoint === endpoint && session.caller.principal === this.options.principal
+      ? session
+      : undefined;
+  }
+
+  /** Finds the session of a request, here or where it went, and revives it when its worker is gone. */
+  private seek(arrival: Arrival, use: (session: LegacySession) => void): void {
+    const { endpoint, head, body, id, reply } = arrival;
+    const known = this.known(endpoint, head);
+    if (known !== undefined) {
+      use(known);
+      return;
+    }
     const said = head.headers['mcp-protocol-version'];
     if (said !== undefined && !isLegacyRevision(said)) {
-      refuse(
-        reply,
-        400,
-        ErrorCode.InvalidRequest,
-        `Bad Request: the header MCP-Protocol-Version says ${JSON.stringify(said.slice(0, 40))}, which a session does not speak`,
-        id,
-      );
-      return undefined;
+      const what = `the header MCP-Protocol-Version says ${JSON.stringify(said.slice(0, 40))}, which a session does not speak`;
+      refuse(reply, 400, ErrorCode.InvalidRequest, `Bad Request: ${what}`, id);
+      return;
     }
     const token = head.headers['mcp-session-id'];
     if (token === undefined) {
-      refuse(
-        reply,
-        400,
-        ErrorCode.InvalidRequest,
-        'Bad Request: the header Mcp-Session-Id is missing; a session begins with initialize',
-        id,
-      );
-      return undefined;
+      const what = 'the header Mcp-Session-Id is missing; a session begins with initialize';
+      refuse(reply, 400, ErrorCode.InvalidRequest, `Bad Request: ${what}`, id);
+      return;
     }
-    const session = this.sessions.get(token);
-    if (
-      session === undefined ||
-      session.endpoint !== endpoint ||
-      session.caller.principal !== this.options.principal
-    ) {
+    const { tokens, others } = this.options;
+    const unknown = () =>
       refuse(
         reply,
         404,
@@ -193,9 +244,102 @@ export class LegacyFront {
         'Session not found: it has ended or never was; begin a new one with initialize',
         id,
       );
-      return undefined;
+    const content = this.movable(endpoint, token);
+    if (content === undefined) {
+      unknown();
+      return;
     }
-    return session;
+    this.revive(endpoint, token, content).then(
+      (found) => {
+        if (!reply.open) return;
+        if (found === undefined) unknown();
+        else if (typeof found !== 'string') use(found);
+        else if (others.forward(found, head, body, reply)) tokens.remember(token, found);
+        else unknown();
+      },
+      (thrown: unknown) => {
+        if (reply.open) reply.send(200, JSON_HEADERS, binaryToBytes(errorMessage(id, RpcError.from(thrown))));
+      },
+    );
+  }
+
+  /** A session whose worker is gone, or the worker that has gone on with it already; undefined when it has ended. */
+  private revive(
+    endpoint: Endpoint,
+    token: string,
+    content: MovableContent,
+  ): Promise<LegacySession | WorkerAddress | undefined> {
+    let reviving = this.reviving.get(token);
+    if (reviving === undefined) {
+      reviving = this.claim(endpoint, token, content).finally(() => this.reviving.delete(token));
+      this.reviving.set(token, reviving);
+    }
+    return reviving;
+  }
+
+  /** What a token of a session of another worker holds; undefined when nobody can go on with it. */
+  private movable(endpoint: Endpoint, token: string): MovableContent | undefined {
+    const { tokens, principal, self } = this.options;
+    const content = tokens.open(token);
+    if (content === undefined || content.owner === self || this.sessions.has(token)) return undefined;
+    const { capabilities } = content;
+    if (capabilities === undefined || content.path !== endpoint.path || content.principal !== principal)
+      return undefined;
+    return { ...content, capabilities };
+  }
+
+  private async claim(
+    endpoint: Endpoint,
+    token: string,
+    content: MovableContent,
+  ): Promise<LegacySession | WorkerAddress | undefined> {
+    const { principal, self, store, others } = this.options;
+    const { id, revision, capabilities, clientInfo } = content;
+    let from = content.owner;
+    for (let count = 0; count < MAX_CLAIM_COUNT; count++) {
+      const record = await store.claim(id, from, self);
+      if (record === undefined) return undefined;
+      if (record.owner === self) {
+        const caller: Caller = {
+          era: 'legacy',
+          revision,
+          principal,
+          capabilities,
+          clientInfo,
+          logLevel: undefined,
+        };
+        return this.reopen(endpoint, caller, { token, id }, record.held);
+      }
+      if (others.reaches(record.owner)) return record.owner;
+      from = record.owner;
+    }
+    return undefined;
+  }
+
+  /** The handshake again, with what the client said the first time; it does not hear of it. */
+  private async reopen(
+    endpoint: Endpoint,
+    caller: Caller,
+    named: { token: string; id: string },
+    before: HeldBefore,
+  ): Promise<LegacySession | undefined> {
+    const session = this.make(endpoint, caller, before);
+    session.settle(caller, named);
+    this.opening.add(session);
+    const info = caller.clientInfo ?? '{"name":"unknown","version":"0"}';
+    const hello = `{"protocolVersion":"${caller.revision}","capabilities":${caller.capabilities},"clientInfo":${info}}`;
+    try {
+      await session.initialize(hello, caller.revision);
+      this.add(session);
+      return session;
+    } catch (thrown) {
+      session.close();
+      if (RpcError.from(thrown).code !== ErrorCode.SessionNotFound) throw thrown;
+      this.options.store.end(named.id);
+      return undefined;
+    } finally {
+      this.opening.delete(session);
+    }
   }
 
   private initialize(endpoint: Endpoint, { bytes, envelope }: Message, id: string, reply: Reply): void {
@@ -227,23 +371,16 @@ export class LegacyFront {
       clientInfo: params.clientInfo === undefined ? undefined : jsonBinary(params.clientInfo),
       logLevel: undefined,
     };
-    const session = new LegacySession(
-      this.options.mintToken(endpoint),
-      endpoint,
-      caller,
-      this.streamLimits,
-      (ended, reason) => this.end(ended, reason),
-      (method, code) => this.options.onError(endpoint, method, code),
-    );
+    const session = this.make(endpoint, caller);
     this.opening.add(session);
     const paramsText = envelope.params === undefined ? '{}' : binaryOf(bytes, envelope.params);
     session.initialize(paramsText, revision).then(
       (result) => {
         this.opening.delete(session);
-        const settled = readRevision(result) ?? revision;
-        session.settle({ ...session.caller, revision: settled });
-        this.makeRoom();
-        this.sessions.set(session.token, session);
+        const settled = { ...session.caller, revision: readRevision(result) ?? revision };
+        session.settle(settled, this.options.tokens.mint({ ...settled, path: endpoint.path }));
+        this.add(session);
+        this.put(session);
         reply.send(
           200,
           [...JSON_HEADERS, ['mcp-session-id', session.token]],
@@ -260,11 +397,44 @@ export class LegacyFront {
     reply.onAborted(() => this.end(session, 'the client left during initialize'));
   }
 
-  /** The longest idle session makes room for a new one. */
-  private makeRoom(): void {
-    if (this.sessions.size < this.options.settings().maxSessionCount) return;
+  private make(endpoint: Endpoint, caller: Caller, before?: HeldBefore): LegacySession {
+    return new LegacySession(
+      endpoint,
+      caller,
+      this.streamLimits,
+      {
+        ended: (ended, reason) => this.end(ended, reason),
+        error: (method, code) => this.options.onError(endpoint, method, code),
+        held: (holder) => {
+          if (this.sessions.get(holder.token) === holder) this.put(holder);
+        },
+      },
+      before,
+    );
+  }
+
+  private add(session: LegacySession): void {
+    this.makeRoom(session.caller.principal);
+    this.sessions.set(session.token, session);
+  }
+
+  private put({ id, held }: LegacySession): void {
+    this.options.store.put(id, { owner: this.options.self, held });
+  }
+
+  /** The longest idle session makes room for a new one: of the same principal, when that one has as many as it may. */
+  private makeRoom(principal: string): void {
+    const { maxSessionCount, maxSessionPerPrincipalCount } = this.options.settings();
+    if (this.sessions.size >= Math.min(maxSessionCount, maxSessionPerPrincipalCount)) {
+      const own = [...this.sessions.values()].filter(({ caller }) => caller.principal === principal);
+      if (own.length >= maxSessionPerPrincipalCount) this.endOldest(own);
+      else if (this.sessions.size >= maxSessionCount) this.endOldest(this.sessions.values());
+    }
+  }
+
+  private endOldest(sessions: Iterable<LegacySession>): void {
     let oldest: LegacySession | undefined;
-    for (const session of this.sessions.values()) {
+    for (const session of sessions) {
       if (
         oldest === undefined ||
         (oldest.busy && !session.busy) ||
@@ -279,6 +449,7 @@ export class LegacyFront {
   private end(session: LegacySession, reason: string): void {
     if (this.sessions.get(session.token) === session) {
       this.sessions.delete(session.token);
+      this.options.store.end(session.id);
       this.options.onSessionEnd(reason);
     }
     session.close();
@@ -291,6 +462,7 @@ export class LegacyFront {
     for (const session of this.sessions.values()) {
       session.tick(now, keepAliveMs);
       if (!session.busy && now - session.lastUsedAt > idleTimeoutMs) this.end(session, 'idle');
+      else if (now - session.beganAt > MAX_SESSION_AGE_MS) this.end(session, 'too old');
     }
   }
 }

@@ -10,9 +10,17 @@ import { methodRow } from '../../protocol/methods.js';
 import type { Span } from '../../protocol/scan.js';
 import { binaryToBytes } from '../../protocol/text.js';
 import type { Message } from '../../protocol/translate.js';
-import type { Endpoint, LegacyBacking, LegHost } from '../endpoint.js';
+import type { HeldAtUpstream } from '../../sessions/store.js';
+import type { Endpoint, HeldBefore, LegacyBacking, LegHost } from '../endpoint.js';
 import { Answer } from './answer.js';
-import { EventStream, readEventId, SSE_HEADERS, type StreamLimits } from './stream.js';
+import {
+  EventStream,
+  readEventId,
+  requestIdOf,
+  SSE_HEADERS,
+  type StreamLimits,
+  streamIdFor,
+} from './stream.js';
 
 /** Streams that one session keeps for resumption; the oldest that has ended goes first. */
 const MAX_STREAM_COUNT = 32;
@@ -20,6 +28,9 @@ const MAX_STREAM_COUNT = 32;
 const MAX_SESSION_REQUEST_COUNT = 1_000;
 /** How long a finished stream can be resumed. */
 const RESUMABLE_MS = 5 * 60_000;
+
+/** The stream of what belongs to no request. */
+const OUTSIDE_ID = 'g';
 
 interface Running {
   readonly answer: Answer;
@@ -30,9 +41,18 @@ interface Running {
 
 type Headers = Exchange['headers'];
 
+export interface LegacySessionEvents {
+  ended(session: LegacySession, reason: string): void;
+  /** A request was answered with an error. */
+  error(method: string, code: number): void;
+  /** What it holds at upstreams has changed. */
+  held(session: LegacySession): void;
+}
+
 export class LegacySession implements LegHost {
   caller: Caller;
-  lastUsedAt = Date.now();
+  readonly beganAt = Date.now();
+  lastUsedAt = this.beganAt;
   private readonly backing: LegacyBacking;
   private readonly running = new Map<string, Running>();
   private readonly streams = new Map<string, EventStream>();
@@ -40,21 +60,27 @@ export class LegacySession implements LegHost {
   /** Messages outside requests; kept from the start, so that nothing is lost before the client listens. */
   private readonly outside: EventStream;
   private closed = false;
+  /** The sealed token that the client holds, and the name of the session in the store; set by the handshake. */
+  token = '';
+  id = '';
+  held: Readonly<Record<string, HeldAtUpstream>> = {};
+  /** It began at another worker: what its streams said there is not known here. */
+  private readonly isRevived: boolean;
   /** Set when nothing new comes any more: called when the session is closed. */
   private retired: (() => void) | undefined;
 
   constructor(
-    /** The sealed token that the client holds. */
-    readonly token: string,
     readonly endpoint: Endpoint,
     caller: Caller,
     private readonly limits: StreamLimits,
-    private readonly onEnd: (session: LegacySession, reason: string) => void,
-    private readonly onError: (method: string, code: number) => void,
+    private readonly events: LegacySessionEvents,
+    /** What it held where it was before, when it began at another worker. */
+    private readonly before?: HeldBefore,
   ) {
     this.caller = caller;
-    this.outside = new EventStream('g', limits);
-    this.streams.set('g', this.outside);
+    this.isRevived = before !== undefined;
+    this.outside = new EventStream(OUTSIDE_ID, limits);
+    this.streams.set(OUTSIDE_ID, this.outside);
     this.backing = endpoint.openLegacy(this);
   }
 
@@ -65,15 +91,23 @@ export class LegacySession implements LegHost {
 
   /** Rejects when the session was closed meanwhile: what was opened for it then belongs to nobody any more. */
   async initialize(params: string, requestedRevision: string): Promise<string> {
-    const result = await this.backing.initialize(params, requestedRevision);
+    const result = await this.backing.initialize(params, requestedRevision, this.before);
     if (!this.closed) return result;
     this.backing.close();
     throw new RpcError(ErrorCode.SessionNotFound, 'the session has ended');
   }
 
   /** Settles what the handshake found. */
-  settle(caller: Caller): void {
+  settle(caller: Caller, { token, id }: { token: string; id: string }): void {
     this.caller = caller;
+    this.token = token;
+    this.id = id;
+  }
+
+  holds(upstreamId: string, held: HeldAtUpstream | undefined): void {
+    const { [upstreamId]: _before, ...others } = this.held;
+    this.held = held === undefined ? others : { ...others, [upstreamId]: held };
+    this.events.held(this);
   }
 
   /**
@@ -97,7 +131,7 @@ export class LegacySession implements LegHost {
     }
     const ids: string[] = [];
     const answer = new Answer(reply, {
-      streamId: `p${++this.streamCount}`,
+      streamId: streamIdFor(++this.streamCount, requests.length === 1 ? idText(requests[0] as Message) : ''),
       limits: this.limits,
       primes: this.primes,
       mayStream,
@@ -152,12 +186,12 @@ export class LegacySession implements LegHost {
     };
     this.backing.request(exchange).then(
       (outcome) => {
-        if (outcome.errorCode !== 0) this.onError(method, outcome.errorCode);
+        if (outcome.errorCode !== 0) this.events.error(method, outcome.errorCode);
         this.finish(id, answer, outcome.bytes);
       },
       (thrown: unknown) => {
         const error = RpcError.from(thrown);
-        if (!cancellation.cancelled) this.onError(method, error.code);
+        if (!cancellation.cancelled) this.events.error(method, error.code);
         // A cancelled request gets no response (basic/utilities/cancellation); its stream has to end all the same.
         this.finish(id, answer, binaryToBytes(errorMessage(id, error)));
       },
@@ -190,32 +224,58 @@ export class LegacySession implements LegHost {
   /** The GET stream: new, or resumed from an event. Returns an HTTP status and reason when it cannot be. */
   listen(reply: Reply, lastEventId: string | undefined): { status: number; reason: string } | undefined {
     this.lastUsedAt = Date.now();
-    if (lastEventId === undefined) {
-      if (this.outside.attached)
-        return { status: 409, reason: 'this session listens already; one GET stream is open' };
-      // What came while nobody listened is told now; nothing was told twice, since nobody was there.
-      this.outside.attach(reply, SSE_HEADERS, this.toldOutside, this.primes && this.toldOutside === 0);
-      this.backing.listen();
-      reply.onAborted(() => this.leftOutside());
-      return undefined;
-    }
+    if (lastEventId === undefined) return this.listenOutside(reply);
     const from = readEventId(lastEventId);
     const stream = from === undefined ? undefined : this.streams.get(from.streamId);
-    if (from === undefined || stream === undefined || !stream.canResume(from.seq)) {
-      // Not 404, which says that the whole session is gone.
-      return {
-        status: 400,
-        reason: `the stream cannot be resumed from event ${JSON.stringify(lastEventId.slice(0, 80))}: it is not kept any more`,
-      };
+    // A session that was revived has numbered its events anew.
+    const isKnown = stream !== undefined && (stream !== this.outside || !this.isRevived || this.wasHeardHere);
+    if (from !== undefined && isKnown && stream.canResume(from.seq)) {
+      stream.attach(reply, SSE_HEADERS, from.seq, false);
+      if (stream === this.outside) this.heardOutside(reply);
+      return undefined;
     }
-    stream.attach(reply, SSE_HEADERS, from.seq, false);
-    if (stream === this.outside) {
-      this.backing.listen();
-      reply.onAborted(() => this.leftOutside());
+    if (from?.streamId === OUTSIDE_ID) {
+      // What was missed is not known any more: the client goes on from here, and looks again for itself.
+      this.attachOutside(reply);
+      this.backing.resync();
+      return undefined;
     }
+    const requestId = from === undefined ? undefined : requestIdOf(from.streamId);
+    if (requestId !== undefined && !this.running.has(idKeyOf(requestId))) {
+      // Its answer is lost; whoever waits for it hears that, and nothing runs twice.
+      const lost = new EventStream(from?.streamId ?? '', this.limits);
+      lost.attach(reply, SSE_HEADERS, 0, false);
+      lost.send(binaryToBytes(errorMessage(requestId, answerLost())));
+      lost.end(Date.now());
+      return undefined;
+    }
+    // Not 404, which says that the whole session is gone.
+    return {
+      status: 400,
+      reason: `the stream cannot be resumed from event ${JSON.stringify(lastEventId.slice(0, 80))}: it is not kept any more`,
+    };
+  }
+
+  private listenOutside(reply: Reply): { status: number; reason: string } | undefined {
+    if (this.outside.attached)
+      return { status: 409, reason: 'this session listens already; one GET stream is open' };
+    this.attachOutside(reply);
     return undefined;
   }
 
+  private attachOutside(reply: Reply): void {
+    // What came while nobody listened is told now; nothing was told twice, since nobody was there.
+    this.outside.attach(reply, SSE_HEADERS, this.toldOutside, this.primes && this.toldOutside === 0);
+    this.heardOutside(reply);
+  }
+
+  private heardOutside(reply: Reply): void {
+    this.wasHeardHere = true;
+    this.backing.listen();
+    reply.onAborted(() => this.leftOutside());
+  }
+
+  private wasHeardHere = false;
   private toldOutside = 0;
 
   private leftOutside(): void {
@@ -240,7 +300,7 @@ export class LegacySession implements LegHost {
   }
 
   end(reason: string): void {
-    this.onEnd(this, reason);
+    this.events.ended(this, reason);
   }
 
   /** Comments on idle streams, and streams that nobody will resume any more. */
@@ -302,6 +362,13 @@ export class LegacySession implements LegHost {
   private get primes(): boolean {
     return this.caller.revision >= '2025-11-25';
   }
+}
+
+function answerLost(): RpcError {
+  return new RpcError(
+    ErrorCode.UpstreamLost,
+    'the node that had the answer is gone, or does not keep it any more; the request may have run',
+  );
 }
 
 function idText({ bytes, envelope }: Message): string {

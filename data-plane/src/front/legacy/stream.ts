@@ -4,6 +4,7 @@
  * basic/transports, "Resumability and Redelivery").
  */
 import type { Reply } from '../../listener/listener.js';
+import { isIdText } from '../../protocol/ids.js';
 import { SSE_COMMENT, sseEvent, ssePriming } from '../../protocol/sse.js';
 
 /** What a client is told to wait before it resumes. */
@@ -118,8 +119,31 @@ export class EventStream {
   }
 }
 
+/** Longer ids of requests are not part of the names of their streams. */
+const MAX_REQUEST_ID_LENGTH = 64;
+
+/**
+ * The name of the stream of one POST. It holds the id of the request, so that a worker which knows nothing of the
+ * stream can still tell the client that this request's answer is lost.
+ *
+ * @param requestId JSON text; empty for a batch.
+ */
+export function streamIdFor(count: number, requestId: string): string {
+  if (requestId === '' || requestId.length > MAX_REQUEST_ID_LENGTH) return `p${count}`;
+  return `p${count}-${Buffer.from(requestId, 'latin1').toString('base64url')}`;
+}
+
+/** The id of the request that a stream belongs to, as JSON text, where its name says it. */
+export function requestIdOf(streamId: string): string | undefined {
+  const match = /^p\d+-([A-Za-z0-9_-]+)$/.exec(streamId);
+  if (match === null) return undefined;
+  const id = Buffer.from(match[1] as string, 'base64url').toString('latin1');
+  // What comes from a client is not believed to be what was given out.
+  return isIdText(id) ? id : undefined;
+}
+
 /** The stream and sequence number in an event id; undefined when it is not one of ours. */
 export function readEventId(text: string): { streamId: string; seq: number } | undefined {
-  const match = /^([a-z0-9]{1,16})_(\d{1,15})$/.exec(text);
+  const match = /^([a-z0-9]{1,16}(?:-[A-Za-z0-9_-]{1,88})?)_(\d{1,15})$/.exec(text);
   return match === null ? undefined : { streamId: match[1] as string, seq: Number(match[2]) };
 }

@@ -12,6 +12,7 @@ import type { Envelope, Span } from '../../protocol/scan.js';
 import { SSE_COMMENT, sseEvent } from '../../protocol/sse.js';
 import { binaryOf, binaryToBytes, stringOf } from '../../protocol/text.js';
 import { decodeHeaderValue } from '../../routing/param-headers.js';
+import type { WorkerAddress } from '../../sessions/node-bus.js';
 import { ParkedElsewhere } from '../../upstream/parked/parked-calls.js';
 import type { Endpoint } from '../endpoint.js';
 import { accepts, JSON_HEADERS, refuse } from '../http-answers.js';
@@ -22,8 +23,8 @@ export interface ModernFrontOptions {
   readonly keepAliveMs: () => number;
   /** Whom requests are made for, until plugins know better. */
   readonly principal: string;
-  /** Hands a request over to another worker; undefined when there is only one. */
-  readonly forward: ((worker: number, head: RequestHead, body: Buffer, reply: Reply) => boolean) | undefined;
+  /** Hands a request over to another worker; false when nobody is there. */
+  readonly forward: (worker: WorkerAddress, head: RequestHead, body: Buffer, reply: Reply) => boolean;
 }
 
 /** Called once when an exchange has ended: for metrics. */
@@ -131,7 +132,7 @@ export class ModernFront {
         if (
           thrown instanceof ParkedElsewhere &&
           answer.canBeReleased &&
-          forward?.(thrown.worker, head, bytes, reply)
+          forward(thrown.worker, head, bytes, reply)
         ) {
           answer.release();
           return;

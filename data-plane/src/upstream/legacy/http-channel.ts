@@ -38,7 +38,7 @@ const EVENT_ID = /^[\x20-\x7e]{1,1024}$/;
 const PASSING_STATUSES = new Set([408, 425, 429]);
 
 export class LegacyHttpChannel implements Channel {
-  private sessionId: string | undefined;
+  sessionId: string | undefined;
   private revision = '';
   private lines = '';
   private closed = false;
@@ -80,6 +80,10 @@ export class LegacyHttpChannel implements Channel {
     if (this.listening !== undefined || this.closed) return;
     this.listening = new Listening(this);
     this.listening.start();
+  }
+
+  resume(sessionId: string): void {
+    this.sessionId = sessionId;
   }
 
   established(revision: string): void {

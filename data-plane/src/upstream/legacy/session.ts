@@ -7,6 +7,7 @@ import { ErrorCode, RpcError } from '../../protocol/errors.js';
 import { isLegacyRevision, LEGACY_REVISIONS } from '../../protocol/revisions.js';
 import type { Envelope } from '../../protocol/scan.js';
 import { parsed } from '../../protocol/text.js';
+import type { HeldAtUpstream } from '../../sessions/store.js';
 import { EraMismatch } from '../call.js';
 import {
   type Channel,
@@ -43,7 +44,11 @@ export interface LegacySessionOptions {
   readonly events: LegacySessionEvents;
   /** The first `notifications/initialized` is left to whoever owns the session. */
   readonly ownerSaysInitialized: boolean;
+  /** A session that began on a connection of another worker. */
+  readonly before?: HeldSession | undefined;
 }
+
+export type HeldSession = NonNullable<HeldAtUpstream['session']>;
 
 const INITIALIZED = '{"jsonrpc":"2.0","method":"notifications/initialized"}';
 let initializeCount = 0;
@@ -65,6 +70,13 @@ export class LegacySession {
 
   get isOpen(): boolean {
     return this.channel !== undefined;
+  }
+
+  /** What another worker needs to go on with it; undefined when the server gave it no name. */
+  get held(): HeldSession | undefined {
+    const id = this.channel?.sessionId;
+    if (id === undefined || this.result === undefined) return undefined;
+    return { id, revision: this.result.protocolVersion, capabilities: this.result.capabilities };
   }
 
   /** Makes the handshake when there is no live connection; several callers share one. */
@@ -117,6 +129,17 @@ export class LegacySession {
         }
       },
     });
+    const { before } = options;
+    if (before !== undefined && !this.everOpened && channel.resume !== undefined) {
+      // The server knows it, or says that it does not: then the next request makes it anew.
+      this.everOpened = true;
+      this.result = { protocolVersion: before.revision, capabilities: before.capabilities };
+      channel.resume(before.id);
+      channel.established(before.revision);
+      this.channel = channel;
+      if (this.listening) channel.listen();
+      return channel;
+    }
     this.unsettled = channel;
     try {
       const id = `"sluice-initialize-${++initializeCount}"`;

@@ -33,7 +33,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-function upstream(upstreamId = 'id', worker = 0): ParkedCalls {
+function upstream(upstreamId = 'id', worker = 'n.0'): ParkedCalls {
   return new ParkedCalls({
     upstreamId,
     upstreamName: 'up',
@@ -123,10 +123,10 @@ describe('a state', () => {
 
   it('says which worker has the call', async () => {
     const state = await park();
-    const other = upstream('id', 1);
+    const other = upstream('id', 'n.1');
     const error = await other.run(retry(state), CALLER).catch((thrown: unknown) => thrown);
     expect(error).toBeInstanceOf(ParkedElsewhere);
-    expect((error as ParkedElsewhere).worker).toBe(0);
+    expect((error as ParkedElsewhere).worker).toBe('n.0');
     other.close();
   });
 });

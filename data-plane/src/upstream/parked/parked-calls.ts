@@ -7,6 +7,7 @@ import { ErrorCode, RpcError } from '../../protocol/errors.js';
 import { type Span, scanMessage } from '../../protocol/scan.js';
 import { binaryToBytes, jsonBinary, parsed, replace, splice, stringOf } from '../../protocol/text.js';
 import { legacyRequest, type Message, rewritten, withId } from '../../protocol/translate.js';
+import type { WorkerAddress } from '../../sessions/node-bus.js';
 import type { Sealer } from '../../sessions/seal.js';
 import { cancelledError, idOf, type UpstreamCall, type UpstreamReply } from '../call.js';
 import type { ChannelRequest } from '../channel.js';
@@ -25,7 +26,7 @@ const TICK_MS = 5_000;
 
 /** The call is parked on another worker; the request belongs there. */
 export class ParkedElsewhere extends RpcError {
-  constructor(readonly worker: number) {
+  constructor(readonly worker: WorkerAddress) {
     super(ErrorCode.InvalidParams, invalidState('the call that it belongs to is gone').message);
   }
 }
@@ -33,7 +34,7 @@ export class ParkedElsewhere extends RpcError {
 export interface ParkedCallsOptions extends AskingSessionsOptions {
   readonly upstreamId: string;
   readonly sealer: Sealer;
-  readonly worker: number;
+  readonly worker: WorkerAddress;
   /** Of the whole worker, for all upstreams. */
   readonly account: ParkedAccount;
 }

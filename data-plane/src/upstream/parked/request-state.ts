@@ -6,12 +6,13 @@ import { createHash } from 'node:crypto';
 import type { Caller } from '../../exchange/exchange.js';
 import { ErrorCode, RpcError } from '../../protocol/errors.js';
 import { parsed } from '../../protocol/text.js';
+import type { WorkerAddress } from '../../sessions/node-bus.js';
 import type { Sealer } from '../../sessions/seal.js';
 import type { UpstreamCall } from '../call.js';
 
 /** What a sealed state holds. */
 export interface RequestState {
-  readonly worker: number;
+  readonly worker: WorkerAddress;
   readonly call: number;
   /** Which round of questions it answers. */
   readonly round: number;
@@ -38,7 +39,12 @@ export function openState(sealer: Sealer, token: string, binding: string): Reque
   const sealed = sealer.open('request-state', token, binding);
   if (sealed === undefined)
     throw invalidState('it was altered, or was given out for another request or to another principal');
-  const [worker, call, round, expiresAt] = JSON.parse(sealed.toString()) as [number, number, number, number];
+  const [worker, call, round, expiresAt] = JSON.parse(sealed.toString()) as [
+    WorkerAddress,
+    number,
+    number,
+    number,
+  ];
   if (expiresAt < Date.now()) throw invalidState('it has expired; send the request again without it');
   return { worker, call, round, expiresAt };
 }

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file sluice/config/v1/config.proto.
  */
 export const file_sluice_config_v1_config: GenFile = /*@__PURE__*/
-  fileDesc("Ch1zbHVpY2UvY29uZmlnL3YxL2NvbmZpZy5wcm90bxIQc2x1aWNlLmNvbmZpZy52MSJqCg1Db25maWd1cmF0aW9uEioKB2dhdGV3YXkYASABKAsyGS5zbHVpY2UuY29uZmlnLnYxLkdhdGV3YXkSLQoJdXBzdHJlYW1zGAIgAygLMhouc2x1aWNlLmNvbmZpZy52MS5VcHN0cmVhbSLXAwoHR2F0ZXdheRIoCgZsaXN0ZW4YASABKAsyGC5zbHVpY2UuY29uZmlnLnYxLkxpc3RlbhIqCgdtZXRyaWNzGAIgASgLMhkuc2x1aWNlLmNvbmZpZy52MS5BZGRyZXNzEikKBmhlYWx0aBgDIAEoCzIZLnNsdWljZS5jb25maWcudjEuQWRkcmVzcxIoCgZsaW1pdHMYBCABKAsyGC5zbHVpY2UuY29uZmlnLnYxLkxpbWl0cxIoCgZuYW1pbmcYBSABKAsyGC5zbHVpY2UuY29uZmlnLnYxLk5hbWluZxIuCglkaXNjb3ZlcnkYBiABKAsyGy5zbHVpY2UuY29uZmlnLnYxLkRpc2NvdmVyeRIsCghzZXNzaW9ucxgHIAEoCzIaLnNsdWljZS5jb25maWcudjEuU2Vzc2lvbnMSKAoGZWdyZXNzGAggASgLMhguc2x1aWNlLmNvbmZpZy52MS5FZ3Jlc3MSIgoDbG9nGAkgASgLMhUuc2x1aWNlLmNvbmZpZy52MS5Mb2cSGAoQZGVmYXVsdF91cHN0cmVhbRgKIAEoCRIxCg5zaHV0ZG93bl9ncmFjZRgLIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiIlCgdBZGRyZXNzEgwKBGhvc3QYASABKAkSDAoEcG9ydBgCIAEoDSLvAQoGTGlzdGVuEgwKBGhvc3QYASABKAkSEQoEcG9ydBgCIAEoDUgAiAEBEg8KB3dvcmtlcnMYAyABKA0SMAoIbGlzdGVuZXIYBCABKA4yHi5zbHVpY2UuY29uZmlnLnYxLkxpc3RlbmVyS2luZBIiCgN0bHMYBSABKAsyFS5zbHVpY2UuY29uZmlnLnYxLlRscxIVCg1hbGxvd2VkX2hvc3RzGAYgAygJEhcKD2FsbG93ZWRfb3JpZ2lucxgHIAMoCRIQCghpbnNlY3VyZRgIIAEoCBISCgpzaGFyZV9wb3J0GAkgASgIQgcKBV9wb3J0IioKA1RscxIRCgljZXJ0X2ZpbGUYASABKAkSEAoIa2V5X2ZpbGUYAiABKAki3AEKBkxpbWl0cxIWCg5tYXhfYm9keV9ieXRlcxgBIAEoDRIYChBtYXhfaGVhZGVyX2J5dGVzGAIgASgNEhUKDW1heF91cmxfYnl0ZXMYAyABKA0SLwoMYm9keV90aW1lb3V0GAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhcKD21heF9jb25uZWN0aW9ucxgFIAEoDRIeChZtYXhfcmVxdWVzdHNfaW5fZmxpZ2h0GAYgASgNEh8KF21heF9wZW5kaW5nX3JlcGx5X2J5dGVzGAcgASgNImAKBk5hbWluZxIRCglzZXBhcmF0b3IYASABKAkSKgoEbW9kZRgCIAEoDjIcLnNsdWljZS5jb25maWcudjEuTmFtaW5nTW9kZRIXCg9tYXhfbmFtZV9sZW5ndGgYAyABKA0ieAoJRGlzY292ZXJ5EisKCGludGVydmFsGAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEisKCGRlYWRsaW5lGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhEKCXBhZ2Vfc2l6ZRgDIAEoDSLoAgoIU2Vzc2lvbnMSLwoMaWRsZV90aW1lb3V0GAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhQKDG1heF9zZXNzaW9ucxgCIAEoDRIXCg9yZXBsYXlfbWVzc2FnZXMYAyABKA0SFAoMcmVwbGF5X2J5dGVzGAQgASgNEi0KCmtlZXBfYWxpdmUYBSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SIgoabWF4X3Nlc3Npb25zX3Blcl9wcmluY2lwYWwYBiABKA0SGAoQbWF4X3BhcmtlZF9jYWxscxgHIAEoDRImCh5tYXhfcGFya2VkX2NhbGxzX3Blcl9wcmluY2lwYWwYCCABKA0SGAoQbWF4X3BhcmtlZF9ieXRlcxgJIAEoDRI3ChRwYXJrZWRfY2FsbF9saWZldGltZRgKIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiIlCgZFZ3Jlc3MSDAoEZGVueRgBIAMoCRINCgVhbGxvdxgCIAMoCSIkCgNMb2cSDQoFbGV2ZWwYASABKAkSDgoGZm9ybWF0GAIgASgJIvgDCghVcHN0cmVhbRIKCgJpZBgBIAEoCRIMCgRuYW1lGAIgASgJEi8KBGh0dHAYAyABKAsyHy5zbHVpY2UuY29uZmlnLnYxLkh0dHBUcmFuc3BvcnRIABIxCgVzdGRpbxgEIAEoCzIgLnNsdWljZS5jb25maWcudjEuU3RkaW9UcmFuc3BvcnRIABItCgNzc2UYCyABKAsyHi5zbHVpY2UuY29uZmlnLnYxLlNzZVRyYW5zcG9ydEgAEjkKCXdlYnNvY2tldBgMIAEoCzIkLnNsdWljZS5jb25maWcudjEuV2ViU29ja2V0VHJhbnNwb3J0SAASIgoDZXJhGAUgASgOMhUuc2x1aWNlLmNvbmZpZy52MS5FcmESKgoHdGltZW91dBgGIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIyCg9jb25uZWN0X3RpbWVvdXQYByABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SGQoRbWF4X21lc3NhZ2VfYnl0ZXMYCCABKA0SDgoGaGlkZGVuGAkgASgIEhAKCGRpc2FibGVkGAogASgIEjYKD29uX3Nlc3Npb25fbG9zcxgNIAEoDjIdLnNsdWljZS5jb25maWcudjEuU2Vzc2lvbkxvc3NCCwoJdHJhbnNwb3J0IqQBCg1IdHRwVHJhbnNwb3J0EgsKA3VybBgBIAEoCRI9CgdoZWFkZXJzGAIgAygLMiwuc2x1aWNlLmNvbmZpZy52MS5IdHRwVHJhbnNwb3J0LkhlYWRlcnNFbnRyeRIXCg9tYXhfY29ubmVjdGlvbnMYAyABKA0aLgoMSGVhZGVyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiiQEKDFNzZVRyYW5zcG9ydBILCgN1cmwYASABKAkSPAoHaGVhZGVycxgCIAMoCzIrLnNsdWljZS5jb25maWcudjEuU3NlVHJhbnNwb3J0LkhlYWRlcnNFbnRyeRouCgxIZWFkZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASKuAQoSV2ViU29ja2V0VHJhbnNwb3J0EgsKA3VybBgBIAEoCRJCCgdoZWFkZXJzGAIgAygLMjEuc2x1aWNlLmNvbmZpZy52MS5XZWJTb2NrZXRUcmFuc3BvcnQuSGVhZGVyc0VudHJ5EhcKD21heF9jb25uZWN0aW9ucxgDIAEoDRouCgxIZWFkZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASLoAQoOU3RkaW9UcmFuc3BvcnQSDwoHY29tbWFuZBgBIAEoCRIMCgRhcmdzGAIgAygJEjYKA2VudhgDIAMoCzIpLnNsdWljZS5jb25maWcudjEuU3RkaW9UcmFuc3BvcnQuRW52RW50cnkSCwoDY3dkGAQgASgJEi8KB3NoYXJpbmcYBSABKA4yHi5zbHVpY2UuY29uZmlnLnYxLlN0ZGlvU2hhcmluZxIVCg1tYXhfcHJvY2Vzc2VzGAYgASgNGioKCEVudkVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEqXAoMTGlzdGVuZXJLaW5kEh0KGUxJU1RFTkVSX0tJTkRfVU5TUEVDSUZJRUQQABIVChFMSVNURU5FUl9LSU5EX1VXUxABEhYKEkxJU1RFTkVSX0tJTkRfTk9ERRACKl4KCk5hbWluZ01vZGUSGwoXTkFNSU5HX01PREVfVU5TUEVDSUZJRUQQABIWChJOQU1JTkdfTU9ERV9BTFdBWVMQARIbChdOQU1JTkdfTU9ERV9XSEVOX05FRURFRBACKmAKC1Nlc3Npb25Mb3NzEhwKGFNFU1NJT05fTE9TU19VTlNQRUNJRklFRBAAEh0KGVNFU1NJT05fTE9TU19SRUlOSVRJQUxJWkUQARIUChBTRVNTSU9OX0xPU1NfRU5EEAIqOgoDRXJhEhMKD0VSQV9VTlNQRUNJRklFRBAAEg4KCkVSQV9NT0RFUk4QARIOCgpFUkFfTEVHQUNZEAIqZgoMU3RkaW9TaGFyaW5nEh0KGVNURElPX1NIQVJJTkdfVU5TUEVDSUZJRUQQABIYChRTVERJT19TSEFSSU5HX1NIQVJFRBABEh0KGVNURElPX1NIQVJJTkdfUEVSX1NFU1NJT04QAmIGcHJvdG8z", [file_google_protobuf_duration]);
+  fileDesc("Ch1zbHVpY2UvY29uZmlnL3YxL2NvbmZpZy5wcm90bxIQc2x1aWNlLmNvbmZpZy52MSJqCg1Db25maWd1cmF0aW9uEioKB2dhdGV3YXkYASABKAsyGS5zbHVpY2UuY29uZmlnLnYxLkdhdGV3YXkSLQoJdXBzdHJlYW1zGAIgAygLMhouc2x1aWNlLmNvbmZpZy52MS5VcHN0cmVhbSLXAwoHR2F0ZXdheRIoCgZsaXN0ZW4YASABKAsyGC5zbHVpY2UuY29uZmlnLnYxLkxpc3RlbhIqCgdtZXRyaWNzGAIgASgLMhkuc2x1aWNlLmNvbmZpZy52MS5BZGRyZXNzEikKBmhlYWx0aBgDIAEoCzIZLnNsdWljZS5jb25maWcudjEuQWRkcmVzcxIoCgZsaW1pdHMYBCABKAsyGC5zbHVpY2UuY29uZmlnLnYxLkxpbWl0cxIoCgZuYW1pbmcYBSABKAsyGC5zbHVpY2UuY29uZmlnLnYxLk5hbWluZxIuCglkaXNjb3ZlcnkYBiABKAsyGy5zbHVpY2UuY29uZmlnLnYxLkRpc2NvdmVyeRIsCghzZXNzaW9ucxgHIAEoCzIaLnNsdWljZS5jb25maWcudjEuU2Vzc2lvbnMSKAoGZWdyZXNzGAggASgLMhguc2x1aWNlLmNvbmZpZy52MS5FZ3Jlc3MSIgoDbG9nGAkgASgLMhUuc2x1aWNlLmNvbmZpZy52MS5Mb2cSGAoQZGVmYXVsdF91cHN0cmVhbRgKIAEoCRIxCg5zaHV0ZG93bl9ncmFjZRgLIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiIlCgdBZGRyZXNzEgwKBGhvc3QYASABKAkSDAoEcG9ydBgCIAEoDSKAAgoGTGlzdGVuEgwKBGhvc3QYASABKAkSEQoEcG9ydBgCIAEoDUgAiAEBEhQKB3dvcmtlcnMYAyABKA1IAYgBARIwCghsaXN0ZW5lchgEIAEoDjIeLnNsdWljZS5jb25maWcudjEuTGlzdGVuZXJLaW5kEiIKA3RscxgFIAEoCzIVLnNsdWljZS5jb25maWcudjEuVGxzEhUKDWFsbG93ZWRfaG9zdHMYBiADKAkSFwoPYWxsb3dlZF9vcmlnaW5zGAcgAygJEhAKCGluc2VjdXJlGAggASgIEhIKCnNoYXJlX3BvcnQYCSABKAhCBwoFX3BvcnRCCgoIX3dvcmtlcnMiKgoDVGxzEhEKCWNlcnRfZmlsZRgBIAEoCRIQCghrZXlfZmlsZRgCIAEoCSL/AgoGTGltaXRzEhsKDm1heF9ib2R5X2J5dGVzGAEgASgNSACIAQESHQoQbWF4X2hlYWRlcl9ieXRlcxgCIAEoDUgBiAEBEhoKDW1heF91cmxfYnl0ZXMYAyABKA1IAogBARIvCgxib2R5X3RpbWVvdXQYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SHAoPbWF4X2Nvbm5lY3Rpb25zGAUgASgNSAOIAQESIwoWbWF4X3JlcXVlc3RzX2luX2ZsaWdodBgGIAEoDUgEiAEBEiQKF21heF9wZW5kaW5nX3JlcGx5X2J5dGVzGAcgASgNSAWIAQFCEQoPX21heF9ib2R5X2J5dGVzQhMKEV9tYXhfaGVhZGVyX2J5dGVzQhAKDl9tYXhfdXJsX2J5dGVzQhIKEF9tYXhfY29ubmVjdGlvbnNCGQoXX21heF9yZXF1ZXN0c19pbl9mbGlnaHRCGgoYX21heF9wZW5kaW5nX3JlcGx5X2J5dGVzInkKBk5hbWluZxIRCglzZXBhcmF0b3IYASABKAkSKgoEbW9kZRgCIAEoDjIcLnNsdWljZS5jb25maWcudjEuTmFtaW5nTW9kZRIcCg9tYXhfbmFtZV9sZW5ndGgYAyABKA1IAIgBAUISChBfbWF4X25hbWVfbGVuZ3RoIosBCglEaXNjb3ZlcnkSKwoIaW50ZXJ2YWwYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKwoIZGVhZGxpbmUYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SFgoJcGFnZV9zaXplGAMgASgNSACIAQFCDAoKX3BhZ2Vfc2l6ZSKtBAoIU2Vzc2lvbnMSLwoMaWRsZV90aW1lb3V0GAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhkKDG1heF9zZXNzaW9ucxgCIAEoDUgAiAEBEhwKD3JlcGxheV9tZXNzYWdlcxgDIAEoDUgBiAEBEhkKDHJlcGxheV9ieXRlcxgEIAEoDUgCiAEBEi0KCmtlZXBfYWxpdmUYBSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SJwoabWF4X3Nlc3Npb25zX3Blcl9wcmluY2lwYWwYBiABKA1IA4gBARIdChBtYXhfcGFya2VkX2NhbGxzGAcgASgNSASIAQESKwoebWF4X3BhcmtlZF9jYWxsc19wZXJfcHJpbmNpcGFsGAggASgNSAWIAQESHQoQbWF4X3BhcmtlZF9ieXRlcxgJIAEoDUgGiAEBEjcKFHBhcmtlZF9jYWxsX2xpZmV0aW1lGAogASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQg8KDV9tYXhfc2Vzc2lvbnNCEgoQX3JlcGxheV9tZXNzYWdlc0IPCg1fcmVwbGF5X2J5dGVzQh0KG19tYXhfc2Vzc2lvbnNfcGVyX3ByaW5jaXBhbEITChFfbWF4X3BhcmtlZF9jYWxsc0IhCh9fbWF4X3BhcmtlZF9jYWxsc19wZXJfcHJpbmNpcGFsQhMKEV9tYXhfcGFya2VkX2J5dGVzIiUKBkVncmVzcxIMCgRkZW55GAEgAygJEg0KBWFsbG93GAIgAygJIiQKA0xvZxINCgVsZXZlbBgBIAEoCRIOCgZmb3JtYXQYAiABKAkikwQKCFVwc3RyZWFtEgoKAmlkGAEgASgJEgwKBG5hbWUYAiABKAkSLwoEaHR0cBgDIAEoCzIfLnNsdWljZS5jb25maWcudjEuSHR0cFRyYW5zcG9ydEgAEjEKBXN0ZGlvGAQgASgLMiAuc2x1aWNlLmNvbmZpZy52MS5TdGRpb1RyYW5zcG9ydEgAEi0KA3NzZRgLIAEoCzIeLnNsdWljZS5jb25maWcudjEuU3NlVHJhbnNwb3J0SAASOQoJd2Vic29ja2V0GAwgASgLMiQuc2x1aWNlLmNvbmZpZy52MS5XZWJTb2NrZXRUcmFuc3BvcnRIABIiCgNlcmEYBSABKA4yFS5zbHVpY2UuY29uZmlnLnYxLkVyYRIqCgd0aW1lb3V0GAYgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjIKD2Nvbm5lY3RfdGltZW91dBgHIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIeChFtYXhfbWVzc2FnZV9ieXRlcxgIIAEoDUgBiAEBEg4KBmhpZGRlbhgJIAEoCBIQCghkaXNhYmxlZBgKIAEoCBI2Cg9vbl9zZXNzaW9uX2xvc3MYDSABKA4yHS5zbHVpY2UuY29uZmlnLnYxLlNlc3Npb25Mb3NzQgsKCXRyYW5zcG9ydEIUChJfbWF4X21lc3NhZ2VfYnl0ZXMivQEKDUh0dHBUcmFuc3BvcnQSCwoDdXJsGAEgASgJEj0KB2hlYWRlcnMYAiADKAsyLC5zbHVpY2UuY29uZmlnLnYxLkh0dHBUcmFuc3BvcnQuSGVhZGVyc0VudHJ5EhwKD21heF9jb25uZWN0aW9ucxgDIAEoDUgAiAEBGi4KDEhlYWRlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQhIKEF9tYXhfY29ubmVjdGlvbnMiiQEKDFNzZVRyYW5zcG9ydBILCgN1cmwYASABKAkSPAoHaGVhZGVycxgCIAMoCzIrLnNsdWljZS5jb25maWcudjEuU3NlVHJhbnNwb3J0LkhlYWRlcnNFbnRyeRouCgxIZWFkZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASLHAQoSV2ViU29ja2V0VHJhbnNwb3J0EgsKA3VybBgBIAEoCRJCCgdoZWFkZXJzGAIgAygLMjEuc2x1aWNlLmNvbmZpZy52MS5XZWJTb2NrZXRUcmFuc3BvcnQuSGVhZGVyc0VudHJ5EhwKD21heF9jb25uZWN0aW9ucxgDIAEoDUgAiAEBGi4KDEhlYWRlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQhIKEF9tYXhfY29ubmVjdGlvbnMi/wEKDlN0ZGlvVHJhbnNwb3J0Eg8KB2NvbW1hbmQYASABKAkSDAoEYXJncxgCIAMoCRI2CgNlbnYYAyADKAsyKS5zbHVpY2UuY29uZmlnLnYxLlN0ZGlvVHJhbnNwb3J0LkVudkVudHJ5EgsKA2N3ZBgEIAEoCRIvCgdzaGFyaW5nGAUgASgOMh4uc2x1aWNlLmNvbmZpZy52MS5TdGRpb1NoYXJpbmcSGgoNbWF4X3Byb2Nlc3NlcxgGIAEoDUgAiAEBGioKCEVudkVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCEAoOX21heF9wcm9jZXNzZXMqXAoMTGlzdGVuZXJLaW5kEh0KGUxJU1RFTkVSX0tJTkRfVU5TUEVDSUZJRUQQABIVChFMSVNURU5FUl9LSU5EX1VXUxABEhYKEkxJU1RFTkVSX0tJTkRfTk9ERRACKl4KCk5hbWluZ01vZGUSGwoXTkFNSU5HX01PREVfVU5TUEVDSUZJRUQQABIWChJOQU1JTkdfTU9ERV9BTFdBWVMQARIbChdOQU1JTkdfTU9ERV9XSEVOX05FRURFRBACKmAKC1Nlc3Npb25Mb3NzEhwKGFNFU1NJT05fTE9TU19VTlNQRUNJRklFRBAAEh0KGVNFU1NJT05fTE9TU19SRUlOSVRJQUxJWkUQARIUChBTRVNTSU9OX0xPU1NfRU5EEAIqOgoDRXJhEhMKD0VSQV9VTlNQRUNJRklFRBAAEg4KCkVSQV9NT0RFUk4QARIOCgpFUkFfTEVHQUNZEAIqZgoMU3RkaW9TaGFyaW5nEh0KGVNURElPX1NIQVJJTkdfVU5TUEVDSUZJRUQQABIYChRTVERJT19TSEFSSU5HX1NIQVJFRBABEh0KGVNURElPX1NIQVJJTkdfUEVSX1NFU1NJT04QAmIGcHJvdG8z", [file_google_protobuf_duration]);
 
 /**
  * A whole configuration: what a file holds, what a revision holds, and what a data plane compiles.
@@ -184,9 +184,9 @@ export type Listen = Message<"sluice.config.v1.Listen"> & {
   /**
    * Worker threads that serve. Default 1.
    *
-   * @generated from field: uint32 workers = 3;
+   * @generated from field: optional uint32 workers = 3;
    */
-  workers: number;
+  workers?: number | undefined;
 
   /**
    * Which implementation listens. Default auto.
@@ -267,7 +267,7 @@ export const TlsSchema: GenMessage<Tls> = /*@__PURE__*/
   messageDesc(file_sluice_config_v1_config, 4);
 
 /**
- * Limits on what clients may send and open. Zero means the default.
+ * Limits on what clients may send and open.
  *
  * @generated from message sluice.config.v1.Limits
  */
@@ -275,23 +275,23 @@ export type Limits = Message<"sluice.config.v1.Limits"> & {
   /**
    * Largest request body. Default 4 MiB.
    *
-   * @generated from field: uint32 max_body_bytes = 1;
+   * @generated from field: optional uint32 max_body_bytes = 1;
    */
-  maxBodyBytes: number;
+  maxBodyBytes?: number | undefined;
 
   /**
    * All header fields together. Default 16 KiB.
    *
-   * @generated from field: uint32 max_header_bytes = 2;
+   * @generated from field: optional uint32 max_header_bytes = 2;
    */
-  maxHeaderBytes: number;
+  maxHeaderBytes?: number | undefined;
 
   /**
    * Longest request target. Default 4 KiB.
    *
-   * @generated from field: uint32 max_url_bytes = 3;
+   * @generated from field: optional uint32 max_url_bytes = 3;
    */
-  maxUrlBytes: number;
+  maxUrlBytes?: number | undefined;
 
   /**
    * Time for a whole request body. Default 10s.
@@ -303,23 +303,23 @@ export type Limits = Message<"sluice.config.v1.Limits"> & {
   /**
    * Open client connections for each worker. Default 10000.
    *
-   * @generated from field: uint32 max_connections = 5;
+   * @generated from field: optional uint32 max_connections = 5;
    */
-  maxConnections: number;
+  maxConnections?: number | undefined;
 
   /**
    * Requests under way for each worker. Default 10000.
    *
-   * @generated from field: uint32 max_requests_in_flight = 6;
+   * @generated from field: optional uint32 max_requests_in_flight = 6;
    */
-  maxRequestsInFlight: number;
+  maxRequestsInFlight?: number | undefined;
 
   /**
    * Bytes that may wait for one slow reader. Default 8 MiB.
    *
-   * @generated from field: uint32 max_pending_reply_bytes = 7;
+   * @generated from field: optional uint32 max_pending_reply_bytes = 7;
    */
-  maxPendingReplyBytes: number;
+  maxPendingReplyBytes?: number | undefined;
 };
 
 /**
@@ -352,9 +352,9 @@ export type Naming = Message<"sluice.config.v1.Naming"> & {
   /**
    * Longest exposed name; longer ones are shortened with a digest. Default 64.
    *
-   * @generated from field: uint32 max_name_length = 3;
+   * @generated from field: optional uint32 max_name_length = 3;
    */
-  maxNameLength: number;
+  maxNameLength?: number | undefined;
 };
 
 /**
@@ -387,9 +387,9 @@ export type Discovery = Message<"sluice.config.v1.Discovery"> & {
   /**
    * Entries in one page of a merged list. Default 1000.
    *
-   * @generated from field: uint32 page_size = 3;
+   * @generated from field: optional uint32 page_size = 3;
    */
-  pageSize: number;
+  pageSize?: number | undefined;
 };
 
 /**
@@ -415,23 +415,23 @@ export type Sessions = Message<"sluice.config.v1.Sessions"> & {
   /**
    * Sessions on one worker; the longest idle one makes room. Default 10000.
    *
-   * @generated from field: uint32 max_sessions = 2;
+   * @generated from field: optional uint32 max_sessions = 2;
    */
-  maxSessions: number;
+  maxSessions?: number | undefined;
 
   /**
    * Messages that one stream keeps for Last-Event-ID. Default 256.
    *
-   * @generated from field: uint32 replay_messages = 3;
+   * @generated from field: optional uint32 replay_messages = 3;
    */
-  replayMessages: number;
+  replayMessages?: number | undefined;
 
   /**
    * Bytes that one stream keeps for Last-Event-ID. Default 1 MiB.
    *
-   * @generated from field: uint32 replay_bytes = 4;
+   * @generated from field: optional uint32 replay_bytes = 4;
    */
-  replayBytes: number;
+  replayBytes?: number | undefined;
 
   /**
    * Time between two comments on an idle stream, so that nothing between cuts it. Default 15s.
@@ -443,30 +443,30 @@ export type Sessions = Message<"sluice.config.v1.Sessions"> & {
   /**
    * Sessions of one principal on one worker. Default 10000.
    *
-   * @generated from field: uint32 max_sessions_per_principal = 6;
+   * @generated from field: optional uint32 max_sessions_per_principal = 6;
    */
-  maxSessionsPerPrincipal: number;
+  maxSessionsPerPrincipal?: number | undefined;
 
   /**
    * Calls on one worker that wait for a client's answer to a question of a legacy server. Default 1000.
    *
-   * @generated from field: uint32 max_parked_calls = 7;
+   * @generated from field: optional uint32 max_parked_calls = 7;
    */
-  maxParkedCalls: number;
+  maxParkedCalls?: number | undefined;
 
   /**
    * Of these, those of one principal. Default 250.
    *
-   * @generated from field: uint32 max_parked_calls_per_principal = 8;
+   * @generated from field: optional uint32 max_parked_calls_per_principal = 8;
    */
-  maxParkedCallsPerPrincipal: number;
+  maxParkedCallsPerPrincipal?: number | undefined;
 
   /**
    * Bytes that all of them may hold back together on one worker. Default 64 MiB.
    *
-   * @generated from field: uint32 max_parked_bytes = 9;
+   * @generated from field: optional uint32 max_parked_bytes = 9;
    */
-  maxParkedBytes: number;
+  maxParkedBytes?: number | undefined;
 
   /**
    * How long such a call waits for its client. Default 10m.
@@ -623,9 +623,9 @@ export type Upstream = Message<"sluice.config.v1.Upstream"> & {
   /**
    * Largest message from it. Default 32 MiB.
    *
-   * @generated from field: uint32 max_message_bytes = 8;
+   * @generated from field: optional uint32 max_message_bytes = 8;
    */
-  maxMessageBytes: number;
+  maxMessageBytes?: number | undefined;
 
   /**
    * Not part of /mcp; its own path serves it all the same.
@@ -679,9 +679,9 @@ export type HttpTransport = Message<"sluice.config.v1.HttpTransport"> & {
   /**
    * Connections to it for each worker. Default 256.
    *
-   * @generated from field: uint32 max_connections = 3;
+   * @generated from field: optional uint32 max_connections = 3;
    */
-  maxConnections: number;
+  maxConnections?: number | undefined;
 };
 
 /**
@@ -742,9 +742,9 @@ export type WebSocketTransport = Message<"sluice.config.v1.WebSocketTransport"> 
   /**
    * Connections for each worker: one that is shared, one for each legacy session, and one for each call that may ask. Default 256.
    *
-   * @generated from field: uint32 max_connections = 3;
+   * @generated from field: optional uint32 max_connections = 3;
    */
-  maxConnections: number;
+  maxConnections?: number | undefined;
 };
 
 /**
@@ -798,9 +798,9 @@ export type StdioTransport = Message<"sluice.config.v1.StdioTransport"> & {
   /**
    * Processes at once for `per_session`, for each worker. Default 64.
    *
-   * @generated from field: uint32 max_processes = 6;
+   * @generated from field: optional uint32 max_processes = 6;
    */
-  maxProcesses: number;
+  maxProcesses?: number | undefined;
 };
 
 /**

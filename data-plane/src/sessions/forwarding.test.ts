@@ -1,6 +1,7 @@
 import { MessageChannel } from 'node:worker_threads';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Reply, RequestHead } from '../listener/listener.js';
+import { portPipe } from '../threads/port-pipe.js';
 import { Forwarder } from './forwarding.js';
 
 /** A reply that writes down what is done with it. */
@@ -63,8 +64,8 @@ beforeEach(() => {
     throw new Error('nothing was to be forwarded to here');
   });
   there = new Forwarder((head, body, reply) => taken.push({ head, body, reply }));
-  here.addPeer(1, port1);
-  there.addPeer(0, port2);
+  here.addPeer('n.1', portPipe(port1));
+  there.addPeer('n.0', portPipe(port2));
 });
 afterEach(() => {
   here.close();
@@ -74,7 +75,7 @@ afterEach(() => {
 async function forward(body: Buffer): Promise<{ client: NotedReply; taken: Taken }> {
   const client = new NotedReply();
   const count = taken.length;
-  expect(here.forward(1, HEAD, body, client)).toBe(true);
+  expect(here.forward('n.1', HEAD, body, client)).toBe(true);
   await expect.poll(() => taken.length).toBe(count + 1);
   return { client, taken: taken.at(-1) as Taken };
 }
@@ -111,7 +112,7 @@ describe('a request for another worker', () => {
 
   it('is not taken when there is no such worker', () => {
     const client = new NotedReply();
-    expect(here.forward(7, HEAD, Buffer.alloc(0), client)).toBe(false);
+    expect(here.forward('n.7', HEAD, Buffer.alloc(0), client)).toBe(false);
     expect(client.done).toEqual([]);
   });
 });

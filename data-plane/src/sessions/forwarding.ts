@@ -1,37 +1,42 @@
 /**
  * A request that landed on a worker which does not have its session is handed, as it is, to the one that has it; the
- * answer comes back piece by piece. This is how any worker serves any session.
+ * answer comes back piece by piece. This is how any worker of any node serves any session.
  */
-import type { MessagePort } from 'node:worker_threads';
 import type { Reply, RequestHead } from '../listener/listener.js';
+import { ErrorCode, errorMessage, RpcError } from '../protocol/errors.js';
+import { scanMessage } from '../protocol/scan.js';
+import { binaryOf, binaryToBytes } from '../protocol/text.js';
+import type { BusMessage, Headers, Pipe, WorkerAddress } from './node-bus.js';
 import { ownBytes } from './own-bytes.js';
-
-type Headers = readonly (readonly [string, string])[];
-
-type Forwarded =
-  | { type: 'request'; id: number; head: RequestHead; body: Uint8Array }
-  | { type: 'abort'; id: number }
-  | { type: 'send'; id: number; status: number; headers: Headers; body: Uint8Array | string }
-  | { type: 'begin'; id: number; status: number; headers: Headers }
-  | { type: 'write'; id: number; chunk: Uint8Array | string }
-  | { type: 'end'; id: number }
-  | { type: 'close'; id: number };
 
 /** Takes a request that another worker received. */
 export type TakeForwarded = (head: RequestHead, body: Buffer, reply: Reply) => void;
 
 export class Forwarder {
-  private readonly peers = new Map<number, Peer>();
+  private readonly peers = new Map<WorkerAddress, Peer>();
 
   constructor(private readonly take: TakeForwarded) {}
 
-  addPeer(index: number, port: MessagePort): void {
-    this.peers.set(index, new Peer(port, this.take));
+  addPeer(address: WorkerAddress, pipe: Pipe): void {
+    this.peers.set(address, new Peer(pipe, this.take));
+    pipe.onClose(() => {
+      const peer = this.peers.get(address);
+      this.peers.delete(address);
+      peer?.lost();
+    });
   }
 
-  /** False when there is no such worker. */
-  forward(worker: number, head: RequestHead, body: Buffer, reply: Reply): boolean {
-    const peer = this.peers.get(worker);
+  get peerCount(): number {
+    return this.peers.size;
+  }
+
+  reaches(address: WorkerAddress): boolean {
+    return this.peers.has(address);
+  }
+
+  /** False when nobody is known at that address; then nothing was sent. */
+  forward(address: WorkerAddress, head: RequestHead, body: Buffer, reply: Reply): boolean {
+    const peer = this.peers.get(address);
     peer?.forward(head, body, reply);
     return peer !== undefined;
   }
@@ -41,22 +46,29 @@ export class Forwarder {
   }
 }
 
+/** A request that is served elsewhere. */
+interface Away {
+  readonly reply: Reply;
+  readonly body: Buffer;
+  readonly isPost: boolean;
+  begun: boolean;
+}
+
 class Peer {
   private count = 0;
-  private readonly away = new Map<number, Reply>();
+  private readonly away = new Map<number, Away>();
   private readonly here = new Map<number, RemoteReply>();
 
   constructor(
-    private readonly port: MessagePort,
+    private readonly pipe: Pipe,
     private readonly take: TakeForwarded,
   ) {
-    port.on('message', (message: Forwarded) => this.receive(message));
-    port.unref();
+    pipe.onMessage((message) => this.receive(message));
   }
 
   forward(head: RequestHead, body: Buffer, reply: Reply): void {
     const id = ++this.count;
-    this.away.set(id, reply);
+    this.away.set(id, { reply, body, isPost: head.method === 'POST', begun: false });
     const { method, path, query, headers, repeated, remoteAddress } = head;
     this.post({
       type: 'request',
@@ -70,12 +82,19 @@ class Peer {
   }
 
   close(): void {
-    this.port.close();
+    this.pipe.close();
+  }
+
+  /** Ends what was under way between the two. What the other one was doing may have been done. */
+  lost(): void {
+    for (const away of this.away.values()) answerForLost(away);
+    this.away.clear();
+    for (const reply of [...this.here.values()]) reply.abort();
   }
 
   /** @internal */
-  post(message: Forwarded): void {
-    this.port.postMessage(message);
+  post(message: BusMessage): void {
+    this.pipe.post(message);
   }
 
   /** @internal */
@@ -83,7 +102,7 @@ class Peer {
     this.here.delete(id);
   }
 
-  private receive(message: Forwarded): void {
+  private receive(message: BusMessage): void {
     const { id } = message;
     if (message.type === 'request') {
       const reply = new RemoteReply(this, id);
@@ -101,14 +120,16 @@ class Peer {
       this.here.get(id)?.abort();
       return;
     }
-    const reply = this.away.get(id);
-    if (reply === undefined) return;
+    const away = this.away.get(id);
+    if (away === undefined) return;
+    const { reply } = away;
     switch (message.type) {
       case 'send':
         this.away.delete(id);
         reply.send(message.status, message.headers, message.body);
         return;
       case 'begin':
+        away.begun = true;
         reply.begin(message.status, message.headers);
         return;
       case 'write':
@@ -123,6 +144,34 @@ class Peer {
         reply.close();
         return;
     }
+  }
+}
+
+/** A stream breaks off, so that the client resumes it; a call hears that nobody knows whether it ran. */
+function answerForLost({ reply, body, isPost, begun }: Away): void {
+  if (!reply.open) return;
+  if (begun) {
+    reply.close();
+    return;
+  }
+  if (!isPost) {
+    reply.send(503, [['retry-after', '1']], '');
+    return;
+  }
+  const error = new RpcError(
+    ErrorCode.UpstreamLost,
+    'the node that served this request is gone before it answered; the request may have run',
+  );
+  reply.send(200, [['content-type', 'application/json']], binaryToBytes(errorMessage(idOf(body), error)));
+}
+
+function idOf(body: Buffer): string | undefined {
+  try {
+    const { id } = scanMessage(body);
+    return id === undefined ? undefined : binaryOf(body, id);
+  } catch {
+    // A batch, or nothing that has an id.
+    return undefined;
   }
 }
 

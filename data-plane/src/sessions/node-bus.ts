@@ -1,0 +1,52 @@
+/**
+ * The port between workers, of one node or of several: whoever has a session, a parked call or a stream is reached
+ * over it by whoever got the request. Each worker has an address that no worker ever had before: one that was
+ * started again is somebody else.
+ */
+import { randomBytes } from 'node:crypto';
+import type { RequestHead } from '../listener/listener.js';
+
+/** Node and worker: `5f1c9a0b7d2e4c63.0`. */
+export type WorkerAddress = string;
+
+/** Nobody meets the same node again by chance. */
+const NODE_ID_BYTES = 8;
+
+export function newNodeId(): string {
+  return randomBytes(NODE_ID_BYTES).toString('hex');
+}
+
+export function workerAddress(node: string, index: number): WorkerAddress {
+  return `${node}.${index}`;
+}
+
+export type Headers = readonly (readonly [string, string])[];
+
+/** A request on its way to the worker that can serve it, and its answer on the way back, piece by piece. */
+export type BusMessage =
+  | { type: 'request'; id: number; head: RequestHead; body: Uint8Array }
+  | { type: 'abort'; id: number }
+  | { type: 'send'; id: number; status: number; headers: Headers; body: Uint8Array | string }
+  | { type: 'begin'; id: number; status: number; headers: Headers }
+  | { type: 'write'; id: number; chunk: Uint8Array | string }
+  | { type: 'end'; id: number }
+  | { type: 'close'; id: number };
+
+/** The way to one other worker: what is posted arrives whole and in order, or the pipe closes at both ends. */
+export interface Pipe {
+  post(message: BusMessage): void;
+  onMessage(listener: (message: BusMessage) => void): void;
+  /** The other worker is gone, or cannot be reached any more. */
+  onClose(listener: () => void): void;
+  close(): void;
+}
+
+export interface NodeBus {
+  /**
+   * Makes a worker known to the others. `met` is told of each of them: those that are there already, and those that
+   * come.
+   */
+  join(address: WorkerAddress, met: (address: WorkerAddress, pipe: Pipe) => void): void;
+  /** Closes every pipe of this worker. */
+  leave(): void;
+}

@@ -1,0 +1,71 @@
+/**
+ * The port to what is known of legacy sessions beside their tokens: which worker has each, and what it holds at
+ * upstreams. Without it a session that lost its worker goes on all the same; what it held is then made anew.
+ */
+import type { WorkerAddress } from './node-bus.js';
+
+/** What a session holds at one upstream. */
+export interface HeldAtUpstream {
+  /** The upstream's own session, where it gave one a name. */
+  readonly session?:
+    | {
+        readonly id: string;
+        readonly revision: string;
+        readonly capabilities: Readonly<Record<string, unknown>>;
+      }
+    | undefined;
+  /** The level that the client asked for, as JSON text. */
+  readonly logLevel?: string | undefined;
+  /** Resources that it watches, as JSON texts in the upstream's own names. */
+  readonly subscribed?: readonly string[] | undefined;
+}
+
+export interface SessionRecord {
+  readonly owner: WorkerAddress;
+  /** By the id of the upstream. */
+  readonly held: Readonly<Record<string, HeldAtUpstream>>;
+}
+
+export interface SessionStore {
+  /** Writes down a session of the worker that calls. */
+  put(id: string, record: SessionRecord): void;
+  /**
+   * Gives a session to `to`, unless somebody other than `from` has it. Resolves with how it stands afterwards, and
+   * with undefined when the session was ended. Of several that claim at once, one gets it.
+   */
+  claim(id: string, from: WorkerAddress, to: WorkerAddress): Promise<SessionRecord | undefined>;
+  /** The session has ended for good; its token means nothing any more. */
+  end(id: string): void;
+}
+
+/** Sessions that are remembered after their end, so that their tokens stay worthless. */
+const MAX_ENDED_COUNT = 10_000;
+
+/** A store of one process. */
+export class MemorySessionStore implements SessionStore {
+  private readonly records = new Map<string, SessionRecord>();
+  private readonly ended = new Set<string>();
+
+  put(id: string, record: SessionRecord): void {
+    if (!this.ended.has(id)) this.records.set(id, record);
+  }
+
+  async claim(id: string, from: WorkerAddress, to: WorkerAddress): Promise<SessionRecord | undefined> {
+    if (this.ended.has(id)) return undefined;
+    const record = this.records.get(id);
+    if (record !== undefined && record.owner !== from) return record;
+    const claimed: SessionRecord = { owner: to, held: record?.held ?? {} };
+    this.records.set(id, claimed);
+    return claimed;
+  }
+
+  end(id: string): void {
+    this.records.delete(id);
+    this.ended.add(id);
+    if (this.ended.size <= MAX_ENDED_COUNT) return;
+    for (const oldest of this.ended) {
+      this.ended.delete(oldest);
+      return;
+    }
+  }
+}

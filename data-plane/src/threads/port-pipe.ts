@@ -1,0 +1,17 @@
+/** The pipe between two threads. */
+import type { MessagePort } from 'node:worker_threads';
+import type { BusMessage, Pipe } from '../sessions/node-bus.js';
+
+export function portPipe(port: MessagePort): Pipe {
+  port.unref();
+  return {
+    post: (message) => port.postMessage(message),
+    onMessage: (listener) => {
+      port.on('message', (message: BusMessage) => listener(message));
+      // A listener alone would keep the thread.
+      port.unref();
+    },
+    onClose: (listener) => void port.on('close', listener),
+    close: () => port.close(),
+  };
+}
