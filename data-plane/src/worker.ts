@@ -4,11 +4,13 @@
  */
 import type { ResolvedConfiguration } from '@sluice/proto';
 import type { Logger } from 'pino';
+import { DuplexFront } from './front/duplex/front.js';
 import type { Endpoint } from './front/endpoint.js';
 import { Guard } from './front/guard.js';
 import { refuse, refuseMethod } from './front/http-answers.js';
 import { LegacyFront } from './front/legacy/front.js';
 import { ModernFront } from './front/modern/front.js';
+import { SessionRoom } from './front/session-room.js';
 import { createListener } from './listener/create.js';
 import type { Door, Listener, ListenerLimits, Reply, RequestHead } from './listener/listener.js';
 import { ErrorCode, errorMessage, RpcError } from './protocol/errors.js';
@@ -32,6 +34,7 @@ const IDLE_TIMEOUT_MS = 75_000;
 const MAX_HEADER_COUNT = 96;
 /** How often a drain looks whether it is done. */
 const DRAIN_CHECK_MS = 20;
+const SHUTTING_DOWN = 'the gateway is shutting down; send the request again elsewhere';
 /** Headers that speak for the inside of the gateway; from outside they are taken away. */
 const INTERNAL_HEADER_PREFIX = 'sluice-internal-';
 
@@ -63,8 +66,10 @@ export class Worker implements Door {
   /** Where other workers reach this one. */
   readonly address: WorkerAddress;
   private readonly forwarder = new Forwarder((head, body, reply) => this.forwardedRequest(head, body, reply));
+  private readonly room: SessionRoom;
   private readonly modern: ModernFront;
   private readonly legacy: LegacyFront;
+  private readonly duplex: DuplexFront;
   readonly runtime: Runtime;
   private guard: Guard;
   private configuration: ResolvedConfiguration;
@@ -83,7 +88,7 @@ export class Worker implements Door {
     this.tokens = new SessionTokens(this.sealer, this.address);
     this.metrics = new Metrics(
       {
-        sessions: () => this.legacy.sessionCount,
+        sessions: () => this.sessionCount,
         connections: () => this.listener?.connectionCount ?? 0,
         requestsInFlight: () => this.inFlight,
         parkedCalls: () => this.runtime.parked.callCount,
@@ -96,6 +101,7 @@ export class Worker implements Door {
       },
       options.index === 0,
     );
+    this.room = new SessionRoom(settings);
     this.modern = new ModernFront({
       keepAliveMs: () => settings().keepAliveMs,
       principal: ANONYMOUS,
@@ -108,8 +114,28 @@ export class Worker implements Door {
       store: options.sessionStore ?? new MemorySessionStore(),
       self: this.address,
       others: this.forwarder,
+      room: this.room,
       onSessionEnd: (reason) => this.metrics.sessionEnded(reason),
       onError: (endpoint, method, code) => this.metrics.failed(endpoint.label, labelOf(method), code),
+    });
+    this.duplex = new DuplexFront({
+      principal: ANONYMOUS,
+      room: this.room,
+      traffic: {
+        refusal: () => this.newRequestRefusal(),
+        refused: (status) => this.metrics.refused(status),
+        began: () => {
+          this.inFlight++;
+        },
+        ended: (endpoint, method, status, code, startedAt) => {
+          this.inFlight--;
+          const seconds = (performance.now() - startedAt) / 1000;
+          this.metrics.ended(endpoint.label, labelOf(method), status, code, seconds);
+        },
+      },
+      maxMessageBytes: () => this.configuration.gateway.limits.maxBodyBytes,
+      onSessionEnd: (reason) => this.metrics.sessionEnded(reason),
+      onFault: (thrown) => this.fault(thrown),
     });
     this.runtime = new Runtime(configuration, {
       sealer: this.sealer,
@@ -117,14 +143,16 @@ export class Worker implements Door {
       worker: this.address,
       remote: options.remote,
       removed: (endpoint) => {
-        this.legacy.closeEndpoint(endpoint, 'the endpoint was removed from the configuration');
+        const reason = 'the endpoint was removed from the configuration';
+        this.legacy.closeEndpoint(endpoint, reason);
+        this.duplex.closeEndpoint(endpoint, reason);
         this.modern.endStreams(endpoint);
       },
     });
     this.guard = new Guard(configuration.gateway.listen);
     this.ops = new OpsDoor({
       status: () => this.status(),
-      sessions: options.totalSessionCount ?? (async () => this.legacy.sessionCount),
+      sessions: options.totalSessionCount ?? (async () => this.sessionCount),
       ready: () => this.ready && !this.draining,
       metrics: options.metricsText ?? (() => this.metrics.text()),
     });
@@ -213,7 +241,7 @@ export class Worker implements Door {
   }
 
   get sessionCount(): number {
-    return this.legacy.sessionCount;
+    return this.room.size;
   }
 
   metricsSnapshot(): Promise<object[]> {
@@ -247,12 +275,14 @@ export class Worker implements Door {
     this.draining = true;
     this.listener?.drain();
     this.modern.endStreams();
+    this.duplex.drain('the gateway shuts down');
     await until(() => this.inFlight === 0, graceMs);
   }
 
   /** Ends sessions and their streams, lets answers leave that are on their way, and closes everything. */
   async close(graceMs: number): Promise<void> {
     this.legacy.close('the gateway shuts down');
+    this.duplex.close('the gateway shuts down');
     this.modern.close();
     await until(() => (this.listener?.openReplyCount ?? 0) === 0, graceMs);
     await this.listener?.close();
@@ -293,10 +323,21 @@ export class Worker implements Door {
 
   /** A gateway that has too much to do says so at once, and what runs is not slowed down. */
   private hasTooMuchToDo(reply: Reply): boolean {
-    if (this.inFlight < this.configuration.gateway.limits.maxRequestsInFlightCount) return false;
-    const reason = `${this.inFlight} requests are under way, as many as may be`;
+    const reason = this.overload();
+    if (reason === undefined) return false;
     this.refuseHead(reply, 503, ErrorCode.Overloaded, reason);
     return true;
+  }
+
+  private overload(): string | undefined {
+    if (this.inFlight < this.configuration.gateway.limits.maxRequestsInFlightCount) return undefined;
+    return `${this.inFlight} requests are under way, as many as may be`;
+  }
+
+  /** Why a connection that is open gets no further request through. */
+  private newRequestRefusal(): RpcError | undefined {
+    const reason = this.draining ? SHUTTING_DOWN : this.overload();
+    return reason === undefined ? undefined : new RpcError(ErrorCode.Overloaded, reason);
   }
 
   /** 2. The whole request: health and metrics, or an MCP endpoint by its path. */
@@ -338,12 +379,7 @@ export class Worker implements Door {
       return;
     }
     if (this.draining) {
-      refuse(
-        reply,
-        503,
-        ErrorCode.Overloaded,
-        'the gateway is shutting down; send the request again elsewhere',
-      );
+      refuse(reply, 503, ErrorCode.Overloaded, SHUTTING_DOWN);
       return;
     }
     stripInternal(head);

@@ -63,6 +63,8 @@ export interface Exchange {
   readonly caller: Caller;
   /** Header fields of the client's request, lower-case names. */
   readonly headers: Readonly<Record<string, string | undefined>>;
+  /** True where the transport has no headers for a message of its own, which therefore repeat nothing of the body. */
+  readonly bodyOnly?: boolean;
   readonly cancellation: Cancellation;
   /** Hands the client a notification that belongs to this exchange, in the client's names and tokens. */
   notify(message: Buffer): void;

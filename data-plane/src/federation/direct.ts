@@ -50,7 +50,9 @@ export class DirectEndpoint implements Endpoint {
         );
       }
     }
-    const reply = await upstream.call(relayed(exchange, passedHeaders(exchange.headers)), exchange.caller);
+    const headerLines =
+      passedHeaders(exchange.headers) + (exchange.bodyOnly === true ? this.repeatedLines(exchange) : '');
+    const reply = await upstream.call(relayed(exchange, headerLines), exchange.caller);
     return outcomeOf(exchange.envelope.method === 'server/discover' ? withAllRevisions(reply) : reply);
   }
 
@@ -60,6 +62,20 @@ export class DirectEndpoint implements Endpoint {
 
   openLegacy(host: LegHost): LegacyBacking {
     return new DirectLegacy(this, host, this.discovery);
+  }
+
+  /** What HTTP repeats of the body in header fields, for a client that sent none. */
+  repeatedLines(exchange: Exchange): string {
+    const { upstream, known } = this;
+    const { bytes, envelope } = exchange;
+    const name = envelope.method === 'tools/call' ? stringOf(bytes, envelope.name) : undefined;
+    const tool = known.offer.tools.find((each) => (each as { name?: unknown }).name === name) as
+      | JsonObject
+      | undefined;
+    return (
+      nameHeader(exchange) +
+      (name === undefined || tool === undefined ? '' : paramLines(upstream, exchange, tool))
+    );
   }
 
   private async discover({ bytes, envelope }: Exchange): Promise<Outcome> {
@@ -231,15 +247,8 @@ class DirectLegacy implements LegacyBacking {
         `Method not found: ${envelope.method} is not a method of ${exchange.caller.revision}`,
       );
     }
-    const name = envelope.method === 'tools/call' ? stringOf(bytes, envelope.name) : undefined;
-    const tool = known.offer.tools.find((each) => (each as { name?: unknown }).name === name) as
-      | JsonObject
-      | undefined;
-    const headerLines =
-      nameHeader(exchange) +
-      (name === undefined || tool === undefined ? '' : paramLines(upstream, exchange, tool));
     const reply = await upstream.call(
-      { ...relayed(exchange, headerLines), asks: this.asks },
+      { ...relayed(exchange, this.endpoint.repeatedLines(exchange)), asks: this.asks },
       {
         ...exchange.caller,
         logLevel: this.logLevel,
@@ -290,7 +299,7 @@ export function answered({ bytes, envelope }: Exchange, result: string): Outcome
   return { bytes: binaryToBytes(resultMessage(bytes.latin1Slice(id.start, id.end), result)), errorCode: 0 };
 }
 
-/** `Mcp-Name` for a request of a legacy client, which did not send one. */
+/** `Mcp-Name` for a request of a client that did not send one. */
 export function nameHeader({ row, bytes, envelope }: Exchange): string {
   const field = row?.nameHeader;
   if (field === undefined) return '';
@@ -298,7 +307,7 @@ export function nameHeader({ row, bytes, envelope }: Exchange): string {
   return name === undefined ? '' : `mcp-name: ${encodeHeaderValue(name)}\r\n`;
 }
 
-/** `Mcp-Param-*` of a call by a legacy client, where the upstream's tool wants them; made from the body. */
+/** `Mcp-Param-*` of a call by a client that did not send them, where the upstream's tool wants them; made from the body. */
 export function paramLines(upstream: Upstream, { bytes, envelope }: Exchange, tool: JsonObject): string {
   if (upstream.era !== 'modern' || !upstream.traits.mirrorsHeaders) return '';
   const params = paramHeadersOf(tool);

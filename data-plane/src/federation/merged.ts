@@ -193,6 +193,7 @@ export class MergedEndpoint implements Endpoint {
     if (row?.nameHeader !== undefined) {
       headerLines = `${headerLines.replace(/^mcp-name: .*\r\n/m, '')}mcp-name: ${encodeHeaderValue(target.name)}\r\n`;
     }
+    headerLines += target.paramLines;
     const call = { ...relayed(exchange, headerLines), edits };
     return outcomeOf(this.answer(exchange, target, await upstream.call(call, exchange.caller)));
   }
@@ -220,10 +221,11 @@ export class MergedEndpoint implements Endpoint {
           isTool ? 'tool' : 'prompt',
           name,
         );
-        if (isTool && exchange.caller.era === 'modern') this.checkParams(exchange, found.entry);
+        const repeatsParams = exchange.caller.era === 'modern' && exchange.bodyOnly !== true;
+        if (isTool && repeatsParams) this.checkParams(exchange, found.entry);
         const edits = name === found.name ? [] : [replace(envelope.name as Span, jsonBinary(found.name))];
         const target = this.at(found.upstreamId, found.name, edits, false);
-        return isTool && exchange.caller.era === 'legacy'
+        return isTool && !repeatsParams
           ? { ...target, paramLines: paramLines(target.upstream, exchange, found.entry) }
           : target;
       }

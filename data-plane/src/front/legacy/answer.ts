@@ -86,7 +86,8 @@ export class Answer {
   }
 }
 
-function joined(messages: readonly Buffer[]): Buffer {
+/** The responses to a batch as one. */
+export function joined(messages: readonly Buffer[]): Buffer {
   const parts: Buffer[] = [Buffer.from('[')];
   for (const [i, message] of messages.entries()) {
     if (i > 0) parts.push(Buffer.from(','));

@@ -8,100 +8,11 @@ import { newNodeId, workerAddress } from '../../sessions/node-bus.js';
 import { createSealer } from '../../sessions/seal.js';
 import { MemorySessionStore } from '../../sessions/store.js';
 import { SessionTokens } from '../../sessions/tokens.js';
-import type { Endpoint, LegacyBacking, LegHost } from '../endpoint.js';
 import { RecordingReply } from '../recording-reply.js';
+import { result, ScriptedBacking, ScriptedEndpoint } from '../scripted-endpoint.js';
+import { type SessionPlaces, SessionRoom } from '../session-room.js';
 import { LegacyFront, type LegacyFrontSettings } from './front.js';
 import { streamIdFor } from './stream.js';
-
-/** An endpoint whose answers are given by the test. */
-class ScriptedEndpoint implements Endpoint {
-  readonly path = '/mcp';
-  readonly label = '*';
-  readonly opened: ScriptedBacking[] = [];
-
-  modern(): Promise<Outcome> {
-    throw new Error('A legacy client reached the modern side');
-  }
-
-  modernNotification(): void {}
-
-  openLegacy(host: LegHost): LegacyBacking {
-    const backing = new ScriptedBacking(host);
-    this.opened.push(backing);
-    return backing;
-  }
-
-  get first(): ScriptedBacking {
-    return this.opened[0] as ScriptedBacking;
-  }
-
-  get last(): ScriptedBacking {
-    return this.opened.at(-1) as ScriptedBacking;
-  }
-}
-
-class ScriptedBacking implements LegacyBacking {
-  revision = '2025-11-25';
-  requests: Exchange[] = [];
-  /** What `notification` and `response` were given. */
-  told: string[] = [];
-  closeCount = 0;
-  /** Called for each request. */
-  answer: (exchange: Exchange) => Promise<Outcome> = (exchange) =>
-    Promise.resolve(result(exchange, { ok: true }));
-  private settleInitialize: (() => void) | undefined;
-  private failInitialize: ((error: RpcError) => void) | undefined;
-  /** Makes `initialize` wait for {@link goOn}. */
-  static waits = false;
-
-  constructor(readonly host: LegHost) {}
-
-  async initialize(_params: string, revision: string): Promise<string> {
-    if (ScriptedBacking.waits) {
-      await new Promise<void>((resolve, reject) => {
-        this.settleInitialize = resolve;
-        this.failInitialize = reject;
-      });
-    }
-    return JSON.stringify({ protocolVersion: revision });
-  }
-
-  goOn(): void {
-    this.settleInitialize?.();
-  }
-
-  fail(error: RpcError): void {
-    this.failInitialize?.(error);
-  }
-
-  request(exchange: Exchange): Promise<Outcome> {
-    this.requests.push(exchange);
-    return this.answer(exchange);
-  }
-
-  notification({ envelope }: { envelope: { method: string } }): void {
-    this.told.push(envelope.method);
-  }
-
-  response(): void {
-    this.told.push('response');
-  }
-
-  listen(): void {}
-
-  resync(): void {
-    this.told.push('resync');
-  }
-
-  close(): void {
-    this.closeCount++;
-  }
-}
-
-function result({ bytes, envelope }: Exchange, value: unknown): Outcome {
-  const id = JSON.parse(bytes.toString('utf8', envelope.id?.start, envelope.id?.end));
-  return { bytes: Buffer.from(JSON.stringify({ jsonrpc: '2.0', id, result: value })), errorCode: 0 };
-}
 
 const SELF = workerAddress(newNodeId(), 0);
 const SEALER = createSealer({ current: randomBytes(32), previous: [] });
@@ -113,7 +24,7 @@ afterEach(() => {
   for (const front of fronts.splice(0)) front.close('the test is over');
 });
 
-function setUp(settings: Partial<LegacyFrontSettings> = {}) {
+function setUp(settings: Partial<LegacyFrontSettings & SessionPlaces> = {}) {
   const endpoint = new ScriptedEndpoint();
   const ends: string[] = [];
   const front = new LegacyFront({
@@ -122,11 +33,10 @@ function setUp(settings: Partial<LegacyFrontSettings> = {}) {
       replayMessageCount: 10,
       replayBytes: 10_000,
       idleTimeoutMs: 60_000,
-      maxSessionCount: 10,
-      maxSessionPerPrincipalCount: 10,
       keepAliveMs: 1_000,
       ...settings,
     }),
+    room: new SessionRoom(() => ({ maxSessionCount: 10, maxSessionPerPrincipalCount: 10, ...settings })),
     tokens: new SessionTokens(SEALER, SELF),
     store: new MemorySessionStore(),
     self: SELF,

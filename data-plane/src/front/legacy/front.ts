@@ -5,21 +5,21 @@
 import type { Caller } from '../../exchange/exchange.js';
 import type { Reply, RequestHead } from '../../listener/listener.js';
 import { ErrorCode, errorMessage, RpcError, resultMessage } from '../../protocol/errors.js';
-import { isLegacyRevision, LATEST_LEGACY_REVISION } from '../../protocol/revisions.js';
-import { binaryOf, binaryToBytes, jsonBinary, parsed } from '../../protocol/text.js';
+import { isLegacyRevision } from '../../protocol/revisions.js';
+import { binaryOf, binaryToBytes } from '../../protocol/text.js';
 import type { Message } from '../../protocol/translate.js';
 import type { WorkerAddress } from '../../sessions/node-bus.js';
 import type { SessionStore } from '../../sessions/store.js';
 import { MAX_SESSION_AGE_MS, type SessionTokens, type TokenContent } from '../../sessions/tokens.js';
 import type { Endpoint, HeldBefore } from '../endpoint.js';
 import { accepts, JSON_HEADERS, refuse } from '../http-answers.js';
+import type { SessionRoom } from '../session-room.js';
+import { readHello, settled } from './handshake.js';
 import { LegacySession } from './session.js';
 import type { StreamLimits } from './stream.js';
 
 export interface LegacyFrontSettings extends StreamLimits {
   readonly idleTimeoutMs: number;
-  readonly maxSessionCount: number;
-  readonly maxSessionPerPrincipalCount: number;
   readonly keepAliveMs: number;
 }
 
@@ -27,6 +27,8 @@ export interface LegacyFrontOptions {
   readonly principal: string;
   /** The settings as they are now: they may change while the gateway runs. */
   readonly settings: () => LegacyFrontSettings;
+  /** Where sessions have their places. */
+  readonly room: SessionRoom;
   readonly tokens: SessionTokens;
   readonly store: SessionStore;
   /** This worker. */
@@ -102,7 +104,7 @@ export class LegacyFront {
   close(reason: string): void {
     clearTimeout(this.timer);
     for (const session of this.all()) {
-      if (this.sessions.delete(session.token)) this.options.onSessionEnd(reason);
+      if (this.forget(session)) this.options.onSessionEnd(reason);
       session.close();
     }
   }
@@ -111,7 +113,7 @@ export class LegacyFront {
   closeEndpoint(endpoint: Endpoint, reason: string): void {
     for (const session of this.all()) {
       if (session.endpoint !== endpoint) continue;
-      if (this.sessions.delete(session.token)) {
+      if (this.forget(session)) {
         this.options.store.end(session.id);
         this.options.onSessionEnd(reason);
         this.leaving.add(session);
@@ -324,7 +326,7 @@ export class LegacyFront {
     before: HeldBefore,
   ): Promise<LegacySession | undefined> {
     const session = this.make(endpoint, caller, before);
-    session.settle(caller, named);
+    session.name(caller, named);
     this.opening.add(session);
     const info = caller.clientInfo ?? '{"name":"unknown","version":"0"}';
     const hello = `{"protocolVersion":"${caller.revision}","capabilities":${caller.capabilities},"clientInfo":${info}}`;
@@ -342,43 +344,19 @@ export class LegacyFront {
     }
   }
 
-  private initialize(endpoint: Endpoint, { bytes, envelope }: Message, id: string, reply: Reply): void {
-    const params = (envelope.params === undefined ? {} : parsed(bytes, envelope.params)) as Record<
-      string,
-      unknown
-    >;
-    const requested = params.protocolVersion;
-    if (
-      typeof requested !== 'string' ||
-      typeof params.capabilities !== 'object' ||
-      params.capabilities === null
-    ) {
-      refuse(
-        reply,
-        400,
-        ErrorCode.InvalidParams,
-        'initialize needs `params.protocolVersion` (a string such as "2025-11-25") and `params.capabilities` (an object)',
-        id,
-      );
+  private initialize(endpoint: Endpoint, message: Message, id: string, reply: Reply): void {
+    const hello = readHello(message, this.options.principal);
+    if (hello instanceof RpcError) {
+      refuse(reply, 400, hello.code, hello.message, id);
       return;
     }
-    const revision = isLegacyRevision(requested) ? requested : LATEST_LEGACY_REVISION;
-    const caller: Caller = {
-      era: 'legacy',
-      revision,
-      principal: this.options.principal,
-      capabilities: jsonBinary(params.capabilities),
-      clientInfo: params.clientInfo === undefined ? undefined : jsonBinary(params.clientInfo),
-      logLevel: undefined,
-    };
-    const session = this.make(endpoint, caller);
+    const session = this.make(endpoint, hello.caller);
     this.opening.add(session);
-    const paramsText = envelope.params === undefined ? '{}' : binaryOf(bytes, envelope.params);
-    session.initialize(paramsText, revision).then(
+    session.initialize(hello.params, hello.caller.revision).then(
       (result) => {
         this.opening.delete(session);
-        const settled = { ...session.caller, revision: readRevision(result) ?? revision };
-        session.settle(settled, this.options.tokens.mint({ ...settled, path: endpoint.path }));
+        const caller = settled(session.caller, result);
+        session.name(caller, this.options.tokens.mint({ ...caller, path: endpoint.path }));
         this.add(session);
         this.put(session);
         reply.send(
@@ -414,7 +392,7 @@ export class LegacyFront {
   }
 
   private add(session: LegacySession): void {
-    this.makeRoom(session.caller.principal);
+    this.options.room.add(session);
     this.sessions.set(session.token, session);
   }
 
@@ -422,37 +400,19 @@ export class LegacyFront {
     this.options.store.put(id, { owner: this.options.self, held });
   }
 
-  /** The longest idle session makes room for a new one: of the same principal, when that one has as many as it may. */
-  private makeRoom(principal: string): void {
-    const { maxSessionCount, maxSessionPerPrincipalCount } = this.options.settings();
-    if (this.sessions.size >= Math.min(maxSessionCount, maxSessionPerPrincipalCount)) {
-      const own = [...this.sessions.values()].filter(({ caller }) => caller.principal === principal);
-      if (own.length >= maxSessionPerPrincipalCount) this.endOldest(own);
-      else if (this.sessions.size >= maxSessionCount) this.endOldest(this.sessions.values());
-    }
-  }
-
-  private endOldest(sessions: Iterable<LegacySession>): void {
-    let oldest: LegacySession | undefined;
-    for (const session of sessions) {
-      if (
-        oldest === undefined ||
-        (oldest.busy && !session.busy) ||
-        (oldest.busy === session.busy && session.lastUsedAt < oldest.lastUsedAt)
-      ) {
-        oldest = session;
-      }
-    }
-    if (oldest !== undefined) this.end(oldest, 'made room for a new session');
-  }
-
   private end(session: LegacySession, reason: string): void {
-    if (this.sessions.get(session.token) === session) {
-      this.sessions.delete(session.token);
+    if (this.forget(session)) {
       this.options.store.end(session.id);
       this.options.onSessionEnd(reason);
     }
     session.close();
+  }
+
+  /** False when it was none that a client can reach. */
+  private forget(session: LegacySession): boolean {
+    if (this.sessions.get(session.token) !== session) return false;
+    this.options.room.delete(session);
+    return this.sessions.delete(session.token);
   }
 
   private tick(): void {
@@ -465,11 +425,4 @@ export class LegacyFront {
       else if (now - session.beganAt > MAX_SESSION_AGE_MS) this.end(session, 'too old');
     }
   }
-}
-
-function readRevision(result: string): string | undefined {
-  const { protocolVersion } = JSON.parse(Buffer.from(result, 'latin1').toString()) as {
-    protocolVersion?: unknown;
-  };
-  return typeof protocolVersion === 'string' ? protocolVersion : undefined;
 }

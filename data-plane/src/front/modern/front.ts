@@ -7,8 +7,8 @@ import { OpenSet, type Slotted } from '../../exchange/open-set.js';
 import type { Reply, RequestHead } from '../../listener/listener.js';
 import { ErrorCode, errorMessage, RpcError } from '../../protocol/errors.js';
 import { methodRow } from '../../protocol/methods.js';
-import { META, MODERN_REVISION, SUPPORTED_REVISIONS } from '../../protocol/revisions.js';
-import type { Envelope, Span } from '../../protocol/scan.js';
+import { MODERN_REVISION } from '../../protocol/revisions.js';
+import type { Envelope } from '../../protocol/scan.js';
 import { SSE_COMMENT, sseEvent } from '../../protocol/sse.js';
 import { binaryOf, binaryToBytes, stringOf } from '../../protocol/text.js';
 import { decodeHeaderValue } from '../../routing/param-headers.js';
@@ -17,6 +17,7 @@ import { ParkedElsewhere } from '../../upstream/parked/parked-calls.js';
 import type { Endpoint } from '../endpoint.js';
 import { accepts, JSON_HEADERS, refuse } from '../http-answers.js';
 import { SSE_HEADERS } from '../legacy/stream.js';
+import { callerOf, checkBody, Refusal, statusOf, subscriptionEnd, unsupported } from './body.js';
 
 export interface ModernFrontOptions {
   /** Time between two comments on an idle stream, as it is now: it may change while the gateway runs. */
@@ -30,21 +31,9 @@ export interface ModernFrontOptions {
 /** Called once when an exchange has ended: for metrics. */
 export type OnExchangeEnd = (method: string, status: number, errorCode: number) => void;
 
-const LOG_LEVELS = ['debug', 'info', 'notice', 'warning', 'error', 'critical', 'alert', 'emergency'];
-
 /** How often idle streams are looked after, at most and at least; a shorter setting is noticed within the longer. */
 const LEAST_TICK_MS = 100;
 const MOST_TICK_MS = 5_000;
-
-/** A client's fault in one modern message, with the HTTP status that goes with it. */
-class Refusal {
-  constructor(
-    readonly status: number,
-    readonly code: number,
-    readonly message: string,
-    readonly data?: unknown,
-  ) {}
-}
 
 export class ModernFront {
   private readonly open = new OpenSet<ModernAnswer>();
@@ -111,15 +100,7 @@ export class ModernFront {
       row: methodRow(envelope.method),
       bytes,
       envelope,
-      caller: {
-        era: 'modern',
-        revision: MODERN_REVISION,
-        principal: this.options.principal,
-        capabilities: binaryOf(bytes, envelope.metaCapabilities as Span),
-        clientInfo:
-          envelope.metaClientInfo === undefined ? undefined : binaryOf(bytes, envelope.metaClientInfo),
-        logLevel: stringOf(bytes, envelope.metaLogLevel),
-      },
+      caller: callerOf(bytes, envelope, this.options.principal),
       headers: head.headers,
       cancellation: answer.cancellation,
       notify: (message) => answer.notify(message),
@@ -165,38 +146,31 @@ export class ModernFront {
       // No core notification exists over HTTP and their headers are not defined; an extension's is taken as it is.
       return said !== undefined && said !== MODERN_REVISION ? unsupported(said) : undefined;
     }
+    return (
+      this.checkVersion(said, bytes, envelope) ??
+      checkBody(bytes, envelope) ??
+      this.checkHeaders(headers, bytes, envelope)
+    );
+  }
+
+  private checkVersion(said: string | undefined, bytes: Buffer, envelope: Envelope): Refusal | undefined {
     const version = stringOf(bytes, envelope.metaVersion);
-    if (version === undefined) {
-      if (said !== undefined && said !== MODERN_REVISION) return unsupported(said);
-      return new Refusal(
-        400,
-        ErrorCode.InvalidParams,
-        `\`params._meta["${META.version}"]\` is missing; ${MODERN_REVISION} wants it on every request`,
-      );
-    }
+    if (version === undefined)
+      return said !== undefined && said !== MODERN_REVISION ? unsupported(said) : undefined;
     if (said === undefined)
       return mismatch(`the header MCP-Protocol-Version is missing; the body says ${JSON.stringify(version)}`);
-    if (said !== version)
-      return mismatch(
-        `the header MCP-Protocol-Version says ${JSON.stringify(said)}, the body ${JSON.stringify(version)}`,
-      );
-    if (version !== MODERN_REVISION) return unsupported(version);
-    const capabilities = envelope.metaCapabilities;
-    if (capabilities === undefined || bytes[capabilities.start] !== 0x7b) {
-      return new Refusal(
-        400,
-        ErrorCode.InvalidParams,
-        `\`params._meta["${META.capabilities}"]\` is missing or not an object; ${MODERN_REVISION} wants it on every request`,
-      );
-    }
-    const level = envelope.metaLogLevel;
-    if (level !== undefined && !LOG_LEVELS.includes(stringOf(bytes, level) ?? '')) {
-      return new Refusal(
-        400,
-        ErrorCode.InvalidParams,
-        `\`params._meta["${META.logLevel}"]\` is not one of ${LOG_LEVELS.join(', ')}`,
-      );
-    }
+    return said === version
+      ? undefined
+      : mismatch(
+          `the header MCP-Protocol-Version says ${JSON.stringify(said)}, the body ${JSON.stringify(version)}`,
+        );
+  }
+
+  private checkHeaders(
+    headers: RequestHead['headers'],
+    bytes: Buffer,
+    envelope: Envelope,
+  ): Refusal | undefined {
     const method = headers['mcp-method'];
     if (method === undefined)
       return mismatch(`the header Mcp-Method is missing; the body says ${JSON.stringify(envelope.method)}`);
@@ -211,17 +185,14 @@ export class ModernFront {
         'the header Accept must take text/event-stream: what a subscription tells comes as a stream',
       );
     }
-    return this.checkName(head, bytes, envelope);
+    return this.checkName(headers, bytes, envelope);
   }
 
-  private checkName(head: RequestHead, bytes: Buffer, envelope: Envelope): Refusal | undefined {
+  private checkName(headers: RequestHead['headers'], bytes: Buffer, envelope: Envelope): Refusal | undefined {
     const field = methodRow(envelope.method)?.nameHeader;
     if (field === undefined) return undefined;
     const name = stringOf(bytes, field === 'name' ? envelope.name : envelope.uri);
-    if (name === undefined) {
-      return new Refusal(400, ErrorCode.InvalidParams, `\`params.${field}\` is missing or not a string`);
-    }
-    const said = head.headers['mcp-name'];
+    const said = headers['mcp-name'];
     if (said === undefined)
       return mismatch(`the header Mcp-Name is missing; the body says ${JSON.stringify(name)}`);
     const decoded = decodeHeaderValue(said);
@@ -237,29 +208,6 @@ export class ModernFront {
 
 function mismatch(what: string): Refusal {
   return new Refusal(400, ErrorCode.HeaderMismatch, `Header mismatch: ${what}`);
-}
-
-function unsupported(requested: string): Refusal {
-  return new Refusal(400, ErrorCode.UnsupportedProtocolVersion, 'Unsupported protocol version', {
-    supported: SUPPORTED_REVISIONS,
-    requested,
-  });
-}
-
-/** The HTTP status of an outcome, made from its code and never copied from an upstream. */
-function statusOf(errorCode: number): number {
-  switch (errorCode) {
-    case ErrorCode.MethodNotFound:
-      return 404;
-    case ErrorCode.HeaderMismatch:
-    case ErrorCode.MissingClientCapability:
-    case ErrorCode.UnsupportedProtocolVersion:
-    case ErrorCode.ParseError:
-    case ErrorCode.InvalidRequest:
-      return 400;
-    default:
-      return 200;
-  }
 }
 
 /** The answer to one modern POST: JSON when only the response comes, else a stream from the first notification on. */
@@ -330,8 +278,7 @@ class ModernAnswer implements Slotted {
   /** A subscription that the server ends gets a response (basic/patterns/subscriptions, "Graceful Closure"). */
   endStream(): void {
     if (this.method !== 'subscriptions/listen' || this.ended) return;
-    const result = `{"resultType":"complete","_meta":{"${META.subscriptionId}":${this.id}}}`;
-    this.end(binaryToBytes(`{"jsonrpc":"2.0","id":${this.id},"result":${result}}`), 0);
+    this.end(subscriptionEnd(this.id), 0);
     this.cancellation.cancel();
   }
 

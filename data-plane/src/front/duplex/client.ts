@@ -1,0 +1,351 @@
+/**
+ * One client on a connection of its own. Every message says its era by itself: a request with a protocol version in
+ * its `_meta` is modern, `initialize` begins the connection's one legacy session, and both may alternate.
+ */
+import { ErrorCode, errorMessage, RpcError, resultMessage } from '../../protocol/errors.js';
+import { MODERN_REVISION } from '../../protocol/revisions.js';
+import { type Envelope, looksLikeBatch, ScanError, scanBatch, scanMessage } from '../../protocol/scan.js';
+import { binaryOf, binaryToBytes } from '../../protocol/text.js';
+import type { Message } from '../../protocol/translate.js';
+import type { Endpoint } from '../endpoint.js';
+import type { Headers } from '../legacy/client-session.js';
+import { readHello, settled } from '../legacy/handshake.js';
+import { checkBody, statusOf } from '../modern/body.js';
+import { idOf, OpenRequests } from '../open-requests.js';
+import type { SessionRoom } from '../session-room.js';
+import type { DuplexClient, DuplexConnection } from './connection.js';
+import { ModernRequest, type RequestHost } from './modern-request.js';
+import { DuplexSession, type SessionHost } from './session.js';
+
+/** Messages that may wait for the answer to `initialize`; clients should send none, scripts often do. */
+const MAX_WAITING_COUNT = 100;
+
+/** What the connections of a worker share. */
+export interface ClientHost {
+  readonly principal: string;
+  readonly room: SessionRoom;
+  readonly traffic: DuplexTraffic;
+  /** Longest message, in bytes. */
+  maxMessageBytes(): number;
+  onSessionEnd(reason: string): void;
+  onFault(thrown: unknown): void;
+  left(client: ConnectedClient): void;
+}
+
+/** The worker's account of what is under way. */
+export interface DuplexTraffic {
+  /** Why no further request is taken; undefined when one may begin. */
+  refusal(): RpcError | undefined;
+  /** A message was refused before it was known what it asks for; `status` is what HTTP would say. */
+  refused(status: number): void;
+  began(): void;
+  /** `startedAt` as `performance.now()` said; `errorCode` 0 says that there is a result. */
+  ended(endpoint: Endpoint, method: string, status: number, errorCode: number, startedAt: number): void;
+}
+
+export class ConnectedClient implements DuplexClient, SessionHost, RequestHost {
+  private session: DuplexSession | undefined;
+  /** The session while its `initialize` is not answered. */
+  private opening: DuplexSession | undefined;
+  /** What came meanwhile. */
+  private waiting: Buffer[] = [];
+  private readonly modern = new OpenRequests<ModernRequest>();
+  private over = false;
+  /** Why the connection ends with its last request; undefined while it goes on. */
+  private retiring: string | undefined;
+
+  constructor(
+    private readonly host: ClientHost,
+    readonly endpoint: Endpoint,
+    private readonly connection: DuplexConnection,
+    readonly headers: Headers,
+  ) {}
+
+  get hasSession(): boolean {
+    return this.session !== undefined;
+  }
+
+  get requestCount(): number {
+    return this.modern.size + (this.session?.requestCount ?? 0) + (this.opening === undefined ? 0 : 1);
+  }
+
+  message(bytes: Buffer): void {
+    if (this.over) return;
+    try {
+      this.read(bytes);
+    } catch (thrown) {
+      this.host.onFault(thrown);
+      this.refuse(undefined, new RpcError(ErrorCode.InternalError, 'Internal error of the gateway'));
+    }
+  }
+
+  gone(): void {
+    this.finish('the client left', true);
+  }
+
+  /** Ends the connection at once. */
+  close(reason: string): void {
+    this.finish(reason);
+  }
+
+  /** Ends the connection when its requests have ended; nothing new is taken. */
+  retire(reason: string): void {
+    this.retiring = reason;
+    for (const [, request] of this.modern.toArray()) request.endSubscription();
+    this.leaveIfDone();
+  }
+
+  // What a session and a modern request need of their connection.
+
+  send(message: Buffer): void {
+    if (this.over || this.connection.send(message)) return;
+    this.finish('the client does not read', true);
+  }
+
+  sessionOver(reason: string): void {
+    this.finish(reason);
+  }
+
+  idRefusal(id: string): RpcError | undefined {
+    return this.modern.refusal(id);
+  }
+
+  began(): void {
+    this.host.traffic.began();
+  }
+
+  ended(method: string, status: number, errorCode: number, startedAt: number): void {
+    this.host.traffic.ended(this.endpoint, method, status, errorCode, startedAt);
+    // The response leaves after this.
+    if (this.retiring !== undefined) queueMicrotask(() => this.leaveIfDone());
+  }
+
+  requestOver(request: ModernRequest, status: number, errorCode: number): void {
+    this.modern.delete(request.id, request);
+    this.ended(request.method, status, errorCode, request.startedAt);
+  }
+
+  // The path of a message.
+
+  private read(bytes: Buffer): void {
+    const most = this.host.maxMessageBytes();
+    if (bytes.length > most) {
+      const reason = `the message has ${bytes.length} bytes, at most ${most} are taken`;
+      this.host.traffic.refused(413);
+      this.refuse(undefined, new RpcError(ErrorCode.InvalidRequest, reason));
+      return;
+    }
+    const batch = looksLikeBatch(bytes);
+    let envelopes: readonly Envelope[];
+    try {
+      envelopes = batch ? scanBatch(bytes) : [scanMessage(bytes)];
+    } catch (thrown) {
+      this.refuseUnread(thrown);
+      return;
+    }
+    const [first] = envelopes as [Envelope];
+    if (!batch && first.method !== 'initialize' && first.metaVersion !== undefined)
+      this.modernMessage({ bytes, envelope: first });
+    else if (this.opening !== undefined && first.kind !== 'result' && first.kind !== 'error')
+      this.wait(bytes, first, batch);
+    else this.legacyMessages(bytes, envelopes, batch);
+  }
+
+  private modernMessage(message: Message): void {
+    const { bytes, envelope } = message;
+    if (envelope.kind !== 'request') {
+      this.taken(envelope.method);
+      if (!this.cancelled(message)) this.endpoint.modernNotification(message);
+      return;
+    }
+    const id = idOf(message);
+    if (this.isBusy(id)) return;
+    const refusal = this.session?.refusal(id) ?? this.idRefusal(id) ?? checkBody(bytes, envelope);
+    if (refusal !== undefined) {
+      this.began();
+      this.refuse(id, new RpcError(refusal.code, refusal.message, refusal.data));
+      this.ended(envelope.method, statusOf(refusal.code), refusal.code, performance.now());
+      return;
+    }
+    const request = new ModernRequest(this, message);
+    this.modern.add(id, request);
+    this.began();
+    request.run(this.host.principal);
+  }
+
+  private legacyMessages(bytes: Buffer, envelopes: readonly Envelope[], batch: boolean): void {
+    const [first] = envelopes as [Envelope];
+    if (batch) {
+      this.batch(envelopes.map((envelope) => ({ bytes, envelope })));
+      return;
+    }
+    const message: Message = { bytes, envelope: first };
+    if (first.kind !== 'request') {
+      this.taken(first.method);
+      if (!this.cancelled(message)) (this.session ?? this.opening)?.take([message], false);
+      return;
+    }
+    if (this.isBusy(idOf(message))) return;
+    if (first.method === 'initialize') this.initialize(message);
+    else if (this.session !== undefined) this.session.take([message], false);
+    else this.withoutSession(message);
+  }
+
+  private batch(messages: readonly Message[]): void {
+    const { session } = this;
+    const revision = session?.caller.revision;
+    let reason: string | undefined;
+    if (session === undefined)
+      reason = 'a batch needs a session of revision 2025-03-26; begin with initialize';
+    else if (revision !== '2025-03-26')
+      reason = `revision ${revision} has no batches; send one message at a time`;
+    else if (messages.some(({ envelope }) => envelope.method === 'initialize'))
+      reason = 'initialize is not part of a batch (2025-03-26, basic/lifecycle)';
+    if (reason !== undefined) {
+      this.host.traffic.refused(400);
+      this.refuse(undefined, new RpcError(ErrorCode.InvalidRequest, reason));
+      return;
+    }
+    if (this.isBusy(undefined)) return;
+    for (const { envelope } of messages) if (envelope.kind !== 'request') this.taken(envelope.method);
+    session?.take(messages, true);
+  }
+
+  /** What comes during the handshake waits for it. */
+  private wait(bytes: Buffer, envelope: Envelope, batch: boolean): void {
+    const { waiting } = this;
+    const waitingBytes = waiting.reduce((sum, each) => sum + each.length, bytes.length);
+    if (waiting.length < MAX_WAITING_COUNT && waitingBytes <= this.host.maxMessageBytes()) {
+      waiting.push(bytes);
+      return;
+    }
+    const id = batch || envelope.id === undefined ? undefined : binaryOf(bytes, envelope.id);
+    const reason = 'too much came before initialize was answered; wait for the answer';
+    this.host.traffic.refused(503);
+    if (envelope.kind === 'request') this.refuse(id, new RpcError(ErrorCode.Overloaded, reason));
+  }
+
+  private initialize(message: Message): void {
+    const startedAt = performance.now();
+    const id = idOf(message);
+    const { method } = message.envelope;
+    const hello =
+      this.session === undefined
+        ? readHello(message, this.host.principal)
+        : new RpcError(ErrorCode.InvalidRequest, 'the session of this connection has begun already');
+    this.began();
+    if (hello instanceof RpcError) {
+      this.refuse(id, hello);
+      this.ended(method, 400, hello.code, startedAt);
+      return;
+    }
+    const session = new DuplexSession(this, hello.caller);
+    this.opening = session;
+    session.initialize(hello.params, hello.caller.revision).then(
+      (result) => {
+        this.opening = undefined;
+        this.ended(method, 200, 0, startedAt);
+        session.settle(settled(session.caller, result));
+        this.session = session;
+        this.host.room.add(session);
+        this.send(binaryToBytes(resultMessage(id, result)));
+        this.goOn();
+      },
+      (thrown: unknown) => {
+        const error = RpcError.from(thrown);
+        this.opening = undefined;
+        session.close();
+        this.ended(method, 200, error.code, startedAt);
+        this.refuse(id, error);
+        this.goOn();
+      },
+    );
+  }
+
+  private goOn(): void {
+    for (const bytes of this.waiting.splice(0)) this.message(bytes);
+  }
+
+  /** Only a ping may come before `initialize` (2025-11-25, basic/lifecycle, "Initialization"). */
+  private withoutSession(message: Message): void {
+    const { method } = message.envelope;
+    const id = idOf(message);
+    this.began();
+    if (method === 'ping') {
+      this.send(binaryToBytes(resultMessage(id, '{}')));
+      this.ended(method, 200, 0, performance.now());
+      return;
+    }
+    const reason =
+      `${method} needs a session: begin with initialize, or say with \`_meta\` on each request that it is of ` +
+      `${MODERN_REVISION}`;
+    this.refuse(id, new RpcError(ErrorCode.InvalidRequest, reason));
+    this.ended(method, 400, ErrorCode.InvalidRequest, performance.now());
+  }
+
+  /** True when nothing new is taken now; says so by itself. */
+  private isBusy(id: string | undefined): boolean {
+    const { traffic } = this.host;
+    const refusal =
+      this.retiring === undefined
+        ? traffic.refusal()
+        : new RpcError(
+            ErrorCode.Overloaded,
+            `${this.retiring}; send the request again on another connection`,
+          );
+    if (refusal === undefined) return false;
+    traffic.refused(503);
+    this.refuse(id, refusal);
+    return true;
+  }
+
+  /** True when it was a cancellation, and of a modern request. */
+  private cancelled(message: Message): boolean {
+    if (message.envelope.method !== 'notifications/cancelled') return false;
+    const request = this.modern.cancel(message);
+    request?.cancel();
+    return request !== undefined;
+  }
+
+  /** Counts what gets no response. */
+  private taken(method: string): void {
+    this.began();
+    this.ended(method, 202, 0, performance.now());
+  }
+
+  private refuseUnread(thrown: unknown): void {
+    if (!(thrown instanceof ScanError)) throw thrown;
+    const isParse = thrown.kind === 'parse';
+    const reason = `${isParse ? 'Parse error' : 'Invalid request'}: ${thrown.message}`;
+    this.host.traffic.refused(400);
+    this.refuse(thrown.id, new RpcError(isParse ? ErrorCode.ParseError : ErrorCode.InvalidRequest, reason));
+  }
+
+  private refuse(id: string | undefined, error: RpcError): void {
+    this.send(binaryToBytes(errorMessage(id, error)));
+  }
+
+  private leaveIfDone(): void {
+    if (this.retiring !== undefined && this.requestCount === 0) this.finish(this.retiring);
+  }
+
+  /** Lets go of everything. What is under way is told, unless nobody hears it. */
+  private finish(reason: string, isGone = false): void {
+    if (this.over) return;
+    this.over = isGone;
+    const { session, opening } = this;
+    this.session = undefined;
+    this.opening = undefined;
+    for (const [, request] of this.modern.toArray()) request.cancel();
+    if (session !== undefined) {
+      this.host.room.delete(session);
+      this.host.onSessionEnd(reason);
+      session.close();
+    }
+    opening?.close();
+    this.over = true;
+    this.waiting = [];
+    this.host.left(this);
+    this.connection.close(reason);
+  }
+}

@@ -1,0 +1,86 @@
+/**
+ * The front for connections that carry messages both ways to one client, in whatever eras it speaks. It does not
+ * know which transport carries them.
+ */
+import type { Endpoint } from '../endpoint.js';
+import type { Headers } from '../legacy/client-session.js';
+import type { SessionRoom } from '../session-room.js';
+import { type ClientHost, ConnectedClient, type DuplexTraffic } from './client.js';
+import type { DuplexClient, DuplexConnection } from './connection.js';
+
+export interface DuplexFrontOptions {
+  /** Whom requests are made for, until plugins know better. */
+  readonly principal: string;
+  /** Where legacy sessions have their places. */
+  readonly room: SessionRoom;
+  readonly traffic: DuplexTraffic;
+  /** Longest message, in bytes. */
+  readonly maxMessageBytes: () => number;
+  readonly onSessionEnd: (reason: string) => void;
+  /** An exception that nobody expected: it cost a message. */
+  readonly onFault: (thrown: unknown) => void;
+}
+
+export class DuplexFront implements ClientHost {
+  readonly principal: string;
+  readonly room: SessionRoom;
+  readonly traffic: DuplexTraffic;
+  private readonly clients = new Set<ConnectedClient>();
+
+  constructor(private readonly options: DuplexFrontOptions) {
+    this.principal = options.principal;
+    this.room = options.room;
+    this.traffic = options.traffic;
+  }
+
+  /** Legacy sessions. */
+  get sessionCount(): number {
+    let count = 0;
+    for (const client of this.clients) if (client.hasSession) count++;
+    return count;
+  }
+
+  /** Takes a connection. `headers` are those that it began with, where the transport has any. */
+  open(endpoint: Endpoint, connection: DuplexConnection, headers: Headers): DuplexClient {
+    const client = new ConnectedClient(this, endpoint, connection, ownHeaders(headers));
+    this.clients.add(client);
+    return client;
+  }
+
+  /** Ends the connections of an endpoint that is not there any more; requests under way end as they began. */
+  closeEndpoint(endpoint: Endpoint, reason: string): void {
+    for (const client of [...this.clients]) if (client.endpoint === endpoint) client.retire(reason);
+  }
+
+  /** Ends every connection when its requests have ended; subscriptions end at once. */
+  drain(reason: string): void {
+    for (const client of [...this.clients]) client.retire(reason);
+  }
+
+  close(reason: string): void {
+    for (const client of [...this.clients]) client.close(reason);
+  }
+
+  maxMessageBytes(): number {
+    return this.options.maxMessageBytes();
+  }
+
+  onSessionEnd(reason: string): void {
+    this.options.onSessionEnd(reason);
+  }
+
+  onFault(thrown: unknown): void {
+    this.options.onFault(thrown);
+  }
+
+  left(client: ConnectedClient): void {
+    this.clients.delete(client);
+  }
+}
+
+/** What a connection began with speaks for none of its messages: `Mcp-*` would name what one of them is about. */
+function ownHeaders(headers: Headers): Headers {
+  const own: Record<string, string | undefined> = Object.create(null);
+  for (const name in headers) if (!name.startsWith('mcp-')) own[name] = headers[name];
+  return own;
+}
