@@ -1,6 +1,7 @@
 import { BOTH_ERAS, type Era } from './era.js';
 import { FEATURES } from './features.js';
 import { FRONT_TRANSPORTS } from './front-transports.js';
+import { LOSSES } from './losses.js';
 import { LEGACY_TO_MODERN, MODERN_TO_LEGACY } from './mapping.js';
 import type { Cell, Outcome } from './matrix.js';
 import { UPSTREAM_TRANSPORTS } from './upstream-transports.js';
@@ -69,15 +70,19 @@ export function renderErasPage(seen: readonly Seen[]): string {
     '<!-- Made by cli/test/matrix from what its run saw: SLUICE_UPDATE_DOCS=1 npm test -- matrix -->',
     INTRODUCTION,
     '## What was seen',
-    `${seen.length} cells: ${FEATURES.length} features, ${ways} ways from a client to a server. A way is the era and ` +
-      'transport of the client, the era and transport of the server, and the path: `/mcp/{upstream}` for all ' +
-      'transports, `/mcp` over streamable HTTP.',
+    `${FEATURES.length} features, and ${ways} ways from a client to a server: ${seen.length} tests, with what cannot be said.\n` +
+      'A way is the era and transport of the client, the era and transport of the server, and the path:\n' +
+      '`/mcp/{upstream}` for all transports, `/mcp` over streamable HTTP.',
     renderSeen(seen),
     REFUSED,
     '## What becomes what: modern client, legacy server',
     ...MODERN_TO_LEGACY.flatMap(([group, rows]) => [`### ${group}`, mappingTable(rows)]),
     '## What becomes what: legacy client, modern server',
     ...LEGACY_TO_MODERN.flatMap(([group, rows]) => [`### ${group} (legacy client)`, mappingTable(rows)]),
+    '## What cannot be said',
+    CANNOT_BE_SAID,
+    lossTable(seen),
+    LIMITS,
   ];
   return `${sections.join('\n\n')}\n`;
 }
@@ -89,6 +94,34 @@ here with the newest of them. Where both ends are of one era, messages pass with
 
 const REFUSED = `"Refused" is a question over a connection that is shared by many clients: nobody can tell whose question it is, so
 the server is told that the client cannot be asked, and [why](../concepts/questions.md).`;
+
+function lossTable(seen: readonly Seen[]): string {
+  const rows = LOSSES.map((loss) => {
+    const outcomes = seen.filter(({ cell }) => cell.loss === loss).map(({ outcome }) => outcome);
+    const instead = new Set(
+      outcomes.map((outcome) => (outcome.saw === 'loss' ? outcome.instead : 'something else')),
+    );
+    return [loss.name, arrow(loss.client, loss.server), [...instead].join('; or ')];
+  });
+  return table([['what', 'client → server', 'what is seen'], ...rows]);
+}
+
+const CANNOT_BE_SAID = `Where one end knows something that the other has no word for. An error names the feature, both revisions, and the
+paragraph of the specification.`;
+
+const LIMITS = `Beyond that:
+
+- Names of questions: a legacy server gives none, so that a modern client sees those that are made here.
+- A modern server that asks for no more than its own state to come back is answered after 200 ms, and 32 rounds of
+  questions are as many as one call may have.
+- \`notifications/elicitation/complete\` does not reach a modern client, which learns the outcome by its retry; a legacy
+  client of a modern server never hears it.
+- A legacy server that asks outside of any call cannot ask a modern client: over pipes, WebSocket and HTTP+SSE it is
+  told so, over streamable HTTP there is no stream on which it could ask.
+- State that a legacy server keeps in its session is not the modern client's own. Over pipes, WebSocket and HTTP+SSE
+  each call that may ask has a session for itself while it runs.
+- Methods of one era from a client of the other get -32601, as the client's own revision says.
+- On \`/mcp\`, methods that the gateway does not know, tasks among them, get -32601 in all eras.`;
 
 function mappingTable(rows: readonly (readonly string[])[]): string {
   return table([['', 'the client', 'the server'], ...rows]);

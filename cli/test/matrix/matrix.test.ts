@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ROOT } from '../docs/pages.js';
 import { renderErasPage, renderSeen } from './eras-page.js';
-import { CELLS, MatrixRun, PAIRS } from './matrix.js';
+import { CELLS, MatrixRun, nameOf, PAIRS } from './matrix.js';
 import { titleOf } from './pair.js';
 
 /* "Whatever my client and the server behind the gateway are, I see the same." */
@@ -20,7 +20,7 @@ afterAll(() => matrix?.stop());
 describe.each(PAIRS.map((pair) => ({ pair, title: titleOf(pair) })))('$title', ({ pair }) => {
   const cells = CELLS.filter((cell) => cell.pair === pair);
 
-  it.each(cells.map((cell) => ({ cell, feature: cell.feature.name })))('$feature', async ({ cell }) => {
+  it.each(cells.map((cell) => ({ cell, name: nameOf(cell) })))('$name', async ({ cell }) => {
     const outcome = await matrix.outcome(cell);
     if (outcome.saw === 'fault') throw outcome.error;
   });

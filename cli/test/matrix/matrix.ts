@@ -6,13 +6,15 @@ import type { PLACES } from '../stories/places.js';
 import { BOTH_ERAS } from './era.js';
 import { checkRefusal, FEATURES, type Feature, isRefused } from './features.js';
 import { FRONT_TRANSPORTS } from './front-transports.js';
+import { LOSSES, type Loss } from './losses.js';
 import { Bench, type Pair, type Server } from './pair.js';
 import { type ReachableFixture, reach, UPSTREAM_TRANSPORTS } from './upstream-transports.js';
 
-/** One test: a feature between a client and a server. */
+/** One test: a feature between a client and a server, or something that this client cannot say to this server. */
 export interface Cell {
   readonly pair: Pair;
-  readonly feature: Feature;
+  readonly feature?: Feature;
+  readonly loss?: Loss;
 }
 
 const SERVERS: readonly Server[] = UPSTREAM_TRANSPORTS.flatMap((transport) =>
@@ -46,11 +48,25 @@ const MERGED_PAIRS = pairsOf('the path of all');
 
 export const PAIRS: readonly Pair[] = [...DIRECT_PAIRS, ...MERGED_PAIRS];
 
-export const CELLS: readonly Cell[] = PAIRS.flatMap((pair) => FEATURES.map((feature) => ({ pair, feature })));
+export const CELLS: readonly Cell[] = PAIRS.flatMap((pair) => [
+  ...FEATURES.map((feature) => ({ pair, feature })),
+  ...lossesOf(pair).map((loss) => ({ pair, loss })),
+]);
+
+/** The path of all routes the methods that it knows, which tasks are not of, so that there is nothing to see of them. */
+function lossesOf({ client, server, place }: Pair): Loss[] {
+  if (place === 'the path of all' || server.transport.isShared) return [];
+  return LOSSES.filter((loss) => loss.client === client && loss.server === server.era);
+}
+
+export function nameOf({ feature, loss }: Cell): string {
+  return feature?.name ?? `cannot say: ${loss?.name}`;
+}
 
 /** What a cell saw: the feature, that it is refused where it has to be, or something else. */
 export type Outcome =
   | { readonly saw: 'feature' | 'refusal' }
+  | { readonly saw: 'loss'; readonly instead: string }
   | { readonly saw: 'fault'; readonly error: unknown };
 
 /**
@@ -106,8 +122,10 @@ export class MatrixRun {
   }
 }
 
-async function run({ feature, pair }: Cell, bench: Bench): Promise<Outcome> {
+async function run({ feature, loss, pair }: Cell, bench: Bench): Promise<Outcome> {
   try {
+    if (loss !== undefined) return { saw: 'loss', instead: await loss.check(bench) };
+    if (feature === undefined) throw new Error('a cell of nothing');
     if (isRefused(feature, pair)) {
       await checkRefusal(feature, bench);
       return { saw: 'refusal' };

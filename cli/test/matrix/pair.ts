@@ -27,23 +27,29 @@ export function titleOf({ client, front, server, place }: Pair): string {
 export class Person {
   /** Messages of forms, URLs of pages, prompts for the model, and `roots`, as they came. */
   readonly asked: string[] = [];
-  action: 'accept' | 'decline' = 'accept';
+  /** What becomes of a question; `error` answers it with an error, whatever it is. */
+  action: 'accept' | 'decline' | 'error' = 'accept';
 
   readonly handlers = {
     onElicit: ({ mode, message, url }: { mode?: string; message: string; url: string }) => {
-      this.asked.push(mode === 'url' ? url : message);
+      this.hear(mode === 'url' ? url : message);
       if (this.action === 'decline') return { action: 'decline' };
       return mode === 'url' ? { action: 'accept' } : { action: 'accept', content: FORM };
     },
     onSample: ({ messages }: { messages: { content: { text: string } }[] }) => {
-      this.asked.push(String(messages[0]?.content.text));
+      this.hear(String(messages[0]?.content.text));
       return { role: 'assistant', model: 'a-model', content: { type: 'text', text: 'sampled ✓' } };
     },
     onRoots: () => {
-      this.asked.push('roots');
+      this.hear('roots');
       return { roots: ROOTS.map((uri) => ({ uri, name: uri })) };
     },
   };
+
+  private hear(question: string): void {
+    this.asked.push(question);
+    if (this.action === 'error') throw new Error('I will not');
+  }
 }
 
 /** What the person fills in, and the folders that are offered. */

@@ -12,6 +12,7 @@ import {
   ListRootsRequestSchema,
   PingRequestSchema,
 } from '@modelcontextprotocol/sdk/types.js';
+import { z } from 'zod';
 
 /** The official clients behind one interface, so that a story can be told of each of them. */
 
@@ -88,6 +89,8 @@ export interface OfficialClient {
   complete(ref: object, argument: { name: string; value: string }): Promise<string[]>;
   setLevel(level: 'debug' | 'info' | 'error'): Promise<unknown>;
   subscribe(uri: string): Promise<unknown>;
+  /** Any request; the result as it came. */
+  request(method: string, params: Record<string, unknown>): Promise<unknown>;
   /** Tells the server that the roots have changed. */
   rootsChanged(): Promise<void>;
   /** Ends the session, where there is one, and the connection. */
@@ -180,6 +183,7 @@ async function connectV2(
       (await client.complete({ ref: ref as any, argument })).completion.values,
     setLevel: (level) => client.setLoggingLevel(level),
     subscribe: (uri) => client.subscribeResource({ uri }),
+    request: (method, params) => client.request({ method, params }, z.unknown()),
     rootsChanged: () => client.sendRootsListChanged(),
     terminate: async () => {
       if (!isModern && transport instanceof HttpV2) await transport.terminateSession();
@@ -235,6 +239,7 @@ async function connectV1(url: string, options: ConnectOptions): Promise<Official
       (await client.complete({ ref: ref as any, argument })).completion.values,
     setLevel: (level) => client.setLoggingLevel(level),
     subscribe: (uri) => client.subscribeResource({ uri }),
+    request: (method, params) => client.request({ method, params } as any, z.any()),
     rootsChanged: () => client.sendRootsListChanged(),
     terminate: async () => {
       if (transport instanceof HttpV1) await transport.terminateSession();
