@@ -68,9 +68,11 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
   };
   try {
     const { port, kind } = await worker.listen(listen.port, listen.sharePort);
+    const ops = await opsAddresses(configuration, worker);
+    worker.start();
     return {
       url: clientUrl(configuration, port),
-      ...(await opsAddresses(configuration, worker)),
+      ...ops,
       listener: kind,
       apply: async (next) => worker.apply(next),
       reloadTls: () => worker.reloadTls(),

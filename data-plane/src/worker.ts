@@ -224,6 +224,15 @@ export class Worker implements Door {
     return listener.listen();
   }
 
+  /**
+   * Begins to ask upstreams, which starts their processes: to be called when every address is listened on, so that a
+   * gateway whose port is taken ends before it has done anything.
+   */
+  start(): void {
+    this.runtime.discovery.start();
+  }
+
+  /** Resolves when every upstream has answered or failed once after `start`, or the deadline has passed. */
   get settled(): Promise<void> {
     return this.runtime.discovery.settled;
   }

@@ -1,9 +1,12 @@
 import { execFile, fork } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { expect, onTestFinished, test } from 'vitest';
-import { serve } from './sluice-process.js';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { run, serve, writeFile } from './sluice-process.js';
 
 const DEMO_SERVER = fileURLToPath(new URL('../../examples/demo-server.mjs', import.meta.url));
 const shell = promisify(execFile);
@@ -43,6 +46,30 @@ test('the screen shows what an upstream offers, and the curl command on it works
 test('an upstream that failed is shown with its reason', async () => {
   const screen = await screenOf('upstreams: [{ name: gone, url: "http://127.0.0.1:9/mcp" }]');
   expect(screen).toMatch(/\n +gone +http +failed\n +\S.*cannot be reached/);
+});
+
+describe('a gateway whose port is taken', () => {
+  const taken = async () => {
+    const server = createServer().listen(0, '127.0.0.1');
+    onTestFinished(() => void server.close());
+    await once(server, 'listening');
+    return (server.address() as { port: number }).port;
+  };
+
+  test.each([
+    ['for clients', (port: number) => ({ listen: { port } })],
+    ['for clients, of two workers', (port: number) => ({ listen: { port, workers: 2 } })],
+    ['for metrics', (port: number) => ({ metrics: { port }, listen: { port: 0 } })],
+  ])('%s ends before it has started any process', async (_, gateway) => {
+    const file = writeFile('sluice.json', '');
+    const started = join(dirname(file), 'started');
+    const marks = { name: 'marks', stdio: { command: 'sh', args: ['-c', `: > '${started}'; exec cat`] } };
+    writeFileSync(file, JSON.stringify({ gateway: gateway(await taken()), upstreams: [marks] }));
+    const { code, stderr } = await run(['serve', '--config', file]);
+    expect(stderr).toContain('cannot listen on 127.0.0.1:');
+    expect(code).not.toBe(0);
+    expect(existsSync(started)).toBe(false);
+  });
 });
 
 test('without a terminal and without being asked for it, stdout stays empty', async () => {

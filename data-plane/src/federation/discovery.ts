@@ -54,8 +54,13 @@ export class Discovery {
   private dropped: ReadonlySet<string> = new Set();
   private currentNaming: Naming;
   private settings: DiscoverySettings;
-  private settling: Promise<void> = Promise.resolve();
+  private started = false;
   private stopped = false;
+  /** Resolves what waits for the first round, from before `start` on. */
+  private firstSettled: () => void = () => {};
+  private settling = new Promise<void>((resolve) => {
+    this.firstSettled = resolve;
+  });
 
   constructor(
     naming: Naming,
@@ -67,9 +72,16 @@ export class Discovery {
     this.current = buildCatalogue([], naming);
   }
 
+  /** Asks every upstream for the first time, and from now on at the interval. */
+  start(): void {
+    this.started = true;
+    this.askFirst(this.all);
+    void this.settling.then(this.firstSettled);
+  }
+
   /**
    * Sets which upstreams there are, in the order of the configuration. What is known of one that stays is kept;
-   * new ones are asked at once.
+   * new ones are asked at once, or at `start`.
    */
   replace(upstreams: readonly Upstream[], naming: Naming, settings: DiscoverySettings): void {
     const before = this.all;
@@ -87,19 +99,24 @@ export class Discovery {
     const gone = before.filter((known) => !this.all.includes(known));
     for (const known of gone) this.forget(known);
     this.rebuild();
-    const first = Promise.all(fresh.map((known) => this.refresh(known)));
-    const deadline = new Promise<void>((resolve) => setTimeout(resolve, settings.deadlineMs).unref());
-    this.settling = Promise.race([first.then(() => undefined), deadline]);
-    clearInterval(this.timer);
-    this.timer = setInterval(() => {
-      for (const known of this.all) void this.refresh(known);
-    }, settings.intervalMs);
-    this.timer.unref();
+    if (this.started) this.askFirst(fresh);
     // Lists lost entries, or their names or order; whoever listens is told for each kind once.
     const moved = renamed || before.some((known, i) => this.all[i] !== known);
     const [changed] = gone.length > 0 ? gone : before;
     if (moved && changed !== undefined)
       for (const kind of ['tools', 'prompts', 'resources'] as const) this.tell(kind, changed.upstream);
+  }
+
+  private askFirst(fresh: readonly Known[]): void {
+    const { deadlineMs, intervalMs } = this.settings;
+    const first = Promise.all(fresh.map((known) => this.refresh(known)));
+    const deadline = new Promise<void>((resolve) => setTimeout(resolve, deadlineMs).unref());
+    this.settling = Promise.race([first.then(() => undefined), deadline]);
+    clearInterval(this.timer);
+    this.timer = setInterval(() => {
+      for (const known of this.all) void this.refresh(known);
+    }, intervalMs);
+    this.timer.unref();
   }
 
   private begin(upstream: Upstream): Known {
@@ -209,7 +226,8 @@ export class Discovery {
 
   /** One round for one upstream; a request for another one meanwhile makes one more afterwards, and not at once. */
   private refresh(known: Known): Promise<void> {
-    if (this.stopped || this.byUpstream.get(known.upstream) !== known) return Promise.resolve();
+    if (!this.started || this.stopped || this.byUpstream.get(known.upstream) !== known)
+      return Promise.resolve();
     if (known.round !== undefined) {
       known.again = true;
       return known.round;

@@ -23,6 +23,7 @@ function upstreamOver(kind: 'http' | 'stdio'): Upstream {
   return {
     name: 'up',
     traits: { hasOwnStreams: kind === 'http' },
+    config: { onSessionLoss: 'reinitialize' },
     ownSession: (hello: string, events: LegacySessionEvents, ownerSaysInitialized: boolean) =>
       new LegacySession({
         name: 'up',

@@ -95,6 +95,7 @@ async function listen(wanted: number): Promise<void> {
   try {
     const found = await worker.listen(wanted, true);
     const ops = index === 0 ? await opsAddresses(configuration, worker) : {};
+    worker.start();
     tell({ type: 'listening', ...found, ...ops });
   } catch (thrown) {
     const { message, code } = thrown as Error & { code?: string };

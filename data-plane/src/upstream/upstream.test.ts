@@ -107,7 +107,7 @@ describe('a subprocess that cannot be used', () => {
     // The first time it is started again at once.
     expect(await attempt()).toContain(ended);
     const waiting = await attempt();
-    expect(waiting).toMatch(/is started again in \d+ s; the request was not sent: /);
+    expect(waiting).toMatch(/is made again in \d+ s; the request was not sent: /);
     expect(waiting).toContain(ended);
   });
 });

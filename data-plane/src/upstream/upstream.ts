@@ -71,7 +71,7 @@ export class Upstream {
   private opening: Promise<Shared> | undefined;
   private restartCount = 0;
   private notBefore = 0;
-  /** How the shared process ended that is started again; undefined before the first did. */
+  /** How the shared connection ended that is made again; undefined before the first did. */
   private ending: Error | undefined;
   private startedAt = 0;
   private closed = false;
@@ -329,7 +329,7 @@ export class Upstream {
     return this.ensure();
   }
 
-  /** @param ending how the process ended */
+  /** @param ending how the connection ended */
   private backOff(ending: string): void {
     this.ending = new Error(ending);
     const wait =
