@@ -19,8 +19,10 @@ export async function validate(file: string, out: Output, err: Output): Promise<
     err.write(`${file} is invalid: ${count} ${count === 1 ? 'error' : 'errors'}\n`);
     return EXIT.configuration;
   }
-  const { length } = configuration.upstreams;
+  const served = configuration.upstreams.filter(({ disabled }) => !disabled).length;
+  const disabled = configuration.upstreams.length - served;
+  const counts = `${served} ${served === 1 ? 'upstream' : 'upstreams'}${disabled > 0 ? `, ${disabled} disabled` : ''}`;
   const paint = palette(usesColour(out));
-  out.write(`${paint.green(`${file} is valid`)}: ${length} ${length === 1 ? 'upstream' : 'upstreams'}\n`);
+  out.write(`${paint.green(`${file} is valid`)}: ${counts}\n`);
   return EXIT.ok;
 }

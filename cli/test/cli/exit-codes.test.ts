@@ -71,6 +71,18 @@ test('a valid configuration ends with 0', async () => {
   });
 });
 
+test('upstreams that are disabled are counted by themselves', async () => {
+  const servers = { one: { command: 'c' }, two: { command: 'c', disabled: true }, three: { type: 'pigeon' } };
+  const file = writeFile(
+    'client.json',
+    `// From a desktop client.\n${JSON.stringify({ mcpServers: servers })}`,
+  );
+  const { code, stdout, stderr } = await run(['validate', file]);
+  expect(stdout).toBe(`${file} is valid: 1 upstream, 1 disabled\n`);
+  expect(stderr).toMatch(/:2:\d+: warning: mcpServers.three.type: not a known transport/);
+  expect(code).toBe(0);
+});
+
 test('a port that is taken ends with 5', async () => {
   const port = await takePort();
   const file = writeFile('sluice.yaml', upstreamsNamed('files'));

@@ -38,6 +38,11 @@ export function decodeConfiguration(decoding: Decoding, root: SourceNode): Confi
   const servers = byKey.get(MCP_SERVERS_KEY);
   if (servers) json.upstreams.push(...decodeMcpServers(decoding, servers.value, json.upstreams.length));
   for (const entry of mapping.entries) reportTopKey(decoding, entry, servers !== undefined);
+  // A misspelled `upstreams` is no file without upstreams.
+  const isTopKey = (path: string) => !/[.[]/.test(path);
+  if (json.upstreams.length === 0 && decoding.unreadPaths.some(isTopKey)) {
+    decoding.unreadPaths.push('upstreams');
+  }
   return json;
 }
 
@@ -107,7 +112,7 @@ function decodeShortKey(
   decodeField(decoding, field, entry, transportPath, json[transport] as MessageJson);
 }
 
-/** Refused here and not by validation, because the message cannot hold both. */
+/** Refused here and not by validation, because the message cannot hold both; then it holds none. */
 function refuseTwoTransports(
   decoding: Decoding,
   { position }: MappingNode,
@@ -118,4 +123,5 @@ function refuseTwoTransports(
   if (transports.length < 2) return;
   const hint = 'keep url and headers for a server with an address, or command, args and env for a subprocess';
   decoding.error(position, path, `settings of ${transports.join(' and ')} in one upstream`, hint);
+  for (const transport of transports) delete json[transport];
 }

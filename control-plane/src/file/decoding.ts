@@ -8,8 +8,12 @@ export type Origin = Position | { readonly name: string };
 /** What is gathered while a source becomes a configuration. */
 export class Decoding {
   readonly problems: Problem[] = [];
+  /** Field paths, in the schema's spelling, of what could not be read: of them nothing more can be said. */
+  readonly unreadPaths: string[] = [];
   /** Origins by field path in the schema's spelling. */
   readonly origins = new Map<string, Origin>();
+  /** How the file spells a field path, where that differs from the schema. */
+  readonly writtenPaths = new Map<string, string>();
   /** Variables that the file itself refers to. */
   readonly substitutedVariables = new Set<string>();
 
@@ -19,20 +23,42 @@ export class Decoding {
   ) {}
 
   error(origin: Origin | undefined, path: string, message: string, hint: string): void {
-    this.problems.push({ severity: 'error', path, ...this.place(origin), message, hint });
+    this.unreadPaths.push(path);
+    this.problems.push({
+      severity: 'error',
+      path: this.writtenPath(path),
+      ...this.place(origin),
+      message,
+      hint,
+    });
   }
 
   warn(origin: Origin | undefined, path: string, message: string, hint: string): void {
-    this.problems.push({ severity: 'warning', path, ...this.place(origin), message, hint });
+    this.problems.push({
+      severity: 'warning',
+      path: this.writtenPath(path),
+      ...this.place(origin),
+      message,
+      hint,
+    });
   }
 
   /** Adds the place of the value that the problem's path names, or of what holds it. */
   locate(problem: Problem): Problem {
-    for (let path = problem.path; path !== ''; path = parentPath(path)) {
-      const origin = this.origins.get(path);
-      if (origin !== undefined) return { ...problem, ...this.place(origin) };
+    let origin: Origin | undefined;
+    for (let path = problem.path; path !== '' && origin === undefined; path = parentPath(path)) {
+      origin = this.origins.get(path);
     }
-    return { ...problem, ...this.place(undefined) };
+    return { ...problem, path: this.writtenPath(problem.path), ...this.place(origin) };
+  }
+
+  /** A field path as the file spells it. */
+  writtenPath(path: string): string {
+    for (let parent = path; parent !== ''; parent = parentPath(parent)) {
+      const written = this.writtenPaths.get(parent);
+      if (written !== undefined) return written + path.slice(parent.length);
+    }
+    return path;
   }
 
   /** The text of a string scalar with variables put in, or `undefined` after reporting why there is none. */

@@ -248,6 +248,13 @@ describe('what is wrong with a variable', () => {
     ['SLUICE_GATEWAY_LISTEN_PROT', 'did you mean SLUICE_GATEWAY_LISTEN_PORT?'],
     ['SLUICE_UPSTREAMS_TIME_URI', 'did you mean SLUICE_UPSTREAMS_TIME_URL?'],
     ['SLUICE_UPSTREAMS_TIM_URL', 'did you mean SLUICE_UPSTREAMS_TIME_URL?'],
+    ['SLUICE_PORT', 'did you mean SLUICE_LISTEN_PORT?'],
+    ['SLUICE_GATEWAY_PORT', 'did you mean SLUICE_GATEWAY_LISTEN_PORT?'],
+    ['SLUICE_HOST', 'did you mean SLUICE_LISTEN_HOST?'],
+    ['SLUICE_WORKERS', 'did you mean SLUICE_LISTEN_WORKERS?'],
+    ['SLUICE_LEVEL', 'did you mean SLUICE_LOG_LEVEL?'],
+    ['SLUICE_LOGGING_LEVEL', 'did you mean SLUICE_LOG_LEVEL?'],
+    ['SLUICE_SERVER_MAX_CONNECTIONS', 'did you mean SLUICE_LIMITS_MAX_CONNECTIONS?'],
     ['SLUICE_XXXXXXXXXXXXXXXXXXXXXXXXXX', 'see the reference'],
   ])('is that %s sets nothing', (name, hint) => {
     const { configuration, problems } = read({ [name]: 'x' });

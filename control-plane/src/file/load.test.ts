@@ -112,6 +112,12 @@ cwd = "data"
 sharing = "per_session"
 `;
 
+const commented = (text: string) =>
+  text
+    .replace('{', '// It is "mine".\n/* { */ {')
+    .replaceAll('[', '[ /* "first" */ ')
+    .replace(/}$/, ', } // end');
+
 const JSON_TEXT = `{
 \t"$schema": "./config.schema.json",
 \t"gateway": {
@@ -138,6 +144,8 @@ describe('formats', () => {
     ['YAML by its content', YAML_MAPPING, 'sluice'],
     ['TOML by its content', TOML, 'sluice.conf'],
     ['JSON by its content', JSON_TEXT, 'sluice.conf'],
+    ['JSON with comments', commented(JSON_TEXT), 'sluice.json'],
+    ['JSON with comments by its content', commented(JSON_TEXT), 'sluice.conf'],
     ['YAML with a byte order mark', `\ufeff${YAML_MAPPING}`, 'sluice.yaml'],
     ['JSON with Windows line ends', JSON_TEXT.replaceAll('\n', '\r\n'), 'sluice.json'],
   ])('%s means the same', (_, text, name) => {
@@ -259,6 +267,54 @@ describe('unknown keys', () => {
     const [problem] = formatted(read(text));
     expect(problem).toContain(message);
     expect(problem).toContain(hint);
+  });
+});
+
+describe('what is wrong', () => {
+  it('is told in one pass, in the order of the file', () => {
+    const text = `
+gateway:
+  listen: { port: 70000, host: 0.0.0.0 }
+  discovery: { interval: soon, deadline: 9d }
+  limits: { max_conections: 3, max_body_bytes: 0 }
+  default_upstream: nobody
+upstreams:
+  a: { url: "http://\${NOWHERE}/", headers: { "a b": c } }
+  b: { command: c, timeout: 0s, agrs: [x] }
+  search: { comand: c }
+`;
+    const problems = read(text).problems.map(({ line, path, message }) => `${line} ${path}: ${message}`);
+    expect(problems).toEqual([
+      '3 gateway.listen.port: 70000 is out of range',
+      expect.stringContaining('3 gateway.listen.host: 0.0.0.0 can be reached'),
+      '4 gateway.discovery.interval: `soon` is not a duration',
+      '5 gateway.limits.max_conections: unknown key',
+      '5 gateway.limits.max_body_bytes: 0 is out of range',
+      '6 gateway.default_upstream: there is no upstream named nobody',
+      '8 upstreams[0].http.url: the environment variable NOWHERE is not set',
+      '8 upstreams[0].http.headers: "a b" is not a header name',
+      '9 upstreams[1].timeout: 0ms is out of range',
+      '9 upstreams[1].agrs: unknown key',
+      '10 upstreams[2].name: search is reserved: /mcp/search is an endpoint of the gateway',
+      '10 upstreams[2].comand: unknown key',
+    ]);
+  });
+
+  it.each([
+    ['upstreams: x\ngateway: {default_upstream: a}', ['upstreams']],
+    ['upstreem: {}', ['upstreem']],
+    ['mcpServers: []', ['mcpServers']],
+    ['upstreams: [x]\ngateway: {default_upstream: a}', ['upstreams[0]']],
+    ['upstreams: {a: {url: http://h/, command: c}}', ['upstreams[0]']],
+    ['upstreams: {a: {http: {ulr: http://h/}}}', ['upstreams[0].http.ulr']],
+    ['upstreams: [{nmae: a, command: c}]', ['upstreams[0].nmae']],
+    [
+      'gateway: {listen: {host: 0.0.0.0, insecure: perhaps}}\nupstreams: {a: {command: c}}',
+      ['gateway.listen.insecure'],
+    ],
+    ['gateway: {naming: {separator: [x]}}\nupstreams: {a__b: {command: c}}', ['gateway.naming.separator']],
+  ])('is not what only follows from something else: %j', (text, paths) => {
+    expect(read(text).problems.map(({ path }) => path)).toEqual(paths);
   });
 });
 

@@ -87,10 +87,11 @@ export function parseConfiguration(
 function finish(decoding: Decoding, json: ConfigurationJson, options: LoadOptions): LoadedConfiguration {
   applyEnvironment(decoding, json, options.otherVariables ?? []);
   applyOverrides(decoding, json, options.overrides ?? {});
-  if (decoding.problems.some(isError)) return { problems: inOrder(decoding.problems) };
   const configuration = fromJson(ConfigurationSchema, { ...json });
   if (decoding.file !== undefined) anchorPaths(configuration, dirname(resolve(decoding.file)));
-  const found = validateConfiguration(configuration).map((problem) => decoding.locate(problem));
+  const found = validateConfiguration(configuration, decoding.unreadPaths).map((problem) =>
+    decoding.locate(problem),
+  );
   const problems = inOrder([...decoding.problems, ...found]);
   return problems.some(isError) ? { problems } : { configuration, problems };
 }

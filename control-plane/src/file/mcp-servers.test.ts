@@ -74,6 +74,27 @@ describe('files of desktop clients', () => {
     expect(upstreamsOf(servers)).toMatchObject([{ name: 'on' }, { name: 'off', disabled: true }]);
   });
 
+  it.each([
+    ['type', 'carrier-pigeon'],
+    ['type', 'constructor'],
+    ['type', 7],
+    ['type', ['http']],
+    ['transport', 'carrier-pigeon'],
+  ])('leave out a server with the %s %j, and say so', (key, type) => {
+    const servers = { a: { command: 'c' }, b: { [key]: type, url: 'http://h/' }, c: { command: 'd', x: 1 } };
+    const { configuration, problems } = read({ mcpServers: servers });
+    expect(configuration?.upstreams.map(({ name }) => name)).toEqual(['a', 'c']);
+    expect(problems).toMatchObject([
+      {
+        severity: 'warning',
+        path: `mcpServers.b.${key}`,
+        line: 7,
+        message: 'not a known transport: this server is left out',
+      },
+      { severity: 'warning', path: 'mcpServers.c.x' },
+    ]);
+  });
+
   it('keep the original name as id where the name had to change', () => {
     expect(upstreamsOf({ 'My Files': { command: 'c' }, plain: { command: 'c' } })).toMatchObject([
       { id: 'My Files', name: 'My-Files' },
@@ -107,10 +128,10 @@ describe('files of desktop clients', () => {
     expect(configuration?.upstreams).toHaveLength(1);
     expect(problems.map(({ severity, path }) => `${severity} ${path}`)).toEqual([
       'warning globalShortcut',
-      'warning upstreams[0].autoApprove',
-      'warning upstreams[0].timeout',
-      'warning upstreams[0].alwaysAllow',
-      'warning upstreams[0].metadata',
+      'warning mcpServers.a.autoApprove',
+      'warning mcpServers.a.timeout',
+      'warning mcpServers.a.alwaysAllow',
+      'warning mcpServers.a.metadata',
     ]);
   });
 
@@ -123,27 +144,20 @@ describe('files of desktop clients', () => {
 
 describe('refusals of servers', () => {
   it.each<[object, string]>([
-    [
-      { a: { type: 'ws', url: 'http://h/' } },
-      'upstreams[0].websocket.url: the scheme http is none of ws, wss',
-    ],
-    [{ a: { type: 'carrier-pigeon' } }, 'upstreams[0].type: not a known transport'],
-    [{ a: { type: 'constructor' } }, 'upstreams[0].type: not a known transport'],
-    [{ a: { type: 7 } }, 'upstreams[0].type: not a known transport'],
-    [{ a: { type: ['http'] } }, 'upstreams[0].type: not a known transport'],
-    [{ a: {} }, 'upstreams[0]: neither a url nor a command'],
-    [{ a: null }, 'upstreams[0]: neither a url nor a command'],
-    [{ a: { url: 'http://h/', command: 'c' } }, 'upstreams[0]: both a url and a command'],
-    [{ a: { url: 'http://h/', httpUrl: 'http://i/' } }, 'upstreams[0].http.url: given twice'],
-    [{ a: { type: 'stdio', url: 'http://h/' } }, 'upstreams[0].stdio.command: missing'],
-    [{ a: { disabled: 'perhaps', command: 'c' } }, 'upstreams[0].disabled: neither true nor false'],
-    [{ a: 'npx' }, 'upstreams[0]: a single value where a mapping belongs'],
-    [{ a: { command: 'c', env: { A: null } } }, 'upstreams[0].stdio.env.A: no value'],
-    [{ a: { command: 'c', args: 'x' } }, 'upstreams[0].stdio.args: a single value where a list belongs'],
-    [{ search: { command: 'c' } }, 'upstreams[0].name: search is reserved'],
+    [{ a: { type: 'ws', url: 'http://h/' } }, 'mcpServers.a.url: the scheme http is none of ws, wss'],
+    [{ a: {} }, 'mcpServers.a: neither a url nor a command'],
+    [{ a: null }, 'mcpServers.a: neither a url nor a command'],
+    [{ a: { url: 'http://h/', command: 'c' } }, 'mcpServers.a: both a url and a command'],
+    [{ a: { url: 'http://h/', httpUrl: 'http://i/' } }, 'mcpServers.a.url: given twice'],
+    [{ a: { type: 'stdio', url: 'http://h/' } }, 'mcpServers.a.command: missing'],
+    [{ a: { disabled: 'perhaps', command: 'c' } }, 'mcpServers.a.disabled: neither true nor false'],
+    [{ a: 'npx' }, 'mcpServers.a: a single value where a mapping belongs'],
+    [{ a: { command: 'c', env: { A: null } } }, 'mcpServers.a.env.A: no value'],
+    [{ a: { command: 'c', args: 'x' } }, 'mcpServers.a.args: a single value where a list belongs'],
+    [{ search: { command: 'c' } }, 'mcpServers.search: search is reserved'],
     [
       { 'My Files': { command: 'c' }, 'My/Files': { command: 'c' } },
-      'upstreams[1].name: "My/Files" and "My Files" both become the name My-Files',
+      'mcpServers["My/Files"]: "My/Files" and "My Files" both become the name My-Files',
     ],
   ])('%j', (mcpServers, message) => {
     const { configuration, problems } = read({ mcpServers });
@@ -155,8 +169,8 @@ describe('refusals of servers', () => {
   });
 
   it('point at the line of the server', () => {
-    const { problems } = read({ mcpServers: { a: { command: 'c' }, b: { type: 'x' } } });
-    expect(problems).toMatchObject([{ line: 7, column: 12 }]);
+    const { problems } = read({ mcpServers: { a: { command: 'c' }, b: { url: 'x' } } });
+    expect(problems).toMatchObject([{ path: 'mcpServers.b.url', line: 7, column: 11 }]);
   });
 
   it('give a near name for a key that is ignored', () => {

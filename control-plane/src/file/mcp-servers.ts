@@ -47,21 +47,31 @@ const CONTROL_KEYS = new Set(['type', 'transport', 'disabled', 'enabled']);
  */
 export function decodeMcpServers(decoding: Decoding, node: SourceNode, firstIndex: number): MessageJson[] {
   const servers = expectMapping(decoding, node, MCP_SERVERS_KEY);
+  const upstreams: MessageJson[] = [];
   const byName = new Map<string, string>();
-  return (servers?.entries ?? []).map((entry, index) => {
-    const path = `upstreams[${firstIndex + index}]`;
-    const name = upstreamName(entry.key);
+  for (const entry of servers?.entries ?? []) {
+    const path = `upstreams[${firstIndex + upstreams.length}]`;
+    decoding.writtenPaths.set(`${path}.name`, `${MCP_SERVERS_KEY}${memberPath(entry.key)}`);
+    decoding.writtenPaths.set(path, `${MCP_SERVERS_KEY}${memberPath(entry.key)}`);
     decoding.origins.set(path, entry.keyPosition);
     decoding.origins.set(`${path}.name`, entry.keyPosition);
+    const settings = decodeServer(decoding, entry, path);
+    if (settings === undefined) continue;
+    const name = upstreamName(entry.key);
     const earlier = byName.get(name);
     if (earlier !== undefined) {
       const message = `${JSON.stringify(entry.key)} and ${JSON.stringify(earlier)} both become the name ${name}`;
       decoding.error(entry.keyPosition, `${path}.name`, message, 'rename one of the two servers');
     }
     byName.set(name, entry.key);
-    const identity: MessageJson = name === entry.key ? { name } : { name, id: entry.key };
-    return { ...identity, ...decodeServer(decoding, entry, path) };
-  });
+    upstreams.push({ name, ...(name !== entry.key && { id: entry.key }), ...settings });
+  }
+  return upstreams;
+}
+
+/** How a path goes on to a key, whatever characters it has. */
+function memberPath(key: string): string {
+  return /^[\w-]+$/.test(key) ? `.${key}` : `[${JSON.stringify(key)}]`;
 }
 
 const MAX_NAME_LENGTH = 40;
@@ -84,17 +94,26 @@ export function upstreamName(original: string): string {
   return `server-${createHash('sha256').update(original).digest('hex').slice(0, DIGEST_LENGTH)}`;
 }
 
-function decodeServer(decoding: Decoding, { value }: MappingEntry, path: string): MessageJson {
+/** The settings of one server; `undefined` where it is of a kind that only some client knows. */
+function decodeServer(decoding: Decoding, { value }: MappingEntry, path: string): MessageJson | undefined {
   const mapping = expectMapping(decoding, value, path);
   if (mapping === undefined) return {};
   const entries = new Map(mapping.entries.map((entry) => [entry.key, entry]));
   // A server that is switched off may refer to what does not exist: nothing more of it is read.
   if (isDisabled(decoding, entries, path)) return { disabled: true };
-  const kind = transportKind(decoding, entries, path);
+  const type = entries.get('type') ?? entries.get('transport');
+  if (type !== undefined && knownTransport(type) === undefined) {
+    const hint = 'the other servers are served; write "stdio", "http", "sse" or "websocket"';
+    const message = 'not a known transport: this server is left out';
+    decoding.warn(type.value.position, `${path}.${type.key}`, message, hint);
+    return undefined;
+  }
+  const kind = type ? knownTransport(type) : guessTransport(decoding, entries, path);
   if (kind === undefined) return {};
   const keys = kind === 'stdio' ? STDIO_KEYS : ADDRESS_KEYS;
   const schema = TRANSPORT_SCHEMAS[kind];
   decoding.origins.set(`${path}.${kind}`, value.position);
+  decoding.writtenPaths.set(`${path}.${kind}`, decoding.writtenPath(path));
   const transport: MessageJson = {};
   for (const entry of mapping.entries) {
     if (CONTROL_KEYS.has(entry.key)) continue;
@@ -136,13 +155,16 @@ function readFlag(
   return absent;
 }
 
-function transportKind(
+function knownTransport({ value }: MappingEntry): TransportName | undefined {
+  const type = value.kind === 'scalar' && typeof value.value === 'string' ? value.value.toLowerCase() : '';
+  return Object.hasOwn(TRANSPORT_TYPES, type) ? TRANSPORT_TYPES[type] : undefined;
+}
+
+function guessTransport(
   decoding: Decoding,
   entries: Map<string, MappingEntry>,
   path: string,
 ): TransportName | undefined {
-  const type = entries.get('type') ?? entries.get('transport');
-  if (type !== undefined) return namedKind(decoding, type, path);
   const url = URL_KEYS.flatMap((key) => entries.get(key)?.value ?? [])[0];
   const hasCommand = entries.has('command');
   if (url === undefined && hasCommand) return 'stdio';
@@ -150,14 +172,5 @@ function transportKind(
   const message = hasCommand ? 'both a url and a command' : 'neither a url nor a command';
   const hint = 'a server has a `url`, or a `command` with `args` and `env`';
   decoding.error(decoding.origins.get(path), path, message, hint);
-  return undefined;
-}
-
-function namedKind(decoding: Decoding, entry: MappingEntry, path: string): TransportName | undefined {
-  const { value, position } = { value: undefined, ...entry.value };
-  const type = typeof value === 'string' ? value.toLowerCase() : '';
-  if (Object.hasOwn(TRANSPORT_TYPES, type)) return TRANSPORT_TYPES[type];
-  const hint = 'write "stdio", "http", "sse" or "websocket"';
-  decoding.error(position, `${path}.${entry.key}`, 'not a known transport', hint);
   return undefined;
 }

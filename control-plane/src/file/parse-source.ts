@@ -1,4 +1,5 @@
 import { extname } from 'node:path';
+import { looksLikeJson, parseJson } from './parse-json.js';
 import { parseToml } from './parse-toml.js';
 import { parseYaml } from './parse-yaml.js';
 import type { ParsedSource } from './source-tree.js';
@@ -25,8 +26,9 @@ export function parseSource(text: string, format?: SourceFormat): ParsedSource {
     case 'toml':
       return parseToml(content);
     case 'yaml':
-    case 'json':
       return parseYaml(content, format);
+    case 'json':
+      return parseJson(content);
     default:
       return parseUnknown(content);
   }
@@ -34,7 +36,7 @@ export function parseSource(text: string, format?: SourceFormat): ParsedSource {
 
 /** TOML goes before YAML, because almost no YAML is valid TOML while `a = "b: c"` is a mapping in YAML. */
 function parseUnknown(text: string): ParsedSource {
-  if (text.trimStart().startsWith('{')) return parseYaml(text, 'json');
+  if (looksLikeJson(text)) return parseJson(text);
   const toml = parseToml(text);
   if ('root' in toml) return toml;
   return looksLikeToml(text) ? toml : parseYaml(text, 'yaml');

@@ -187,7 +187,7 @@ function describe(
 ): SyntaxProblem {
   const position = positionAt(error.pos[0]);
   if (syntax === 'json' && error.code === 'TAG_RESOLVE_FAILED') {
-    const hint = 'write a text in double quotes, a number, true, false or null; JSON has no comments';
+    const hint = 'write a text in double quotes, a number, true, false or null';
     return { position, message: 'this is not a JSON value', hint };
   }
   const format = syntax === 'json' ? 'JSON' : 'YAML';

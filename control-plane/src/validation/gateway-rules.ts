@@ -36,6 +36,7 @@ function checkListen(findings: Findings, listen: Listen | undefined): void {
       `${path}.host`,
       `${listen.host} can be reached from other machines, and nothing asks them who they are`,
       'listen on 127.0.0.1, or say `insecure: true` (--insecure) where something in front authenticates',
+      [`${path}.insecure`],
     );
   }
   listen.allowedHosts.forEach((host, index) => {
@@ -64,7 +65,8 @@ function checkTls(findings: Findings, { tls }: Listen): void {
   if (tls === undefined || (tls.certFile !== '' && tls.keyFile !== '')) return;
   const missing = tls.certFile === '' ? 'cert_file' : 'key_file';
   const hint = 'give both cert_file and key_file, or leave out tls for plain HTTP';
-  findings.error(`gateway.listen.tls.${missing}`, 'missing: a certificate and its key belong together', hint);
+  const message = 'missing: a certificate and its key belong together';
+  findings.error(`gateway.listen.tls.${missing}`, message, hint, ['gateway.listen.tls']);
 }
 
 function checkOwnAddress(findings: Findings, name: 'metrics' | 'health', gateway: Gateway | undefined): void {
@@ -77,11 +79,13 @@ function checkOwnAddress(findings: Findings, name: 'metrics' | 'health', gateway
   const clientPort = gateway?.listen?.port ?? GATEWAY_DEFAULTS['listen.port'];
   if (address.port !== 0 && address.port === clientPort && host === clientHost) {
     const hint = `choose another port, or leave out ${name} so that the client address serves it`;
-    findings.error(`${path}.port`, 'the same address as that for clients', hint);
+    const others = [`${path}.host`, 'gateway.listen.host', 'gateway.listen.port'];
+    findings.error(`${path}.port`, 'the same address as that for clients', hint, others);
   }
   if (isHost(host) && !isLoopbackHost(host) && !gateway?.listen?.insecure) {
     const hint = 'keep other machines out by a firewall, or listen on 127.0.0.1';
-    findings.warn(`${path}.host`, `${host} shows ${name} to other machines without authentication`, hint);
+    const message = `${host} shows ${name} to other machines without authentication`;
+    findings.warn(`${path}.host`, message, hint, ['gateway.listen.insecure']);
   }
 }
 
@@ -100,7 +104,8 @@ function checkDiscovery(findings: Findings, gateway: Gateway | undefined): void 
   if (deadlineMs <= intervalMs) return;
   const hint = 'make deadline the shorter of the two, so that one round ends before the next begins';
   const path = `gateway.discovery.${deadline ? 'deadline' : 'interval'}`;
-  findings.error(path, 'the deadline is longer than the interval', hint);
+  const both = ['gateway.discovery.deadline', 'gateway.discovery.interval'];
+  findings.error(path, 'the deadline is longer than the interval', hint, both);
 }
 
 function checkEgress(findings: Findings, gateway: Gateway | undefined): void {
@@ -134,7 +139,9 @@ function checkDefaultUpstream(findings: Findings, name: string, upstreams: Confi
       upstreams.map((candidate) => candidate.name),
     );
     const hint = near === undefined ? 'name one of the upstreams' : `did you mean ${near}?`;
-    findings.error(path, `there is no upstream named ${name}`, hint);
+    const names = upstreams.map((_, index) => `upstreams[${index}].name`);
+    const others = names.length === 0 ? ['upstreams'] : names;
+    findings.error(path, `there is no upstream named ${name}`, hint, others);
   } else if (upstream.disabled) {
     findings.error(path, `the upstream ${name} is disabled`, 'enable it, or name another upstream');
   }

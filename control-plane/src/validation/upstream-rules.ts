@@ -6,7 +6,7 @@ import {
   UPSTREAM_SETTINGS,
   type Upstream,
 } from '@sluice/proto';
-import type { Findings } from './findings.js';
+import { type Findings, parentPath } from './findings.js';
 import { checkRanges } from './ranges.js';
 import { checkUrl, egressCheck } from './url-rules.js';
 
@@ -42,7 +42,7 @@ const NAME = /^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$/;
 function checkName(findings: Findings, path: string, name: string, separator: string): void {
   const hint = 'write 1 to 40 letters, digits, _ or -, beginning with a letter or digit';
   if (name === '') {
-    findings.error(path, 'missing', hint);
+    findings.error(path, 'missing', hint, [parentPath(path)]);
   } else if (!NAME.test(name)) {
     findings.error(path, 'not a name that paths and tool names can carry', hint);
   } else if (RESERVED_NAMES.includes(name)) {
@@ -52,7 +52,7 @@ function checkName(findings: Findings, path: string, name: string, separator: st
     // Then two upstreams could give one name: `a` with the tool `b__c`, and `a__b` with the tool `c`.
     const message = `${name} followed by the separator ${separator} can be read in two ways`;
     const another = 'choose a name that neither holds nor ends like the separator, or another separator';
-    findings.error(path, message, another);
+    findings.error(path, message, another, ['gateway.naming.separator']);
   }
 }
 
@@ -162,7 +162,7 @@ function checkHeaders(
 
 function checkStdio(findings: Findings, path: string, { command, args, env, cwd }: StdioTransport): void {
   const hint = 'write the program and give its arguments as `args`, for example command: npx';
-  if (command.trim() === '') findings.error(`${path}.command`, 'missing', hint);
+  if (command.trim() === '') findings.error(`${path}.command`, 'missing', hint, [path]);
   const texts: [string, string][] = [
     [`${path}.command`, command],
     [`${path}.cwd`, cwd],

@@ -1,6 +1,6 @@
 import { GATEWAY_DEFAULTS } from '@sluice/proto';
 import { isInRanges, isLoopbackHost, rangesOf } from './addresses.js';
-import type { Findings } from './findings.js';
+import { type Findings, parentPath } from './findings.js';
 
 interface UrlForm {
   readonly schemes: readonly string[];
@@ -42,7 +42,7 @@ export function checkUrl(
   const { schemes, hint } = FORMS[transport];
   const url = URL.canParse(text) ? new URL(text) : undefined;
   const host = url?.hostname.replace(/^\[(.*)\]$/, '$1') ?? '';
-  if (text === '') findings.error(path, 'missing', hint);
+  if (text === '') findings.error(path, 'missing', hint, [parentPath(path)]);
   else if (url === undefined || /\s/.test(text)) findings.error(path, 'not a URL', hint);
   else if (!schemes.includes(url.protocol)) {
     const names = schemes.map((scheme) => scheme.slice(0, -1)).join(', ');
@@ -57,7 +57,8 @@ export function checkUrl(
     checkSocketPath(findings, path, text);
   } else if (isRefused(host)) {
     const instead = 'remove the range from gateway.egress.deny, or add the address to gateway.egress.allow';
-    findings.error(path, `${host} lies in a range that gateway.egress refuses`, instead);
+    const message = `${host} lies in a range that gateway.egress refuses`;
+    findings.error(path, message, instead, ['gateway.egress']);
   }
   return url !== undefined && OPEN_SCHEMES.includes(url.protocol) && !isLoopbackHost(host);
 }

@@ -7,9 +7,14 @@ import { checkUpstreams } from './upstream-rules.js';
 /**
  * Everything that a configuration must pass before it may be used. Problems carry the path of their field;
  * where it stands in a file is the reader's to add. No message holds the value of a header or variable.
+ *
+ * @param unreadPaths fields that could not be read, so that nothing is said of their absence
  */
-export function validateConfiguration(configuration: Configuration): Problem[] {
-  const findings = new Findings();
+export function validateConfiguration(
+  configuration: Configuration,
+  unreadPaths: readonly string[] = [],
+): Problem[] {
+  const findings = new Findings(unreadPaths);
   checkGateway(findings, configuration);
   checkUpstreams(findings, configuration);
   return findings.problems;

@@ -29,6 +29,7 @@ goes on.
 - Sizes are a number of bytes, or have a unit: \`512KiB\`, \`4MiB\`, \`1GB\`.
 - Words are taken in any case, with \`_\` or \`-\`: \`per_session\`, \`per-session\`.
 - A number that is left out means the default. Zero is refused where it makes no sense.
+- JSON may have comments (\`//\`, \`/* */\`) and a comma behind the last entry.
 - Unknown keys are errors: a setting that is misspelled must not be silently without effect.
 - Relative paths of certificates and working folders count from the folder of the file.
 
@@ -62,8 +63,8 @@ The \`mcpServers\` of desktop clients are read as they are, alone or beside \`ga
 
 A server's name may hold any characters. It stays the \`id\` of the upstream, and the name for paths and tools is made
 from it: \`My Files\` becomes \`My-Files\`. \`type\` may be \`stdio\`, \`http\` or \`streamable-http\`, \`sse\`, \`ws\` or \`websocket\`;
-without it, the scheme of the url says which.
-\`disabled: true\` is honoured. Other keys that clients add (\`autoApprove\`, \`timeout\`, …) give a warning and are ignored.
+without it, the scheme of the url says which. A server of another type is left out with a warning, and the others are
+served. \`disabled: true\` is honoured. Other keys that clients add (\`autoApprove\`, \`timeout\`, …) give a warning and are ignored.
 
 ## Variables in the file
 
