@@ -10,7 +10,7 @@ import {
   type OfficialClient,
 } from './official-client.js';
 import { PLACE_NAMES, PLACES } from './places.js';
-import { isAlive } from './processes.js';
+import { descendants, isAlive } from './processes.js';
 import { type HttpServer, plain, startEverything, startFixtureOn, startPlain } from './upstreams.js';
 
 /* "I restart a server, and nobody who uses it has to reconnect." */
@@ -224,6 +224,22 @@ it.each(['legacy', 'modern'])(
       server = await startPlain(['--era', era], server.port);
       expect(await say('echo', { text: 'again' }), who).toBe('again');
     }
+  },
+  STORY_LIMIT_MS,
+);
+
+it.each([1, 2])(
+  'the data plane is killed, and a legacy client goes on (%i worker(s))',
+  async (workers) => {
+    server = await startPlain(['--name', 'remote']);
+    gateway = await startGateway({ workers, config: { upstreams: [{ name: 'remote', url: server.url }] } });
+    const users = await usersOf('remote', LEGACY_KINDS);
+    for (const { say, who } of users) expect(await say('echo', { text: 'before' }), who).toBe('before');
+    const dataPlane = descendants(gateway.pid).find(({ ppid }) => ppid === gateway.pid)?.pid as number;
+    process.kill(dataPlane, 'SIGKILL');
+    const restarted = () => gateway.logs().match(/"listening"/g)?.length;
+    await expect.poll(restarted, PATIENCE).toBe(2);
+    for (const { say, who } of users) expect(await say('echo', { text: 'after' }), who).toBe('after');
   },
   STORY_LIMIT_MS,
 );
