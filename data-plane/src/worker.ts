@@ -19,7 +19,7 @@ import { isLegacyRevision } from './protocol/revisions.js';
 import { type Envelope, looksLikeBatch, ScanError, scanBatch, scanMessage } from './protocol/scan.js';
 import { Forwarder } from './sessions/forwarding.js';
 import { type Pipe, type WorkerAddress, workerAddress } from './sessions/node-bus.js';
-import { createSealer, type Sealer } from './sessions/seal.js';
+import { keyRing, RotatingSealer } from './sessions/seal.js';
 import { MemorySessionStore, type SessionStore } from './sessions/store.js';
 import { SessionTokens } from './sessions/tokens.js';
 import { type RemoteUpstreams, Runtime } from './snapshot/snapshot.js';
@@ -61,7 +61,7 @@ export interface WorkerOptions {
 export class Worker implements Door {
   private readonly metrics: Metrics;
   private readonly ops: OpsDoor;
-  private readonly sealer: Sealer;
+  private readonly sealer: RotatingSealer;
   private readonly tokens: SessionTokens;
   /** Where other workers reach this one. */
   readonly address: WorkerAddress;
@@ -83,7 +83,7 @@ export class Worker implements Door {
     const { configuration, log } = options;
     this.configuration = configuration;
     const settings = () => this.configuration.gateway.sessions;
-    this.sealer = createSealer({ current: options.key, previous: [] });
+    this.sealer = new RotatingSealer(keyRing(configuration.gateway.sessions.keys, options.key));
     this.address = workerAddress(options.node, options.index);
     this.tokens = new SessionTokens(this.sealer, this.address);
     this.metrics = new Metrics(
@@ -240,6 +240,7 @@ export class Worker implements Door {
   apply(configuration: ResolvedConfiguration): void {
     this.runtime.apply(configuration);
     this.configuration = configuration;
+    this.sealer.rotate(keyRing(configuration.gateway.sessions.keys, this.options.key));
     this.guard = new Guard(configuration.gateway.listen);
     const limits = listenerLimits(configuration.gateway.limits);
     for (const listener of [this.listener, ...this.opsListeners]) listener?.setLimits(limits);

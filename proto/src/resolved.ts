@@ -62,6 +62,8 @@ export interface ResolvedGateway {
     /** On one worker. */
     readonly maxParkedBytes: number;
     readonly parkedCallLifetimeMs: number;
+    /** Secrets; the first seals. Empty: one that the process was started with. */
+    readonly keys: readonly string[];
   };
   /** Ranges in CIDR form. */
   readonly egress: { readonly deny: readonly string[]; readonly allow: readonly string[] };
@@ -211,6 +213,7 @@ function resolveGateway(gateway: Gateway | undefined): ResolvedGateway {
         sessions?.maxParkedCallsPerPrincipal ?? defaults['sessions.max_parked_calls_per_principal'],
       maxParkedBytes: sessions?.maxParkedBytes ?? defaults['sessions.max_parked_bytes'],
       parkedCallLifetimeMs: toMs(sessions?.parkedCallLifetime, defaults['sessions.parked_call_lifetime']),
+      keys: [...(sessions?.keys ?? [])],
     },
     egress: {
       deny: egress?.deny.length ? [...egress.deny] : [...defaults['egress.deny']],

@@ -11,7 +11,14 @@ import {
 } from './official-client.js';
 import { PLACE_NAMES, PLACES } from './places.js';
 import { descendants, isAlive } from './processes.js';
-import { type HttpServer, plain, startEverything, startFixtureOn, startPlain } from './upstreams.js';
+import {
+  freePort,
+  type HttpServer,
+  plain,
+  startEverything,
+  startFixtureOn,
+  startPlain,
+} from './upstreams.js';
 
 /* "I restart a server, and nobody who uses it has to reconnect." */
 
@@ -240,6 +247,29 @@ it.each([1, 2])(
     const restarted = () => gateway.logs().match(/"listening"/g)?.length;
     await expect.poll(restarted, PATIENCE).toBe(2);
     for (const { say, who } of users) expect(await say('echo', { text: 'after' }), who).toBe('after');
+  },
+  STORY_LIMIT_MS,
+);
+
+it(
+  'the whole gateway is stopped and started again with the same keys, and a legacy client goes on',
+  async () => {
+    server = await startPlain(['--name', 'remote']);
+    const options = {
+      args: ['--port', String(await freePort())],
+      env: { STORY_KEY: 'k'.repeat(40) },
+      config: {
+        gateway: { sessions: { keys: ['${STORY_KEY}'] } },
+        upstreams: [{ name: 'remote', url: server.url }],
+      },
+    };
+    gateway = await startGateway(options);
+    const users = await usersOf('remote', LEGACY_KINDS);
+    for (const { say, who } of users) expect(await say('echo', { text: 'before' }), who).toBe('before');
+    await gateway.stop();
+    gateway = await startGateway(options);
+    for (const { say, who } of users) expect(await say('echo', { text: 'after' }), who).toBe('after');
+    expect(gateway.logs()).not.toContain(options.env.STORY_KEY);
   },
   STORY_LIMIT_MS,
 );

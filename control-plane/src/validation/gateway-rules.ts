@@ -15,6 +15,7 @@ export function checkGateway(findings: Findings, { gateway, upstreams }: Configu
   checkSeparator(findings, gateway?.naming?.separator ?? '');
   checkDiscovery(findings, gateway);
   checkEgress(findings, gateway);
+  checkKeys(findings, gateway?.sessions?.keys ?? []);
   checkLog(findings, gateway);
   checkDefaultUpstream(findings, gateway?.defaultUpstream ?? '', upstreams);
 }
@@ -59,6 +60,19 @@ function isOrigin(text: string): boolean {
   if (origin !== 'null') return origin === text;
   // Browser extensions and desktop shells have schemes that the URL standard gives no origin for.
   return /^[a-z][a-z0-9+.-]*:\/\/[A-Za-z0-9._-]+(?::\d{1,5})?$/.test(text);
+}
+
+/** What can be guessed protects nothing; 32 characters are what a random key has in the shortest usual spelling. */
+const MIN_KEY_LENGTH = 32;
+
+function checkKeys(findings: Findings, keys: readonly string[]): void {
+  for (const [index, key] of keys.entries()) {
+    if (key.length >= MIN_KEY_LENGTH) continue;
+    const hint =
+      'write a random one, for example from `openssl rand -hex 32`, by a variable such as ${SLUICE_KEY}';
+    const path = `gateway.sessions.keys[${index}]`;
+    findings.error(path, `shorter than ${MIN_KEY_LENGTH} characters, so that it could be guessed`, hint);
+  }
 }
 
 function checkTls(findings: Findings, { tls }: Listen): void {

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { createSealer, MAX_TOKEN_BYTES, SEAL_PURPOSES } from './seal.js';
+import { createSealer, keyRing, MAX_TOKEN_BYTES, RotatingSealer, SEAL_PURPOSES } from './seal.js';
 
 const secret = randomBytes(32);
 const sealer = createSealer({ current: secret, previous: [] });
@@ -93,5 +93,27 @@ describe('sealed handles', () => {
   it('need a secret that is long enough', () => {
     expect(() => createSealer({ current: randomBytes(31), previous: [] })).toThrow(/at least 32/);
     expect(() => createSealer({ current: secret, previous: [randomBytes(8)] })).toThrow(/at least 32/);
+  });
+});
+
+describe('keys that change while the gateway runs', () => {
+  const [first, second] = ['1', '2'].map((each) => each.repeat(32)) as [string, string];
+
+  it('open what any of them sealed, and nothing that one sealed which is gone', () => {
+    const rotating = new RotatingSealer(keyRing([first], secret));
+    const token = rotating.seal('session', 'before');
+    rotating.rotate(keyRing([second, first], secret));
+    expect(rotating.open('session', token)?.toString()).toBe('before');
+    const newer = rotating.seal('session', 'after');
+    rotating.rotate(keyRing([second], secret));
+    expect([rotating.open('session', token), rotating.open('session', newer)?.toString()]).toEqual([
+      undefined,
+      'after',
+    ]);
+  });
+
+  it('are the own one of the process where none is configured', () => {
+    const token = new RotatingSealer(keyRing([], secret)).seal('session', 'mine');
+    expect(sealer.open('session', token)?.toString()).toBe('mine');
   });
 });

@@ -6,6 +6,7 @@ import {
   type KeyObject,
   randomBytes,
 } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
 
 /**
  * Sealed handles: state that the gateway gives to a client to keep, so that any node can take it back.
@@ -56,6 +57,35 @@ const CIPHER = 'aes-256-gcm';
 interface SealKey {
   readonly id: Buffer;
   readonly byPurpose: Readonly<Record<SealPurpose, KeyObject>>;
+}
+
+/** Seals with whatever ring it was given last, so that keys change while the gateway runs. */
+export class RotatingSealer implements Sealer {
+  private sealer: Sealer;
+
+  constructor(private ring: KeyRing) {
+    this.sealer = createSealer(ring);
+  }
+
+  rotate(ring: KeyRing): void {
+    if (isDeepStrictEqual(ring, this.ring)) return;
+    this.ring = ring;
+    this.sealer = createSealer(ring);
+  }
+
+  seal(purpose: SealPurpose, payload: Uint8Array | string, context?: string): string {
+    return this.sealer.seal(purpose, payload, context);
+  }
+
+  open(purpose: SealPurpose, token: string, context?: string): Buffer | undefined {
+    return this.sealer.open(purpose, token, context);
+  }
+}
+
+/** The ring of a configuration; `own` is what a gateway without configured secrets seals with. */
+export function keyRing(secrets: readonly string[], own: Uint8Array): KeyRing {
+  const [current, ...previous] = secrets.map((secret) => Buffer.from(secret));
+  return current === undefined ? { current: own, previous: [] } : { current, previous };
 }
 
 /** @throws RangeError when a secret is shorter than {@link MIN_SECRET_BYTES}. */

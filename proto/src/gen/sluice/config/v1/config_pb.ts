@@ -476,7 +476,7 @@ export type Sessions = Message<"sluice.config.v1.Sessions"> & {
   parkedCallLifetime?: Duration | undefined;
 
   /**
-   * Secrets that session tokens and request states are sealed with: the first seals, all of them open. Each has 32 characters or more. All nodes have the same. Default one that is made at each start of the service.
+   * Secrets that session tokens and request states are sealed with: the first seals, all of them open. Each has 32 characters or more. The same on all nodes. Default the one that each start of the service makes for itself.
    *
    * @generated from field: repeated string keys = 11;
    */
