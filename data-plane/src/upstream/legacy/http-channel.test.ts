@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { event, ScriptedHttpClient } from '../scripted-http-client.js';
 import { HttpFailure } from '../transport/http.js';
 import { LegacyHttpChannel } from './http-channel.js';
@@ -114,6 +114,54 @@ it.each(['\u0007', 'ü', 'x'.repeat(1025)])('never sends the event id %j', (id) 
   vi.runAllTimers();
   expect(client.calls).toHaveLength(1);
   expect(outcome).toEqual([expect.stringContaining('ended its answer without a response')]);
+});
+
+describe('a request whose stream broke, and whose server', () => {
+  function broken(): string[] {
+    openSession();
+    const { outcome } = request('1');
+    client.last.stream('id: 5\nretry: 100\ndata:\n\n');
+    client.last.fail(new HttpFailure('reset', 'broken'));
+    vi.advanceTimersByTime(100);
+    expect(client.last.request.method).toBe('GET');
+    return outcome;
+  }
+
+  it('is gone, may have run', () => {
+    const outcome = broken();
+    client.last.fail(new HttpFailure('connect', 'connection refused'));
+    expect(outcome).toEqual([expect.stringContaining('the request may have run')]);
+  });
+
+  it.each([
+    ['with a status', () => client.last.status(404)],
+    [
+      'with an error',
+      () =>
+        client.last.json(
+          { jsonrpc: '2.0', id: null, error: { code: -32000, message: 'No valid session' } },
+          400,
+        ),
+    ],
+  ])('has forgotten the session, %s, is not sent again', (_, answer) => {
+    const outcome = broken();
+    answer();
+    expect(outcome).toEqual([expect.stringContaining('the request may have run')]);
+    expect(told).toEqual([expect.stringContaining('lost: ')]);
+  });
+
+  it('refuses to resume it, may have run', () => {
+    const outcome = broken();
+    client.last.json({ jsonrpc: '2.0', id: null, error: { code: -32000, message: 'Not now' } }, 409);
+    expect(outcome).toEqual([expect.stringContaining('the request may have run')]);
+    expect(told).toEqual([]);
+  });
+
+  it('has too much to do to resume it, may have run', () => {
+    const outcome = broken();
+    client.last.status(503);
+    expect(outcome).toEqual([expect.stringContaining('the request may have run')]);
+  });
 });
 
 it('opens its GET stream again less and less often when the server ends it as soon as it is open', () => {

@@ -209,6 +209,8 @@ class Posting implements MessageSink, ChannelRequest, Slotted {
   private lastEventId: string | undefined;
   private retryMs = RECONNECT_MIN_MS;
   private resumeCount = 0;
+  /** Its stream broke after it had begun: the server has the request, whatever it says from now on. */
+  private broke = false;
   private status = 0;
   private timer: NodeJS.Timeout | undefined;
 
@@ -246,9 +248,11 @@ class Posting implements MessageSink, ChannelRequest, Slotted {
     if (this.status >= 400) {
       const text = bytes.utf8Slice(envelope.error?.start ?? 0, envelope.error?.end ?? 0);
       if (this.channel.tellsLostSession(this.status, text)) {
-        this.finish();
-        this.channel.lost();
-        this.sink.failed(new SessionLost(this.channel.options.name));
+        this.loseSession();
+        return;
+      }
+      if (this.broke) {
+        this.lose();
         return;
       }
     }
@@ -278,12 +282,14 @@ class Posting implements MessageSink, ChannelRequest, Slotted {
   closed(status: number): void {
     if (this.done) return;
     if (this.channel.tellsLostSession(status, undefined)) {
-      this.finish();
-      this.channel.lost();
-      this.sink.failed(new SessionLost(this.channel.options.name));
+      this.loseSession();
       return;
     }
     if (status < 300 && this.resume()) return;
+    if (status >= 400 && this.broke) {
+      this.lose();
+      return;
+    }
     this.finish();
     this.sink.failed(statusToError(this.channel.options.name, status));
   }
@@ -291,8 +297,33 @@ class Posting implements MessageSink, ChannelRequest, Slotted {
   failed(error: RpcError): void {
     if (this.done) return;
     if (error.code === ErrorCode.UpstreamLost && this.resume()) return;
+    if (error.code === ErrorCode.UpstreamUnavailable && this.broke) {
+      this.lose();
+      return;
+    }
     this.finish();
     this.sink.failed(error);
+  }
+
+  /** A session that does not know the request did not run it; it may be sent again unless it was under way. */
+  private loseSession(): void {
+    this.channel.lost();
+    if (this.broke) {
+      this.lose();
+      return;
+    }
+    this.finish();
+    this.sink.failed(new SessionLost(this.channel.options.name));
+  }
+
+  private lose(): void {
+    this.finish();
+    this.sink.failed(
+      new RpcError(
+        ErrorCode.UpstreamLost,
+        `upstream ${JSON.stringify(this.channel.options.name)} broke the connection before it answered; the request may have run`,
+      ),
+    );
   }
 
   resumePoint(id: string): void {
@@ -331,6 +362,7 @@ class Posting implements MessageSink, ChannelRequest, Slotted {
     const from = this.lastEventId;
     if (from === undefined || this.channel.isClosed || ++this.resumeCount > MAX_RESUME_COUNT) return false;
     if (!EVENT_ID.test(from)) return false;
+    this.broke = true;
     this.timer = setTimeout(() => {
       if (!this.done) this.begin('GET', '', `last-event-id: ${from}\r\n`);
     }, this.retryMs);
