@@ -1,7 +1,7 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { type RunningGateway, startGateway } from '../gateway.js';
 import { closeClients, connect, KINDS, LEGACY_KINDS, type OfficialClient } from './official-client.js';
 import { PLACE_NAMES, PLACES } from './places.js';
@@ -9,6 +9,7 @@ import { type HttpServer, startFixtureOver } from './upstreams.js';
 
 /* "My server does not speak HTTP over TCP, and nobody who uses it has to know." */
 
+const UPSTREAM_LOST = -31004;
 const PATIENCE = { timeout: 20_000 };
 const STORY_LIMIT_MS = 90_000;
 
@@ -69,6 +70,55 @@ describe.each([
       for (const { who, client, tool } of users) {
         const said = () => client.say(tool).catch((error: Error) => error.message);
         await expect.poll(said, { ...PATIENCE, message: who }).toMatch(/simple/);
+      }
+    },
+    STORY_LIMIT_MS,
+  );
+
+  it(
+    'asks every client, and tells it what is new',
+    async () => {
+      await serve(transport, era);
+      for (const place of PLACE_NAMES) {
+        const { path, name } = PLACES[place];
+        for (const kind of KINDS) {
+          const who = `${kind} on ${place}`;
+          const client = await connect(kind, gateway.url + path('fixture'), {
+            onElicit: () => ({ action: 'accept', content: { name: who } }),
+          });
+          const asking = name('fixture', 'test_input_required_result_elicitation');
+          expect(await client.say(asking), who).toBe(`Hello, ${who}!`);
+          if (client.isModern) await client.v2?.listen({ toolsListChanged: true });
+          const changed = 'notifications/tools/list_changed';
+          const news = () => client.heard.filter(({ method }) => method === changed).length;
+          const before = news();
+          await client.say(name('fixture', 'test_trigger_tool_change'));
+          await expect.poll(news, { ...PATIENCE, message: who }).toBeGreaterThan(before);
+        }
+      }
+    },
+    STORY_LIMIT_MS,
+  );
+
+  it(
+    'that is killed in the middle of a call loses the call, and says so',
+    async () => {
+      await serve(transport, era);
+      for (const kind of KINDS) {
+        // After the second loss in a short time the gateway waits a little, and says so to whoever comes meanwhile.
+        const client = await vi.waitFor(() => connect(kind, `${gateway.url}/mcp/fixture`), PATIENCE);
+        await expect
+          .poll(() => client.say('test_simple_text').catch((error: Error) => error.message), PATIENCE)
+          .toMatch(/simple/);
+        const file = join(folder, `${transport}-${era}-${kind}`);
+        const ended = client.call('test_wait', { file }).then(
+          () => 'an answer',
+          (error: Error & { code?: number }) => error.code,
+        );
+        await expect.poll(() => readFile(file, 'utf8').catch(() => ''), PATIENCE).toBe('running');
+        await server?.kill();
+        expect(await ended, kind).toBe(UPSTREAM_LOST);
+        server = await start(transport, era);
       }
     },
     STORY_LIMIT_MS,

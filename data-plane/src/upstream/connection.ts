@@ -28,6 +28,10 @@ const MAX_PENDING_WRITE_BYTES = 16 * 1024 * 1024;
 const MAX_STDERR_LINE_COUNT = 50;
 /** From closed stdin to SIGTERM, and from there to SIGKILL. */
 const TERMINATE_GRACE_MS = 2_000;
+/** Longest wait before a subprocess is started again, which is work for the whole machine. */
+const MAX_RESTART_WAIT_MS = 30_000;
+/** Longest wait before a WebSocket is connected again: a server that is back should be found soon. */
+const MAX_RECONNECT_WAIT_MS = 5_000;
 /** Streams of HTTP+SSE for each worker: one that is shared, and one for each legacy client. */
 const MAX_SSE_STREAM_COUNT = 1024;
 /** Connections for the messages of all these streams, for each worker. */
@@ -39,8 +43,11 @@ export interface Connections {
    * then serves, `none` where the transport has the legacy era only.
    */
   readonly probe: 'http' | 'pipe' | 'none';
-  /** A connection that is lost is made again by `openChannel`, after a while that grows. */
-  readonly needsBackoff: boolean;
+  /**
+   * The longest time until a shared connection that was lost is made again, in milliseconds. Undefined where the
+   * session makes it again by itself, with the next request.
+   */
+  readonly backoffMaxMs: number | undefined;
   /** Only over streamable HTTP. */
   readonly modern: ModernHttp | undefined;
   openChannel(events: ChannelEvents): Channel;
@@ -88,7 +95,7 @@ function httpConnections(
   const options = { name, client, path, headerLines: linesOf(headers), timeoutMs, maxMessageBytes };
   return {
     probe: 'http',
-    needsBackoff: false,
+    backoffMaxMs: undefined,
     modern: new ModernHttp(options),
     openChannel: (events) => new LegacyHttpChannel(options, events),
     close: () => client.close(),
@@ -125,8 +132,7 @@ function sseConnections(
   };
   return {
     probe: 'none',
-    // As over streamable HTTP the session is initialised anew by the next request.
-    needsBackoff: false,
+    backoffMaxMs: undefined,
     modern: undefined,
     openChannel: duplex(upstream, 'the connection', diagnostics, (events) => openSse(options, events)),
     close() {
@@ -155,7 +161,7 @@ function webSocketConnections(
   };
   return {
     probe: 'pipe',
-    needsBackoff: true,
+    backoffMaxMs: MAX_RECONNECT_WAIT_MS,
     modern: undefined,
     openChannel: duplex(upstream, 'the connection', diagnostics, (events) => openWebSocket(options, events)),
     close() {},
@@ -175,7 +181,7 @@ function stdioConnections(
   };
   return {
     probe: 'pipe',
-    needsBackoff: true,
+    backoffMaxMs: MAX_RESTART_WAIT_MS,
     modern: undefined,
     openChannel: duplex(upstream, 'the process', diagnostics, (events) => {
       const process = spawnStdio({ command, args, env, cwd: cwd || undefined }, limits, {

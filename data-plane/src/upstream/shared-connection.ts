@@ -181,7 +181,7 @@ export class SharedConnector {
         gap: () => this.events.stale('the stream of notifications was interrupted'),
         lost: (reason) => {
           // Without backoff the session makes a new connection by itself, with the next request.
-          if (this.connections.needsBackoff) {
+          if (this.connections.backoffMaxMs !== undefined) {
             this.events.lost(reason);
             void session.close();
           } else this.events.stale(reason);

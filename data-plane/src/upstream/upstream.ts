@@ -26,7 +26,6 @@ import { type TransportTraits, traitsOf } from './transport-traits.js';
 
 /** Wait before a shared connection is made again: at once the first time, then doubled. */
 const RESTART_MIN_MS = 500;
-const RESTART_MAX_MS = 30_000;
 /** A connection that lived this long counts as healthy again. */
 const HEALTHY_AFTER_MS = 60_000;
 
@@ -306,7 +305,7 @@ export class Upstream {
           return shared;
         })
         .catch((thrown: unknown) => {
-          if (this.connections.needsBackoff) this.backOff(reasonOf(RpcError.from(thrown)));
+          this.backOff(reasonOf(RpcError.from(thrown)));
           throw thrown;
         })
         .finally(() => {
@@ -331,9 +330,11 @@ export class Upstream {
 
   /** @param ending how the connection ended */
   private backOff(ending: string): void {
+    const { backoffMaxMs } = this.connections;
+    if (backoffMaxMs === undefined) return;
     this.ending = new Error(ending);
     const wait =
-      this.restartCount === 0 ? 0 : Math.min(RESTART_MIN_MS * 2 ** (this.restartCount - 1), RESTART_MAX_MS);
+      this.restartCount === 0 ? 0 : Math.min(RESTART_MIN_MS * 2 ** (this.restartCount - 1), backoffMaxMs);
     this.restartCount++;
     this.notBefore = Date.now() + wait;
   }
@@ -345,10 +346,8 @@ export class Upstream {
 
   private lost(reason: string): void {
     this.shared = undefined;
-    if (this.connections.needsBackoff) {
-      if (Date.now() - this.startedAt > HEALTHY_AFTER_MS) this.restartCount = 0;
-      this.backOff(reason);
-    }
+    if (Date.now() - this.startedAt > HEALTHY_AFTER_MS) this.restartCount = 0;
+    this.backOff(reason);
     this.events.stale(this, reason);
   }
 
