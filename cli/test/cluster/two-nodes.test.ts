@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { closeClients, connect, KINDS, LEGACY_KINDS } from '../stories/official-client.js';
 import { beginSession, events, type JsonRpc, lastMessage, type RawSession } from '../stories/raw-http.js';
-import { type HttpServer, plain, startPlain } from '../stories/upstreams.js';
+import { type HttpServer, plain, startFixtureOn, startPlain } from '../stories/upstreams.js';
 import { type Cluster, startCluster } from './cluster.js';
 
 /* "I run two nodes behind a balancer that sends each request wherever it likes, and one of them dies." */
@@ -10,6 +10,7 @@ const UPSTREAM_LOST = -31004;
 const INVALID_PARAMS = -32602;
 const SESSION_NOT_FOUND = -31008;
 const MODERN = '2026-07-28';
+const WATCHED = 'test://watched-resource';
 const onElicit = () => ({ action: 'accept', content: { name: 'Ada' } });
 const ELICITATION = {
   method: 'elicitation/create',
@@ -174,6 +175,36 @@ describe('when the node dies that has a session', () => {
       break;
     }
   });
+
+  it.each([
+    ['modern', '/mcp/fixture', ''],
+    ['modern', '/mcp', 'fixture__'],
+    ['legacy', '/mcp/fixture', ''],
+    ['legacy', '/mcp', 'fixture__'],
+  ] as const)(
+    'the client still hears of what it watched, at a %s server on %s',
+    async (era, path, prefix) => {
+      server = await startFixtureOn(0, era);
+      cluster = await startCluster({ upstreams: [{ name: 'fixture', url: server.url }] });
+      const session = await atFirst(path);
+      const uri = prefix === '' ? WATCHED : `fixture+${WATCHED}`;
+      expect((await session.ask('resources/subscribe', { uri })).error).toBeUndefined();
+      await cluster.nodes[0]?.kill();
+      const second = at(session, cluster.nodes[1]?.url as string);
+      const listening = await second.listen();
+      // Subscribing anew takes the time that it takes, and updates before are the server's own business.
+      const timer = setInterval(
+        () => void second.ask('tools/call', { name: `${prefix}test_trigger_resource_update`, arguments: {} }),
+        200,
+      );
+      for await (const { message } of events(listening)) {
+        if (message?.method !== 'notifications/resources/updated') continue;
+        expect(message.params.uri).toBe(uri);
+        break;
+      }
+      clearInterval(timer);
+    },
+  );
 
   it('the session ends where the configuration says so', async () => {
     server = await startPlain(['--name', 'remote']);

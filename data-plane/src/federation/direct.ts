@@ -13,6 +13,7 @@ import type { Upstream } from '../upstream/upstream.js';
 import { ClientAsks } from './client-asks.js';
 import type { Discovery, Known } from './discovery.js';
 import { discoverResult, initializeResult, routableCapabilities } from './facts.js';
+import { HeldHere } from './held-here.js';
 import { listChanged, OwnLeg, sessionEnded, tellListsChanged } from './own-leg.js';
 import { subscribe } from './subscription.js';
 import { readLogLevel, WatchedResources } from './watched-resources.js';
@@ -157,6 +158,7 @@ class DirectLegacy implements LegacyBacking {
   private opening: OwnLeg | undefined;
   private closed = false;
   private readonly watched: WatchedResources;
+  private readonly held: HeldHere;
   private offChanged: (() => void) | undefined;
   private logLevel: string | undefined;
   private readonly asks: ClientAsks;
@@ -167,6 +169,7 @@ class DirectLegacy implements LegacyBacking {
     private readonly discovery: Discovery,
   ) {
     this.watched = new WatchedResources(host, (_, uri) => uri);
+    this.held = new HeldHere(host);
     this.asks = new ClientAsks(host);
   }
 
@@ -196,6 +199,7 @@ class DirectLegacy implements LegacyBacking {
     const facts = await upstream.open();
     if (this.closed) throw sessionEnded();
     this.share();
+    void this.held.restore(before, (exchange) => this.request(exchange));
     return initializeResult(
       revision,
       routableCapabilities(facts.capabilities),
@@ -223,6 +227,7 @@ class DirectLegacy implements LegacyBacking {
         return answered(exchange, '{}');
       case 'logging/setLevel':
         this.logLevel = readLogLevel(exchange);
+        this.held.logLevel(this.logLevel);
         return answered(exchange, '{}');
       case 'resources/subscribe':
       case 'resources/unsubscribe': {
@@ -234,9 +239,13 @@ class DirectLegacy implements LegacyBacking {
             ErrorCode.MethodNotFound,
             `upstream ${JSON.stringify(upstream.name)} does not tell of changed resources`,
           );
-        if (envelope.method === 'resources/subscribe')
+        if (envelope.method === 'resources/subscribe') {
           await this.watched.add(uri, uri, upstream, known.subscriptions);
-        else this.watched.remove(uri);
+          this.held.watches(uri);
+        } else {
+          this.watched.remove(uri);
+          this.held.watchesNoMore(uri);
+        }
         return answered(exchange, '{}');
       }
       default:

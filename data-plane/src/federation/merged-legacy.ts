@@ -20,6 +20,7 @@ import { ClientAsks } from './client-asks.js';
 import { answered, outcomeOf, relayed, watchable } from './direct.js';
 import { type ListKind, upstreamRemoved } from './discovery.js';
 import { initializeResult } from './facts.js';
+import { HeldHere } from './held-here.js';
 import type { MergedEndpoint, Target } from './merged.js';
 import { listChanged, OwnLeg, sessionEnded, tellListsChanged } from './own-leg.js';
 import { readLogLevel, WatchedResources } from './watched-resources.js';
@@ -35,6 +36,7 @@ export class MergedLegacy implements LegacyBacking {
   private readonly leaving = new Set<OwnLeg>();
   private readonly watched: WatchedResources;
   private readonly asks: ClientAsks;
+  private readonly held: HeldHere;
   /** Resources that the client watches under a URI that is not the exposed one. */
   private readonly watchedAs = new Map<string, string>();
   private offChanged: (() => void) | undefined;
@@ -54,6 +56,7 @@ export class MergedLegacy implements LegacyBacking {
   ) {
     this.watched = new WatchedResources(host, (upstream, uri) => exposeUri(upstream.name, uri));
     this.asks = new ClientAsks(host);
+    this.held = new HeldHere(host);
   }
 
   async initialize(params: string, revision: string, before?: HeldBefore): Promise<string> {
@@ -70,6 +73,7 @@ export class MergedLegacy implements LegacyBacking {
       offChanged();
       offRemoved();
     };
+    void this.held.restore(before, (exchange) => this.request(exchange));
     return initializeResult(
       revision,
       this.endpoint.capabilities(),
@@ -230,6 +234,7 @@ export class MergedLegacy implements LegacyBacking {
 
   private async setLevel(exchange: Exchange): Promise<Outcome> {
     this.logLevel = readLogLevel(exchange);
+    this.held.logLevel(this.logLevel);
     for (const leg of this.opened.values()) this.tellLevel(leg, this.logLevel);
     return answered(exchange, '{}');
   }
@@ -255,9 +260,13 @@ export class MergedLegacy implements LegacyBacking {
         ErrorCode.MethodNotFound,
         `upstream ${JSON.stringify(upstream.name)} does not tell of changed resources`,
       );
-    if (adds)
+    if (adds) {
       await this.watched.add(asked, uri, upstream, this.endpoint.discovery.of(upstream).subscriptions);
-    else this.watched.remove(asked);
+      this.held.watches(asked);
+    } else {
+      this.watched.remove(asked);
+      this.held.watchesNoMore(asked);
+    }
     return answered(exchange, '{}');
   }
 
