@@ -24,8 +24,8 @@ export interface RunningGateway {
   pid: number;
   /** All it has written to stdout and stderr so far. */
   logs(): string;
-  /** Sends SIGTERM and waits for the end. */
-  stop(): Promise<void>;
+  /** Sends SIGTERM and waits for the end. Resolves with the exit code, or null when a signal had to end it. */
+  stop(): Promise<number | null>;
 }
 
 /**
@@ -92,8 +92,9 @@ export async function startGateway(options: {
     async stop() {
       child.kill('SIGTERM');
       const limit = setTimeout(() => child.kill('SIGKILL'), STOP_LIMIT_MS);
-      await ended;
+      const [code] = await ended;
       clearTimeout(limit);
+      return code as number | null;
     },
   };
 }

@@ -99,7 +99,7 @@ export class FuzzedGateway implements Sessions {
   }
 
   stop(): Promise<void> {
-    return this.gateway.stop();
+    return this.gateway.stop().then(() => undefined);
   }
 
   /** Log lines of exceptions. */

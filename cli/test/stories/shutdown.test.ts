@@ -6,12 +6,15 @@ import { type RunningGateway, startGateway } from '../gateway.js';
 import { health, metric } from './gateway-metrics.js';
 import { closeClients, connect, KINDS } from './official-client.js';
 import { descendants, isAlive } from './processes.js';
+import { beginSession, lastMessage } from './raw-http.js';
 import { type HttpServer, plain, startPlain } from './upstreams.js';
 
 /* "I stop it, or it is stopped for me, and nobody loses what is under way." */
 
 const PATIENCE = { timeout: 20_000 };
 const STORY_LIMIT_MS = 90_000;
+const MODERN = '2026-07-28';
+const STREAM_PATHS = ['/mcp', '/mcp', '/mcp/shared', '/mcp/own', '/mcp/http'];
 
 let folder: string | undefined;
 let gateway: RunningGateway | undefined;
@@ -27,9 +30,10 @@ afterEach(async () => {
   folder = undefined;
 });
 
-async function serve(shutdownGrace = '60s'): Promise<RunningGateway> {
+async function serve(shutdownGrace = '60s', workers = 1): Promise<RunningGateway> {
   server = await startPlain();
   gateway = await startGateway({
+    workers,
     config: {
       gateway: { shutdown_grace: shutdownGrace },
       upstreams: [
@@ -44,13 +48,54 @@ async function serve(shutdownGrace = '60s'): Promise<RunningGateway> {
 
 const underWay = (url: string) => metric(url, 'sluice_requests_in_flight');
 
+/** Streams that stay open until the gateway ends them: that of a session, and a subscription. */
+async function openStreams(url: string): Promise<Response[]> {
+  const session = await beginSession(url);
+  const subscription = await fetch(url, {
+    method: 'POST',
+    headers: {
+      'content-type': 'application/json',
+      accept: 'application/json, text/event-stream',
+      'mcp-protocol-version': MODERN,
+      'mcp-method': 'subscriptions/listen',
+    },
+    body: JSON.stringify({
+      jsonrpc: '2.0',
+      id: 'subscription',
+      method: 'subscriptions/listen',
+      params: {
+        notifications: { toolsListChanged: true },
+        _meta: {
+          'io.modelcontextprotocol/protocolVersion': MODERN,
+          'io.modelcontextprotocol/clientCapabilities': {},
+        },
+      },
+    }),
+  });
+  return [await session.listen(), subscription];
+}
+
+/** How a stream ended: with its final response, properly without one, or broken. */
+async function endOf(stream: Response): Promise<string> {
+  try {
+    return (await lastMessage(stream)).result === undefined ? 'ended' : 'answered';
+  } catch (thrown) {
+    return `broken: ${thrown}`;
+  }
+}
+
 describe('SIGTERM in the middle of calls', () => {
-  it(
-    'takes nothing new, lets every one of them end, then ends with all that it has started',
-    async () => {
-      const { url, pid, stop, logs } = await serve();
+  it.each([1, 2])(
+    'with %i worker threads takes nothing new, lets all of them end, then ends with all that it has started',
+    async (workers) => {
+      const { url, pid, stop, logs } = await serve('60s', workers);
       folder = await mkdtemp(join(tmpdir(), 'sluice-stories-'));
       const released = join(folder, 'released');
+      const streams = (await Promise.all(STREAM_PATHS.map((path) => openStreams(url + path)))).flat();
+      expect(streams.map(({ status }) => status)).toEqual(streams.map(() => 200));
+      const ends = Promise.all(streams.map(endOf));
+      // Subscriptions are under way, too.
+      const streamCount = (await underWay(url)) ?? 0;
       const calls: Promise<string>[] = [];
       const expected: string[] = [];
       for (const kind of KINDS) {
@@ -62,7 +107,7 @@ describe('SIGTERM in the middle of calls', () => {
           expected.push(text);
         }
       }
-      await expect.poll(() => underWay(url), PATIENCE).toBe(calls.length);
+      await expect.poll(() => underWay(url), PATIENCE).toBe(streamCount + calls.length);
       const children = descendants(pid).map((child) => child.pid);
       expect(children.length).toBeGreaterThan(3);
       const stopped = stop();
@@ -74,7 +119,8 @@ describe('SIGTERM in the middle of calls', () => {
       await expect.poll(takesNothing, PATIENCE).toBe(true);
       await writeFile(released, '');
       expect(await Promise.all(calls)).toEqual(expected);
-      await stopped;
+      expect(await ends).toEqual(STREAM_PATHS.flatMap(() => ['ended', 'answered']));
+      expect(await stopped).toBe(0);
       expect(logs()).not.toContain('"level":50');
       for (const child of [pid, ...children]) expect(isAlive(child), `process ${child}`).toBe(false);
     },

@@ -71,13 +71,15 @@ export class Upstream {
   private restartCount = 0;
   private notBefore = 0;
   /** How the shared connection ended that is made again; undefined before the first did. */
-  private ending: Error | undefined;
+  private lastEnding: Error | undefined;
   private startedAt = 0;
   private closed = false;
   /** True once every `initialize` was refused: then legacy clients are served by translation. */
   private legacyRefused = false;
   /** Connections of one client each. */
   private readonly dedicated = new Set<Channel>();
+  /** Those of them that are being closed: a process takes its time to end. */
+  private readonly ending = new Set<Promise<void>>();
 
   constructor(
     readonly config: ResolvedUpstream,
@@ -227,7 +229,8 @@ export class Upstream {
       () => undefined,
     );
     this.parked?.close();
-    await Promise.all([shared?.close(), ...[...this.dedicated].map((channel) => channel.close())]);
+    for (const channel of [...this.dedicated]) void channel.close();
+    await Promise.all([shared?.close(), ...this.ending]);
     this.connections.close();
   }
 
@@ -252,7 +255,9 @@ export class Upstream {
     const close = channel.close.bind(channel);
     channel.close = () => {
       this.dedicated.delete(channel);
-      return close();
+      const ended = close().finally(() => this.ending.delete(ended));
+      this.ending.add(ended);
+      return ended;
     };
     return channel;
   }
@@ -294,7 +299,7 @@ export class Upstream {
             ErrorCode.UpstreamUnavailable,
             `the connection to upstream ${JSON.stringify(this.name)} was lost and is made again in ${Math.ceil(wait / 1000)} s; the request was not sent`,
             undefined,
-            { cause: this.ending },
+            { cause: this.lastEnding },
           ),
         );
       }
@@ -332,7 +337,7 @@ export class Upstream {
   private backOff(ending: string): void {
     const { backoffMaxMs } = this.connections;
     if (backoffMaxMs === undefined) return;
-    this.ending = new Error(ending);
+    this.lastEnding = new Error(ending);
     const wait =
       this.restartCount === 0 ? 0 : Math.min(RESTART_MIN_MS * 2 ** (this.restartCount - 1), backoffMaxMs);
     this.restartCount++;
