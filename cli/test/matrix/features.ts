@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'vitest';
@@ -126,6 +127,25 @@ export const FEATURES: readonly Feature[] = [
       const url = `https://example.org/consent?a=1&b=${randomUUID()}`;
       expect(await client.say(bench.name('test_url_elicitation'), { url })).toBe('The user chose to accept');
       expect(person.asked.at(-1)).toBe(url);
+    },
+  },
+  {
+    name: 'page first',
+    sees: 'a call runs when the person has looked at a page; between two legacy ends it is refused until then',
+    async check(bench) {
+      const client = await bench.client;
+      const { person, pair } = bench;
+      const url = `https://example.org/connect?a=${randomUUID()}`;
+      const file = join(bench.folder, randomUUID());
+      person.onPage = () => writeFileSync(file, 'looked at');
+      const call = () => client.say(bench.name('test_page_first'), { url, file });
+      if (pair.client === 'legacy' && pair.server.era === 'legacy') {
+        const refusal = await call().catch((error) => error);
+        expect(refusal).toMatchObject({ code: -32042, data: { elicitations: [{ url }] } });
+        person.onPage();
+      }
+      expect(await call().finally(() => delete person.onPage)).toBe('The page was looked at');
+      if (pair.client === 'modern' || pair.server.era === 'modern') expect(person.asked.at(-1)).toBe(url);
     },
   },
   {

@@ -45,6 +45,7 @@ export const MODERN_TO_LEGACY: readonly (readonly [group: string, rows: readonly
       ],
       ['names of the questions', 'made here: `elicitation-1`', 'none'],
       ['page (URL elicitation)', 'without `elicitationId`', 'with it'],
+      ['page first', '`input_required`; the retry is a new call', 'error -32042'],
     ],
   ],
   [

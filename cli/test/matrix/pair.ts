@@ -29,11 +29,14 @@ export class Person {
   readonly asked: string[] = [];
   /** What becomes of a question; `error` answers it with an error, whatever it is. */
   action: 'accept' | 'decline' | 'error' = 'accept';
+  /** What comes of looking at a page. */
+  onPage?: () => void;
 
   readonly handlers = {
     onElicit: ({ mode, message, url }: { mode?: string; message: string; url: string }) => {
       this.hear(mode === 'url' ? url : message);
       if (this.action === 'decline') return { action: 'decline' };
+      if (mode === 'url') this.onPage?.();
       return mode === 'url' ? { action: 'accept' } : { action: 'accept', content: FORM };
     },
     onSample: ({ messages }: { messages: { content: { text: string } }[] }) => {

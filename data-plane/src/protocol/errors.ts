@@ -17,6 +17,8 @@ export const ErrorCode = {
   InternalError: -32603,
   /** MCP 2025-11-25 and earlier: no such resource. */
   ResourceNotFound: -32002,
+  /** MCP 2025-11-25: a person has to look at a page first. */
+  UrlElicitationRequired: -32042,
   /** MCP 2026-07-28: a header says something else than the body. */
   HeaderMismatch: -32020,
   /** MCP 2026-07-28: the client did not declare a capability that this needs. */

@@ -239,6 +239,12 @@ describe('errors', () => {
   });
 });
 
+it('a legacy server hears nothing of answers to what it did not ask', () => {
+  const params = { name: 'n', inputResponses: { a: {} }, requestState: 's', _meta: { own: 1 } };
+  const retry = read(JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/call', params }));
+  expect(valueAt(legacyRequest(retry)).params).toEqual({ name: 'n', _meta: { own: 1 } });
+});
+
 describe('an output schema for a legacy client', () => {
   const list = (...tools: object[]) => read(JSON.stringify({ jsonrpc: '2.0', id: 1, result: { tools } }));
   const object = { name: 'a', outputSchema: { type: 'object' }, other: 1 };

@@ -56,11 +56,23 @@ export function modernRequest(
 }
 
 /** A modern request without what only 2026-07-28 knows. */
-export function legacyRequest(message: Message): Message {
+export function legacyRequest(asCame: Message): Message {
+  const message = withoutAnswers(asCame);
   const { bytes, envelope } = message;
   if (envelope.meta === undefined) return message;
   const kept = membersOf(bytes, envelope.meta).filter(isNotProtocolMeta);
   return rewritten(bytes, envelope, [replace(envelope.meta, objectOf(bytes, '', kept))]);
+}
+
+/** A retry as the request that it is: a legacy server has no use for answers to what it did not ask in a result. */
+function withoutAnswers(message: Message): Message {
+  const { bytes, envelope } = message;
+  const { params, inputResponses, requestState } = envelope;
+  if (params === undefined || (inputResponses === undefined && requestState === undefined)) return message;
+  const staying = membersOf(bytes, params).filter(
+    ({ key }) => key !== 'inputResponses' && key !== 'requestState',
+  );
+  return rewritten(bytes, envelope, [replace(params, objectOf(bytes, '', staying))]);
 }
 
 const PROTOCOL_META: ReadonlySet<string> = new Set(Object.values(META));

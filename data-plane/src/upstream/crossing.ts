@@ -1,6 +1,7 @@
 /** Calls whose client and upstream are not of the same era: what takes more than one message is told here. */
 import type { Caller } from '../exchange/exchange.js';
 import { ErrorCode, RpcError } from '../protocol/errors.js';
+import { pagesAsQuestions } from '../protocol/page-first.js';
 import { MODERN_REVISION } from '../protocol/revisions.js';
 import type { Envelope, Span } from '../protocol/scan.js';
 import { parsed, stringOf } from '../protocol/text.js';
@@ -15,7 +16,7 @@ import {
 } from '../protocol/translate.js';
 import { isTaskMethod, notTranslatable, taskMethod, unknownResultType } from '../protocol/untranslatable.js';
 import { cancelledError, idOf, type UpstreamCall, type UpstreamReply } from './call.js';
-import type { ParkedCalls } from './parked/parked-calls.js';
+import { ASKING_METHODS, type ParkedCalls } from './parked/parked-calls.js';
 import { invalidState } from './parked/request-state.js';
 import type { Shared } from './shared-connection.js';
 
@@ -88,6 +89,10 @@ export async function modernToLegacy(
     ? await parked.run(own, caller)
     : await shared.call({ ...own, ...legacyRequest(edited(call)), edits: [] });
   if (isInputRequired(reply)) return reply;
+  if (reply.envelope.errorCode === ErrorCode.UrlElicitationRequired && ASKING_METHODS.has(call.method)) {
+    const asked = pagesAsQuestions(reply, call, caller.capabilities);
+    if (asked !== undefined) return asked;
+  }
   return modernResponse(reply, call.method, shared.facts.serverInfo);
 }
 

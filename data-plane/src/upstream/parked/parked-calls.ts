@@ -17,7 +17,7 @@ import { ParkedCall, type ParkedCallHost, type Standing } from './parked-call.js
 import { bindingOf, digestOf, invalidState, openState, sealState } from './request-state.js';
 
 /** The only methods that may answer `input_required` (2026-07-28, basic/patterns/mrtr). */
-const ASKING_METHODS = new Set(['tools/call', 'prompts/get', 'resources/read']);
+export const ASKING_METHODS = new Set(['tools/call', 'prompts/get', 'resources/read']);
 const ASKABLE = ['elicitation', 'sampling', 'roots'] as const;
 /** How long an ended call is remembered for the same retry sent twice, and what one takes beside its outcome. */
 const REMEMBERED_MS = 60_000;
