@@ -77,6 +77,12 @@ function decodeUpstreams(decoding: Decoding, node: SourceNode): MessageJson[] {
   });
 }
 
+const NAMING_HINT =
+  'remove it: url or command says how the server is reached, and HTTP+SSE is written `sse: { url: … }`';
+
+/** What the files of desktop clients have for naming a transport. */
+const NAMING_KEYS = ['type', 'transport'];
+
 function decodeUpstream(decoding: Decoding, node: SourceNode, path: string): MessageJson {
   const json: MessageJson = {};
   const mapping = expectMapping(decoding, node, path);
@@ -93,7 +99,10 @@ function decodeUpstream(decoding: Decoding, node: SourceNode, path: string): Mes
   for (const entry of others) {
     const short = findShortKey(entry.key, addressed);
     if (short) decodeShortKey(decoding, short, entry, path, json);
-    else reportUnknownKey(decoding, entry, path, UpstreamSchema.fields, SHORT_KEYS);
+    else {
+      const hint = NAMING_KEYS.includes(entry.key) ? NAMING_HINT : undefined;
+      reportUnknownKey(decoding, entry, path, UpstreamSchema.fields, SHORT_KEYS, hint);
+    }
   }
   refuseTwoTransports(decoding, mapping, path, json);
   return json;

@@ -173,13 +173,14 @@ export function expectMapping(decoding: Decoding, node: SourceNode, path: string
   return undefined;
 }
 
-/** Reports a key that means nothing here, with the nearest that does, or with where it does. */
+/** Reports a key that means nothing here, with the nearest that does, or with where it does, or with `knownHint`. */
 export function reportUnknownKey(
   decoding: Decoding,
   { key, keyPosition }: MappingEntry,
   path: string,
   fields: readonly DescField[],
   otherKeys: readonly string[] = [],
+  knownHint?: string,
 ): void {
   const known = [...fields.map(({ name }) => name), ...otherKeys];
   const near = nearestName(key, known);
@@ -189,7 +190,7 @@ export function reportUnknownKey(
     keyPosition,
     path === '' ? key : `${path}.${key}`,
     'unknown key',
-    hint === undefined ? `known here: ${known.join(', ')}` : `did you mean ${hint}?`,
+    knownHint ?? (hint === undefined ? `known here: ${known.join(', ')}` : `did you mean ${hint}?`),
   );
 }
 

@@ -242,6 +242,14 @@ upstreams:
 });
 
 describe('unknown keys', () => {
+  it.each(['type', 'transport'])('say how to name a transport instead of %s', (key) => {
+    const [problem] = read(`upstreams: {a: {${key}: sse, url: http://h/}}`).problems;
+    expect(problem).toMatchObject({
+      path: `upstreams[0].${key}`,
+      hint: expect.stringContaining('sse: { url'),
+    });
+  });
+
   it.each([
     ['gatway: {}', '1:1: error: gatway: unknown key', 'did you mean gateway?'],
     ['gateway:\n  listen: {prot: 1}', '2:12: error: gateway.listen.prot: unknown key', 'did you mean port?'],
