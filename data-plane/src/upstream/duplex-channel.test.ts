@@ -97,14 +97,15 @@ describe('a request that waits', () => {
     expect(outcome).toHaveLength(1);
   });
 
-  it('lives on while it progresses', () => {
+  it('lives on for half an hour while it progresses', () => {
     const { outcome } = request('7', '"t/1"');
-    for (let i = 0; i < 5; i++) {
+    const stepCount = (30 * 60_000) / 900;
+    for (let i = 0; i < stepCount; i++) {
       vi.advanceTimersByTime(900);
       progress('t/1');
     }
     expect(outcome).toEqual([]);
-    expect(told).toHaveLength(5);
+    expect(told).toHaveLength(stepCount);
     vi.advanceTimersByTime(1_250);
     expect(outcome).toHaveLength(1);
   });
@@ -116,6 +117,11 @@ describe('a request that waits', () => {
     progress(1);
     vi.advanceTimersByTime(10_000);
     expect(outcome).toEqual([]);
+    sent.waitPatiently(false);
+    vi.advanceTimersByTime(900);
+    expect(outcome).toEqual([]);
+    vi.advanceTimersByTime(350);
+    expect(outcome).toEqual([expect.stringContaining('did not answer in time')]);
   });
 
   it('hears nothing any more once it is aborted', () => {

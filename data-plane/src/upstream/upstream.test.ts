@@ -5,7 +5,7 @@ import type { RpcError } from '../protocol/errors.js';
 import { createSealer } from '../sessions/seal.js';
 import { ownCall } from './own-request.js';
 import { ParkedAccount } from './parked/parked-account.js';
-import { UNLIMITED } from './parked/scripted-account.js';
+import { UNLIMITED } from './parked/scripted-parking.js';
 import { reasonOf } from './reason.js';
 import { EgressPolicy } from './transport/egress-policy.js';
 import { Upstream } from './upstream.js';

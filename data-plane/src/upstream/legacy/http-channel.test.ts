@@ -232,3 +232,40 @@ it('says at the upstream that a request is cancelled, and hears nothing of it an
   call.fail(new HttpFailure('reset', 'gone'));
   expect(told).toEqual([]);
 });
+
+it('says at the upstream that it has given up a request which took too long', () => {
+  openSession();
+  const { outcome } = request('7');
+  expect(client.last.request.silenceTimeoutMs).toBe(1_000);
+  client.last.fail(new HttpFailure('timeout', 'silent'));
+  expect(outcome).toEqual([expect.stringContaining('did not answer in time')]);
+  expect(client.last.body).toMatchObject({ method: 'notifications/cancelled', params: { requestId: 7 } });
+});
+
+it('never cancels a handshake', () => {
+  const { outcome } = request('0');
+  client.last.fail(new HttpFailure('timeout', 'silent'));
+  expect(outcome).toHaveLength(1);
+  expect(client.calls).toHaveLength(1);
+});
+
+it('waits for a stream that is taken up again as long as for one that is not', () => {
+  openSession();
+  const sent = channel.request('{"jsonrpc":"2.0","id":7,"method":"tools/call"}', '7', undefined, {
+    message() {},
+    failed() {},
+  });
+  const resume = () => {
+    client.last.stream('id: 5\nretry: 100\ndata:\n\n');
+    client.last.end();
+    vi.advanceTimersByTime(100);
+    return client.last;
+  };
+  expect(resume()).toMatchObject({ patient: false, request: { method: 'GET', silenceTimeoutMs: 1_000 } });
+  sent.waitPatiently();
+  expect(client.last.patient).toBe(true);
+  expect(resume().patient).toBe(true);
+  sent.waitPatiently(false);
+  expect(client.last.patient).toBe(false);
+  expect(resume().patient).toBe(false);
+});

@@ -302,6 +302,8 @@ class Posting implements MessageSink, ChannelRequest, Slotted {
       return;
     }
     this.finish();
+    // Whoever gives up says so (2025-11-25, basic/lifecycle, "Timeouts").
+    if (error.code === ErrorCode.UpstreamTimeout) this.cancel('no sign of life in time');
     this.sink.failed(error);
   }
 
@@ -347,8 +349,14 @@ class Posting implements MessageSink, ChannelRequest, Slotted {
     this.finish();
     this.http?.abort();
     // Closing the stream does not cancel in this era (2025-11-25, basic/transports); saying so does.
+    this.cancel('the client does not wait any more');
+  }
+
+  /** A handshake is never cancelled (2025-11-25, basic/utilities/cancellation). */
+  private cancel(reason: string): void {
+    if (!this.channel.isEstablished) return;
     this.channel.post(
-      `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":${this.id}}}`,
+      `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":${this.id},"reason":${JSON.stringify(reason)}}}`,
     );
   }
 

@@ -4,7 +4,7 @@ import { ErrorCode, RpcError } from '../../protocol/errors.js';
 import { scanMessage } from '../../protocol/scan.js';
 import { Holding, ParkedAccount } from './parked-account.js';
 import { HOLD_OPEN_MS, ParkedCall, type Standing } from './parked-call.js';
-import { UNLIMITED } from './scripted-account.js';
+import { UNLIMITED } from './scripted-parking.js';
 
 /** Longer than the quiet window. */
 const QUIET_OVER_MS = 50;

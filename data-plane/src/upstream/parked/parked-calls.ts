@@ -2,6 +2,7 @@
  * The parked calls of one upstream: which there are, the sealed states that lead back to them, and when each of them
  * is over.
  */
+import { randomUUID } from 'node:crypto';
 import type { Caller, Cancellable } from '../../exchange/exchange.js';
 import { ErrorCode, RpcError } from '../../protocol/errors.js';
 import { type Span, scanMessage } from '../../protocol/scan.js';
@@ -40,9 +41,8 @@ export interface ParkedCallsOptions extends AskingSessionsOptions {
 }
 
 export class ParkedCalls {
-  private readonly entries = new Map<number, Entry>();
+  private readonly entries = new Map<string, Entry>();
   private readonly sessions: AskingSessions;
-  private count = 0;
   private requestCount = 0;
   private readonly timer: NodeJS.Timeout;
 
@@ -97,16 +97,16 @@ export class ParkedCalls {
     const capabilities = askableCapabilities(caller);
     const session = this.sessions.take(caller, capabilities);
     const entry = new Entry(
-      ++this.count,
+      randomUUID(),
       binding,
       caller.principal,
       new Set(Object.keys(capabilities)),
       session,
       this.sessions,
       this.options.account,
-      (forgotten) => this.entries.delete(forgotten.number),
+      (forgotten) => this.entries.delete(forgotten.id),
     );
-    this.entries.set(entry.number, entry);
+    this.entries.set(entry.id, entry);
     const id = String(++this.requestCount);
     const { text, token } = requestText(call, id);
     entry.wire = session.request(text, id, token, entry.call);
@@ -142,15 +142,16 @@ export class ParkedCalls {
   private async wait(entry: Entry, call: UpstreamCall, standing: Promise<Standing>): Promise<UpstreamReply> {
     const waiting = new Waiting(entry);
     call.cancellation.onCancel(waiting);
-    let outcomeBytes = 0;
     try {
       const stands = await standing;
       if (stands.kind === 'asks') return this.inputRequired(entry, call, stands);
-      outcomeBytes = stands.reply.bytes.length;
+      this.ended(entry, stands.reply.bytes.length);
       return withId(stands.reply, idOf(call));
+    } catch (thrown) {
+      this.ended(entry, 0);
+      throw thrown;
     } finally {
       waiting.end();
-      if (entry.call.ended) this.ended(entry, outcomeBytes);
     }
   }
 
@@ -161,13 +162,13 @@ export class ParkedCalls {
   ): UpstreamReply {
     const expiresAt = (entry.parkedAt ?? Date.now()) + this.options.account.lifetimeMs;
     const { worker, sealer } = this.options;
-    const requestState = sealState(sealer, { worker, call: entry.number, round, expiresAt }, entry.binding);
+    const requestState = sealState(sealer, { worker, call: entry.id, round, expiresAt }, entry.binding);
     const result = { resultType: 'input_required', inputRequests, requestState };
     const bytes = binaryToBytes(`{"jsonrpc":"2.0","id":${idOf(call)},"result":${jsonBinary(result)}}`);
     return { bytes, envelope: scanMessage(bytes) };
   }
 
-  /** A call that asked nothing has nothing to remember: nobody can retry it. */
+  /** A client has heard how the call ended. One that asked nothing has nothing to remember: nobody can retry it. */
   private ended(entry: Entry, outcomeBytes: number): void {
     entry.leave();
     if (entry.retries.size === 0) this.drop(entry);
@@ -203,9 +204,10 @@ class Entry implements ParkedCallHost, Remembered {
   waitingCount = 0;
   private hasPlace = false;
   private rememberedUntil: number | undefined;
+  private isForgotten = false;
 
   constructor(
-    readonly number: number,
+    readonly id: string,
     readonly binding: string,
     private readonly principal: string,
     capabilities: ReadonlySet<string>,
@@ -258,7 +260,7 @@ class Entry implements ParkedCallHost, Remembered {
   }
 
   remember(bytes: number, until: number): void {
-    if (this.rememberedUntil !== undefined) return;
+    if (this.rememberedUntil !== undefined || this.isForgotten) return;
     this.rememberedUntil = until;
     this.holding.giveAll();
     if (this.holding.take(bytes)) this.account.remember(this);
@@ -266,6 +268,7 @@ class Entry implements ParkedCallHost, Remembered {
   }
 
   forget(): void {
+    this.isForgotten = true;
     this.holding.giveAll();
     this.onForgotten(this);
   }

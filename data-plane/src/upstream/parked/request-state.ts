@@ -13,7 +13,8 @@ import type { UpstreamCall } from '../call.js';
 /** What a sealed state holds. */
 export interface RequestState {
   readonly worker: WorkerAddress;
-  readonly call: number;
+  /** Never given to another call. */
+  readonly call: string;
   /** Which round of questions it answers. */
   readonly round: number;
   /** Until when it is taken, in milliseconds of the clock. */
@@ -41,7 +42,7 @@ export function openState(sealer: Sealer, token: string, binding: string): Reque
     throw invalidState('it was altered, or was given out for another request or to another principal');
   const [worker, call, round, expiresAt] = JSON.parse(sealed.toString()) as [
     WorkerAddress,
-    number,
+    string,
     number,
     number,
   ];
