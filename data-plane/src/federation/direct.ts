@@ -8,7 +8,7 @@ import { binaryToBytes, jsonBinary, parsed, replace, stringOf } from '../protoco
 import { type Message, rewritten } from '../protocol/translate.js';
 import type { JsonObject } from '../routing/json-object.js';
 import { encodeHeaderValue, paramHeaderLines, paramHeadersOf } from '../routing/param-headers.js';
-import { EraMismatch, type UpstreamCall, type UpstreamReply } from '../upstream/call.js';
+import { BecameLegacy, EraMismatch, type UpstreamCall, type UpstreamReply } from '../upstream/call.js';
 import type { Upstream } from '../upstream/upstream.js';
 import { ClientAsks } from './client-asks.js';
 import type { Discovery, Known } from './discovery.js';
@@ -156,6 +156,10 @@ class DirectLegacy implements LegacyBacking {
   private leg: OwnLeg | undefined;
   /** The leg from before its handshake on. */
   private opening: OwnLeg | undefined;
+  /** A leg that is opened in the middle of the session. */
+  private reopening: Promise<OwnLeg> | undefined;
+  private hello = '{}';
+  private listens = false;
   private closed = false;
   private readonly watched: WatchedResources;
   private readonly held: HeldHere;
@@ -175,6 +179,10 @@ class DirectLegacy implements LegacyBacking {
 
   async initialize(params: string, revision: string, before?: HeldBefore): Promise<string> {
     const { upstream } = this.endpoint;
+    this.hello = jsonBinary({
+      ...(JSON.parse(Buffer.from(params, 'latin1').toString()) as object),
+      protocolVersion: revision,
+    });
     if (await upstream.offersOwnSessions()) {
       if (this.closed) throw sessionEnded();
       const leg = new OwnLeg({
@@ -209,7 +217,7 @@ class DirectLegacy implements LegacyBacking {
   }
 
   async request(exchange: Exchange): Promise<Outcome> {
-    const { leg } = this;
+    const leg = this.leg ?? (await this.openLeg());
     if (leg !== undefined) {
       try {
         return outcomeOf(await leg.request(exchange, []));
@@ -220,6 +228,59 @@ class DirectLegacy implements LegacyBacking {
         if (this.leg === leg && !this.closed) this.share();
       }
     }
+    try {
+      return await this.translated(exchange);
+    } catch (thrown) {
+      const own = thrown instanceof BecameLegacy ? await this.openLeg() : undefined;
+      if (own === undefined) throw thrown;
+      return outcomeOf(await own.request(exchange, []));
+    }
+  }
+
+  /** A session of the client's own, when the upstream has come to speak the legacy era since the last one was tried. */
+  private async openLeg(): Promise<OwnLeg | undefined> {
+    const { upstream } = this.endpoint;
+    if (upstream.era !== 'legacy' || !(await upstream.offersOwnSessions())) return undefined;
+    this.reopening ??= this.reopen().finally(() => {
+      this.reopening = undefined;
+    });
+    return this.reopening;
+  }
+
+  private async reopen(): Promise<OwnLeg> {
+    const { upstream, known } = this.endpoint;
+    if (this.closed) throw sessionEnded();
+    const leg = new OwnLeg({
+      upstream,
+      hello: this.hello,
+      host: this.host,
+      askPrefix: undefined,
+      ownerSaysInitialized: false,
+      toClient: (message) => message,
+    });
+    this.opening = leg;
+    try {
+      await leg.open();
+      if (this.closed) throw sessionEnded();
+    } catch (thrown) {
+      leg.close();
+      throw thrown;
+    }
+    this.leg = leg;
+    this.offChanged?.();
+    this.offChanged = undefined;
+    // What the client said before goes for this session too.
+    if (this.listens) leg.session.listen();
+    if (this.logLevel !== undefined && leg.session.result?.capabilities.logging !== undefined)
+      leg.tell('logging/setLevel', { level: this.logLevel });
+    for (const { uri } of this.watched.handOver(known.subscriptions))
+      leg.tell('resources/subscribe', { uri });
+    leg.resync();
+    return leg;
+  }
+
+  /** Over the connection that is shared with others, in whatever era the upstream speaks. */
+  private async translated(exchange: Exchange): Promise<Outcome> {
     const { upstream, known } = this.endpoint;
     const { bytes, envelope, row } = exchange;
     switch (envelope.method) {
@@ -270,6 +331,7 @@ class DirectLegacy implements LegacyBacking {
   private share(): void {
     const { upstream } = this.endpoint;
     this.leg = undefined;
+    this.offChanged?.();
     this.offChanged = this.discovery.onListChanged((kind, changed) => {
       if (changed === upstream) this.host.toClient(listChanged(kind), undefined);
     });
@@ -285,6 +347,7 @@ class DirectLegacy implements LegacyBacking {
   }
 
   listen(): void {
+    this.listens = true;
     this.leg?.session.listen();
   }
 

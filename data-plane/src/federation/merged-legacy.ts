@@ -12,7 +12,7 @@ import type { UpstreamOffer } from '../routing/offer.js';
 import { encodeHeaderValue } from '../routing/param-headers.js';
 import { exposeUri } from '../routing/uris.js';
 import type { HeldAtUpstream } from '../sessions/store.js';
-import { EraMismatch, type UpstreamReply } from '../upstream/call.js';
+import { BecameLegacy, EraMismatch, type UpstreamReply } from '../upstream/call.js';
 import { type OfferKind, readList } from '../upstream/offers.js';
 import { GATEWAY_INFO, ownCall } from '../upstream/own-request.js';
 import type { Upstream } from '../upstream/upstream.js';
@@ -97,6 +97,10 @@ export class MergedLegacy implements LegacyBacking {
     try {
       return await this.send(exchange, target, leg);
     } catch (thrown) {
+      if (thrown instanceof BecameLegacy) {
+        this.view = undefined;
+        return this.send(exchange, target, await this.leg(target.upstream));
+      }
       if (leg === undefined || !(thrown instanceof EraMismatch)) throw thrown;
       // The upstream has come to speak the other era: this client goes on by translation.
       this.drop(target.upstream);
@@ -157,7 +161,16 @@ export class MergedLegacy implements LegacyBacking {
   }
 
   /** This client's own session with an upstream; undefined where only the shared connection serves. */
-  private leg(upstream: Upstream): Promise<OwnLeg | undefined> {
+  private async leg(upstream: Upstream): Promise<OwnLeg | undefined> {
+    const opened = this.legOrNone(upstream);
+    const leg = await opened;
+    if (leg !== undefined || upstream.era !== 'legacy' || !upstream.traits.canHaveOwnSessions) return leg;
+    // The upstream was modern when this was found out, and is not any more.
+    if (this.legs.get(upstream) === opened) this.legs.delete(upstream);
+    return this.legOrNone(upstream);
+  }
+
+  private legOrNone(upstream: Upstream): Promise<OwnLeg | undefined> {
     let leg = this.legs.get(upstream);
     if (leg === undefined) {
       leg = this.openLeg(upstream);
@@ -202,6 +215,13 @@ export class MergedLegacy implements LegacyBacking {
     this.opened.set(upstream, leg);
     if (this.listens) leg.session.listen();
     if (this.logLevel !== undefined) this.tellLevel(leg, this.logLevel);
+    // What the client watches by translation it watches here from now on.
+    for (const { exposed, uri } of this.watched.handOver(
+      this.endpoint.discovery.of(upstream).subscriptions,
+    )) {
+      leg.tell('resources/subscribe', { uri });
+      this.watchedAs.set(`${upstream.id} ${uri}`, exposed);
+    }
     return leg;
   }
 
@@ -241,8 +261,7 @@ export class MergedLegacy implements LegacyBacking {
 
   private tellLevel(leg: OwnLeg, level: string): void {
     if (leg.session.result?.capabilities.logging === undefined) return;
-    const call = ownCall('logging/setLevel', { level }, false);
-    leg.request({ ...call, caller: this.host.caller, headers: {}, notify() {} }, []).catch(() => undefined);
+    leg.tell('logging/setLevel', { level });
   }
 
   private async subscription(exchange: Exchange, target: Target, leg: OwnLeg | undefined): Promise<Outcome> {

@@ -14,6 +14,7 @@ import type { HeldAtUpstream } from '../sessions/store.js';
 import { cancelledError, type UpstreamReply } from '../upstream/call.js';
 import type { ChannelRequest, ChannelSink } from '../upstream/channel.js';
 import type { LegacySession } from '../upstream/legacy/session.js';
+import { ownCall } from '../upstream/own-request.js';
 import type { Upstream } from '../upstream/upstream.js';
 import { MAX_OPEN_ASK_COUNT, OpenAsks } from './open-asks.js';
 
@@ -89,6 +90,13 @@ export class OwnLeg {
       request.wire = this.session.request(splice(bytes, envelope, edits), id, token, request);
       exchange.cancellation.onCancel(request);
     });
+  }
+
+  /** Says something in the client's place; nobody waits for the answer. */
+  tell(method: string, params: Record<string, unknown>): void {
+    const call = ownCall(method, params, false);
+    const { caller } = this.options.host;
+    this.request({ ...call, caller, headers: {}, notify() {} }, []).catch(() => undefined);
   }
 
   notification(message: Message): void {

@@ -71,6 +71,13 @@ export class WatchedResources {
     watch.subscriptions.unwatch(watch.uri);
   }
 
+  /** Gives up what is watched at one upstream: as the client names it, and as the upstream does. */
+  handOver(subscriptions: UpstreamSubscriptions): { exposed: string; uri: string }[] {
+    const mine = [...this.watches].filter(([, watch]) => watch.subscriptions === subscriptions);
+    for (const [exposed] of mine) this.remove(exposed);
+    return mine.map(([exposed, { uri }]) => ({ exposed, uri }));
+  }
+
   close(): void {
     this.closed = true;
     for (const exposed of [...this.watches.keys()]) this.remove(exposed);

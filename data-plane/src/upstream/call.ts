@@ -86,6 +86,19 @@ export function cancelledError(): RpcError {
 }
 
 /**
+ * The upstream has come to speak the legacy era, in which this legacy client can have a session of its own with it. It
+ * did not run the request.
+ */
+export class BecameLegacy extends RpcError {
+  constructor(upstream: string) {
+    super(
+      ErrorCode.UpstreamUnavailable,
+      `upstream ${JSON.stringify(upstream)} has come to speak the legacy era; the request was not run`,
+    );
+  }
+}
+
+/**
  * The upstream does not speak the era that it was taken for; it did not run the request. `refusal` is the error that
  * it answered, which the client gets when the era turns out to be right after all.
  */

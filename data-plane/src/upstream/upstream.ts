@@ -10,7 +10,7 @@ import type { Era } from '../protocol/revisions.js';
 import type { Envelope } from '../protocol/scan.js';
 import type { WorkerAddress } from '../sessions/node-bus.js';
 import type { Sealer } from '../sessions/seal.js';
-import { cancelledError, EraMismatch, type UpstreamCall, type UpstreamReply } from './call.js';
+import { BecameLegacy, cancelledError, EraMismatch, type UpstreamCall, type UpstreamReply } from './call.js';
 import type { Channel, ChannelEvents } from './channel.js';
 import { type Connections, makeConnections } from './connection.js';
 import { legacyToModern, modernToLegacy, withLogLevel } from './crossing.js';
@@ -131,7 +131,8 @@ export class Upstream {
 
   /**
    * Sends a client's call over the shared connection, in whatever era the upstream speaks, and resolves with the
-   * response in the caller's era. Rejects with an RpcError.
+   * response in the caller's era. Rejects with an RpcError, and with {@link BecameLegacy} when a legacy client had better
+   * have a session of its own.
    */
   async call(call: UpstreamCall, caller: Caller): Promise<UpstreamReply> {
     const shared = this.shared ?? (await this.ensure());
@@ -141,7 +142,10 @@ export class Upstream {
       return await this.callIn(shared, call, caller);
     } catch (thrown) {
       // A server that does not speak the era has not run the request, so that it may be sent again.
-      return this.callIn(await this.connectAnew(shared, thrown), call, caller);
+      const again = await this.connectAnew(shared, thrown);
+      if (again.era === 'legacy' && caller.era === 'legacy' && this.traits.canHaveOwnSessions)
+        throw new BecameLegacy(this.name);
+      return this.callIn(again, call, caller);
     }
   }
 
