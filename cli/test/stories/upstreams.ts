@@ -49,6 +49,9 @@ export const thinking = () => node('thinking', [modulePath('server-sequential-th
 export const plain = (name: string, args: readonly string[] = [], settings?: StdioSettings) =>
   node(name, [PLAIN, '--name', name, ...args], settings);
 
+export const fixtureOverStdio = (name: string, era: 'both' | 'modern' | 'legacy') =>
+  node(name, [FIXTURE, '--transport', 'stdio', '--era', era]);
+
 /** A server over HTTP, in a process of its own. */
 export interface HttpServer {
   url: string;
