@@ -209,7 +209,7 @@ export const FEATURES: readonly Feature[] = [
       };
       await Promise.all([watch(client, bench.uri(WATCHED)), watch(bystander, bench.uri(UNCHANGING))]);
       client.heard.length = 0;
-      await (await bench.other).say(bench.name('test_trigger_resource_update'));
+      await client.say(bench.name('test_trigger_resource_update'));
       await until('the client hears of the update', () => updates(client).length > 0);
       // By then whatever the other one is told has been told, too, and is read before this answer.
       await bystander.say(bench.name('test_simple_text'));
@@ -221,14 +221,14 @@ export const FEATURES: readonly Feature[] = [
     name: 'list_changed',
     sees: 'that the tools or prompts have changed, and the new list',
     async check(bench) {
-      const [client, other] = await Promise.all([bench.client, bench.other]);
+      const client = await bench.client;
       await client.v2?.listen({ toolsListChanged: true, promptsListChanged: true });
       for (const [kind, trigger] of [
         ['tools', 'test_trigger_tool_change'],
         ['prompts', 'test_trigger_prompt_change'],
       ] as const) {
         client.heard.length = 0;
-        const revision = / (\d+)$/.exec(await other.say(bench.name(trigger)))?.[1];
+        const revision = / (\d+)$/.exec(await client.say(bench.name(trigger)))?.[1];
         const method = `notifications/${kind}/list_changed`;
         await until(`the client hears ${method}`, () => client.heard.some((each) => each.method === method));
         if (kind === 'tools') {

@@ -85,14 +85,6 @@ export class Bench {
     return this.second;
   }
 
-  /**
-   * Who changes something at the server that the client watches. A legacy client over pipes has a process of its own,
-   * in which nobody else can; a modern one hears of the process that those share who can be asked for nothing.
-   */
-  get other(): Promise<OfficialClient> {
-    return this.pair.client === 'modern' ? this.bystander : this.client;
-  }
-
   get url(): string {
     return this.gatewayUrl + PLACES[this.pair.place].path(this.pair.server.name);
   }
