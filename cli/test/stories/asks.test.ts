@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type RunningGateway, startGateway } from '../gateway.js';
+import { metric } from './gateway-metrics.js';
 import {
   type ConnectOptions,
   closeClients,
@@ -273,6 +274,44 @@ describe('a server that may have one process more', () => {
         expect(await client.say(name('one-process', 'echo'), { text: 'now' })).toBe('now');
       });
     });
+  });
+});
+
+describe('a gateway in which one call may wait for its client', () => {
+  const waiting = (max_parked_calls: number) => ({
+    gateway: { sessions: { max_parked_calls } },
+    upstreams: [plain('plain', [], { sharing: 'per_session' })],
+  });
+  const asked = (message: string) => ({ ...WHO, params: { ...WHO.params, message } });
+
+  beforeAll(async () => {
+    gateway = await startGateway({ config: waiting(1) });
+  });
+  afterAll(stop);
+
+  it.each(MODERN_KINDS)('%s: one more is refused, until more may', async (kind) => {
+    await writeFile(gateway.configFile, JSON.stringify(waiting(1)));
+    let count: number | undefined;
+    /** What became of a call that asks while another one waits. */
+    let second = '';
+    const client = await connect(kind, `${gateway.url}/mcp/plain`, {
+      onElicit: async ({ message }) => {
+        if (message === 'first') {
+          count = await metric(gateway.url, 'sluice_parked_calls');
+          second = await client.say('ask', asked('second')).catch((thrown: Error) => thrown.message);
+        }
+        return onElicit();
+      },
+    });
+    const outcome = async () => {
+      expect(JSON.parse(await client.say('ask', asked('first')))).toEqual({ result: onElicit() });
+      return second;
+    };
+    await expect.poll(outcome, PATIENCE).toContain('gateway.sessions.max_parked_calls');
+    expect(count).toBe(1);
+    expect(await metric(gateway.url, 'sluice_parked_calls')).toBe(0);
+    await writeFile(gateway.configFile, JSON.stringify(waiting(2)));
+    await expect.poll(outcome, PATIENCE).toBe(JSON.stringify({ result: onElicit() }));
   });
 });
 

@@ -974,7 +974,7 @@ export enum StdioSharing {
   SHARED = 1,
 
   /**
-   * One process for each legacy session, started with that client's capabilities and ended with it.
+   * One process for each legacy session, started with that client's capabilities and ended with it; and one for each call in which a modern client may be asked, kept a while for the next one.
    *
    * @generated from enum value: STDIO_SHARING_PER_SESSION = 2;
    */
