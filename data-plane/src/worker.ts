@@ -11,6 +11,7 @@ import { refuse, refuseMethod } from './front/http-answers.js';
 import { LegacyFront } from './front/legacy/front.js';
 import { ModernFront } from './front/modern/front.js';
 import { SessionRoom } from './front/session-room.js';
+import { isMessagesPath, SseFront, streamTarget, streamToken } from './front/sse/front.js';
 import { createListener } from './listener/create.js';
 import type { Door, Listener, ListenerLimits, Reply, RequestHead } from './listener/listener.js';
 import { ErrorCode, errorMessage, RpcError } from './protocol/errors.js';
@@ -35,6 +36,13 @@ const MAX_HEADER_COUNT = 96;
 /** How often a drain looks whether it is done. */
 const DRAIN_CHECK_MS = 20;
 const SHUTTING_DOWN = 'the gateway is shutting down; send the request again elsewhere';
+/** What is known of a stream of HTTP+SSE when it is opened; the path comes to it. It never moves to another worker. */
+const STREAM_SESSION = {
+  principal: ANONYMOUS,
+  revision: '2024-11-05',
+  capabilities: undefined,
+  clientInfo: undefined,
+};
 /** Headers that speak for the inside of the gateway; from outside they are taken away. */
 const INTERNAL_HEADER_PREFIX = 'sluice-internal-';
 
@@ -70,6 +78,7 @@ export class Worker implements Door {
   private readonly modern: ModernFront;
   private readonly legacy: LegacyFront;
   private readonly duplex: DuplexFront;
+  private readonly sse: SseFront;
   readonly runtime: Runtime;
   private guard: Guard;
   private configuration: ResolvedConfiguration;
@@ -136,6 +145,11 @@ export class Worker implements Door {
       maxMessageBytes: () => this.configuration.gateway.limits.maxBodyBytes,
       onSessionEnd: (reason) => this.metrics.sessionEnded(reason),
       onFault: (thrown) => this.fault(thrown),
+    });
+    this.sse = new SseFront({
+      duplex: this.duplex,
+      keepAliveMs: () => settings().keepAliveMs,
+      mintToken: ({ path }) => this.tokens.mint({ ...STREAM_SESSION, path }).token,
     });
     this.runtime = new Runtime(configuration, {
       sealer: this.sealer,
@@ -294,6 +308,7 @@ export class Worker implements Door {
     this.legacy.close('the gateway shuts down');
     this.duplex.close('the gateway shuts down');
     this.modern.close();
+    this.sse.close();
     await until(() => (this.listener?.openReplyCount ?? 0) === 0, graceMs);
     await this.listener?.close();
     await Promise.all(this.opsListeners.map((listener) => listener.close()));
@@ -368,8 +383,10 @@ export class Worker implements Door {
   }
 
   private route(head: RequestHead, body: Buffer, reply: Reply): void {
-    const endpoint = this.runtime.table.find(head.path);
-    if (endpoint === undefined) {
+    const streamPath = streamTarget(head.path);
+    const endpoint = this.runtime.table.find(streamPath ?? head.path);
+    const isMessages = isMessagesPath(head.path);
+    if (endpoint === undefined && !isMessages) {
       const { metrics, health } = this.configuration.gateway;
       if (
         this.ops.answer(
@@ -393,18 +410,16 @@ export class Worker implements Door {
       return;
     }
     stripInternal(head);
-    if (head.method === 'POST') this.post(endpoint, head, body, reply);
+    if (endpoint === undefined) this.message(head, body, reply);
+    else if (streamPath !== undefined) this.sse.stream(endpoint, head, reply);
+    else if (head.method === 'POST') this.post(endpoint, head, body, reply);
     else this.withoutBody(endpoint, head, reply);
   }
 
   /** 3. A POST: the body is read once, and its era decides which front takes it. */
   private post(endpoint: Endpoint, head: RequestHead, body: Buffer, reply: Reply): void {
     const { headers } = head;
-    const type = headers['content-type'];
-    if (type === undefined || !/^application\/json\s*(?:;|$)/i.test(type)) {
-      refuse(reply, 415, ErrorCode.InvalidRequest, 'the header Content-Type must be application/json');
-      return;
-    }
+    if (!this.isJson(head, reply)) return;
     if (this.forwarded(head, body, reply)) return;
     let envelopes: Envelope[];
     const batch = looksLikeBatch(body);
@@ -437,6 +452,25 @@ export class Worker implements Door {
       batch,
       reply,
     );
+  }
+
+  /** False when the body does not say that it is JSON; answers by itself then. */
+  private isJson({ headers }: RequestHead, reply: Reply): boolean {
+    const type = headers['content-type'];
+    if (type !== undefined && /^application\/json\s*(?:;|$)/i.test(type)) return true;
+    refuse(reply, 415, ErrorCode.InvalidRequest, 'the header Content-Type must be application/json');
+    return false;
+  }
+
+  /** 5. What a client of HTTP+SSE posts belongs to its stream, which one worker has. */
+  private message(head: RequestHead, body: Buffer, reply: Reply): void {
+    if (head.method === 'POST' && !this.isJson(head, reply)) return;
+    const token = streamToken(head);
+    const owner = token === undefined ? undefined : this.tokens.owner(token);
+    const isElsewhere = owner !== undefined && owner !== this.address;
+    // A stream ends with its worker, so nobody else goes on with it.
+    if (isElsewhere && this.forwarder.forward(owner, head, body, reply)) return;
+    this.sse.post(head, body, reply);
   }
 
   private modernRequest(
@@ -527,8 +561,9 @@ export class Worker implements Door {
   private unknownPath(head: RequestHead, reply: Reply): void {
     const names = this.runtime.table.names;
     const known = names.length === 0 ? '' : `; upstreams are ${names.slice(0, 20).join(', ')}`;
-    const what = head.path.startsWith('/mcp/')
-      ? `there is no upstream ${JSON.stringify(head.path.slice(5, 105))}${known}`
+    const path = streamTarget(head.path) ?? head.path;
+    const what = path.startsWith('/mcp/')
+      ? `there is no upstream ${JSON.stringify(path.slice(5, 105))}${known}`
       : `nothing is served at ${JSON.stringify(head.path.slice(0, 100))}; MCP is at /mcp`;
     this.metrics.refused(404);
     refuse(reply, 404, ErrorCode.Forbidden, what);
