@@ -22,6 +22,7 @@ function actions() {
     };
   const commands: CommandActions = {
     serve: record('serve', EXIT.ok),
+    stdio: record('stdio', EXIT.ok),
     validate: record('validate', EXIT.configuration),
     health: record('health', EXIT.unhealthy),
     version: record('version', EXIT.ok),
@@ -62,6 +63,26 @@ test('what was not typed is absent, so that it hides nothing in the file', async
   expect((await run('serve')).called).toEqual([['serve', {}]]);
 });
 
+test('every option of stdio arrives', async () => {
+  const local = await run('stdio', '-c', 'a.yaml', '--upstream', 'files', '--log-level', 'warn');
+  expect(local.called).toEqual([['stdio', { config: 'a.yaml', upstream: 'files', logLevel: 'warn' }]]);
+  const headers = ['--header', 'X-One: 1', '--header', 'X-Two: 2'];
+  const relay = await run('stdio', '--connect', 'https://a.example/mcp', ...headers, '--log-format', 'json');
+  expect(relay.called).toEqual([
+    ['stdio', { connect: 'https://a.example/mcp', header: ['X-One: 1', 'X-Two: 2'], logFormat: 'json' }],
+  ]);
+});
+
+test('a relay takes no file, but bears with a variable that names one', async () => {
+  vi.stubEnv('SLUICE_CONFIG', 'b.yaml');
+  const { code, called } = await run('stdio', '--connect', 'https://a.example/mcp');
+  vi.unstubAllEnvs();
+  expect([code, called]).toEqual([
+    EXIT.ok,
+    [['stdio', { config: 'b.yaml', connect: 'https://a.example/mcp' }]],
+  ]);
+});
+
 test('the exit code is that of the command', async () => {
   expect(await run('validate', 'a.yaml')).toEqual({
     code: EXIT.configuration,
@@ -81,6 +102,9 @@ describe('bad usage', () => {
     [['serve', '--listener', 'nginx'], 'Allowed choices are auto, uws, node.'],
     [['serve', '--prot', '1'], 'Did you mean --port?'],
     [['serve', 'a.yaml'], 'too many arguments'],
+    [['stdio', '--connect', 'http://a', '-c', 'a.yaml'], 'cannot be used with'],
+    [['stdio', '--connect', 'http://a', '--upstream', 'a'], 'cannot be used with'],
+    [['stdio', '--header', 'A: 1'], "needs option '--connect <url>'"],
     [['validate'], "missing required argument 'file'"],
     [['validat', 'x'], 'Did you mean validate?'],
     [[], 'Usage: sluice'],
@@ -92,7 +116,7 @@ describe('bad usage', () => {
 });
 
 describe('help', () => {
-  test.each(['serve', 'validate', 'health', 'version'])(
+  test.each(['serve', 'stdio', 'validate', 'health', 'version'])(
     'of %s has examples and exit codes',
     async (command) => {
       const { code } = await run(command, '--help');
@@ -104,7 +128,7 @@ describe('help', () => {
 
   test('of the whole names every command', async () => {
     const { code } = await run('--help');
-    for (const command of ['serve', 'validate', 'health', 'version'])
+    for (const command of ['serve', 'stdio', 'validate', 'health', 'version'])
       expect(out).toContain(`\n  ${command} `);
     expect(code).toBe(EXIT.ok);
   });

@@ -1,6 +1,7 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { EXIT, EXIT_MEANINGS } from './exit-codes.js';
 import type { ServeFlags } from './serve-flags.js';
+import type { StdioFlags } from './stdio-flags.js';
 import { packageVersion } from './version.js';
 
 /** Worker threads beyond this are a typing error: each takes memory and a share of the port. */
@@ -10,6 +11,7 @@ const MAX_PORT = 65_535;
 /** What each command does; every function resolves to the exit code. */
 export interface CommandActions {
   serve(flags: ServeFlags): Promise<number>;
+  stdio(flags: StdioFlags): Promise<number>;
   validate(file: string): Promise<number>;
   health(url: string): Promise<number>;
   version(): Promise<number>;
@@ -25,6 +27,18 @@ const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
     ['sluice serve --config claude_desktop_config.json', 'the servers of a desktop client, behind one URL'],
     ['sluice serve --workers 4 --log-format json', 'four worker threads, a log for machines'],
     ['sluice serve --host 0.0.0.0 --insecure', 'let other machines in, without authentication'],
+  ],
+  stdio: [
+    ['sluice stdio --config sluice.yaml', 'what a desktop client starts: all servers of a file as one'],
+    ['sluice stdio --config sluice.yaml --upstream files', 'one of them, with its own names'],
+    [
+      'sluice stdio --connect https://mcp.example.com/mcp',
+      'bring a remote server to a client that only starts commands',
+    ],
+    [
+      "sluice stdio --connect https://mcp.example.com/mcp --header 'Authorization: Bearer ${TOKEN}'",
+      'with a secret from the environment: the quotes leave ${TOKEN} to sluice',
+    ],
   ],
   validate: [
     ['sluice validate sluice.yaml', 'say what is wrong, where, and what would be right'],
@@ -60,11 +74,7 @@ export function createCommandLine(actions: CommandActions, finish: (exitCode: nu
         'broken one is refused with the reason, and the last good one stays. Options win over SLUICE_ ' +
         'variables, and those over the file.',
     )
-    .addOption(
-      new Option('-c, --config <file>', 'configuration: YAML, JSON or TOML; default ./sluice.yaml').env(
-        'SLUICE_CONFIG',
-      ),
-    )
+    .addOption(configOption())
     .addOption(
       new Option('-p, --port <number>', 'TCP port; 0 lets the system choose').argParser(
         wholeNumber('a port', 0, MAX_PORT),
@@ -84,23 +94,45 @@ export function createCommandLine(actions: CommandActions, finish: (exitCode: nu
       ]),
     )
     .option('--insecure', 'listen beyond this machine although nothing authenticates clients')
-    .addOption(
-      new Option('--log-level <level>', 'least severe level that is logged').choices([
-        'trace',
-        'debug',
-        'info',
-        'warn',
-        'error',
-        'fatal',
-        'silent',
-      ]),
-    )
-    .addOption(
-      new Option('--log-format <format>', 'default text on a terminal, else json').choices(['json', 'text']),
-    )
+    .addOption(logLevelOption())
+    .addOption(logFormatOption())
     .option('--dev', 'for working on a configuration: same as --log-level debug --log-format text --screen')
     .option('--screen', 'print the start-up screen even when the output is not a terminal')
     .action(async (flags: ServeFlags) => finish(await actions.serve(flags)));
+
+  program
+    .command('stdio')
+    .summary('serve one client over stdin and stdout')
+    .description(
+      'Speaks MCP on stdin and stdout, for clients that start commands, and listens nowhere. It reads the same ' +
+        'configuration as serve and follows its changes, or relays to the one server named by --connect. The log ' +
+        'goes to stderr. It ends when stdin ends.',
+    )
+    .addOption(configOption())
+    .option(
+      '-u, --upstream <name>',
+      'serve this upstream alone, with its own names; default all as one server',
+    )
+    .addOption(
+      new Option('--connect <url>', 'relay to this server, and read no configuration').conflicts('upstream'),
+    )
+    .addOption(
+      new Option(
+        '--header <line>',
+        "for --connect: send this with every request, as 'Name: value'; ${VARIABLE} is taken from the environment",
+      ).argParser(collected),
+    )
+    .addOption(logLevelOption())
+    .addOption(logFormatOption())
+    .action(async (flags: StdioFlags, command: Command) => {
+      // A variable that names a file is no wish, a flag is.
+      const namesFile = command.getOptionValueSource('config') === 'cli';
+      if (flags.connect !== undefined && namesFile)
+        command.error("error: option '--connect <url>' cannot be used with option '-c, --config <file>'");
+      if (flags.connect === undefined && flags.header !== undefined)
+        command.error("error: option '--header <line>' needs option '--connect <url>'");
+      finish(await actions.stdio(flags));
+    });
 
   program
     .command('validate')
@@ -155,6 +187,35 @@ export async function runCommandLine(argv: readonly string[], actions: CommandAc
     return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
   }
   return exitCode;
+}
+
+function configOption(): Option {
+  const meaning = 'configuration: YAML, JSON or TOML; default ./sluice.yaml';
+  return new Option('-c, --config <file>', meaning).env('SLUICE_CONFIG');
+}
+
+function logLevelOption(): Option {
+  return new Option('--log-level <level>', 'least severe level that is logged').choices([
+    'trace',
+    'debug',
+    'info',
+    'warn',
+    'error',
+    'fatal',
+    'silent',
+  ]);
+}
+
+function logFormatOption(): Option {
+  return new Option('--log-format <format>', 'default text on a terminal, else json').choices([
+    'json',
+    'text',
+  ]);
+}
+
+/** For an option that may be given several times. */
+function collected(value: string, earlier: readonly string[] | undefined): readonly string[] {
+  return [...(earlier ?? []), value];
 }
 
 function wholeNumber(what: string, min: number, max: number): (text: string) => number {

@@ -8,6 +8,16 @@ export function runCommandLine(argv: readonly string[]): Promise<number> {
       const { supervise } = await import('./supervisor.js');
       return supervise(argv.slice(argv.indexOf('serve') + 1));
     },
+    stdio: async (flags) => {
+      const [{ serveStdio }, { endProcess }] = await Promise.all([
+        import('./stdio.js'),
+        import('./controlling-terminal.js'),
+      ]);
+      const exitCode = await serveStdio(flags);
+      // Its stdin may still be open.
+      endProcess(exitCode);
+      return exitCode;
+    },
     validate: async (file) => (await import('./validate.js')).validate(file, process.stdout, process.stderr),
     health: async (url) => (await import('./health.js')).health(url, process.stdout, process.stderr),
     version: async () => {

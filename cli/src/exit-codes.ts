@@ -10,10 +10,11 @@ export const EXIT = {
 
 /** The same for readers: `--help` and the reference page print this table. */
 export const EXIT_MEANINGS: readonly (readonly [code: number, meaning: string])[] = [
-  [EXIT.ok, 'done; for serve: stopped as asked'],
+  [EXIT.ok, 'done; for serve: stopped as asked; for stdio: the client left, or it was told to stop'],
   [
     EXIT.unexpected,
-    'unexpected failure; for serve: also when it had to be killed because it did not stop in time',
+    'unexpected failure; for serve: also when it had to be killed because it did not stop in time; for stdio: ' +
+      'also when the connection had to be ended, which the log explains',
   ],
   [EXIT.usage, 'the command line is wrong'],
   [EXIT.configuration, 'the configuration is missing or invalid'],

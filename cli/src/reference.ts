@@ -6,7 +6,7 @@ import { EXIT_MEANINGS } from './exit-codes.js';
 export function renderReference(): string {
   const nothing = () => Promise.resolve(0);
   const program = createCommandLine(
-    { serve: nothing, validate: nothing, health: nothing, version: nothing },
+    { serve: nothing, stdio: nothing, validate: nothing, health: nothing, version: nothing },
     () => {},
   );
   const sections = [
@@ -27,11 +27,11 @@ export function renderReference(): string {
 }
 
 const SIGNALS = [
-  ['signal to `sluice serve`', 'what happens'],
+  ['signal to `sluice serve` or `sluice stdio`', 'what happens'],
   [
     '`SIGTERM`, `SIGINT`',
-    'takes no new connections, finishes requests under way for at most `gateway.shutdown_grace`, ends with 0; ' +
-      'a second one ends it at once',
+    'takes no new connections or requests, finishes requests under way for at most `gateway.shutdown_grace`, ' +
+      'ends with 0; a second one ends it at once',
   ],
   ['`SIGHUP`', 'reads the configuration file again; when its terminal was closed, stops like `SIGTERM`'],
 ];

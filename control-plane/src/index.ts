@@ -5,6 +5,7 @@ export {
   type LoadOptions,
   loadConfigurationFile,
   loadConfigurationWithoutFile,
+  parseConfiguration,
 } from './file/load.js';
 export { type ConfigurationWatch, watchConfigurationFile } from './file/watch.js';
 export { formatProblem, type Problem } from './validation/problem.js';

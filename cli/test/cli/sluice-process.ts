@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterEach } from 'vitest';
 
-const SLUICE = fileURLToPath(new URL('../../bin/sluice.js', import.meta.url));
+export const SLUICE = fileURLToPath(new URL('../../bin/sluice.js', import.meta.url));
 const POLL_MS = 20;
 /** A little below the limit of a test, so that the failure says what was waited for. */
 const PATIENCE_MS = 20_000;

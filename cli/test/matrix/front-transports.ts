@@ -1,4 +1,5 @@
 import type { ConnectOptions } from '../stories/official-client.js';
+import { sseWire, stdioWire } from '../stories/wires.js';
 import { BOTH_ERAS, type Era } from './era.js';
 
 /** One way for a client to reach the gateway. */
@@ -11,6 +12,20 @@ export interface FrontTransport {
   transport(era: Era, url: string): ConnectOptions['transport'];
 }
 
+/** The official client of an era. */
+export const KIND_OF = { modern: 'SDK v2 2026-07-28', legacy: 'SDK v1' } as const;
+
 export const FRONT_TRANSPORTS: readonly FrontTransport[] = [
   { name: 'streamable HTTP', eras: BOTH_ERAS, transport: () => undefined },
+  {
+    name: 'HTTP+SSE',
+    // It is older than the modern era; a modern client has no use for it.
+    eras: ['legacy'],
+    transport: (era, url) => sseWire(url.replace('/mcp', '/sse'))(KIND_OF[era]),
+  },
+  {
+    name: 'stdio',
+    eras: BOTH_ERAS,
+    transport: (era, url) => stdioWire('--connect', url)(KIND_OF[era]),
+  },
 ];

@@ -1,7 +1,7 @@
 import { connect, type OfficialClient } from '../stories/official-client.js';
 import { PLACES } from '../stories/places.js';
 import type { Era } from './era.js';
-import type { FrontTransport } from './front-transports.js';
+import { type FrontTransport, KIND_OF } from './front-transports.js';
 import type { UpstreamTransport } from './upstream-transports.js';
 
 /** A server behind the gateway, by the name that it has there. */
@@ -106,7 +106,7 @@ export class Bench {
   private async connect(answers: boolean): Promise<OfficialClient> {
     const { client: era, front } = this.pair;
     const transport = front.transport(era, this.url);
-    const client = await connect(era === 'modern' ? 'SDK v2 2026-07-28' : 'SDK v1', this.url, {
+    const client = await connect(KIND_OF[era], this.url, {
       ...(answers && this.person.handlers),
       ...(transport && { transport }),
     });

@@ -51,8 +51,8 @@ export class DirectEndpoint implements Endpoint {
         );
       }
     }
-    const headerLines =
-      passedHeaders(exchange.headers) + (exchange.bodyOnly === true ? this.repeatedLines(exchange) : '');
+    let headerLines = passedHeaders(exchange.headers);
+    if (exchange.bodyOnly === true) headerLines += await this.repeatedLines(exchange);
     const reply = await upstream.call(relayed(exchange, headerLines), exchange.caller);
     return outcomeOf(exchange.envelope.method === 'server/discover' ? withAllRevisions(reply) : reply);
   }
@@ -66,10 +66,13 @@ export class DirectEndpoint implements Endpoint {
   }
 
   /** What HTTP repeats of the body in header fields, for a client that sent none. */
-  repeatedLines(exchange: Exchange): string {
+  async repeatedLines(exchange: Exchange): Promise<string> {
     const { upstream, known } = this;
     const { bytes, envelope } = exchange;
     const name = envelope.method === 'tools/call' ? stringOf(bytes, envelope.name) : undefined;
+    // What of a call is repeated is said in the list of tools; a call may come before it.
+    if (name !== undefined && known.state === 'starting')
+      await Promise.race([known.round, this.discovery.settled]);
     const tool = known.offer.tools.find((each) => (each as { name?: unknown }).name === name) as
       | JsonObject
       | undefined;
@@ -318,7 +321,7 @@ class DirectLegacy implements LegacyBacking {
       );
     }
     const reply = await upstream.call(
-      { ...relayed(exchange, this.endpoint.repeatedLines(exchange)), asks: this.asks },
+      { ...relayed(exchange, await this.endpoint.repeatedLines(exchange)), asks: this.asks },
       {
         ...exchange.caller,
         logLevel: this.logLevel,

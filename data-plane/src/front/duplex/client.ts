@@ -49,6 +49,8 @@ export class ConnectedClient implements DuplexClient, SessionHost, RequestHost {
   private opening: DuplexSession | undefined;
   /** What came meanwhile. */
   private waiting: Buffer[] = [];
+  /** While these are taken. */
+  private catchingUp = false;
   private readonly modern = new OpenRequests<ModernRequest>();
   private over = false;
   /** Why the connection ends with its last request; undefined while it goes on. */
@@ -262,8 +264,11 @@ export class ConnectedClient implements DuplexClient, SessionHost, RequestHost {
     );
   }
 
+  /** What waited came in time, even where the connection has begun to end meanwhile. */
   private goOn(): void {
+    this.catchingUp = true;
     for (const bytes of this.waiting.splice(0)) this.message(bytes);
+    this.catchingUp = false;
   }
 
   /** Only a ping may come before `initialize` (2025-11-25, basic/lifecycle, "Initialization"). */
@@ -287,7 +292,7 @@ export class ConnectedClient implements DuplexClient, SessionHost, RequestHost {
   private isBusy(id: string | undefined): boolean {
     const { traffic } = this.host;
     const refusal =
-      this.retiring === undefined
+      this.retiring === undefined || this.catchingUp
         ? traffic.refusal()
         : new RpcError(
             ErrorCode.Overloaded,

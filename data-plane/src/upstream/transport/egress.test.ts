@@ -211,7 +211,7 @@ describe('connectEgress with TLS', () => {
       'upstream.test',
       trusted,
       makeTestCertificate(['upstream.test']),
-      /self.signed/i,
+      /self-signed certificate; to trust it, start with NODE_EXTRA_CA_CERTS/,
     ],
   ])('refuses a certificate for %s', async (_, hostname, served, believed, message) => {
     const { port } = await listenTls(served);

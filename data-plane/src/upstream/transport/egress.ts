@@ -212,7 +212,13 @@ class Attempt implements EgressAttempt {
   }
 }
 
+const TRUST_HINT = 'to trust it, start with NODE_EXTRA_CA_CERTS=FILE, a PEM file with its authority';
+
 const REASONS: Readonly<Record<string, string>> = {
+  DEPTH_ZERO_SELF_SIGNED_CERT: `self-signed certificate; ${TRUST_HINT}`,
+  SELF_SIGNED_CERT_IN_CHAIN: `self-signed certificate in the chain; ${TRUST_HINT}`,
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: `certificate of an unknown authority; ${TRUST_HINT}`,
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: `certificate of an unknown authority; ${TRUST_HINT}`,
   ECONNREFUSED: 'connection refused',
   ECONNRESET: 'connection reset',
   EHOSTUNREACH: 'host unreachable',

@@ -1,0 +1,187 @@
+/** Serves one client over two byte streams, in this process and without a listener: `sluice stdio`. */
+import { randomBytes } from 'node:crypto';
+import type { Readable, Writable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { ResolvedConfiguration } from '@sluice/proto';
+import type { Logger } from 'pino';
+import type { DuplexTraffic } from './front/duplex/client.js';
+import type { DuplexClient } from './front/duplex/connection.js';
+import { DuplexFront } from './front/duplex/front.js';
+import { SessionRoom } from './front/session-room.js';
+import { StdioConnection } from './front/stdio/stdio-connection.js';
+import { ErrorCode, RpcError } from './protocol/errors.js';
+import { newNodeId, workerAddress } from './sessions/node-bus.js';
+import { createSealer } from './sessions/seal.js';
+import { Runtime } from './snapshot/snapshot.js';
+
+type Limits = ResolvedConfiguration['gateway']['limits'];
+
+export interface StdioOptions {
+  readonly configuration: ResolvedConfiguration;
+  readonly log: Logger;
+  /** What the client writes. */
+  readonly input: Readable;
+  /** What the client reads. Nothing else may write there. */
+  readonly output: Writable;
+  /** Name of the one upstream that is served, with its own names; undefined for all of them as one server. */
+  readonly upstream?: string | undefined;
+}
+
+/** Why a connection has come to its end. */
+export interface StdioEnd {
+  readonly reason: string;
+  /**
+   * The client sends nothing more but may read (`left`), or does not even read (`gone`); or this side had to give the
+   * connection up (`failed`).
+   */
+  readonly kind: 'left' | 'gone' | 'failed';
+}
+
+export interface StdioServer {
+  readonly ended: Promise<StdioEnd>;
+  /** Swaps in a new configuration. Throws, and keeps the old one, when it cannot be run. */
+  apply(configuration: ResolvedConfiguration): void;
+  /** Lets what runs end within the grace, then closes everything. A second call with 0 does not wait any longer. */
+  stop(graceMs: number): Promise<void>;
+}
+
+/** Bytes of a key. Nothing that is sealed with it outlives the connection. */
+const KEY_BYTES = 32;
+/** Whom all requests are made for: whoever started the process. */
+const PRINCIPAL = 'anonymous';
+/**
+ * Least number of bytes that may wait for the client: one pipe carries all its answers, and a few large ones may come
+ * at once.
+ */
+const LEAST_WAITING_BYTES = 64 * 1024 * 1024;
+/** How often the end looks whether the client has read everything. */
+const FLUSH_CHECK_MS = 10;
+const LEAVING = 'the gateway shuts down';
+
+/** @throws when `upstream` names none of the configuration */
+export function startStdio(options: StdioOptions): StdioServer {
+  return new StdioServing(options);
+}
+
+class StdioServing implements StdioServer {
+  readonly ended: Promise<StdioEnd>;
+  private readonly runtime: Runtime;
+  private readonly front: DuplexFront;
+  private readonly client: DuplexClient;
+  private limits: Limits;
+  private resolveEnded: (end: StdioEnd) => void = () => {};
+  private hurry: () => void = () => {};
+  private stopping: Promise<void> | undefined;
+  /** Resolves when nothing more will be written. */
+  private readonly closed: Promise<void>;
+
+  constructor(private readonly options: StdioOptions) {
+    const { configuration, log, input, output, upstream } = options;
+    const { gateway } = configuration;
+    this.limits = gateway.limits;
+    this.ended = new Promise((resolve) => {
+      this.resolveEnded = resolve;
+    });
+    this.front = new DuplexFront({
+      principal: PRINCIPAL,
+      room: new SessionRoom(() => gateway.sessions),
+      traffic: new Traffic(() => this.limits.maxRequestsInFlightCount),
+      maxMessageBytes: () => this.limits.maxBodyBytes,
+      onSessionEnd: (reason) => log.debug({ reason }, 'the session has ended'),
+      onFault: (thrown) => this.fault(thrown),
+    });
+    this.runtime = new Runtime(configuration, {
+      sealer: createSealer({ current: randomBytes(KEY_BYTES), previous: [] }),
+      log,
+      worker: workerAddress(newNodeId(), 0),
+      removed: (endpoint) =>
+        this.front.closeEndpoint(endpoint, 'the configuration has changed what this connection is for'),
+    });
+    const endpoint = this.runtime.table.find(upstream === undefined ? '/mcp' : `/mcp/${upstream}`);
+    if (endpoint === undefined) throw new Error(`there is no upstream ${JSON.stringify(upstream)}`);
+    let close: () => void = () => {};
+    this.closed = new Promise((resolve) => {
+      close = resolve;
+    });
+    const connection = new StdioConnection(
+      input,
+      output,
+      {
+        maxLineBytes: this.limits.maxBodyBytes,
+        maxWaitingBytes: Math.max(this.limits.maxPendingReplyBytes, LEAST_WAITING_BYTES),
+      },
+      {
+        message: (bytes) => this.client.message(bytes),
+        inputEnded: () => this.resolveEnded({ reason: 'the client has closed its side', kind: 'left' }),
+        ended: (reason, kind) => {
+          close();
+          this.resolveEnded({ reason, kind });
+          this.client.gone();
+        },
+      },
+    );
+    this.client = this.front.open(endpoint, connection, {});
+    process.on('uncaughtException', this.fault);
+    process.on('unhandledRejection', this.fault);
+    this.runtime.discovery.start();
+    connection.start();
+  }
+
+  apply(configuration: ResolvedConfiguration): void {
+    this.runtime.apply(configuration);
+    this.limits = configuration.gateway.limits;
+  }
+
+  stop(graceMs: number): Promise<void> {
+    if (graceMs === 0) this.hurry();
+    this.stopping ??= this.finish(graceMs);
+    return this.stopping;
+  }
+
+  private async finish(graceMs: number): Promise<void> {
+    let isOver = graceMs === 0;
+    const over = new Promise<void>((resolve) => {
+      this.hurry = () => {
+        isOver = true;
+        resolve();
+      };
+      setTimeout(this.hurry, graceMs).unref();
+    });
+    this.front.drain(LEAVING);
+    await Promise.race([this.closed, over]);
+    this.front.close(LEAVING);
+    const { output } = this.options;
+    while (!isOver && !output.destroyed && output.writableLength > 0) await sleep(FLUSH_CHECK_MS);
+    await this.runtime.close();
+    process.off('uncaughtException', this.fault);
+    process.off('unhandledRejection', this.fault);
+  }
+
+  /** An exception that nobody caught: it cost its exchange. */
+  private readonly fault = (thrown: unknown): void => {
+    this.options.log.error({ err: thrown }, 'an exception cost an exchange');
+  };
+}
+
+/** Counts what is under way; a process with one client has no metrics. */
+class Traffic implements DuplexTraffic {
+  private inFlight = 0;
+
+  constructor(private readonly maxCount: () => number) {}
+
+  refusal(): RpcError | undefined {
+    if (this.inFlight < this.maxCount()) return undefined;
+    const reason = `${this.inFlight} requests are under way, as many as may be`;
+    return new RpcError(ErrorCode.Overloaded, reason);
+  }
+
+  refused(): void {}
+
+  began(): void {
+    this.inFlight++;
+  }
+
+  ended(): void {
+    this.inFlight--;
+  }
+}
