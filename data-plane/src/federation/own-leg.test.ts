@@ -111,6 +111,10 @@ it('says to a new session what the old one knew, once and in the names of the up
     ['logging/setLevel', { level: 'debug' }],
     ['resources/subscribe', { uri: 'test://a' }],
   ]);
+  // What it watches may have changed meanwhile.
+  expect(told.map(([{ method, params }]) => [method, params])).toEqual([
+    ['notifications/resources/updated', { uri: 'test://a' }],
+  ]);
 });
 
 it('remembers no more resources than a session may watch', async () => {

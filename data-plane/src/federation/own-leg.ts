@@ -15,6 +15,7 @@ import { cancelledError, type UpstreamReply } from '../upstream/call.js';
 import type { ChannelRequest, ChannelSink } from '../upstream/channel.js';
 import type { LegacySession } from '../upstream/legacy/session.js';
 import { ownCall } from '../upstream/own-request.js';
+import { resourceUpdated } from '../upstream/subscriptions.js';
 import type { Upstream } from '../upstream/upstream.js';
 import { MAX_OPEN_ASK_COUNT, OpenAsks } from './open-asks.js';
 
@@ -250,7 +251,12 @@ export class OwnLeg {
 
   /** The client may have missed changes, so it is told to look again. */
   resync(): void {
-    tellListsChanged(this.options.host, this.session.result?.capabilities ?? {});
+    const { host, toClient } = this.options;
+    tellListsChanged(host, this.session.result?.capabilities ?? {});
+    for (const uri of this.subscribed) {
+      const mapped = toClient(resourceUpdated(JSON.parse(Buffer.from(uri, 'latin1').toString()) as string));
+      if (mapped !== undefined) host.toClient(mapped, undefined);
+    }
   }
 }
 

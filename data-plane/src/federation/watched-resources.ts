@@ -6,9 +6,8 @@
 import type { Exchange } from '../exchange/exchange.js';
 import type { LegHost } from '../front/endpoint.js';
 import { ErrorCode, RpcError } from '../protocol/errors.js';
-import { scanMessage } from '../protocol/scan.js';
 import { parsed } from '../protocol/text.js';
-import { type UpstreamSubscriptions, updatedUri } from '../upstream/subscriptions.js';
+import { resourceUpdated, type UpstreamSubscriptions, updatedUri } from '../upstream/subscriptions.js';
 import type { Upstream } from '../upstream/upstream.js';
 
 const LEVELS = ['debug', 'info', 'notice', 'warning', 'error', 'critical', 'alert', 'emergency'];
@@ -96,14 +95,7 @@ export class WatchedResources {
         const uris = mine.map(([, { uri }]) => uri);
         if (!subscriptions.concerns(updated, uris)) return;
         const own = mine[uris.indexOf(updated)];
-        const bytes = Buffer.from(
-          JSON.stringify({
-            jsonrpc: '2.0',
-            method: 'notifications/resources/updated',
-            params: { uri: own?.[0] ?? this.expose(upstream, updated) },
-          }),
-        );
-        this.host.toClient({ bytes, envelope: scanMessage(bytes) }, undefined);
+        this.host.toClient(resourceUpdated(own?.[0] ?? this.expose(upstream, updated)), undefined);
       }),
     );
   }

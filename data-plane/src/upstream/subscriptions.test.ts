@@ -4,7 +4,7 @@ import { Cancellation } from '../exchange/exchange.js';
 import type { Era } from '../protocol/revisions.js';
 import { scanMessage } from '../protocol/scan.js';
 import type { UpstreamReply } from './call.js';
-import { UpstreamSubscriptions } from './subscriptions.js';
+import { UpstreamSubscriptions, updatedUri } from './subscriptions.js';
 
 const SILENT = pino({ level: 'silent' });
 
@@ -162,6 +162,21 @@ describe('at a modern upstream', () => {
       expect(upstream.asked).toHaveLength(i + 2);
     }
     expect(gapCount).toBe(2);
+  });
+
+  it('tells of everything that is watched when a stream is open again: it may have changed meanwhile', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    const told: unknown[] = [];
+    subscriptions.on((message) => told.push(updatedUri(message)));
+    void subscriptions.watch('test://a');
+    await settled();
+    acknowledge(upstream.asked[0], ['test://a']);
+    expect(told).toEqual([]);
+    upstream.asked[0]?.fail();
+    await settled();
+    vi.advanceTimersByTime(500);
+    acknowledge(upstream.asked[1], ['test://a']);
+    expect(told).toEqual(['test://a']);
   });
 
   it('does not ask again when the upstream does not know the method', async () => {

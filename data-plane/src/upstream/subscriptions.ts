@@ -6,7 +6,7 @@ import type { Logger } from 'pino';
 import { Cancellation } from '../exchange/exchange.js';
 import { rethrowLater } from '../exchange/rethrow-later.js';
 import { ErrorCode, RpcError } from '../protocol/errors.js';
-import type { Envelope } from '../protocol/scan.js';
+import { type Envelope, scanMessage } from '../protocol/scan.js';
 import { parsed, stringOf } from '../protocol/text.js';
 import type { Message } from '../protocol/translate.js';
 import { resultOf } from './own-request.js';
@@ -75,7 +75,9 @@ export class UpstreamSubscriptions {
     for (const [uri, watch] of this.watched) {
       watch.answer = this.subscribeLegacy(uri);
       void watch.answer.then((refusal) => {
-        if (refusal !== undefined)
+        // It may have changed while nobody listened.
+        if (refusal === undefined) this.tellUpdated(uri);
+        else
           this.log.warn(
             { upstream: this.upstream.name, uri, reason: refusal.message },
             'upstream does not take a resource subscription again',
@@ -130,6 +132,11 @@ export class UpstreamSubscriptions {
     clearTimeout(this.timer);
     this.endStreams();
     this.listeners.clear();
+  }
+
+  private tellUpdated(uri: string): void {
+    const { bytes, envelope } = resourceUpdated(uri);
+    this.heard(bytes, envelope);
   }
 
   private subscribeLegacy(uri: string): Promise<Refusal> {
@@ -201,8 +208,10 @@ export class UpstreamSubscriptions {
     this.next = undefined;
     this.current?.end();
     this.current = stream;
-    if (this.interrupted) this.onGap();
+    if (!this.interrupted) return;
     this.interrupted = false;
+    this.onGap();
+    for (const uri of this.watched.keys()) this.tellUpdated(uri);
   }
 
   private streamEnded(stream: Stream, again: boolean): void {
@@ -283,6 +292,14 @@ function isPartOf(uri: string, whole: string): boolean {
     uri.startsWith(whole) &&
     (uri === whole || whole.endsWith('/') || '/?#'.includes(uri.charAt(whole.length)))
   );
+}
+
+export function resourceUpdated(uri: string): Message {
+  const params = { uri };
+  const bytes = Buffer.from(
+    JSON.stringify({ jsonrpc: '2.0', method: 'notifications/resources/updated', params }),
+  );
+  return { bytes, envelope: scanMessage(bytes) };
 }
 
 /** The resource that `notifications/resources/updated` names. */
