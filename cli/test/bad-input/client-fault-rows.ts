@@ -415,10 +415,10 @@ export const NOT_LEGACY: Row[] = [
   [
     'GET from an unknown event',
     ({ path, session }) =>
-      head('GET', path, { ...legacyFields(session), Accept: 'text/event-stream', 'Last-Event-ID': 'g_99' }),
+      head('GET', path, { ...legacyFields(session), Accept: 'text/event-stream', 'Last-Event-ID': 'p99_1' }),
     400,
     INVALID_REQUEST,
-    '"g_99"',
+    '"p99_1"',
   ],
 ];
 
