@@ -188,6 +188,17 @@ describe('the limit', () => {
     }
   });
 
+  it('says events of other types to whoever asks for them', () => {
+    const heard: string[] = [];
+    const note = (type: string, data: Buffer) => heard.push(`${type}: ${data}`);
+    const decoder = new SseDecoder(
+      { event: (data) => note('message', data), other: note, primed() {}, retry() {} },
+      1_000,
+    );
+    decoder.push(Buffer.from('event: endpoint\ndata: /a\n\ndata: b\n\nevent: ping\n\nevent:\ndata: c\n\n'));
+    expect(heard).toEqual(['endpoint: /a', 'message: b', 'message: c']);
+  });
+
   it('holds for a line that never ends, whatever field it is', () => {
     for (const begin of ['data: ', ':', 'id: ', 'x']) {
       const { heard, lost } = decode(endless(begin), 10_000);

@@ -124,6 +124,17 @@ describe('a request that waits', () => {
     expect(outcome).toEqual([expect.stringContaining('did not answer in time')]);
   });
 
+  it('has the whole time again when nobody is asked any more', () => {
+    const { outcome, sent } = request('7');
+    sent.waitPatiently();
+    vi.advanceTimersByTime(10_000);
+    sent.waitPatiently(false);
+    vi.advanceTimersByTime(900);
+    expect(outcome).toEqual([]);
+    vi.advanceTimersByTime(350);
+    expect(outcome).toEqual([expect.stringContaining('did not answer in time')]);
+  });
+
   it('hears nothing any more once it is aborted', () => {
     const { outcome, sent } = request('"x"');
     sent.abort();

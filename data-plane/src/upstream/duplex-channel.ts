@@ -30,12 +30,6 @@ export interface DuplexChannelOptions {
   readonly badMessage: (fault: string) => void;
 }
 
-interface Waiting {
-  readonly sink: ChannelSink;
-  readonly token: string | undefined;
-  deadline: number;
-}
-
 export class DuplexChannel implements Channel {
   private readonly pipe: Pipe;
   private readonly waiting = new Map<string, Waiting>();
@@ -60,27 +54,15 @@ export class DuplexChannel implements Channel {
   }
 
   request(text: string, id: string, token: string | undefined, sink: ChannelSink): ChannelRequest {
-    const key = idKeyOf(id);
-    const waiting: Waiting = {
-      sink,
-      token: token === undefined ? undefined : idKeyOf(token),
-      deadline: Date.now() + this.options.timeoutMs,
-    };
-    if (this.ended || !this.pipe.write(text, key)) {
+    const waiting = new Waiting(this, id, token === undefined ? undefined : idKeyOf(token), sink);
+    this.allowSilence(waiting);
+    if (this.ended || !this.pipe.write(text, waiting.key)) {
       const why = this.ended ? 'has ended' : 'does not read what it is sent';
       sink.failed(notSent(`${this.subject} ${why}`));
-      return { abort() {}, waitPatiently() {} };
+      return waiting;
     }
-    this.waiting.set(key, waiting);
-    return {
-      waitPatiently: (patiently = true) => {
-        waiting.deadline = patiently ? Number.POSITIVE_INFINITY : Date.now() + this.options.timeoutMs;
-      },
-      abort: () => {
-        if (!this.waiting.delete(key)) return;
-        this.cancel(id, 'the client does not wait any more');
-      },
-    };
+    this.waiting.set(waiting.key, waiting);
+    return waiting;
   }
 
   post(text: string): void {
@@ -174,17 +156,25 @@ export class DuplexChannel implements Channel {
     for (const waiting of this.waiting.values()) if (waiting.token === text) this.allowSilence(waiting);
   }
 
-  private allowSilence(waiting: Waiting): void {
-    if (waiting.deadline !== Number.POSITIVE_INFINITY) waiting.deadline = Date.now() + this.options.timeoutMs;
+  /** @internal From now on there is the whole time for a sign of life. */
+  allowSilence(waiting: Waiting): void {
+    if (!waiting.patient) waiting.deadline = Date.now() + this.options.timeoutMs;
+  }
+
+  /** @internal Nobody waits any more. */
+  abandon(waiting: Waiting): void {
+    if (this.waiting.get(waiting.key) !== waiting) return;
+    this.waiting.delete(waiting.key);
+    this.cancel(waiting.id, 'the client does not wait any more');
   }
 
   private checkSilence(): void {
     if (!this.open) return;
     const now = Date.now();
-    for (const [id, waiting] of this.waiting) {
-      if (waiting.deadline > now) continue;
-      this.waiting.delete(id);
-      this.cancel(id, 'no sign of life in time');
+    for (const [key, waiting] of this.waiting) {
+      if (waiting.patient || waiting.deadline > now) continue;
+      this.waiting.delete(key);
+      this.cancel(waiting.id, 'no sign of life in time');
       waiting.sink.failed(
         new RpcError(
           ErrorCode.UpstreamTimeout,
@@ -231,6 +221,31 @@ export class DuplexChannel implements Channel {
 
   private get subject(): string {
     return `${this.options.subject} of upstream ${JSON.stringify(this.options.name)}`;
+  }
+}
+
+/** A request that waits for its answer. */
+class Waiting implements ChannelRequest {
+  readonly key: string;
+  deadline = 0;
+  patient = false;
+
+  constructor(
+    private readonly channel: DuplexChannel,
+    readonly id: string,
+    readonly token: string | undefined,
+    readonly sink: ChannelSink,
+  ) {
+    this.key = idKeyOf(id);
+  }
+
+  abort(): void {
+    this.channel.abandon(this);
+  }
+
+  waitPatiently(patiently = true): void {
+    this.patient = patiently;
+    this.channel.allowSilence(this);
   }
 }
 
