@@ -3,7 +3,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { type RunningGateway, startGateway } from '../gateway.js';
-import { closeClients, connect, KINDS, LEGACY_KINDS, type OfficialClient } from './official-client.js';
+import {
+  closeClients,
+  connect,
+  KINDS,
+  type Kind,
+  LEGACY_KINDS,
+  type OfficialClient,
+} from './official-client.js';
 import { PLACE_NAMES, PLACES } from './places.js';
 import { type HttpServer, startFixtureOver } from './upstreams.js';
 
@@ -39,7 +46,7 @@ async function serve(transport: Transport, era: 'modern' | 'legacy'): Promise<vo
   server = await start(transport, era);
   const { url } = server;
   const entry = transport === 'sse' ? { sse: { url } } : { url };
-  gateway = await startGateway({ config: { upstreams: [{ name: 'fixture', ...entry }] } });
+  gateway = await startGateway({ workers: 2, config: { upstreams: [{ name: 'fixture', ...entry }] } });
 }
 
 describe.each([
@@ -164,4 +171,27 @@ describe.each(['unix', 'websocket', 'sse'] as const)('a legacy server over %s', 
     },
     STORY_LIMIT_MS,
   );
+});
+
+it('a WebSocket server has no more connections than it may: one that is shared, and those of clients', async () => {
+  server = await startFixtureOver('websocket', 'legacy');
+  const websocket = { url: server.url, max_connections: 3 };
+  gateway = await startGateway({ workers: 1, config: { upstreams: [{ name: 'fixture', websocket }] } });
+  const onRoots = () => ({ roots: [] });
+  const clients = await Promise.all(
+    ['SDK v1', 'SDK v2 legacy'].map((kind) =>
+      connect(kind as Kind, `${gateway.url}/mcp/fixture`, { onRoots }),
+    ),
+  );
+  for (const client of clients) expect(await client.say('test_simple_text')).toMatch(/simple/);
+  await expect(connect('SDK v1', `${gateway.url}/mcp/fixture`, { onRoots })).rejects.toThrow(
+    /max_connections/,
+  );
+  await clients[0]?.close();
+  await expect
+    .poll(
+      () => connect('SDK v1', `${gateway.url}/mcp/fixture`, { onRoots }).then(() => 'connected', String),
+      PATIENCE,
+    )
+    .toBe('connected');
 });

@@ -50,6 +50,10 @@ export interface Connections {
   readonly backoffMaxMs: number | undefined;
   /** Only over streamable HTTP. */
   readonly modern: ModernHttp | undefined;
+  /** How many connections of one client's own there may be on one worker, what they are, and which setting says so. */
+  readonly dedicatedLimit:
+    | { readonly count: number; readonly things: string; readonly setting: string }
+    | undefined;
   openChannel(events: ChannelEvents): Channel;
   close(): void;
 }
@@ -96,6 +100,7 @@ function httpConnections(
   return {
     probe: 'http',
     backoffMaxMs: undefined,
+    dedicatedLimit: undefined,
     modern: new ModernHttp(options),
     openChannel: (events) => new LegacyHttpChannel(options, events),
     close: () => client.close(),
@@ -133,6 +138,7 @@ function sseConnections(
   return {
     probe: 'none',
     backoffMaxMs: undefined,
+    dedicatedLimit: undefined,
     modern: undefined,
     openChannel: duplex(upstream, 'the connection', diagnostics, (events) => openSse(options, events)),
     close() {
@@ -144,7 +150,7 @@ function sseConnections(
 
 function webSocketConnections(
   upstream: ResolvedUpstream,
-  { url, headers }: ResolvedWebSocketTransport,
+  { url, headers, maxConnectionCount }: ResolvedWebSocketTransport,
   policy: EgressPolicy,
   diagnostics: Diagnostics,
 ): Connections {
@@ -162,6 +168,8 @@ function webSocketConnections(
   return {
     probe: 'pipe',
     backoffMaxMs: MAX_RECONNECT_WAIT_MS,
+    // One more is shared.
+    dedicatedLimit: { count: maxConnectionCount - 1, things: 'connections', setting: 'max_connections' },
     modern: undefined,
     openChannel: duplex(upstream, 'the connection', diagnostics, (events) => openWebSocket(options, events)),
     close() {},
@@ -170,7 +178,7 @@ function webSocketConnections(
 
 function stdioConnections(
   upstream: ResolvedUpstream,
-  { command, args, env, cwd }: ResolvedStdioTransport,
+  { command, args, env, cwd, maxProcessCount }: ResolvedStdioTransport,
   diagnostics: Diagnostics,
 ): Connections {
   const limits: StdioLimits = {
@@ -182,6 +190,7 @@ function stdioConnections(
   return {
     probe: 'pipe',
     backoffMaxMs: MAX_RESTART_WAIT_MS,
+    dedicatedLimit: { count: maxProcessCount, things: 'processes', setting: 'max_processes' },
     modern: undefined,
     openChannel: duplex(upstream, 'the process', diagnostics, (events) => {
       const process = spawnStdio({ command, args, env, cwd: cwd || undefined }, limits, {

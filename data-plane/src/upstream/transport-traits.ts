@@ -27,7 +27,8 @@ export function traitsOf(transport: ResolvedTransport): TransportTraits {
       return {
         hasOwnStreams: false,
         mirrorsHeaders: false,
-        canHaveOwnSessions: true,
+        // The only connection that there may be is shared.
+        canHaveOwnSessions: transport.kind === 'sse' || transport.maxConnectionCount > 1,
         sharedAcrossWorkers: false,
       };
     case 'stdio':

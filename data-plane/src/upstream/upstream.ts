@@ -240,7 +240,7 @@ export class Upstream {
 
   /** A connection of one client's own. Throws when there are as many as may be, and none is idle. */
   private openDedicated(events: ChannelEvents): Channel {
-    const limit = dedicatedLimit(this.config.transport);
+    const limit = this.connections.dedicatedLimit;
     if (limit !== undefined && this.dedicated.size >= limit.count && this.parked?.closeIdle() !== true) {
       throw new RpcError(
         ErrorCode.Overloaded,
@@ -363,20 +363,6 @@ export class Upstream {
   private async connect(): Promise<Shared> {
     if (this.host.elsewhere !== undefined) return this.host.elsewhere((reason) => this.lost(reason));
     return this.connector.connect();
-  }
-}
-
-/** How many connections of one client's own there may be on one worker. */
-function dedicatedLimit(
-  transport: ResolvedUpstream['transport'],
-): { count: number; things: string; setting: string } | undefined {
-  switch (transport.kind) {
-    case 'stdio':
-      return { count: transport.maxProcessCount, things: 'processes', setting: 'max_processes' };
-    case 'websocket':
-      return { count: transport.maxConnectionCount, things: 'connections', setting: 'max_connections' };
-    default:
-      return undefined;
   }
 }
 
