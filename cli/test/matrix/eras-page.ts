@@ -116,8 +116,8 @@ const LIMITS = `Beyond that:
   questions are as many as one call may have.
 - \`notifications/elicitation/complete\` does not reach a modern client, which learns the outcome by its retry; a legacy
   client of a modern server never hears it.
-- A legacy server that asks outside of any call cannot ask a modern client: over pipes, WebSocket and HTTP+SSE it is
-  told so, over streamable HTTP there is no stream on which it could ask.
+- A legacy server that asks outside of any call cannot ask a modern client, and is told so. Over streamable HTTP it is
+  told so too when it asks outside of a call's stream while several calls are under way.
 - State that a legacy server keeps in its session is not the modern client's own. Over pipes, WebSocket and HTTP+SSE
   each call that may ask has a session for itself while it runs.
 - Methods of one era from a client of the other get -32601, as the client's own revision says.

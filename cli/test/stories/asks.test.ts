@@ -20,6 +20,7 @@ import {
   plain,
   startEverything,
   startFixtureOn,
+  startPlain,
 } from './upstreams.js';
 
 /* "My server asks me something in the middle of its work, or out of the blue, and the question reaches me." */
@@ -273,6 +274,24 @@ describe('a server that may have one process more', () => {
         expect(JSON.parse(said)).toEqual({ result: onElicit() });
         expect(await client.say(name('one-process', 'echo'), { text: 'now' })).toBe('now');
       });
+    });
+  });
+});
+
+describe('a server over HTTP that asks on the stream for what belongs to no call', () => {
+  beforeAll(async () => {
+    servers = [await startPlain()];
+    await serve([{ name: 'plain', url: servers[0]?.url as string }]);
+  });
+  afterAll(stop);
+
+  describe.each(PLACE_NAMES)('on %s', (place) => {
+    const { path, name } = PLACES[place];
+
+    it.each([...LEGACY_KINDS, ...MODERN_KINDS])('%s: is asked all the same', async (kind) => {
+      const client = await connect(kind, gateway.url + path('plain'), { onElicit });
+      const said = await client.say(name('plain', 'ask'), { ...WHO, outside: true });
+      expect(JSON.parse(said)).toEqual({ result: onElicit() });
     });
   });
 });

@@ -166,11 +166,11 @@ const TOOLS = new Map(
         return text(`added ${name}`);
       },
     },
-    /** Asks the client within the call. */
+    /** Asks the client within the call: on its stream, or with `outside` on the one for what belongs to no call. */
     ask: {
-      inputSchema: takes({ method: STRING, params: { type: 'object' } }),
-      run: async ({ method, params }, { session, send }) =>
-        text(JSON.stringify(await session.ask(method, params, send))),
+      inputSchema: takes({ method: STRING, params: { type: 'object' }, outside: { type: 'boolean' } }),
+      run: async ({ method, params, outside }, { session, send }) =>
+        text(JSON.stringify(await session.ask(method, params, outside ? session.sendOutside : send))),
     },
     /** Asks the client when the call has ended; `answers` tells what became of it. */
     ask_later: {

@@ -37,8 +37,8 @@ export interface Channel {
   request(text: string, id: string, token: string | undefined, sink: ChannelSink): ChannelRequest;
   /** Sends a notification or a response. */
   post(text: string): void;
-  /** Asks for messages outside requests, where that takes a stream of its own. */
-  listen(): void;
+  /** Asks for messages outside requests, where that takes a stream of its own: resolves when the server has answered. */
+  listen(): Promise<void> | undefined;
   /** The handshake settled a revision. */
   established(revision: string): void;
   /** What the server calls this session; undefined where it has no name that another connection could give. */

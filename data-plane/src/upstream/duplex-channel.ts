@@ -69,7 +69,7 @@ export class DuplexChannel implements Channel {
     if (!this.ended) this.pipe.write(text);
   }
 
-  listen(): void {}
+  listen(): undefined {}
 
   established(): void {}
 

@@ -45,6 +45,8 @@ export class ScriptedChannel implements Channel {
   readonly requests: ScriptedRequest[] = [];
   readonly posts: string[] = [];
   listenCount = 0;
+  /** Open at once, unless it is something to wait for. */
+  stream: Promise<void> | undefined;
   closed = false;
 
   constructor(readonly events: ChannelEvents) {}
@@ -69,8 +71,9 @@ export class ScriptedChannel implements Channel {
     this.posts.push(text);
   }
 
-  listen(): void {
+  listen(): Promise<void> | undefined {
     this.listenCount++;
+    return this.stream;
   }
 
   established(): void {}

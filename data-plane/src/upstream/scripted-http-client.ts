@@ -10,6 +10,8 @@ import type {
 export class ScriptedCall implements HttpCall {
   aborted = false;
   patient = false;
+  /** How often the time for a sign of life began anew. */
+  lifeCount = 0;
 
   constructor(
     readonly request: HttpRequest,
@@ -56,6 +58,7 @@ export class ScriptedCall implements HttpCall {
 
   waitPatiently(patiently = true): void {
     this.patient = patiently;
+    if (!patiently) this.lifeCount++;
   }
 }
 

@@ -269,3 +269,40 @@ it('waits for a stream that is taken up again as long as for one that is not', (
   expect(client.last.patient).toBe(false);
   expect(resume().patient).toBe(false);
 });
+
+it('takes progress outside of requests for a sign of life of the one that it names', () => {
+  openSession();
+  const send = (id: string, token: string | undefined) => {
+    const text = `{"jsonrpc":"2.0","id":${id},"method":"tools/call"}`;
+    return [channel.request(text, id, token, { message() {}, failed() {} }), client.last] as const;
+  };
+  const calls = [send('1', '"a"'), send('2', '"b"'), send('3', undefined)].map(([, call]) => call);
+  const [asked, asking] = send('4', '"a"');
+  asked.waitPatiently();
+  channel.listen();
+  const counts = () => [...calls, asking].map(({ lifeCount }) => lifeCount);
+  client.last.stream(
+    event({ jsonrpc: '2.0', method: 'notifications/progress', params: { progressToken: 'a', progress: 1 } }),
+  );
+  expect(counts()).toEqual([1, 0, 0, 0]);
+  expect(asking.patient).toBe(true);
+  expect(told).toEqual(['notifications/progress']);
+});
+
+it.each([
+  ['opens it', () => client.last.stream('')],
+  ['has none', () => client.last.status(405)],
+  ['is away', () => client.last.fail(new HttpFailure('connect', 'away'))],
+  ['is not needed any more', () => void channel.close()],
+])('knows when the stream for what belongs to no request is answered: the server %s', async (_, answer) => {
+  openSession();
+  const listening = channel.listen();
+  let answered = false;
+  void listening?.then(() => {
+    answered = true;
+  });
+  await Promise.resolve();
+  expect(answered).toBe(false);
+  answer();
+  await listening;
+});

@@ -4,8 +4,8 @@
  */
 import { OpenSet, type Slotted } from '../../exchange/open-set.js';
 import { ErrorCode, RpcError } from '../../protocol/errors.js';
-import { isId } from '../../protocol/ids.js';
-import type { Envelope } from '../../protocol/scan.js';
+import { idKey, idKeyOf, isId } from '../../protocol/ids.js';
+import type { Envelope, Span } from '../../protocol/scan.js';
 import { withId } from '../../protocol/translate.js';
 import { EraMismatch } from '../call.js';
 import type { Channel, ChannelEvents, ChannelRequest, ChannelSink } from '../channel.js';
@@ -52,8 +52,8 @@ export class LegacyHttpChannel implements Channel {
     this.render();
   }
 
-  request(text: string, id: string, _token: string | undefined, sink: ChannelSink): ChannelRequest {
-    const posting = new Posting(this, id, sink);
+  request(text: string, id: string, token: string | undefined, sink: ChannelSink): ChannelRequest {
+    const posting = new Posting(this, id, token === undefined ? undefined : idKeyOf(token), sink);
     posting.start(text);
     return posting;
   }
@@ -76,10 +76,11 @@ export class LegacyHttpChannel implements Channel {
     );
   }
 
-  listen(): void {
-    if (this.listening !== undefined || this.closed) return;
+  listen(): Promise<void> | undefined {
+    if (this.listening !== undefined || this.closed) return this.listening?.open;
     this.listening = new Listening(this);
     this.listening.start();
+    return this.listening.open;
   }
 
   resume(sessionId: string): void {
@@ -146,6 +147,12 @@ export class LegacyHttpChannel implements Channel {
     );
     reader.http = call;
     return call;
+  }
+
+  /** @internal Progress that came on the stream for what belongs to no request is a sign of life all the same. */
+  progressed(bytes: Buffer, token: Span): void {
+    const key = idKey(bytes, token);
+    for (const posting of this.open.toArray()) if (posting.token === key) posting.lives();
   }
 
   /** @internal */
@@ -217,8 +224,14 @@ class Posting implements MessageSink, ChannelRequest, Slotted {
   constructor(
     private readonly channel: LegacyHttpChannel,
     private readonly id: string,
+    /** Its progress token in its one spelling. */
+    readonly token: string | undefined,
     private readonly sink: ChannelSink,
   ) {}
+
+  lives(): void {
+    if (!this.patient) this.http?.waitPatiently(false);
+  }
 
   start(text: string): void {
     this.channel.track(this, true);
@@ -394,6 +407,11 @@ class Listening implements MessageSink {
   private interrupted = false;
   private stopped = false;
   private timer: NodeJS.Timeout | undefined;
+  private opened: () => void = () => {};
+  /** Resolves when the server has answered the first time, in whatever way. */
+  readonly open = new Promise<void>((resolve) => {
+    this.opened = resolve;
+  });
 
   constructor(private readonly channel: LegacyHttpChannel) {}
 
@@ -410,9 +428,11 @@ class Listening implements MessageSink {
     this.stopped = true;
     clearTimeout(this.timer);
     this.http?.abort();
+    this.opened();
   }
 
   head(status: number): void {
+    this.opened();
     if (status >= 300 || !this.interrupted) return;
     this.interrupted = false;
     if (this.lastEventId === undefined) this.channel.events.gap();
@@ -420,6 +440,7 @@ class Listening implements MessageSink {
 
   message(bytes: Buffer, envelope: Envelope): void {
     this.attempts = 0;
+    if (envelope.progressToken !== undefined) this.channel.progressed(bytes, envelope.progressToken);
     if (!this.stopped) this.channel.events.message(bytes, envelope);
   }
 
@@ -434,6 +455,7 @@ class Listening implements MessageSink {
   }
 
   failed(): void {
+    this.opened();
     this.again();
   }
 

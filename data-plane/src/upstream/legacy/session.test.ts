@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { EraMismatch } from '../call.js';
 import { SessionLost } from '../channel.js';
 import { ScriptedChannel, settled, WELCOME } from '../scripted-channel.js';
@@ -185,4 +185,40 @@ it('listens again on the connection that takes the place of a lost one', async (
   channel(1).last.answer(WELCOME);
   await settled();
   expect(channel(1).listenCount).toBe(1);
+});
+
+describe('a session that listens from the beginning', () => {
+  beforeEach(() => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  });
+  afterEach(() => vi.useRealTimers());
+
+  /** One whose first request waits for the stream. */
+  async function waiting() {
+    const session = makeSession();
+    session.listen();
+    send(session, '1');
+    let open: () => void = () => {};
+    channel(0).stream = new Promise((resolve) => {
+      open = resolve;
+    });
+    channel(0).last.answer(WELCOME);
+    await settled();
+    expect(channel(0).requests).toHaveLength(1);
+    return open;
+  }
+
+  it('sends its first request when the stream is open, on which the server may ask at once', async () => {
+    const open = await waiting();
+    open();
+    await settled();
+    expect(channel(0).requests).toHaveLength(2);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it('does not wait for a server that says nothing until it has something to say', async () => {
+    await waiting();
+    await vi.runAllTimersAsync();
+    expect(channel(0).requests).toHaveLength(2);
+  });
 });

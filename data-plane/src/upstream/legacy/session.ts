@@ -51,6 +51,8 @@ export interface LegacySessionOptions {
 export type HeldSession = NonNullable<HeldAtUpstream['session']>;
 
 const INITIALIZED = '{"jsonrpc":"2.0","method":"notifications/initialized"}';
+/** How long the first request waits for the stream of what belongs to no request: a server may ask there at once. */
+const LISTEN_GRACE_MS = 250;
 let initializeCount = 0;
 
 export class LegacySession {
@@ -170,8 +172,8 @@ export class LegacySession {
     this.everOpened = true;
     if (again || !options.ownerSaysInitialized) channel.post(INITIALIZED);
     this.channel = channel;
-    if (this.listening) channel.listen();
     if (again) options.events.renewed();
+    if (this.listening) await withinGrace(channel.listen());
     return channel;
   }
 
@@ -205,6 +207,17 @@ export class LegacySession {
     this.result = { ...result, capabilities: result.capabilities ?? {} };
     this.resultText = bytes.latin1Slice(span.start, span.end);
   }
+}
+
+/** Waits for a stream, but not for a server that says nothing until it has something to say. */
+async function withinGrace(open: Promise<void> | undefined): Promise<void> {
+  if (open === undefined) return;
+  let timer: NodeJS.Timeout | undefined;
+  const grace = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, LISTEN_GRACE_MS);
+  });
+  await Promise.race([open, grace]);
+  clearTimeout(timer);
 }
 
 /** A request that is sent again, once, when the session turned out to be forgotten. */

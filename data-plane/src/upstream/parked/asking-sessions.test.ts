@@ -155,3 +155,52 @@ describe('a connection that no call uses', () => {
     expect(parking.openChannels).toHaveLength(2);
   });
 });
+
+describe('where the transport ties messages to requests', () => {
+  beforeEach(() => {
+    parking.calls.close();
+    parking = new ScriptedParking({ tiesMessagesToRequests: true });
+  });
+
+  const refusals = () =>
+    parking.channel.posts
+      .map((text) => JSON.parse(text))
+      .filter(({ error }) => error !== undefined)
+      .map(({ id, error }) => `${id}: ${error.message}`);
+
+  it('what is asked outside of requests is asked by the only call', async () => {
+    const { reply, channel } = await send(toolCall('one'));
+    expect(channel.listenCount).toBe(1);
+    asks(channel, 'who?');
+    await vi.advanceTimersByTimeAsync(QUIET_MS);
+    expect(resultOf(await reply).inputRequests['elicitation-1'].params.message).toBe('who?');
+  });
+
+  it('and refused when it could be asked by another', async () => {
+    await send(toolCall('one'));
+    const { channel } = await send(toolCall('two'));
+    asks(channel, 'who?');
+    expect(refusals()).toEqual([expect.stringContaining('nobody can tell which one asks')]);
+  });
+
+  it('and refused when it could be asked for a call that was given up', async () => {
+    const cancellation = new Cancellation();
+    const { channel } = await send({ ...toolCall('one'), cancellation });
+    cancellation.cancel();
+    await send(toolCall('two'));
+    asks(channel, 'who?');
+    expect(refusals()).toEqual([expect.stringContaining('were given up')]);
+    channel.last.send({ id: 'own', method: 'elicitation/create', params: { message: 'mine' } });
+    expect(refusals()).toHaveLength(1);
+  });
+
+  it('and taken back wherever it was asked', async () => {
+    const { channel } = await send(toolCall('one'));
+    const two = await send(toolCall('two'));
+    channel.last.send({ id: 'q', method: 'elicitation/create', params: { message: 'who?' } });
+    channel.last.send({ id: 'r', method: 'elicitation/create', params: { message: 'why?' } });
+    channel.say({ method: 'notifications/cancelled', params: { requestId: 'q' } });
+    await vi.advanceTimersByTimeAsync(QUIET_MS);
+    expect(Object.keys(resultOf(await two.reply).inputRequests)).toEqual(['elicitation-2']);
+  });
+});

@@ -2,9 +2,10 @@
  * The upstream sessions of one upstream in which a client may be asked: made with that client's capabilities, and
  * shared only within one principal and one set of capabilities.
  *
- * Where the transport says with which request a message came, calls share a session. Where it does not (pipes, a
- * WebSocket, legacy SSE), nobody could tell which of several calls asks, and nobody guesses: there each session
- * carries one call at a time, and waits for the next one when the call has ended properly.
+ * Where the transport says with which request a message came, calls share a session; what comes outside of requests
+ * is the only call's, if there is only one. Where the transport does not say it (pipes, a WebSocket, legacy SSE),
+ * nobody could tell which of several calls asks, and nobody guesses: there each session carries one call at a time,
+ * and waits for the next one when the call has ended properly.
  */
 import type { Caller } from '../../exchange/exchange.js';
 import { ErrorCode, errorMessage, RpcError, resultMessage } from '../../protocol/errors.js';
@@ -21,6 +22,11 @@ import { GATEWAY_INFO } from '../own-request.js';
 const MAX_SHARED_SESSION_COUNT = 64;
 /** How long a session stays without a call. */
 export const SESSION_IDLE_MS = 5 * 60_000;
+
+const ASKED_BY_ANYBODY = new RpcError(
+  ErrorCode.InvalidRequest,
+  'several calls are under way or were given up, and nobody can tell which one asks; ask on the stream of the call',
+);
 
 export interface AskingSessionsOptions {
   readonly upstreamName: string;
@@ -61,12 +67,13 @@ export class AskingSessions {
     return session;
   }
 
-  /** @param clean The upstream has nothing more to say about the call. */
-  release(session: AskingSession, clean: boolean): void {
-    session.callCount--;
-    session.idleSince = Date.now();
+  /**
+   * @param call what `request` of the session was given
+   * @param clean the upstream has nothing more to say about the call
+   */
+  release(session: AskingSession, call: ChannelSink, clean: boolean): void {
+    session.ended(call, clean);
     if (this.options.tiesMessagesToRequests) return;
-    session.only = undefined;
     if (!clean) {
       this.discard(session);
       return;
@@ -115,11 +122,12 @@ export class AskingSession {
   private readonly session: LegacySession;
   callCount = 0;
   idleSince = Date.now();
-  /** The one call to which everything on the connection belongs, and its progress token; undefined when shared. */
-  only: { readonly sink: ChannelSink; readonly token: string | undefined } | undefined;
+  private readonly running: { readonly sink: ChannelSink; readonly token: string | undefined }[] = [];
+  /** The upstream may still be at work on a call that was given up, and ask on its behalf. */
+  private isHaunted = false;
 
   constructor(
-    private readonly options: AskingSessionsOptions,
+    options: AskingSessionsOptions,
     readonly key: string,
     hello: string,
     onLost: (session: AskingSession) => void,
@@ -136,11 +144,21 @@ export class AskingSession {
         lost: () => onLost(this),
       },
     });
+    // Servers ask on the stream of the call, or on the one for what belongs to no call.
+    this.session.listen();
   }
 
   request(text: string, id: string, token: string | undefined, sink: ChannelSink): ChannelRequest {
-    if (!this.options.tiesMessagesToRequests) this.only = { sink, token };
+    this.running.push({ sink, token });
     return this.session.request(text, id, token, sink);
+  }
+
+  ended(call: ChannelSink, clean: boolean): void {
+    this.callCount--;
+    this.idleSince = Date.now();
+    this.isHaunted ||= !clean;
+    const index = this.running.findIndex(({ sink }) => sink === call);
+    if (index >= 0) this.running.splice(index, 1);
   }
 
   post(text: string): void {
@@ -153,13 +171,20 @@ export class AskingSession {
 
   /** A message that the transport tied to no request. */
   private untied(bytes: Buffer, envelope: Envelope): void {
-    const { only } = this;
-    if (envelope.kind === 'request') {
+    const only = this.running.length === 1 && !this.isHaunted ? this.running[0] : undefined;
+    const { kind, method, progressToken } = envelope;
+    if (kind === 'request') {
       if (only !== undefined) only.sink.message(bytes, envelope);
       else this.refuse(bytes, envelope);
-      return;
-    }
-    if (only !== undefined && belongsToCall(bytes, envelope, only.token)) only.sink.message(bytes, envelope);
+    } else if (progressToken !== undefined) {
+      // Late progress is that of a call before.
+      const token = idKey(bytes, progressToken);
+      this.running.find((call) => call.token === token)?.sink.message(bytes, envelope);
+    } else if (method === 'notifications/cancelled') {
+      // Each call knows what it was asked.
+      for (const { sink } of [...this.running]) sink.message(bytes, envelope);
+    } else if (method === 'notifications/message') only?.sink.message(bytes, envelope);
+    // What is told of lists and resources is not told to a call.
   }
 
   private refuse(bytes: Buffer, { id, method }: Envelope): void {
@@ -169,19 +194,13 @@ export class AskingSession {
       client: MODERN_REVISION,
       server: this.session.result?.protocolVersion ?? LATEST_LEGACY_REVISION,
     };
-    this.session.post(
-      method === 'ping'
-        ? resultMessage(text, '{}')
-        : errorMessage(text, notTranslatable(questionOutsideCall(method), ends)),
-    );
+    if (method === 'ping') this.session.post(resultMessage(text, '{}'));
+    else {
+      const isOutside = this.running.length === 0;
+      const error = isOutside ? notTranslatable(questionOutsideCall(method), ends) : ASKED_BY_ANYBODY;
+      this.session.post(errorMessage(text, error));
+    }
   }
-}
-
-/** What is told of lists and resources is not told to a call, and late progress is that of a call before. */
-function belongsToCall(bytes: Buffer, envelope: Envelope, token: string | undefined): boolean {
-  const { method, progressToken } = envelope;
-  if (progressToken !== undefined) return token !== undefined && idKey(bytes, progressToken) === token;
-  return method === 'notifications/message' || method === 'notifications/cancelled';
 }
 
 /** `params` of `initialize` with what the client can be asked for. */

@@ -249,7 +249,7 @@ class Entry implements ParkedCallHost, Remembered {
   }
 
   over(answered: boolean): void {
-    this.sessions.release(this.session, answered);
+    this.sessions.release(this.session, this.call, answered);
   }
 
   /** It does not wait for its client any more. */
