@@ -2,6 +2,7 @@ import { execFile, spawnSync } from 'node:child_process';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { renderScreen } from '../../src/screen.js';
+import { packageVersion } from '../../src/version.js';
 import { type RunningGateway, startGateway } from '../gateway.js';
 import { type HttpServer, startDemo } from '../stories/upstreams.js';
 import { allBlocks, blocksOf } from './pages.js';
@@ -13,6 +14,9 @@ const hasCurl = spawnSync('curl', ['--version']).status === 0;
 const commands = allBlocks().filter(
   ({ language, text }) => language === 'sh' && text.startsWith('curl ') && text.includes(ADDRESS),
 );
+
+/** What the README shows of `npm start`. */
+const startUpOutput = blocksOf('README.md').find(({ text }) => text.includes(' serves on '))?.text ?? '';
 
 let demo: HttpServer;
 let gateway: RunningGateway;
@@ -41,14 +45,25 @@ describe.skipIf(!hasCurl)('curl commands', () => {
   });
 
   it('list and call the tools of the demo', async () => {
-    const [list, call] = blocksOf('README.md').filter(({ text }) => text.startsWith('curl '));
-    expect(JSON.stringify(await answerTo(list?.text ?? ''))).toContain('"demo__echo"');
-    expect(JSON.stringify(await answerTo(call?.text ?? ''))).toContain('"hello"');
+    const list = startUpOutput.split('\n').find((line) => line.trim().startsWith('curl '));
+    const call = blocksOf('README.md').find(({ text }) => text.startsWith('curl '))?.text;
+    expect(JSON.stringify(await answerTo(list ?? ''))).toContain('"demo__echo"');
+    expect(JSON.stringify(await answerTo(call ?? ''))).toContain('"hello"');
   });
 });
 
-it('the README has the command of the start-up screen', () => {
-  const [first] = blocksOf('README.md').filter(({ text }) => text.startsWith('curl '));
-  const screen = renderScreen({ version: '0.1.0', url: ADDRESS, upstreams: [] }, false);
-  expect(screen).toContain((first?.text ?? '').trim());
+it('the README has the start-up screen as it is printed', () => {
+  const upstreams = [
+    { name: 'everything', kind: 'stdio', toolCount: 13, promptCount: 4, resourceCount: 7 },
+    { name: 'files', kind: 'stdio', toolCount: 14, promptCount: 0, resourceCount: 0 },
+    { name: 'demo', kind: 'http', toolCount: 3, promptCount: 0, resourceCount: 0 },
+  ].map((each) => ({
+    ...each,
+    id: each.name,
+    kind: each.kind as 'stdio' | 'http',
+    state: 'ready' as const,
+    revision: each.kind === 'http' ? '2026-07-28' : '2025-11-25',
+  }));
+  const screen = renderScreen({ version: packageVersion(), url: ADDRESS, upstreams }, false);
+  expect(startUpOutput.trimEnd().endsWith(screen.trimEnd())).toBe(true);
 });
