@@ -5,6 +5,7 @@
 import type { ResolvedConfiguration } from '@sluice/proto';
 import type { Logger } from 'pino';
 import { DuplexFront } from './front/duplex/front.js';
+import { offeredProtocols, SUBPROTOCOL, WebSockets } from './front/duplex/web-sockets.js';
 import type { Endpoint } from './front/endpoint.js';
 import { Guard } from './front/guard.js';
 import { refuse, refuseMethod } from './front/http-answers.js';
@@ -13,7 +14,14 @@ import { ModernFront } from './front/modern/front.js';
 import { SessionRoom } from './front/session-room.js';
 import { isMessagesPath, SseFront, streamTarget, streamToken } from './front/sse/front.js';
 import { createListener } from './listener/create.js';
-import type { Door, Listener, ListenerLimits, Reply, RequestHead } from './listener/listener.js';
+import type {
+  Door,
+  Listener,
+  ListenerLimits,
+  Reply,
+  RequestHead,
+  SocketHandler,
+} from './listener/listener.js';
 import { ErrorCode, errorMessage, RpcError } from './protocol/errors.js';
 import { isClientNotification, methodRow } from './protocol/methods.js';
 import { isLegacyRevision } from './protocol/revisions.js';
@@ -79,6 +87,7 @@ export class Worker implements Door {
   private readonly legacy: LegacyFront;
   private readonly duplex: DuplexFront;
   private readonly sse: SseFront;
+  private readonly webSockets: WebSockets;
   readonly runtime: Runtime;
   private guard: Guard;
   private configuration: ResolvedConfiguration;
@@ -151,6 +160,10 @@ export class Worker implements Door {
       keepAliveMs: () => settings().keepAliveMs,
       mintToken: ({ path }) => this.tokens.mint({ ...STREAM_SESSION, path }).token,
     });
+    this.webSockets = new WebSockets({
+      front: this.duplex,
+      idleTimeoutMs: () => settings().idleTimeoutMs,
+    });
     this.runtime = new Runtime(configuration, {
       sealer: this.sealer,
       log,
@@ -177,14 +190,14 @@ export class Worker implements Door {
 
   /** Listens for clients. Resolves with the port. */
   async listen(port: number, shared: boolean): Promise<{ port: number; kind: Listener['kind'] }> {
-    const { listen, limits } = this.configuration.gateway;
+    const { listen } = this.configuration.gateway;
     const listener = await createListener(
       listen.listener,
       {
         host: listen.host,
         port,
         sharedPort: shared,
-        limits: listenerLimits(limits),
+        limits: listenerLimits(this.configuration),
         tls: listen.tls,
         onFault: (thrown) => this.fault(thrown),
       },
@@ -229,7 +242,7 @@ export class Worker implements Door {
         host: address.host,
         port: address.port,
         sharedPort: false,
-        limits: listenerLimits(this.configuration.gateway.limits),
+        limits: listenerLimits(this.configuration),
         onFault: (thrown) => this.fault(thrown),
       },
       door,
@@ -256,7 +269,7 @@ export class Worker implements Door {
     this.configuration = configuration;
     this.sealer.rotate(keyRing(configuration.gateway.sessions.keys, this.options.key));
     this.guard = new Guard(configuration.gateway.listen);
-    const limits = listenerLimits(configuration.gateway.limits);
+    const limits = listenerLimits(configuration);
     for (const listener of [this.listener, ...this.opsListeners]) listener?.setLimits(limits);
   }
 
@@ -373,6 +386,27 @@ export class Worker implements Door {
       this.fault(thrown);
       refuse(reply, 500, ErrorCode.InternalError, 'Internal error of the gateway');
     }
+  }
+
+  /** 2b. A request that becomes a WebSocket connection: from then on the duplex front has it. */
+  upgrade(head: RequestHead, reply: Reply): SocketHandler | undefined {
+    const endpoint = this.runtime.table.find(head.path);
+    if (endpoint === undefined) {
+      this.unknownPath(head, reply);
+      return undefined;
+    }
+    const offered = offeredProtocols(head.headers);
+    if (offered !== undefined && !offered.includes(SUBPROTOCOL)) {
+      const reason = `Sec-WebSocket-Protocol must offer ${SUBPROTOCOL}, or be left out`;
+      this.refuseHead(reply, 400, ErrorCode.InvalidRequest, reason);
+      return undefined;
+    }
+    if (this.draining) {
+      this.refuseHead(reply, 503, ErrorCode.Overloaded, SHUTTING_DOWN);
+      return undefined;
+    }
+    stripInternal(head);
+    return this.webSockets.accept(endpoint, head.headers);
   }
 
   /** What the listener says when it refuses by itself. */
@@ -623,7 +657,7 @@ async function until(condition: () => boolean, ms: number): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, DRAIN_CHECK_MS));
 }
 
-function listenerLimits(limits: ResolvedConfiguration['gateway']['limits']): ListenerLimits {
+function listenerLimits({ gateway: { limits, sessions } }: ResolvedConfiguration): ListenerLimits {
   return {
     maxUrlBytes: limits.maxUrlBytes,
     maxHeaderBytes: limits.maxHeaderBytes,
@@ -633,5 +667,7 @@ function listenerLimits(limits: ResolvedConfiguration['gateway']['limits']): Lis
     idleTimeoutMs: IDLE_TIMEOUT_MS,
     maxPendingReplyBytes: limits.maxPendingReplyBytes,
     maxConnectionCount: limits.maxConnectionCount,
+    maxMessageBytes: limits.maxBodyBytes,
+    pingIntervalMs: sessions.keepAliveMs,
   };
 }

@@ -1,4 +1,5 @@
 import type { ConnectOptions } from '../stories/official-client.js';
+import { overWebSocket } from '../stories/over-websocket.js';
 import { sseWire, stdioWire } from '../stories/wires.js';
 import { BOTH_ERAS, type Era } from './era.js';
 
@@ -17,6 +18,7 @@ export const KIND_OF = { modern: 'SDK v2 2026-07-28', legacy: 'SDK v1' } as cons
 
 export const FRONT_TRANSPORTS: readonly FrontTransport[] = [
   { name: 'streamable HTTP', eras: BOTH_ERAS, transport: () => undefined },
+  { name: 'WebSocket', eras: BOTH_ERAS, transport: (_era, url) => overWebSocket(url) },
   {
     name: 'HTTP+SSE',
     // It is older than the modern era; a modern client has no use for it.

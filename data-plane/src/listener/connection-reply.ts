@@ -111,7 +111,7 @@ export abstract class ConnectionReply implements Reply {
   }
 
   /** Answers with an error of the listener's own and ends the connection: what follows could be anything. */
-  refuse(status: number, reason: string): void {
+  refuse(status: number, reason: string, headers: readonly Field[] = []): void {
     if (!this.open) return;
     if (this.begun) return this.destroy();
     this.closing = true;
@@ -121,7 +121,7 @@ export abstract class ConnectionReply implements Reply {
     } catch (error) {
       this.host.fault(error);
     }
-    this.send(status, [['content-type', refusal.contentType]], refusal.body);
+    this.send(status, [['content-type', refusal.contentType], ...headers], refusal.body);
   }
 
   /** Ends the request that an exception cost. */

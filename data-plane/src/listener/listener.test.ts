@@ -4,6 +4,7 @@ import { lifecycleCases } from './cases/lifecycle.js';
 import { limitCases } from './cases/limits.js';
 import { replyCases } from './cases/replies.js';
 import { requestCases } from './cases/requests.js';
+import { socketCases } from './cases/sockets.js';
 import { type Kind, LIMITS, TestDoor } from './cases/test-listener.js';
 import { createListener } from './create.js';
 import { loadUws } from './uws-load.js';
@@ -16,6 +17,7 @@ function cases(kind: Kind): void {
   describe('limits', () => limitCases(kind));
   describe('replies', () => replyCases(kind));
   describe('lifecycle', () => lifecycleCases(kind));
+  describe('sockets', () => socketCases(kind));
 }
 
 describe('node', () => cases('node'));

@@ -53,7 +53,39 @@ export interface Reply {
   onAborted(listener: () => void): void;
 }
 
-/** What stands behind the listener. Both functions may be called for many requests at once; neither may throw. */
+/** Status codes with which a connection ends (RFC 6455 section 7.4.1). */
+export const CloseCode = {
+  GoingAway: 1001,
+  UnsupportedData: 1003,
+  PolicyViolation: 1008,
+  TooBig: 1009,
+  InternalError: 1011,
+} as const;
+
+/** A WebSocket connection (RFC 6455); one JSON text in each message. Everything is a no-op once it has gone. */
+export interface MessageSocket {
+  /**
+   * Queues a text message. False when it cannot be sent: the connection is closing or gone, or more than
+   * `ListenerLimits.maxPendingReplyBytes` wait for a slow reader, who then loses the connection.
+   */
+  send(text: Uint8Array): boolean;
+  /** Says goodbye behind what is queued. `code` is a status code of RFC 6455 section 7.4.1. */
+  close(code: number, reason: string): void;
+}
+
+/** What stands behind one WebSocket connection. */
+export interface SocketHandler {
+  /** The subprotocol that was chosen; undefined when the client offered none. */
+  readonly protocol: string | undefined;
+  /** Called once, before everything else. */
+  open(socket: MessageSocket): void;
+  /** A whole text message, valid UTF-8. The buffer belongs to the callee. */
+  message(text: Buffer): void;
+  /** Called once, when the connection has gone. */
+  gone(): void;
+}
+
+/** What stands behind the listener. Its functions may be called for many requests at once; none may throw. */
 export interface Door {
   /**
    * Called with the head, before the body. Returns the largest body that is taken, in bytes, or 0 when the
@@ -62,6 +94,11 @@ export interface Door {
   head(head: RequestHead, reply: Reply): number;
   /** Called once with the whole body (empty for GET and DELETE). The buffer belongs to the callee. */
   request(head: RequestHead, body: Buffer, reply: Reply): void;
+  /**
+   * Called after {@link head} for a request that asks to become a WebSocket connection. Returns who takes it, or
+   * undefined when the door has answered by itself. Without this function such requests are like all others.
+   */
+  upgrade?(head: RequestHead, reply: Reply): SocketHandler | undefined;
   /**
    * Makes the body of an answer that the listener gives by itself (408, 413, 414, 431, 400), so that its
    * wording has one home.
@@ -85,6 +122,13 @@ export interface ListenerLimits {
   idleTimeoutMs: number;
   /** Bytes that may wait for a slow reader of one streamed answer. */
   maxPendingReplyBytes: number;
+  /**
+   * Longest message of a WebSocket connection; beyond it 1009, and far beyond (from twice the number that the
+   * listener was made with) uWebSockets.js closes without a word.
+   */
+  maxMessageBytes: number;
+  /** How often clients of WebSocket connections are asked whether they are there. */
+  pingIntervalMs: number;
   /** Open connections; one more is closed at once. */
   maxConnectionCount: number;
 }
@@ -115,7 +159,7 @@ export interface Listener {
   readonly connectionCount: number;
   /**
    * Requests that were handed to the door and whose answer has not wholly left yet. A shutdown that has
-   * drained loses nothing once this is 0.
+   * drained loses nothing once this is 0. A WebSocket connection counts from its goodbye on.
    */
   readonly openReplyCount: number;
   /**

@@ -26,6 +26,11 @@ export class NodeReply extends ConnectionReply {
     return this.res.writableLength;
   }
 
+  /** The connection is about to become a WebSocket connection: this forgets it. */
+  handOver(): void {
+    this.vanished();
+  }
+
   /** To be called when the connection has gone before the answer had left. */
   connectionClosed(): void {
     this.vanished();

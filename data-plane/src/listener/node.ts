@@ -3,20 +3,25 @@ import {
   type IncomingMessage,
   type Server,
   type ServerOptions,
-  type ServerResponse,
+  ServerResponse,
 } from 'node:http';
 import { createServer as createHttpsServer, type Server as HttpsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { WebSocketServer } from 'ws';
 import { plainAddress } from './address.js';
 import { admit } from './admission.js';
 import { askWithoutBody, BodyIntake } from './body-intake.js';
 import { readCertificate } from './certificate.js';
 import { type ReplyHost, reasonPhrase } from './connection-reply.js';
 import { AMBIGUOUS, asksToClose, bodyFraming, CHUNKED, FieldSection } from './fields.js';
+import { Heartbeat } from './heartbeat.js';
 import { listenError } from './listen-error.js';
 import type { Door, Listener, ListenerLimits, ListenerOptions, RequestHead } from './listener.js';
+import type { ConnectionSocket, SocketHost } from './message-socket.js';
 import { NodeReply } from './node-reply.js';
+import { NodeSocket } from './node-socket.js';
+import { askForSocket, asksForWebSocket } from './upgrade.js';
 
 /** What a head has beside its target, names and values: method, version, and separators for each field. */
 const HEAD_OVERHEAD_BYTES = 1024;
@@ -56,7 +61,7 @@ function serverSettings(limits: ListenerLimits): ServerOptions {
   };
 }
 
-class NodeListener implements Listener, ReplyHost {
+class NodeListener implements Listener, ReplyHost, SocketHost {
   readonly kind = 'node';
   limits: ListenerLimits;
   draining = false;
@@ -67,6 +72,15 @@ class NodeListener implements Listener, ReplyHost {
   readonly #replies = new WeakMap<Socket, Set<NodeReply>>();
   /** Connections whose last request has been taken. */
   readonly #ending = new WeakSet<Socket>();
+  readonly #heartbeat = new Heartbeat(() => this.limits);
+  /** Does the handshake of WebSocket connections; the subprotocol is set right before each. */
+  readonly #handshake = new WebSocketServer({
+    noServer: true,
+    clientTracking: false,
+    perMessageDeflate: false,
+    handleProtocols: () => this.#subprotocol ?? false,
+  });
+  #subprotocol: string | undefined;
 
   constructor(
     private readonly server: Server | HttpsServer,
@@ -80,6 +94,9 @@ class NodeListener implements Listener, ReplyHost {
     server.on('connection', (socket: Socket) => this.#track(socket));
     server.on('request', (req, res) => this.#accept(req, res, false));
     server.on('checkContinue', (req, res) => this.#accept(req, res, true));
+    if (door.upgrade !== undefined) {
+      server.on('upgrade', (req, socket, head) => this.#acceptUpgrade(req, socket as Socket, head));
+    }
     server.on('clientError', (error, socket) => this.#refuseUnparsed(error, socket));
     server.on('timeout', (socket) => this.#endStalled(socket));
   }
@@ -102,6 +119,15 @@ class NodeListener implements Listener, ReplyHost {
 
   settled(): void {
     this.#openReplyCount--;
+  }
+
+  closing(): void {
+    this.#openReplyCount++;
+  }
+
+  gone(socket: ConnectionSocket, wasClosing: boolean): void {
+    if (wasClosing) this.#openReplyCount--;
+    this.#heartbeat.delete(socket);
   }
 
   async listen(): Promise<number> {
@@ -176,6 +202,60 @@ class NodeListener implements Listener, ReplyHost {
     intake.allow(limit);
     if (waitsForContinue && reply.open) res.writeContinue();
     this.#read(req, reply, intake);
+  }
+
+  /** node:http stops reading where a request asks for any upgrade, and hands out what came behind it. */
+  #acceptUpgrade(req: IncomingMessage, socket: Socket, behind: Buffer): void {
+    const section = collectFields(req.rawHeaders);
+    const head = new NodeRequestHead(req.method ?? '', req.url ?? '', section, socket);
+    const framing = bodyFraming(section);
+    if (socket.destroyed || this.#ending.has(socket)) return;
+    if (framing === AMBIGUOUS || !socket.readable || (this.#replies.get(socket)?.size ?? 0) > 0) {
+      socket.destroy();
+      return;
+    }
+    if (framing !== 0 || !asksForWebSocket(head)) {
+      this.#readAnew(req, socket, behind);
+      return;
+    }
+    const res = new ServerResponse(req);
+    res.assignSocket(socket);
+    const reply = this.#createReply(head.method, socket, res);
+    reply.closing = true;
+    this.#ending.add(socket);
+    res.once('finish', () => {
+      res.detachSocket(socket);
+      socket.destroySoon();
+    });
+    socket.on('error', () => undefined);
+    admit(this.door, this.limits, head, section, 0, reply);
+    const handler = reply.open ? askForSocket(this.door, head, reply) : undefined;
+    if (handler === undefined) return;
+    reply.handOver();
+    this.#replies.get(socket)?.delete(reply);
+    res.detachSocket(socket);
+    this.#subprotocol = handler.protocol;
+    this.#handshake.options.maxPayload = this.limits.maxMessageBytes;
+    this.#handshake.handleUpgrade(req, socket, behind, (ws) => {
+      const connection = new NodeSocket(this, handler, ws);
+      this.#heartbeat.add(connection);
+      try {
+        handler.open(connection);
+      } catch (error) {
+        this.fault(error);
+      }
+    });
+  }
+
+  /** Reads a request again without its wish for an upgrade that nobody here knows (RFC 9110 section 7.8). */
+  #readAnew(req: IncomingMessage, socket: Socket, behind: Buffer): void {
+    let text = `${req.method} ${req.url} HTTP/${req.httpVersion}\r\n`;
+    for (let at = 0; at < req.rawHeaders.length; at += 2) {
+      const name = req.rawHeaders[at] as string;
+      if (name.toLowerCase() !== 'upgrade') text += `${name}: ${req.rawHeaders[at + 1]}\r\n`;
+    }
+    socket.unshift(Buffer.concat([Buffer.from(`${text}\r\n`, 'latin1'), behind]));
+    this.server.emit(this.options.tls === undefined ? 'connection' : 'secureConnection', socket);
   }
 
   #createReply(method: string, socket: Socket, res: ServerResponse): NodeReply {

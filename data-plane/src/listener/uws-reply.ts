@@ -73,6 +73,14 @@ export class UwsReply extends ConnectionReply {
     this.#res?.onData(receive);
   }
 
+  /** The connection is about to become a WebSocket connection: hands it out, and forgets it. */
+  handOver(): HttpResponse | undefined {
+    const res = this.#res;
+    this.#res = undefined;
+    this.vanished();
+    return res;
+  }
+
   /** Goes on with what was put off. */
   flush(): void {
     this.#deferred = false;

@@ -1,9 +1,17 @@
-import type { HttpRequest, HttpResponse, TemplatedApp, us_listen_socket } from 'uWebSockets.js';
+import type {
+  HttpRequest,
+  HttpResponse,
+  TemplatedApp,
+  us_listen_socket,
+  us_socket_context_t,
+  WebSocketBehavior,
+} from 'uWebSockets.js';
 import { admit } from './admission.js';
 import { askWithoutBody, BodyIntake, type Pace } from './body-intake.js';
 import { readCertificate } from './certificate.js';
 import type { ReplyHost } from './connection-reply.js';
 import { AMBIGUOUS, asksToClose, bodyFraming, CHUNKED, type FieldSection } from './fields.js';
+import { Heartbeat } from './heartbeat.js';
 import { listenError, tryPort } from './listen-error.js';
 import type {
   Door,
@@ -13,9 +21,12 @@ import type {
   ListenerTls,
   RequestHead,
 } from './listener.js';
+import type { ConnectionSocket, SocketHost } from './message-socket.js';
+import { askForSocket, asksForWebSocket } from './upgrade.js';
 import { UwsFieldReader, UwsRequestHead } from './uws-head.js';
 import { uwsHeadBufferBytes } from './uws-load.js';
 import { UwsReply } from './uws-reply.js';
+import { UwsSocket, type UwsSocketData } from './uws-socket.js';
 import { UwsTurn } from './uws-turn.js';
 
 /** uWebSockets.js cuts a request with 99 header fields after 10 s; one more than the limit must get its 431. */
@@ -35,6 +46,9 @@ const PACE: Pace = { bytes: 160 * 1024, ms: 7_500 };
  */
 const TAKE_PART = 0;
 
+/** Messages somewhat beyond the limit are read, so that they can be refused with a reason. */
+const NATIVE_PAYLOAD_FACTOR = 2;
+
 const nothing = (): void => undefined;
 
 type Uws = typeof import('uWebSockets.js');
@@ -53,7 +67,7 @@ export async function createUwsListener(uws: Uws, options: ListenerOptions, door
   return new UwsListener(uws, options, door);
 }
 
-class UwsListener implements Listener, ReplyHost {
+class UwsListener implements Listener, ReplyHost, SocketHost {
   readonly kind = 'uws';
   limits: ListenerLimits;
   draining = false;
@@ -64,6 +78,7 @@ class UwsListener implements Listener, ReplyHost {
   #closed = false;
   readonly #fields = new UwsFieldReader();
   readonly #turn: UwsTurn;
+  readonly #heartbeat = new Heartbeat(() => this.limits);
 
   constructor(
     private readonly uws: Uws,
@@ -94,6 +109,15 @@ class UwsListener implements Listener, ReplyHost {
 
   settled(): void {
     this.#openReplyCount--;
+  }
+
+  closing(): void {
+    this.#openReplyCount++;
+  }
+
+  gone(socket: ConnectionSocket, wasClosing: boolean): void {
+    if (wasClosing) this.#openReplyCount--;
+    this.#heartbeat.delete(socket);
   }
 
   async listen(): Promise<number> {
@@ -147,6 +171,7 @@ class UwsListener implements Listener, ReplyHost {
     const app = tls === undefined ? this.uws.App() : this.#createTlsApp(tls);
     const native: NativeApp = { app, listenSocket: undefined, connectionCount: 0 };
     app.filter((res, change) => this.#countConnection(native, res, Number(change)));
+    if (this.door.upgrade !== undefined) app.ws('/*', this.#socketBehavior(native));
     app.any('/*', this.#accept);
     return native;
   }
@@ -181,10 +206,57 @@ class UwsListener implements Listener, ReplyHost {
     native.listenSocket = undefined;
   }
 
-  #countConnection(native: NativeApp, res: HttpResponse, change: number): void {
+  #countConnection(native: NativeApp, res: HttpResponse | undefined, change: number): void {
     this.#connectionCount += change;
     native.connectionCount += change;
-    if (change > 0 && this.#connectionCount > this.limits.maxConnectionCount) res.close();
+    if (change > 0 && this.#connectionCount > this.limits.maxConnectionCount) res?.close();
+  }
+
+  #socketBehavior(native: NativeApp): WebSocketBehavior<UwsSocketData> {
+    return {
+      // Its own answer to what is longer is to drop the connection without a word.
+      maxPayloadLength: NATIVE_PAYLOAD_FACTOR * this.limits.maxMessageBytes,
+      // Without a bound: the sum of what waits is looked at before each message.
+      maxBackpressure: 0,
+      // Silence is looked after by the heartbeat.
+      idleTimeout: 0,
+      sendPingsAutomatically: false,
+      maxLifetime: 0,
+      upgrade: (res, req, context) => this.#acceptUpgrade(res, req, context),
+      open: (ws) => {
+        const data = ws.getUserData();
+        const socket = new UwsSocket(this, data.handler, ws);
+        data.socket = socket;
+        this.#heartbeat.add(socket);
+        this.#tell(() => data.handler.open(socket));
+      },
+      message: (ws, message, isBinary) => ws.getUserData().socket?.take(message, isBinary),
+      drain: (ws) => ws.getUserData().socket?.drained(),
+      ping: (ws) => ws.getUserData().socket?.answered(),
+      pong: (ws) => ws.getUserData().socket?.answered(),
+      close: (ws) => {
+        ws.getUserData().socket?.closed();
+        // The filter hears of connections that end as HTTP, not of those that were upgraded.
+        this.#countConnection(native, undefined, -1);
+      },
+    };
+  }
+
+  #acceptUpgrade(res: HttpResponse, req: HttpRequest, context: us_socket_context_t): void {
+    try {
+      this.#read(res, req, context);
+    } catch (error) {
+      this.fault(error);
+      closeQuietly(res);
+    }
+  }
+
+  #tell(tell: () => void): void {
+    try {
+      tell();
+    } catch (error) {
+      this.fault(error);
+    }
   }
 
   readonly #accept = (res: HttpResponse, req: HttpRequest): void => {
@@ -196,7 +268,8 @@ class UwsListener implements Listener, ReplyHost {
     }
   };
 
-  #read(res: HttpResponse, req: HttpRequest): void {
+  /** @param context what an upgrade needs, where there may be one */
+  #read(res: HttpResponse, req: HttpRequest, context?: us_socket_context_t): void {
     this.#turn.enter();
     const section = this.#fields.read(req);
     const framing = section === undefined ? AMBIGUOUS : bodyFraming(section);
@@ -215,7 +288,25 @@ class UwsListener implements Listener, ReplyHost {
     reply.closing = framing === CHUNKED || asksToClose(headers) || headers.connection?.length === 5;
     const head = new UwsRequestHead(method, req.getUrl(), req.getQuery() ?? '', section, reply);
     this.#turn.current = reply;
-    this.#admit(head, section, framing, reply);
+    if (context !== undefined && framing === 0 && asksForWebSocket(head))
+      this.#upgrade(head, section, reply, context);
+    else this.#admit(head, section, framing, reply);
+  }
+
+  #upgrade(head: RequestHead, section: FieldSection, reply: UwsReply, context: us_socket_context_t): void {
+    admit(this.door, this.limits, head, section, 0, reply);
+    const handler = reply.open ? askForSocket(this.door, head, reply) : undefined;
+    if (handler === undefined) return;
+    const { headers } = head;
+    reply
+      .handOver()
+      ?.upgrade<UwsSocketData>(
+        { handler, socket: undefined },
+        headers['sec-websocket-key'] ?? '',
+        handler.protocol ?? '',
+        '',
+        context,
+      );
   }
 
   #admit(head: RequestHead, section: FieldSection, framing: number, reply: UwsReply): void {

@@ -14,6 +14,8 @@ export const LIMITS: ListenerLimits = {
   idleTimeoutMs: 30_000,
   maxPendingReplyBytes: 64 * 1024 * 1024,
   maxConnectionCount: 1_000,
+  maxMessageBytes: 100_000,
+  pingIntervalMs: 30_000,
 };
 
 type Handler = (head: RequestHead, body: Buffer, reply: Reply) => void;
