@@ -212,7 +212,9 @@ test('a relay whose server is away says so to the client and in the log', async 
     expect(error?.code).toBe(-31001);
     expect(error?.message).toContain('cannot be reached');
   }
-  expect(sluice.stderr).toContain('upstream offers nothing for now');
+  await sluice.until('the reason in the log', () =>
+    sluice.stderr.includes('upstream offers nothing for now') ? true : undefined,
+  );
 });
 
 test('a relay sends its headers, and stays when the server goes away and comes back', async () => {

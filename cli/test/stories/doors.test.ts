@@ -160,9 +160,11 @@ it('a default upstream takes every path but those that the gateway has', async (
     for (const path of ['/health', '/live', '/liveness', '/ready', '/readiness', '/metrics']) {
       expect((await fetch(url + path)).status, path).toBe(200);
     }
-    for (const path of ['/sse', '/messages', '/.well-known/oauth-protected-resource']) {
-      expect((await fetch(url + path)).status, path).toBe(404);
-    }
+    expect((await fetch(`${url}/.well-known/oauth-protected-resource`)).status).toBe(404);
+    // The door of HTTP+SSE leads to all upstreams, as /mcp does.
+    const stream = await fetch(`${url}/sse`);
+    expect(stream.headers.get('content-type')).toContain('text/event-stream');
+    await stream.body?.cancel();
   } finally {
     await withDefault.stop();
   }
