@@ -87,6 +87,8 @@ class StdioServing implements StdioServer {
       room: new SessionRoom(() => gateway.sessions),
       traffic: new Traffic(() => this.limits.maxRequestsInFlightCount),
       maxMessageBytes: () => this.limits.maxBodyBytes,
+      // There is one worker.
+      forward: () => false,
       onSessionEnd: (reason) => log.debug({ reason }, 'the session has ended'),
       onFault: (thrown) => this.fault(thrown),
     });

@@ -152,6 +152,7 @@ export class Worker implements Door {
         },
       },
       maxMessageBytes: () => this.configuration.gateway.limits.maxBodyBytes,
+      forward: (worker, head, body, reply) => this.forwarder.forward(worker, head, body, reply),
       onSessionEnd: (reason) => this.metrics.sessionEnded(reason),
       onFault: (thrown) => this.fault(thrown),
     });

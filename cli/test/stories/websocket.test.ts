@@ -233,6 +233,44 @@ describe.each(['uws', 'node'])('on the %s listener', (listener) => {
   });
 });
 
+describe('several workers', () => {
+  it('know of each other where a question is answered on another connection', async () => {
+    const server = await startPlain();
+    const gateway = await startGateway({
+      workers: 2,
+      config: { upstreams: [{ name: 'up', url: server.url }] },
+    });
+    const question = {
+      method: 'elicitation/create',
+      params: { message: 'who?', requestedSchema: { type: 'object', properties: {} } },
+    };
+    const call = { name: 'ask', arguments: question };
+    const capabilities = { elicitation: { form: {} } };
+    // The system spreads connections by a hash of their ports: each is at either worker.
+    for (let count = 0; count < 10; count++) {
+      const [asked, answering] = await Promise.all([
+        RawSocketClient.open(`${gateway.url}/mcp/up`),
+        RawSocketClient.open(`${gateway.url}/mcp/up`),
+      ]);
+      const first: any = (await asked.ask(1, 'tools/call', modernParams(call, capabilities))).result;
+      expect(first.resultType).toBe('input_required');
+      const inputResponses = Object.fromEntries(
+        Object.keys(first.inputRequests).map((key) => [key, { action: 'accept', content: { n: count } }]),
+      );
+      const again = { ...call, inputResponses, requestState: first.requestState };
+      const { result }: any = await answering.ask(2, 'tools/call', modernParams(again, capabilities));
+      expect([result.resultType, result.content[0].text]).toEqual([
+        'complete',
+        expect.stringContaining(`"n":${count}`),
+      ]);
+      asked.ws.terminate();
+      answering.ws.terminate();
+    }
+    expect(await gateway.stop()).toBe(0);
+    await server.kill();
+  });
+});
+
 describe('a gateway that is stopped', () => {
   it.each(['uws', 'node'])('lets calls end, and says goodbye (%s)', async (listener) => {
     const server = await startPlain();

@@ -2,11 +2,13 @@
  * One client on a connection of its own. Every message says its era by itself: a request with a protocol version in
  * its `_meta` is modern, `initialize` begins the connection's one legacy session, and both may alternate.
  */
+import type { Reply, RequestHead } from '../../listener/listener.js';
 import { ErrorCode, errorMessage, RpcError, resultMessage } from '../../protocol/errors.js';
 import { MODERN_REVISION } from '../../protocol/revisions.js';
 import { type Envelope, looksLikeBatch, ScanError, scanBatch, scanMessage } from '../../protocol/scan.js';
 import { binaryOf, binaryToBytes } from '../../protocol/text.js';
 import type { Message } from '../../protocol/translate.js';
+import type { WorkerAddress } from '../../sessions/node-bus.js';
 import type { Endpoint } from '../endpoint.js';
 import type { Headers } from '../legacy/client-session.js';
 import { readHello, settled } from '../legacy/handshake.js';
@@ -27,6 +29,7 @@ export interface ClientHost {
   readonly traffic: DuplexTraffic;
   /** Longest message, in bytes. */
   maxMessageBytes(): number;
+  forward: RequestHost['forward'];
   onSessionEnd(reason: string): void;
   onFault(thrown: unknown): void;
   left(client: ConnectedClient): void;
@@ -120,6 +123,10 @@ export class ConnectedClient implements DuplexClient, SessionHost, RequestHost {
     this.host.traffic.ended(this.endpoint, method, status, errorCode, startedAt);
     // The response leaves after this.
     if (this.retiring !== undefined) queueMicrotask(() => this.leaveIfDone());
+  }
+
+  forward(worker: WorkerAddress, head: RequestHead, body: Buffer, reply: Reply): boolean {
+    return this.host.forward(worker, head, body, reply);
   }
 
   requestOver(request: ModernRequest, status: number, errorCode: number): void {

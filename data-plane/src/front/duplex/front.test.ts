@@ -1,8 +1,11 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Exchange, Outcome } from '../../exchange/exchange.js';
+import type { Reply, RequestHead } from '../../listener/listener.js';
 import { ErrorCode, RpcError } from '../../protocol/errors.js';
 import { META } from '../../protocol/revisions.js';
 import { scanMessage } from '../../protocol/scan.js';
+import { newNodeId, workerAddress } from '../../sessions/node-bus.js';
+import { ParkedElsewhere } from '../../upstream/parked/parked-calls.js';
 import { result, ScriptedBacking, ScriptedEndpoint } from '../scripted-endpoint.js';
 import { SessionRoom } from '../session-room.js';
 import type { DuplexClient, DuplexConnection } from './connection.js';
@@ -57,6 +60,7 @@ class Setup {
         },
       },
       maxMessageBytes: () => 10_000,
+      forward: () => false,
       onSessionEnd: (reason) => this.ends.push(reason),
       onFault: (thrown) => this.faults.push(thrown),
       ...options,
@@ -213,6 +217,82 @@ describe('a modern client', () => {
     });
     expect(setup.connection.closes).toEqual(['the gateway shuts down']);
     expect(setup.inFlight).toBe(0);
+  });
+});
+
+describe('a modern request whose call another worker has', () => {
+  class Elsewhere {
+    reply: Reply | undefined;
+    head: RequestHead | undefined;
+    readonly setup = new Setup({
+      forward: (_worker, head, _body, reply) => {
+        this.head = head;
+        this.reply = reply;
+        return true;
+      },
+    });
+
+    constructor() {
+      this.setup.endpoint.answer = () => Promise.reject(new ParkedElsewhere(workerAddress(newNodeId(), 1)));
+      this.setup.say(modern(1, 'tools/call', { name: 'ü', requestState: 's' }));
+    }
+  }
+
+  it('goes there as a POST, and its answer comes back', async () => {
+    const there = new Elsewhere();
+    await settle();
+    expect(there.head).toMatchObject({ method: 'POST', path: '/mcp', query: '' });
+    expect({ ...there.head?.headers }).toMatchObject({
+      'mcp-protocol-version': '2026-07-28',
+      'mcp-method': 'tools/call',
+      'mcp-name': '=?base64?w7w=?=',
+      traceparent: '00-1',
+    });
+    there.reply?.send(200, [], '{"jsonrpc":"2.0","id":1,"result":{"done":true}}');
+    expect(there.setup.connection.sent).toEqual([{ jsonrpc: '2.0', id: 1, result: { done: true } }]);
+    expect(there.setup.counted).toEqual(['tools/call 200 0']);
+  });
+
+  it('may be answered by a stream', async () => {
+    const there = new Elsewhere();
+    await settle();
+    there.reply?.begin(200, []);
+    there.reply?.write(':\n\n');
+    there.reply?.write(Buffer.from('data: {"jsonrpc":"2.0","method":"notifications/progress"}\n\n'));
+    there.reply?.write('data: {"jsonrpc":"2.0","id":1,"error":{"code":-32602,"message":"no"}}\n\n');
+    there.reply?.end();
+    expect(there.setup.connection.sent).toMatchObject([
+      { method: 'notifications/progress' },
+      { id: 1, error: { code: -32602 } },
+    ]);
+    expect(there.setup.counted).toEqual(['tools/call 200 -32602']);
+  });
+
+  it('is cancelled there', async () => {
+    const there = new Elsewhere();
+    await settle();
+    let isAborted = false;
+    there.reply?.onAborted(() => {
+      isAborted = true;
+    });
+    there.setup.say(notification('notifications/cancelled', { requestId: 1 }));
+    there.reply?.send(200, [], '{"jsonrpc":"2.0","id":1,"result":{}}');
+    expect([isAborted, there.setup.connection.sent]).toEqual([true, []]);
+  });
+
+  it('is lost with that worker', async () => {
+    const there = new Elsewhere();
+    await settle();
+    there.reply?.close();
+    expect(there.setup.last).toMatchObject({ id: 1, error: { code: ErrorCode.UpstreamLost } });
+  });
+
+  it('is refused when nobody is there', async () => {
+    const setup = new Setup();
+    setup.endpoint.answer = () => Promise.reject(new ParkedElsewhere(workerAddress(newNodeId(), 1)));
+    expect(await setup.ask(modern(1, 'tools/call', { name: 'x', requestState: 's' }))).toMatchObject({
+      error: { code: ErrorCode.InvalidParams },
+    });
   });
 });
 

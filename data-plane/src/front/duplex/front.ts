@@ -16,6 +16,8 @@ export interface DuplexFrontOptions {
   readonly traffic: DuplexTraffic;
   /** Longest message, in bytes. */
   readonly maxMessageBytes: () => number;
+  /** Hands a request over to another worker, as a POST; false when nobody is there. */
+  readonly forward: ClientHost['forward'];
   readonly onSessionEnd: (reason: string) => void;
   /** An exception that nobody expected: it cost a message. */
   readonly onFault: (thrown: unknown) => void;
@@ -25,12 +27,14 @@ export class DuplexFront implements ClientHost {
   readonly principal: string;
   readonly room: SessionRoom;
   readonly traffic: DuplexTraffic;
+  readonly forward: ClientHost['forward'];
   private readonly clients = new Set<ConnectedClient>();
 
   constructor(private readonly options: DuplexFrontOptions) {
     this.principal = options.principal;
     this.room = options.room;
     this.traffic = options.traffic;
+    this.forward = options.forward;
   }
 
   /** Legacy sessions. */

@@ -1,24 +1,31 @@
 /** One modern request on a connection that it shares with others (2026-07-28, basic/transports/stdio). */
 import { Cancellation, type Exchange, type Outcome } from '../../exchange/exchange.js';
-import { errorMessage, RpcError } from '../../protocol/errors.js';
+import type { Reply, RequestHead } from '../../listener/listener.js';
+import { ErrorCode, errorMessage, RpcError } from '../../protocol/errors.js';
 import { methodRow } from '../../protocol/methods.js';
+import type { Envelope } from '../../protocol/scan.js';
 import { binaryToBytes } from '../../protocol/text.js';
 import type { Message } from '../../protocol/translate.js';
+import type { WorkerAddress } from '../../sessions/node-bus.js';
+import { ParkedElsewhere } from '../../upstream/parked/parked-calls.js';
 import type { Endpoint } from '../endpoint.js';
 import type { Headers } from '../legacy/client-session.js';
 import { callerOf, statusOf, subscriptionEnd } from '../modern/body.js';
 import { idOf, type OpenRequest } from '../open-requests.js';
+import { type AnswerReader, HandedOver, headOf } from './handed-over.js';
 
 /** What a request needs of its connection. */
 export interface RequestHost {
   readonly endpoint: Endpoint;
   readonly headers: Headers;
   send(message: Buffer): void;
+  /** Hands a request over to another worker; false when nobody is there. */
+  forward(worker: WorkerAddress, head: RequestHead, body: Buffer, reply: Reply): boolean;
   /** Called once; nothing is sent for the request afterwards. `errorCode` 0 says that it has a result. */
   requestOver(request: ModernRequest, status: number, errorCode: number): void;
 }
 
-export class ModernRequest implements OpenRequest {
+export class ModernRequest implements OpenRequest, AnswerReader {
   readonly id: string;
   readonly method: string;
   readonly cancellation = new Cancellation();
@@ -43,17 +50,42 @@ export class ModernRequest implements OpenRequest {
       headers: this.host.headers,
       bodyOnly: true,
       cancellation: this.cancellation,
-      notify: (message) => {
-        if (!this.over) this.host.send(message);
-      },
+      notify: (message) => this.notification(message),
     };
     this.outcome(exchange).then(
       (outcome) => this.end(outcome.bytes, outcome.errorCode),
       (thrown: unknown) => {
+        if (thrown instanceof ParkedElsewhere && this.handOver(thrown.worker)) return;
         const error = RpcError.from(thrown);
         this.end(binaryToBytes(errorMessage(this.id, error)), error.code);
       },
     );
+  }
+
+  notification(message: Buffer): void {
+    if (!this.over) this.host.send(message);
+  }
+
+  response(message: Buffer, envelope: Envelope | undefined): void {
+    if (envelope !== undefined) {
+      this.end(message, envelope.error === undefined ? 0 : envelope.errorCode || ErrorCode.InternalError);
+      return;
+    }
+    const error = new RpcError(
+      ErrorCode.UpstreamLost,
+      'the worker that had the call is gone; it may have run',
+    );
+    this.end(binaryToBytes(errorMessage(this.id, error)), error.code);
+  }
+
+  private handOver(worker: WorkerAddress): boolean {
+    if (this.over) return false;
+    const { host, message, cancellation } = this;
+    const reply = new HandedOver(this);
+    const head = headOf(host.endpoint.path, message, host.headers);
+    if (!host.forward(worker, head, message.bytes, reply)) return false;
+    cancellation.onCancel(reply);
+    return true;
   }
 
   /** The client wants nothing of it any more ("Cancellation"): nothing is sent, not even a response. */

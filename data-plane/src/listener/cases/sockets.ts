@@ -2,6 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { expect, onTestFinished, test } from 'vitest';
 import { type ClientOptions, WebSocket } from 'ws';
 import type { MessageSocket, RequestHead, SocketHandler } from '../listener.js';
+import { RawClient } from './raw-client.js';
+import { CertificateFolder } from './self-signed.js';
 import { type Kind, pattern, type Running, start, TestDoor } from './test-listener.js';
 
 /** What a test does with the connections of a door. */
@@ -210,6 +212,22 @@ export function socketCases(kind: Kind): void {
     next.ws.send('still here');
     await expect.poll(() => next.texts).toEqual(['still here']);
     expect(running.faults).toEqual([]);
+  });
+
+  test('connections come over TLS too', async () => {
+    const folder = new CertificateFolder();
+    folder.issue('here');
+    const { port, faults } = await start(kind, new SocketDoor(), { tls: folder.tls });
+    const ws = new WebSocket(`wss://127.0.0.1:${port}/mcp`, 'mcp', { rejectUnauthorized: false });
+    onTestFinished(() => ws.terminate());
+    const text = 'x'.repeat(100_000);
+    ws.on('open', () => ws.send(text));
+    const echoed = await new Promise((resolve) => ws.once('message', (message) => resolve(String(message))));
+    expect(echoed).toBe(text);
+    const other = await RawClient.openTls(port);
+    other.send('GET /x HTTP/1.1\r\nHost: here\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n');
+    expect((await other.response()).body.toString()).toBe('GET /x 0');
+    expect(faults).toEqual([]);
   });
 
   test('the door may refuse, with a status and a body', async () => {
