@@ -13,6 +13,8 @@ import { sseWire, stdioWire, type Wire } from './wires.js';
 
 const PATIENCE = { timeout: 15_000 };
 const BIG_BYTES = 1024 * 1024;
+/** As JSON more than may wait for a slow reader (8 MiB), and less than the SDKs take on a line (10 MiB). */
+const HUGE_BYTES = 8 * 1024 * 1024;
 
 let folder: string;
 let configFile: string;
@@ -156,6 +158,13 @@ describe.each(Object.keys(WAYS))('%s', (way) => {
       .poll(() => heardOf(client, 'notifications/tools/list_changed').length, PATIENCE)
       .toBeGreaterThan(0);
     await expect.poll(() => client.toolNames(), PATIENCE).toContain(name('plain-modern', tool));
+    await client.close();
+  });
+
+  it.each(['SDK v1', 'SDK v2 auto'] as const)('%s gets a huge result whole', async (kind) => {
+    const client = await connect(kind, '', { transport: to('own')(kind) });
+    const { content } = await client.call(name('own', 'big'), { bytes: HUGE_BYTES });
+    expect(digestOf(content[0]?.text ?? '')).toBe(digestOf(bigText(HUGE_BYTES)));
     await client.close();
   });
 

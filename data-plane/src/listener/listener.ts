@@ -41,8 +41,9 @@ export interface Reply {
    */
   begin(status: number, headers: readonly (readonly [string, string])[]): void;
   /**
-   * Queues bytes of a streamed answer. Returns how many bytes wait in memory for a slow reader; when they
-   * pass `ListenerLimits.maxPendingReplyBytes` the listener closes the connection (which fires onAborted).
+   * Queues bytes of a streamed answer. Returns how many bytes wait in memory for a slow reader; when those
+   * before this chunk pass `ListenerLimits.maxPendingReplyBytes` the listener closes the connection (which
+   * fires onAborted). A single message may be larger than that.
    */
   write(chunk: Uint8Array | string): number;
   /** Ends a streamed answer after what is queued. */
@@ -120,7 +121,7 @@ export interface ListenerLimits {
   bodyTimeoutMs: number;
   /** Idle keep-alive connections are closed after this. */
   idleTimeoutMs: number;
-  /** Bytes that may wait for a slow reader of one streamed answer. */
+  /** Bytes that may wait for a slow reader of one streamed answer when more comes. */
   maxPendingReplyBytes: number;
   /**
    * Longest message of a WebSocket connection; beyond it 1009, and far beyond (from twice the number that the

@@ -57,7 +57,7 @@ export class NodeReply extends ConnectionReply {
   protected queue(chunk: Uint8Array | string): number {
     this.res.write(chunk);
     const waiting = this.#watchStall();
-    if (waiting > this.host.limits.maxPendingReplyBytes) this.destroy();
+    if (waiting - Buffer.byteLength(chunk) > this.host.limits.maxPendingReplyBytes) this.destroy();
     return waiting;
   }
 

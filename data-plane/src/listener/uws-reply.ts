@@ -37,6 +37,8 @@ export class UwsReply extends ConnectionReply {
   /** Head of a streamed answer, until its first bytes take it along. */
   #head: { readonly status: number; readonly headers: readonly Field[] } | undefined;
   #queue: PieceQueue | undefined;
+  /** Size of what was queued last. */
+  #newestBytes = 0;
   #writable = true;
   #ending = false;
   #dropping = false;
@@ -121,7 +123,9 @@ export class UwsReply extends ConnectionReply {
 
   protected queue(chunk: Uint8Array | string): number {
     const queue = this.#queue as PieceQueue;
-    queue.push(typeof chunk === 'string' ? Buffer.from(chunk) : chunk);
+    const bytes = typeof chunk === 'string' ? Buffer.from(chunk) : chunk;
+    queue.push(bytes);
+    this.#newestBytes = bytes.length;
     if (this.turn.open) this.#defer();
     else this.#pump();
     return queue.bytes;
@@ -221,7 +225,7 @@ export class UwsReply extends ConnectionReply {
     if (headIsAlone && isEventStream(this.#head?.headers)) queue.push(EMPTY_COMMENT);
     while (this.#writable && queue.bytes > 0) this.#writePiece(queue);
     if (queue.bytes === 0 && this.#ending) this.#sendEnd();
-    else if (queue.bytes > this.host.limits.maxPendingReplyBytes) this.destroy();
+    else if (queue.bytes - this.#newestBytes > this.host.limits.maxPendingReplyBytes) this.destroy();
   }
 
   /** Exactly one write in its own cork: a second one could overflow it. */

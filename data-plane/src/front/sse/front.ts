@@ -21,6 +21,7 @@ export interface SseFrontOptions {
 }
 
 const STREAM_PATH = '/sse';
+const STREAM_PREFIX = '/sse/';
 const MESSAGES_PATH = '/messages';
 const TOKEN_PARAMETER = 'session_id';
 /** How often silent streams are looked after; no interval is shorter. */
@@ -28,7 +29,7 @@ const TICK_MS = 500;
 
 /** The path of the streamable endpoint that a stream's path stands for: `/sse/files` is `/mcp/files` in another transport. */
 export function streamTarget(path: string): string | undefined {
-  if (path !== STREAM_PATH && !path.startsWith(`${STREAM_PATH}/`)) return undefined;
+  if (path !== STREAM_PATH && !path.startsWith(STREAM_PREFIX)) return undefined;
   return `/mcp${path.slice(STREAM_PATH.length)}`;
 }
 
