@@ -1,3 +1,4 @@
+import type { RunningGateway } from '../gateway.js';
 import type { ConnectOptions } from '../stories/official-client.js';
 import { overWebSocket } from '../stories/over-websocket.js';
 import { sseWire, stdioWire } from '../stories/wires.js';
@@ -9,8 +10,12 @@ export interface FrontTransport {
   readonly name: string;
   /** The eras that are spoken over it. */
   readonly eras: readonly Era[];
-  /** How the official client of this era moves its bytes; undefined leaves that to it (streamable HTTP). */
-  transport(era: Era, url: string): ConnectOptions['transport'];
+  /**
+   * How the official client of this era moves its bytes; undefined leaves that to it (streamable HTTP).
+   *
+   * @param path `/mcp` or `/mcp/{upstream}`
+   */
+  transport(era: Era, gateway: RunningGateway, path: string): ConnectOptions['transport'];
 }
 
 /** The official client of an era. */
@@ -23,11 +28,19 @@ export const FRONT_TRANSPORTS: readonly FrontTransport[] = [
     name: 'HTTP+SSE',
     // It is older than the modern era; a modern client has no use for it.
     eras: ['legacy'],
-    transport: (era, url) => sseWire(url.replace('/mcp', '/sse'))(KIND_OF[era]),
+    transport: (era, { url }, path) => sseWire(url + path.replace('/mcp', '/sse'))(KIND_OF[era]),
   },
   {
     name: 'stdio',
     eras: BOTH_ERAS,
-    transport: (era, url) => stdioWire('--connect', url)(KIND_OF[era]),
+    transport: (era, { configFile }, path) => {
+      const upstream = path.replace(/^\/mcp\//, '');
+      return stdioWire('--config', configFile, '--upstream', upstream)(KIND_OF[era]);
+    },
+  },
+  {
+    name: 'stdio, as a relay',
+    eras: BOTH_ERAS,
+    transport: (era, { url }, path) => stdioWire('--connect', url + path)(KIND_OF[era]),
   },
 ];

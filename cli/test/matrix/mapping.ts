@@ -18,7 +18,7 @@ export const MODERN_TO_LEGACY: readonly (readonly [group: string, rows: readonly
         'on each request',
         'at `initialize` of a session for each principal and set of capabilities, or none at all where a connection is shared',
       ],
-      ['state of a session', 'none', 'shared by all modern clients of the same capabilities'],
+      ['state of a session', 'none', 'shared by modern clients of the same principal and capabilities'],
     ],
   ],
   [

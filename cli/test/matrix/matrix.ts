@@ -4,10 +4,11 @@ import { join } from 'node:path';
 import { type RunningGateway, startGateway } from '../gateway.js';
 import type { PLACES } from '../stories/places.js';
 import { BOTH_ERAS } from './era.js';
-import { checkRefusal, FEATURES, type Feature, isRefused } from './features.js';
+import { FEATURES, type Feature } from './features.js';
 import { FRONT_TRANSPORTS } from './front-transports.js';
 import { LOSSES, type Loss } from './losses.js';
 import { Bench, type Pair, type Server } from './pair.js';
+import { checkRefusal, isRefused } from './refusal.js';
 import { type ReachableFixture, reach, UPSTREAM_TRANSPORTS } from './upstream-transports.js';
 
 /** One test: a feature between a client and a server, or something that this client cannot say to this server. */
@@ -109,7 +110,7 @@ export class MatrixRun {
   private queue(pairs: readonly Pair[], before: Promise<unknown>): Promise<unknown> {
     let last = before;
     for (const pair of pairs) {
-      const bench = new Bench(pair, this.gateway.url, this.folder);
+      const bench = new Bench(pair, this.gateway, this.folder);
       for (const cell of CELLS) {
         if (cell.pair !== pair) continue;
         const outcome = last.then(() => run(cell, bench));

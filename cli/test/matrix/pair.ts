@@ -1,3 +1,4 @@
+import type { RunningGateway } from '../gateway.js';
 import { connect, type OfficialClient } from '../stories/official-client.js';
 import { PLACES } from '../stories/places.js';
 import type { Era } from './era.js';
@@ -68,7 +69,7 @@ export class Bench {
 
   constructor(
     readonly pair: Pair,
-    private readonly gatewayUrl: string,
+    private readonly gateway: RunningGateway,
     /** For files that a tool writes to show what became of its call. */
     readonly folder: string,
   ) {}
@@ -83,10 +84,6 @@ export class Bench {
   get bystander(): Promise<OfficialClient> {
     this.second ??= this.connect(false);
     return this.second;
-  }
-
-  get url(): string {
-    return this.gatewayUrl + PLACES[this.pair.place].path(this.pair.server.name);
   }
 
   /** The name of a tool or prompt at this place. */
@@ -104,9 +101,10 @@ export class Bench {
   }
 
   private async connect(answers: boolean): Promise<OfficialClient> {
-    const { client: era, front } = this.pair;
-    const transport = front.transport(era, this.url);
-    const client = await connect(KIND_OF[era], this.url, {
+    const { client: era, front, server, place } = this.pair;
+    const path = PLACES[place].path(server.name);
+    const transport = front.transport(era, this.gateway, path);
+    const client = await connect(KIND_OF[era], this.gateway.url + path, {
       ...(answers && this.person.handlers),
       ...(transport && { transport }),
     });
