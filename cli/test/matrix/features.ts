@@ -207,13 +207,15 @@ export const FEATURES: readonly Feature[] = [
           expect(subscription.honoredFilter).toEqual({ resourceSubscriptions: [uri] });
         }
       };
-      await Promise.all([watch(client, bench.uri(WATCHED)), watch(bystander, bench.uri(UNCHANGING))]);
+      await watch(client, bench.uri(WATCHED));
+      if (bystander !== undefined) await watch(bystander, bench.uri(UNCHANGING));
       client.heard.length = 0;
       await client.say(bench.name('test_trigger_resource_update'));
       await until('the client hears of the update', () => updates(client).length > 0);
+      expect(new Set(updates(client))).toEqual(new Set([bench.uri(WATCHED)]));
+      if (bystander === undefined) return;
       // By then whatever the other one is told has been told, too, and is read before this answer.
       await bystander.say(bench.name('test_simple_text'));
-      expect(new Set(updates(client))).toEqual(new Set([bench.uri(WATCHED)]));
       expect(updates(bystander)).toEqual([]);
     },
   },

@@ -1,13 +1,12 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type RunningGateway, startGateway } from '../gateway.js';
 import type { PLACES } from '../stories/places.js';
-import { BOTH_ERAS } from './era.js';
 import { FEATURES, type Feature } from './features.js';
-import { FRONT_TRANSPORTS } from './front-transports.js';
+import { FRONT_TRANSPORTS, type FrontTransport } from './front-transports.js';
 import { LOSSES, type Loss } from './losses.js';
-import { Bench, type Pair, type Server } from './pair.js';
+import { Bench, configFileOf, type Pair, type Server } from './pair.js';
 import { checkRefusal, isRefused } from './refusal.js';
 import { type ReachableFixture, reach, UPSTREAM_TRANSPORTS } from './upstream-transports.js';
 
@@ -26,22 +25,20 @@ const SERVERS: readonly Server[] = UPSTREAM_TRANSPORTS.flatMap((transport) =>
   })),
 );
 
-/** On the path of all only over the transport that every client has: what differs there is the names. */
-const MERGED_TRANSPORT = 'streamable HTTP';
+/** The transport that every client and server has: elsewhere only names, or only transports, differ. */
+const COMMON_TRANSPORT = 'streamable HTTP';
 
 function pairsOf(place: keyof typeof PLACES): Pair[] {
-  const isMerged = place === 'the path of all';
-  return SERVERS.filter(({ transport }) => !isMerged || transport.name === MERGED_TRANSPORT).flatMap(
-    (server) =>
-      FRONT_TRANSPORTS.filter(({ name }) => !isMerged || name === MERGED_TRANSPORT).flatMap((front) =>
-        BOTH_ERAS.filter((era) => front.eras.includes(era)).map((client) => ({
-          client,
-          front,
-          server,
-          place,
-        })),
-      ),
+  return SERVERS.flatMap((server) =>
+    FRONT_TRANSPORTS.filter((front) => isWanted(place, front, server)).flatMap((front) =>
+      front.eras.map((client) => ({ client, front, server, place })),
+    ),
   );
+}
+
+function isWanted(place: keyof typeof PLACES, front: FrontTransport, { transport }: Server): boolean {
+  if (transport.name === COMMON_TRANSPORT) return place === 'its own path' || front.name === COMMON_TRANSPORT;
+  return place === 'its own path' && !front.isRelay;
 }
 
 const DIRECT_PAIRS = pairsOf('its own path');
@@ -91,6 +88,8 @@ export class MatrixRun {
     const fixtures = await Promise.all(SERVERS.map(({ transport, era }) => reach(transport, era)));
     const upstreams = SERVERS.map(({ name }, i) => ({ name, ...fixtures[i]?.entry }));
     const folder = await mkdtemp(join(tmpdir(), 'sluice-matrix-'));
+    for (const upstream of upstreams)
+      await writeFile(configFileOf(folder, upstream.name), JSON.stringify({ upstreams: [upstream] }));
     return new MatrixRun(fixtures, await startGateway({ config: { upstreams } }), folder);
   }
 
@@ -110,7 +109,7 @@ export class MatrixRun {
   private queue(pairs: readonly Pair[], before: Promise<unknown>): Promise<unknown> {
     let last = before;
     for (const pair of pairs) {
-      const bench = new Bench(pair, this.gateway, this.folder);
+      const bench = new Bench(pair, this.gateway.url, this.folder);
       for (const cell of CELLS) {
         if (cell.pair !== pair) continue;
         const outcome = last.then(() => run(cell, bench));

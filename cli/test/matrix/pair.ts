@@ -1,4 +1,4 @@
-import type { RunningGateway } from '../gateway.js';
+import { join } from 'node:path';
 import { connect, type OfficialClient } from '../stories/official-client.js';
 import { PLACES } from '../stories/places.js';
 import type { Era } from './era.js';
@@ -60,6 +60,11 @@ export class Person {
 export const FORM = { username: 'Ada ✓', email: 'ada@example.org' };
 export const ROOTS = ['file:///home/ada', 'file:///srv/a%20b'];
 
+/** Where the configuration is that has only this upstream. */
+export function configFileOf(folder: string, upstream: string): string {
+  return join(folder, `${upstream}.json`);
+}
+
 /** What a cell has to work with: clients of one pair, and the names at its place. */
 export class Bench {
   readonly person = new Person();
@@ -69,8 +74,8 @@ export class Bench {
 
   constructor(
     readonly pair: Pair,
-    private readonly gateway: RunningGateway,
-    /** For files that a tool writes to show what became of its call. */
+    private readonly gatewayUrl: string,
+    /** Where configurations of single servers are, and files that a tool writes to show what became of its call. */
     readonly folder: string,
   ) {}
 
@@ -80,8 +85,9 @@ export class Bench {
     return this.first;
   }
 
-  /** Another one, which can be asked for nothing. */
-  get bystander(): Promise<OfficialClient> {
+  /** Another one of the same gateway, which can be asked for nothing; undefined where there can be no other. */
+  get bystander(): Promise<OfficialClient> | undefined {
+    if (this.pair.front.isPrivate) return undefined;
     this.second ??= this.connect(false);
     return this.second;
   }
@@ -102,9 +108,11 @@ export class Bench {
 
   private async connect(answers: boolean): Promise<OfficialClient> {
     const { client: era, front, server, place } = this.pair;
-    const path = PLACES[place].path(server.name);
-    const transport = front.transport(era, this.gateway, path);
-    const client = await connect(KIND_OF[era], this.gateway.url + path, {
+    const upstream = server.name;
+    const path = PLACES[place].path(upstream);
+    const configFile = configFileOf(this.folder, upstream);
+    const transport = front.transport(era, { url: this.gatewayUrl, path, upstream, configFile });
+    const client = await connect(KIND_OF[era], this.gatewayUrl + path, {
       ...(answers && this.person.handlers),
       ...(transport && { transport }),
     });
