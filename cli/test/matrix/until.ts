@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 const LOOK_EVERY_MS = 10;
 /** Far longer than anything takes that comes at all. */
-const PATIENCE_MS = 10_000;
+const PATIENCE_MS = 20_000;
 
 /** Waits until something is so. Rejects when it does not become so. */
 export async function until(what: string, isSo: () => unknown): Promise<void> {
