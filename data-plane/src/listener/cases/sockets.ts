@@ -4,7 +4,7 @@ import { type ClientOptions, WebSocket } from 'ws';
 import type { MessageSocket, RequestHead, SocketHandler } from '../listener.js';
 import { RawClient } from './raw-client.js';
 import { CertificateFolder } from './self-signed.js';
-import { type Kind, pattern, type Running, start, TestDoor } from './test-listener.js';
+import { get, type Kind, pattern, type Running, start, TestDoor } from './test-listener.js';
 
 /** What a test does with the connections of a door. */
 class Handler implements SocketHandler {
@@ -56,6 +56,17 @@ class SocketDoor extends TestDoor {
 
   get last(): Handler {
     return this.handlers.at(-1) as Handler;
+  }
+}
+
+/** Takes upgrades as another door does, and leaves requests without an answer. */
+class WaitingDoor extends TestDoor {
+  constructor(private readonly other: SocketDoor) {
+    super(() => undefined);
+  }
+
+  upgrade(head: RequestHead): SocketHandler {
+    return this.other.upgrade(head);
   }
 }
 
@@ -292,6 +303,35 @@ export function socketCases(kind: Kind): void {
       const response = await raw.response();
       expect([response.status, response.body.toString()]).toEqual([200, 'POST /x 3']);
     }
+    expect(door.upgrades).toEqual([]);
+  });
+
+  test.each([
+    ['a key without an upgrade', 'GET', { Upgrade: undefined, Connection: undefined }, ''],
+    ['an upgrade that is not of the connection', 'GET', { Connection: 'keep-alive' }, ''],
+    ['a POST', 'POST', {}, ''],
+    ['a body', 'GET', { 'Content-Length': '3' }, 'abc'],
+  ])(
+    '%s makes no WebSocket connection, and what follows is read as it stands',
+    async (_, method, changes, body) => {
+      const door = new SocketDoor();
+      const raw = await (await start(kind, door)).connect();
+      for (let count = 0; count < 2; count++) {
+        raw.send(upgrade('/a', changes).replace('GET', method) + body);
+        const response = await raw.response();
+        expect([response.status, response.body.toString()]).toEqual([200, `${method} /a ${body.length}`]);
+      }
+      raw.send(get('/b'));
+      expect((await raw.response()).body.toString()).toBe('GET /b 0');
+      expect([door.upgrades, door.paths]).toEqual([[], ['/a', '/a', '/b']]);
+    },
+  );
+
+  test('an upgrade behind a request that is not answered yet ends the connection', async () => {
+    const door = new SocketDoor();
+    const raw = await (await start(kind, new WaitingDoor(door))).connect();
+    raw.send(get('/wait') + upgrade());
+    await raw.closed();
     expect(door.upgrades).toEqual([]);
   });
 
