@@ -114,7 +114,10 @@ export function createCommandLine(actions: CommandActions, finish: (exitCode: nu
       'serve this upstream alone, with its own names; default all as one server',
     )
     .addOption(
-      new Option('--connect <url>', 'relay to this server, and read no configuration').conflicts('upstream'),
+      new Option(
+        '--connect <url>',
+        'relay to this server (http, https, ws, wss, unix), and read no configuration',
+      ).conflicts('upstream'),
     )
     .addOption(
       new Option(

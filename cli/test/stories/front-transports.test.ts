@@ -71,6 +71,10 @@ const WAYS: Record<string, { to: (upstream: string) => Wire; place: Place }> = {
     to: (upstream) => stdioWire('--connect', `${gateway.url}/mcp/${upstream}`),
     place: ONE,
   },
+  'sluice stdio, relay over WebSocket': {
+    to: () => stdioWire('--connect', `${gateway.url.replace('http', 'ws')}/mcp`),
+    place: ALL,
+  },
   'HTTP+SSE, all servers': { to: () => sseWire(`${gateway.url}/sse`), place: ALL },
   'HTTP+SSE, one server': { to: (upstream) => sseWire(`${gateway.url}/sse/${upstream}`), place: ONE },
   'HTTP+SSE, two workers': { to: () => sseWire(`${twoWorkers.url}/sse`), place: ALL },
