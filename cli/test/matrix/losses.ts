@@ -1,4 +1,5 @@
 import { expect } from 'vitest';
+import { beginSession } from '../stories/raw-http.js';
 import type { Era } from './era.js';
 import type { Bench } from './pair.js';
 
@@ -117,6 +118,21 @@ export const LOSSES: readonly Loss[] = [
       expect(result).not.toHaveProperty('structuredContent');
       expect(result.content[0]?.text).toBe('["rain","snow"]');
       return 'both are left out; the text stays';
+    },
+  },
+  {
+    name: 'audio for a client of 2024-11-05, links to resources for one older than 2025-06-18',
+    client: 'legacy',
+    server: 'modern',
+    async check(bench) {
+      const session = await beginSession(bench.url, { revision: '2024-11-05' });
+      const call = { name: bench.name('test_audio_content'), arguments: {} };
+      const { result } = await session.ask('tools/call', call);
+      await session.end();
+      expect(result.content).toEqual([
+        { type: 'text', text: '[audio (audio/wav), for which MCP 2024-11-05 has no content]' },
+      ]);
+      return 'a text in its place, with what can be said of it';
     },
   },
 ];

@@ -76,6 +76,7 @@ export const LEGACY_TO_MODERN: readonly (readonly [group: string, rows: readonly
       ],
       ['batch (2025-03-26)', 'one POST', 'as many requests'],
       ['result', 'without `resultType`, `ttlMs` and `cacheScope`', 'with them'],
+      ['audio, links to resources', 'as text, for a revision that lacks them', 'as they are'],
       ['structured content', 'only where it is an object; the text stays', 'any JSON'],
       ['resource not found', '-32002', '-32602 with `data.uri`'],
       [

@@ -92,6 +92,11 @@ export class Bench {
     return this.second;
   }
 
+  /** The address over streamable HTTP, for what no official client does. */
+  get url(): string {
+    return this.gatewayUrl + PLACES[this.pair.place].path(this.pair.server.name);
+  }
+
   /** The name of a tool or prompt at this place. */
   name(name: string): string {
     return PLACES[this.pair.place].name(this.pair.server.name, name);
@@ -112,7 +117,7 @@ export class Bench {
     const path = PLACES[place].path(upstream);
     const configFile = configFileOf(this.folder, upstream);
     const transport = front.transport(era, { url: this.gatewayUrl, path, upstream, configFile });
-    const client = await connect(KIND_OF[era], this.gatewayUrl + path, {
+    const client = await connect(KIND_OF[era], this.url, {
       ...(answers && this.person.handlers),
       ...(transport && { transport }),
     });

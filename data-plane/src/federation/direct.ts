@@ -2,6 +2,7 @@
 import type { Exchange, Outcome } from '../exchange/exchange.js';
 import type { Endpoint, HeldBefore, LegacyBacking, LegHost } from '../front/endpoint.js';
 import { ErrorCode, RpcError, resultMessage } from '../protocol/errors.js';
+import { inWordsOf } from '../protocol/older-content.js';
 import { SUPPORTED_REVISIONS } from '../protocol/revisions.js';
 import type { Span } from '../protocol/scan.js';
 import { binaryToBytes, jsonBinary, parsed, replace, stringOf } from '../protocol/text.js';
@@ -327,7 +328,7 @@ class DirectLegacy implements LegacyBacking {
         logLevel: this.logLevel,
       },
     );
-    return outcomeOf(reply);
+    return outcomeOf(inWordsOf(exchange.caller.revision, envelope.method, reply));
   }
 
   /** Over the connection that is shared with others. */

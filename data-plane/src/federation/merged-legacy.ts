@@ -5,6 +5,7 @@
 import type { Exchange, Outcome } from '../exchange/exchange.js';
 import type { HeldBefore, LegacyBacking, LegHost } from '../front/endpoint.js';
 import { ErrorCode, RpcError } from '../protocol/errors.js';
+import { inWordsOf } from '../protocol/older-content.js';
 import { jsonBinary, replace, stringOf } from '../protocol/text.js';
 import { type Message, rewritten } from '../protocol/translate.js';
 import { buildCatalogue, type Catalogue } from '../routing/catalogue.js';
@@ -124,7 +125,8 @@ export class MergedLegacy implements LegacyBacking {
         { ...exchange.caller, logLevel: this.logLevel },
       );
     }
-    return outcomeOf(this.endpoint.answer(exchange, target, reply));
+    const answer = this.endpoint.answer(exchange, target, reply);
+    return outcomeOf(inWordsOf(exchange.caller.revision, method, answer));
   }
 
   notification(message: Message): void {
