@@ -20,18 +20,16 @@ beforeAll(async () => {
 });
 afterAll(() => matrix?.stop());
 
-describe.each(PAIRS.map((pair) => ({ pair, title: titleOf(pair) })))('$title', ({ pair }) => {
-  const cells = CELLS.filter((cell) => cell.pair === pair);
-
-  it.each(cells.map((cell) => ({ cell, name: nameOf(cell) })))(
-    '$name',
-    async ({ cell }) => {
-      const outcome = await matrix.outcome(cell);
-      if (outcome.saw === 'fault') throw outcome.error;
-    },
-    CELL_LIMIT_MS,
-  );
-});
+for (const pair of PAIRS) {
+  describe(titleOf(pair), () => {
+    for (const cell of CELLS.filter((each) => each.pair === pair)) {
+      it(nameOf(cell), { timeout: CELL_LIMIT_MS }, async () => {
+        const outcome = await matrix.outcome(cell);
+        if (outcome.saw === 'fault') throw outcome.error;
+      });
+    }
+  });
+}
 
 it('docs/reference/eras.md says what was seen (else run SLUICE_UPDATE_DOCS=1 npm test -- matrix)', async () => {
   const seen = await Promise.all(CELLS.map(async (cell) => ({ cell, outcome: await matrix.outcome(cell) })));

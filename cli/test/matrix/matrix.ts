@@ -68,11 +68,13 @@ export type Outcome =
   | { readonly saw: 'fault'; readonly error: unknown };
 
 /**
- * Runs all cells between one gateway and one fixture for each transport and era. Clients of one server come after one
- * another, because what one changes there all others would hear; servers go side by side.
+ * Runs all cells between one gateway of two workers and one fixture for each transport and era. Clients of one server
+ * come after one another, because what one changes there all others would hear; servers go side by side.
  */
 export class MatrixRun {
   private readonly outcomes = new Map<Cell, Promise<Outcome>>();
+  /** Resolves when the last client has gone. */
+  private readonly ended: Promise<unknown>;
 
   private constructor(
     private readonly fixtures: readonly ReachableFixture[],
@@ -81,7 +83,7 @@ export class MatrixRun {
   ) {
     const lanes = SERVERS.map((server) => DIRECT_PAIRS.filter((pair) => pair.server === server));
     const ends = lanes.map((pairs) => this.queue(pairs, Promise.resolve()));
-    this.queue(MERGED_PAIRS, Promise.all(ends));
+    this.ended = this.queue(MERGED_PAIRS, Promise.all(ends));
   }
 
   static async start(): Promise<MatrixRun> {
@@ -90,7 +92,7 @@ export class MatrixRun {
     const folder = await mkdtemp(join(tmpdir(), 'sluice-matrix-'));
     for (const upstream of upstreams)
       await writeFile(configFileOf(folder, upstream.name), JSON.stringify({ upstreams: [upstream] }));
-    return new MatrixRun(fixtures, await startGateway({ config: { upstreams } }), folder);
+    return new MatrixRun(fixtures, await startGateway({ config: { upstreams }, workers: 2 }), folder);
   }
 
   /** Resolves when the cell has run. */
@@ -99,7 +101,7 @@ export class MatrixRun {
   }
 
   async stop(): Promise<void> {
-    await Promise.all(this.outcomes.values());
+    await this.ended;
     await this.gateway.stop();
     await Promise.all(this.fixtures.map((fixture) => fixture.stop()));
     await rm(this.folder, { recursive: true });
