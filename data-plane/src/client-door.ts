@@ -1,0 +1,255 @@
+/** The path of a request from the socket to the front that takes it, in this file, in order. */
+import type { ResolvedConfiguration } from '@sluice/proto';
+import { offeredProtocols, SUBPROTOCOL, type WebSockets } from './front/duplex/web-sockets.js';
+import type { Endpoint } from './front/endpoint.js';
+import { Guard } from './front/guard.js';
+import { refuse, refuseMethod } from './front/http-answers.js';
+import type { LegacyFront } from './front/legacy/front.js';
+import type { ModernFront } from './front/modern/front.js';
+import { isMessagesPath, type SseFront, streamTarget, streamToken } from './front/sse/front.js';
+import type { Door, Reply, RequestHead, SocketHandler } from './listener/listener.js';
+import { ErrorCode, errorMessage, RpcError } from './protocol/errors.js';
+import { isLegacyRevision } from './protocol/revisions.js';
+import { type Envelope, looksLikeBatch, ScanError, scanBatch, scanMessage } from './protocol/scan.js';
+import type { Neighbours } from './sessions/neighbours.js';
+import type { Runtime } from './snapshot/snapshot.js';
+import type { OpsDoor } from './telemetry/ops-door.js';
+import type { Traffic } from './telemetry/traffic.js';
+
+/** Headers that speak for the inside of the gateway; from outside they are taken away. */
+const INTERNAL_HEADER_PREFIX = 'sluice-internal-';
+const NO_BODY = Buffer.alloc(0);
+
+export interface ClientDoorOptions {
+  /** As it is now. */
+  readonly configuration: () => ResolvedConfiguration;
+  readonly runtime: Runtime;
+  readonly modern: ModernFront;
+  readonly legacy: LegacyFront;
+  readonly sse: SseFront;
+  readonly webSockets: WebSockets;
+  readonly ops: OpsDoor;
+  readonly neighbours: Neighbours;
+  readonly traffic: Traffic;
+  /** An exception cost a request. */
+  readonly onFault: (thrown: unknown) => void;
+}
+
+export class ClientDoor implements Door {
+  private guard: Guard;
+
+  constructor(private readonly options: ClientDoorOptions) {
+    this.guard = new Guard(options.configuration().gateway.listen);
+  }
+
+  /** The configuration has changed. */
+  renew(): void {
+    this.guard = new Guard(this.options.configuration().gateway.listen);
+  }
+
+  /** 1. The head, before the body: who may come in, and how much is taken. */
+  head(head: RequestHead, reply: Reply): number {
+    const refusal = this.guard.refusal(head);
+    if (refusal !== undefined) return this.refuseHead(reply, 403, ErrorCode.Forbidden, refusal);
+    if (this.hasTooMuchToDo(reply)) return 0;
+    return this.options.configuration().gateway.limits.maxBodyBytes;
+  }
+
+  /** 1a. A request that another worker received: the head was looked at there, the work is done here. */
+  forwarded(head: RequestHead, body: Buffer, reply: Reply): void {
+    if (!this.hasTooMuchToDo(reply)) this.request(head, body, reply);
+  }
+
+  private hasTooMuchToDo(reply: Reply): boolean {
+    const reason = this.options.traffic.overload();
+    if (reason !== undefined) this.refuseHead(reply, 503, ErrorCode.Overloaded, reason);
+    return reason !== undefined;
+  }
+
+  /** 2. The whole request: health and metrics, or an MCP endpoint by its path. */
+  request(head: RequestHead, body: Buffer, reply: Reply): void {
+    try {
+      this.route(head, body, reply);
+    } catch (thrown) {
+      this.options.onFault(thrown);
+      refuse(reply, 500, ErrorCode.InternalError, 'Internal error of the gateway');
+    }
+  }
+
+  /** 2a. A request that becomes a WebSocket connection: from then on the duplex front has it. */
+  upgrade(head: RequestHead, reply: Reply): SocketHandler | undefined {
+    const { runtime, webSockets } = this.options;
+    const endpoint = runtime.table.find(head.path);
+    if (endpoint === undefined) {
+      this.unknownPath(head, reply);
+      return undefined;
+    }
+    const offered = offeredProtocols(head.headers);
+    if (offered !== undefined && !offered.includes(SUBPROTOCOL)) {
+      const reason = `Sec-WebSocket-Protocol must offer ${SUBPROTOCOL}, or be left out`;
+      this.refuseHead(reply, 400, ErrorCode.InvalidRequest, reason);
+      return undefined;
+    }
+    if (this.isDraining(reply)) return undefined;
+    stripInternal(head);
+    return webSockets.accept(endpoint, head.headers);
+  }
+
+  /** What the listener says when it refuses by itself. */
+  refusal(status: number, reason: string): { contentType: string; body: string } {
+    this.options.traffic.refused(status);
+    const code = status === 500 ? ErrorCode.InternalError : ErrorCode.InvalidRequest;
+    return { contentType: 'application/json', body: errorMessage(undefined, new RpcError(code, reason)) };
+  }
+
+  private route(head: RequestHead, body: Buffer, reply: Reply): void {
+    const { runtime, ops, sse } = this.options;
+    const streamPath = streamTarget(head.path);
+    const endpoint = runtime.table.find(streamPath ?? head.path);
+    const isMessages = isMessagesPath(head.path);
+    if (endpoint === undefined && !isMessages) {
+      if (!ops.answer(head, reply, this.opsHere())) this.unknownPath(head, reply);
+      return;
+    }
+    if (this.isDraining(reply)) return;
+    stripInternal(head);
+    if (endpoint === undefined) this.message(head, body, reply);
+    else if (streamPath !== undefined) sse.stream(endpoint, head, reply);
+    else if (head.method === 'POST') this.post(endpoint, head, body, reply);
+    else this.withoutBody(endpoint, head, reply);
+  }
+
+  /** What has no address of its own is served at that of the clients. */
+  private opsHere(): 'all' | 'metrics' | 'health' | 'none' {
+    const { metrics, health } = this.options.configuration().gateway;
+    if (metrics === undefined) return health === undefined ? 'all' : 'metrics';
+    return health === undefined ? 'health' : 'none';
+  }
+
+  /** 3. A POST: the body is read once, and its era decides which front takes it. */
+  private post(endpoint: Endpoint, head: RequestHead, body: Buffer, reply: Reply): void {
+    const { headers } = head;
+    const { neighbours, traffic, legacy } = this.options;
+    if (!isJson(head, reply)) return;
+    if (neighbours.takeSession(headers['mcp-session-id'], head, body, reply)) return;
+    let envelopes: Envelope[];
+    const batch = looksLikeBatch(body);
+    try {
+      envelopes = batch ? scanBatch(body) : [scanMessage(body)];
+    } catch (thrown) {
+      this.refuseBody(thrown, reply);
+      return;
+    }
+    const first = envelopes[0] as Envelope;
+    if (!batch && isModern(headers, first)) {
+      this.modernRequest(endpoint, head, body, first, reply);
+      return;
+    }
+    const said = headers['mcp-protocol-version'];
+    if (batch && said !== undefined && !isLegacyRevision(said)) {
+      const reason = `revision ${said} has no batches; send one message in each POST`;
+      refuse(reply, 400, ErrorCode.InvalidRequest, reason);
+      return;
+    }
+    traffic.watch(endpoint, first.method, reply);
+    const messages = envelopes.map((envelope) => ({ bytes: body, envelope }));
+    legacy.post(endpoint, head, messages, batch, reply);
+  }
+
+  private modernRequest(
+    endpoint: Endpoint,
+    head: RequestHead,
+    body: Buffer,
+    envelope: Envelope,
+    reply: Reply,
+  ): void {
+    const { modern, traffic } = this.options;
+    const startedAt = performance.now();
+    traffic.began();
+    modern.request(endpoint, head, body, envelope, reply, (method, status, errorCode) =>
+      traffic.ended(endpoint, method, status, errorCode, startedAt),
+    );
+  }
+
+  /** 4. GET and DELETE belong to legacy sessions only. */
+  private withoutBody(endpoint: Endpoint, head: RequestHead, reply: Reply): void {
+    const { method, headers } = head;
+    const { legacy, neighbours } = this.options;
+    const isAction = method === 'GET' || method === 'DELETE';
+    const version = headers['mcp-protocol-version'];
+    const token = headers['mcp-session-id'];
+    if (isAction && token !== undefined && (version === undefined || isLegacyRevision(version))) {
+      if (neighbours.takeSession(token, head, NO_BODY, reply)) return;
+      if (method === 'GET') legacy.get(endpoint, head, reply);
+      else legacy.delete(endpoint, head, reply);
+      return;
+    }
+    // 2026-07-28, streamable HTTP, "Earlier Streamable HTTP Revisions"; without a session the older ones say the same.
+    const what = isAction
+      ? `${method} needs the session of a revision before 2026-07-28`
+      : `${method} means nothing here`;
+    refuseMethod(reply, 'POST, GET, DELETE', what, ErrorCode.InvalidRequest);
+  }
+
+  /** 5. What a client of HTTP+SSE posts belongs to its stream, which one worker has. */
+  private message(head: RequestHead, body: Buffer, reply: Reply): void {
+    const { neighbours, sse } = this.options;
+    if (head.method === 'POST' && !isJson(head, reply)) return;
+    if (!neighbours.takeStream(streamToken(head), head, body, reply)) sse.post(head, body, reply);
+  }
+
+  private isDraining(reply: Reply): boolean {
+    const { traffic } = this.options;
+    const refusal = traffic.draining ? traffic.refusal() : undefined;
+    if (refusal !== undefined) refuse(reply, 503, refusal.code, refusal.message);
+    return refusal !== undefined;
+  }
+
+  private refuseBody(thrown: unknown, reply: Reply): void {
+    if (!(thrown instanceof ScanError)) throw thrown;
+    const isParse = thrown.kind === 'parse';
+    this.options.traffic.refused(400);
+    const code = isParse ? ErrorCode.ParseError : ErrorCode.InvalidRequest;
+    refuse(reply, 400, code, `${isParse ? 'Parse error' : 'Invalid request'}: ${thrown.message}`, thrown.id);
+  }
+
+  private refuseHead(reply: Reply, status: number, code: number, reason: string): 0 {
+    this.options.traffic.refused(status);
+    refuse(reply, status, code, reason);
+    return 0;
+  }
+
+  private unknownPath(head: RequestHead, reply: Reply): void {
+    const { names } = this.options.runtime.table;
+    const known = names.length === 0 ? '' : `; upstreams are ${names.slice(0, 20).join(', ')}`;
+    const path = streamTarget(head.path) ?? head.path;
+    const what = path.startsWith('/mcp/')
+      ? `there is no upstream ${JSON.stringify(path.slice(5, 105))}${known}`
+      : `nothing is served at ${JSON.stringify(head.path.slice(0, 100))}; MCP is at /mcp`;
+    this.refuseHead(reply, 404, ErrorCode.Forbidden, what);
+  }
+}
+
+/** False when the body does not say that it is JSON; answers by itself then. */
+function isJson({ headers }: RequestHead, reply: Reply): boolean {
+  const type = headers['content-type'];
+  if (type !== undefined && /^application\/json\s*(?:;|$)/i.test(type)) return true;
+  refuse(reply, 415, ErrorCode.InvalidRequest, 'the header Content-Type must be application/json');
+  return false;
+}
+
+/** A request is modern when it says so in its `_meta` or names a revision that no session speaks. */
+function isModern(headers: RequestHead['headers'], envelope: Envelope): boolean {
+  const version = headers['mcp-protocol-version'];
+  if (version !== undefined) return !isLegacyRevision(version) && headers['mcp-session-id'] === undefined;
+  return (
+    envelope.metaVersion !== undefined &&
+    headers['mcp-session-id'] === undefined &&
+    envelope.method !== 'initialize'
+  );
+}
+
+function stripInternal(head: RequestHead): void {
+  const headers = head.headers as Record<string, string | undefined>;
+  for (const name in headers) if (name.startsWith(INTERNAL_HEADER_PREFIX)) delete headers[name];
+}

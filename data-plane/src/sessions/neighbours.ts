@@ -1,0 +1,38 @@
+/** Which worker a request belongs to, and how it gets there. */
+import type { Reply, RequestHead } from '../listener/listener.js';
+import type { Forwarder } from './forwarding.js';
+import { type WorkerAddress, workerAddress } from './node-bus.js';
+import type { SessionTokens } from './tokens.js';
+
+export class Neighbours {
+  constructor(
+    private readonly forwarder: Forwarder,
+    private readonly tokens: SessionTokens,
+    private readonly self: WorkerAddress,
+    private readonly node: string,
+    /** Workers of this node. */
+    private readonly count: number,
+  ) {}
+
+  /** Sessions live where they began; a request that landed elsewhere is handed over as it is. False: it is ours. */
+  takeSession(token: string | undefined, head: RequestHead, body: Buffer, reply: Reply): boolean {
+    if (token === undefined || this.forwarder.peerCount === 0) return false;
+    const owner = this.tokens.owner(token);
+    if (owner === undefined || owner === this.self) return false;
+    if (this.forwarder.forward(owner, head, body, reply)) return true;
+    // Whoever had it is gone. One worker of this node goes on with it, always the same, so that no two do.
+    const keeper = workerAddress(this.node, keeperIndex(token, this.count));
+    return keeper !== this.self && this.forwarder.forward(keeper, head, body, reply);
+  }
+
+  /** The same for what ends with its worker, so that nobody else goes on with it. */
+  takeStream(token: string | undefined, head: RequestHead, body: Buffer, reply: Reply): boolean {
+    const owner = token === undefined ? undefined : this.tokens.owner(token);
+    return owner !== undefined && owner !== this.self && this.forwarder.forward(owner, head, body, reply);
+  }
+}
+
+/** The end of a token is random. */
+function keeperIndex(token: string, count: number): number {
+  return Buffer.from(token.slice(-4), 'latin1').readUInt32BE(0) % count;
+}
