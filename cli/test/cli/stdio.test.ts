@@ -148,7 +148,7 @@ test.each(['SIGTERM', 'SIGINT'] as const)('%s lets what runs end, and ends its s
 });
 
 /** A client in a process of its own, which starts sluice and can be killed. */
-function startClient(...args: string[]): ChildProcess {
+function startClient(grace: string, ...args: string[]): ChildProcess {
   const script = `
     const { spawn } = require('node:child_process');
     const child = spawn(process.execPath, ${JSON.stringify([SLUICE, 'stdio', ...args])});
@@ -158,12 +158,14 @@ function startClient(...args: string[]): ChildProcess {
   `;
   return spawn(process.execPath, ['-e', script], {
     stdio: 'pipe',
-    env: { ...process.env, SLUICE_SHUTDOWN_GRACE: '1s' },
+    env: { ...process.env, SLUICE_SHUTDOWN_GRACE: grace },
   });
 }
 
 test('a client that is killed leaves no process behind', async () => {
+  // Far longer than the test waits: whoever is not there needs no time to read.
   const client = startClient(
+    '10m',
     '--config',
     configuration(plain('a'), plain('b', [], { sharing: 'per_session' })),
   );

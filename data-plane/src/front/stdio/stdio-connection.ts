@@ -2,6 +2,7 @@
  * Newline-delimited JSON-RPC over two byte streams (2026-07-28, basic/transports/stdio; framed alike in every
  * revision). Framing only: what a line means is the business of who opens it.
  */
+import { writeSync } from 'node:fs';
 import type { Readable, Writable } from 'node:stream';
 import { ErrorCode, errorMessage, RpcError } from '../../protocol/errors.js';
 import { binaryToBytes } from '../../protocol/text.js';
@@ -28,11 +29,15 @@ const LF = 0x0a;
 const CR = 0x0d;
 const BLANK = 0x20;
 const NEWLINE = Buffer.from('\n');
+const NOTHING = Buffer.alloc(0);
+/** How often a client that sends nothing any more is looked for. */
+const READER_CHECK_MS = 250;
 
 export class StdioConnection implements DuplexConnection {
   private readonly lines: LineSplitter;
   private isEnded = false;
   private inputEnded = false;
+  private readerCheck: NodeJS.Timeout | undefined;
 
   constructor(
     private readonly input: Readable,
@@ -89,6 +94,9 @@ export class StdioConnection implements DuplexConnection {
     if (this.inputEnded || this.isEnded) return;
     this.inputEnded = true;
     this.lines.flush();
+    this.readerCheck = setInterval(() => {
+      if (!mayBeRead(this.output)) this.end('the client is gone', 'gone');
+    }, READER_CHECK_MS).unref();
     this.events.inputEnded();
   }
 
@@ -99,7 +107,22 @@ export class StdioConnection implements DuplexConnection {
   private end(reason: string, kind: 'gone' | 'failed'): void {
     if (this.isEnded) return;
     this.isEnded = true;
+    clearInterval(this.readerCheck);
     this.events.ended(reason, kind);
+  }
+}
+
+/**
+ * False when it is known that nobody reads. A socket tells, also when nothing is written to it, and sockets are what
+ * clients made with Node.js give the servers that they start; a pipe tells only when there is something to write.
+ */
+function mayBeRead(output: Writable & { readonly fd?: number }): boolean {
+  if (output.fd === undefined) return true;
+  try {
+    writeSync(output.fd, NOTHING);
+    return true;
+  } catch (thrown) {
+    return (thrown as NodeJS.ErrnoException).code !== 'EPIPE';
   }
 }
 
