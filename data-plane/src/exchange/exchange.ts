@@ -21,6 +21,9 @@ export interface Caller {
   readonly logLevel: string | undefined;
 }
 
+/** Header fields of a request, by lower-case name. */
+export type RequestHeaders = Readonly<Record<string, string | undefined>>;
+
 /** What can be told that nobody waits for it any more. */
 export interface Cancellable {
   cancel(): void;
@@ -61,8 +64,8 @@ export interface Exchange {
   readonly bytes: Buffer;
   readonly envelope: Envelope;
   readonly caller: Caller;
-  /** Header fields of the client's request, lower-case names. */
-  readonly headers: Readonly<Record<string, string | undefined>>;
+  /** Those of the client's request. */
+  readonly headers: RequestHeaders;
   /** True where the transport has no headers for a message of its own, which therefore repeat nothing of the body. */
   readonly bodyOnly?: boolean;
   readonly cancellation: Cancellation;

@@ -5,6 +5,12 @@ import { binaryToBytes } from '../protocol/text.js';
 
 export const JSON_HEADERS = [['content-type', 'application/json']] as const;
 
+export const SSE_HEADERS = [
+  ['content-type', 'text/event-stream'],
+  ['cache-control', 'no-cache, no-transform'],
+  ['x-accel-buffering', 'no'],
+] as const;
+
 /** Refuses with an HTTP status and a JSON-RPC error. `id` is JSON text, where it is known. */
 export function refuse(
   reply: Reply,

@@ -2,6 +2,7 @@
  * Every error code that Sluice gives by itself, in one table. Codes of JSON-RPC 2.0 and of MCP keep their
  * meaning; Sluice's own stand outside the reserved range (specification 2026-07-28, basic, "Error Codes").
  */
+import type { ScanError } from './scan.js';
 import { jsonBinary } from './text.js';
 
 export const ErrorCode = {
@@ -64,6 +65,13 @@ export class RpcError extends Error {
       cause: thrown,
     });
   }
+}
+
+/** What the sender of bytes is told that are no message. */
+export function unreadable({ kind, message }: ScanError): RpcError {
+  return kind === 'parse'
+    ? new RpcError(ErrorCode.ParseError, `Parse error: ${message}`)
+    : new RpcError(ErrorCode.InvalidRequest, `Invalid request: ${message}`);
 }
 
 /** Binary text of an error response. `id` is JSON text; without it the message has `"id":null` for legacy readers. */

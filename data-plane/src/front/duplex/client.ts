@@ -2,17 +2,18 @@
  * One client on a connection of its own. Every message says its era by itself: a request with a protocol version in
  * its `_meta` is modern, `initialize` begins the connection's one legacy session, and both may alternate.
  */
+import type { RequestHeaders } from '../../exchange/exchange.js';
 import type { Reply, RequestHead } from '../../listener/listener.js';
-import { ErrorCode, errorMessage, RpcError, resultMessage } from '../../protocol/errors.js';
+import { hasBatches } from '../../protocol/batch.js';
+import { ErrorCode, errorMessage, RpcError, resultMessage, unreadable } from '../../protocol/errors.js';
 import { MODERN_REVISION } from '../../protocol/revisions.js';
 import { type Envelope, looksLikeBatch, ScanError, scanBatch, scanMessage } from '../../protocol/scan.js';
 import { binaryOf, binaryToBytes } from '../../protocol/text.js';
 import type { Message } from '../../protocol/translate.js';
 import type { WorkerAddress } from '../../sessions/node-bus.js';
 import type { Endpoint } from '../endpoint.js';
-import type { Headers } from '../legacy/client-session.js';
-import { readHello, settled } from '../legacy/handshake.js';
-import { checkBody, statusOf } from '../modern/body.js';
+import { readHello, settled } from '../handshake.js';
+import { checkBody, statusOf } from '../modern-body.js';
 import { idOf, OpenRequests } from '../open-requests.js';
 import type { SessionRoom } from '../session-room.js';
 import type { DuplexClient, DuplexConnection } from './connection.js';
@@ -63,7 +64,7 @@ export class ConnectedClient implements DuplexClient, SessionHost, RequestHost {
     private readonly host: ClientHost,
     readonly endpoint: Endpoint,
     private readonly connection: DuplexConnection,
-    readonly headers: Headers,
+    readonly headers: RequestHeaders,
   ) {}
 
   get hasSession(): boolean {
@@ -202,12 +203,11 @@ export class ConnectedClient implements DuplexClient, SessionHost, RequestHost {
 
   private batch(messages: readonly Message[]): void {
     const { session } = this;
-    const revision = session?.caller.revision;
     let reason: string | undefined;
     if (session === undefined)
       reason = 'a batch needs a session of revision 2025-03-26; begin with initialize';
-    else if (revision !== '2025-03-26')
-      reason = `revision ${revision} has no batches; send one message at a time`;
+    else if (!hasBatches(session.caller.revision))
+      reason = `revision ${session.caller.revision} has no batches; send one message at a time`;
     else if (messages.some(({ envelope }) => envelope.method === 'initialize'))
       reason = 'initialize is not part of a batch (2025-03-26, basic/lifecycle)';
     if (reason !== undefined) {
@@ -327,10 +327,8 @@ export class ConnectedClient implements DuplexClient, SessionHost, RequestHost {
 
   private refuseUnread(thrown: unknown): void {
     if (!(thrown instanceof ScanError)) throw thrown;
-    const isParse = thrown.kind === 'parse';
-    const reason = `${isParse ? 'Parse error' : 'Invalid request'}: ${thrown.message}`;
     this.host.traffic.refused(400);
-    this.refuse(thrown.id, new RpcError(isParse ? ErrorCode.ParseError : ErrorCode.InvalidRequest, reason));
+    this.refuse(thrown.id, unreadable(thrown));
   }
 
   private refuse(id: string | undefined, error: RpcError): void {

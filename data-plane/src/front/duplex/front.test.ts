@@ -5,7 +5,7 @@ import { ErrorCode, RpcError } from '../../protocol/errors.js';
 import { META } from '../../protocol/revisions.js';
 import { scanMessage } from '../../protocol/scan.js';
 import { newNodeId, workerAddress } from '../../sessions/node-bus.js';
-import { ParkedElsewhere } from '../../upstream/parked/parked-calls.js';
+import { ParkedElsewhere } from '../../sessions/parked-elsewhere.js';
 import { result, ScriptedBacking, ScriptedEndpoint } from '../scripted-endpoint.js';
 import { SessionRoom } from '../session-room.js';
 import type { DuplexClient, DuplexConnection } from './connection.js';
@@ -233,7 +233,8 @@ describe('a modern request whose call another worker has', () => {
     });
 
     constructor() {
-      this.setup.endpoint.answer = () => Promise.reject(new ParkedElsewhere(workerAddress(newNodeId(), 1)));
+      this.setup.endpoint.answer = () =>
+        Promise.reject(new ParkedElsewhere(workerAddress(newNodeId(), 1), 'the call is gone'));
       this.setup.say(modern(1, 'tools/call', { name: 'ü', requestState: 's' }));
     }
   }
@@ -289,7 +290,8 @@ describe('a modern request whose call another worker has', () => {
 
   it('is refused when nobody is there', async () => {
     const setup = new Setup();
-    setup.endpoint.answer = () => Promise.reject(new ParkedElsewhere(workerAddress(newNodeId(), 1)));
+    setup.endpoint.answer = () =>
+      Promise.reject(new ParkedElsewhere(workerAddress(newNodeId(), 1), 'the call is gone'));
     expect(await setup.ask(modern(1, 'tools/call', { name: 'x', requestState: 's' }))).toMatchObject({
       error: { code: ErrorCode.InvalidParams },
     });

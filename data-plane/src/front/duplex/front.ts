@@ -2,8 +2,8 @@
  * The front for connections that carry messages both ways to one client, in whatever eras it speaks. It does not
  * know which transport carries them.
  */
+import type { RequestHeaders } from '../../exchange/exchange.js';
 import type { Endpoint } from '../endpoint.js';
-import type { Headers } from '../legacy/client-session.js';
 import type { SessionRoom } from '../session-room.js';
 import { type ClientHost, ConnectedClient, type DuplexTraffic } from './client.js';
 import type { DuplexClient, DuplexConnection } from './connection.js';
@@ -45,7 +45,7 @@ export class DuplexFront implements ClientHost {
   }
 
   /** Takes a connection. `headers` are those that it began with, where the transport has any. */
-  open(endpoint: Endpoint, connection: DuplexConnection, headers: Headers): DuplexClient {
+  open(endpoint: Endpoint, connection: DuplexConnection, headers: RequestHeaders): DuplexClient {
     const client = new ConnectedClient(this, endpoint, connection, ownHeaders(headers));
     this.clients.add(client);
     return client;
@@ -83,7 +83,7 @@ export class DuplexFront implements ClientHost {
 }
 
 /** What a connection began with speaks for none of its messages: `Mcp-*` would name what one of them is about. */
-function ownHeaders(headers: Headers): Headers {
+function ownHeaders(headers: RequestHeaders): RequestHeaders {
   const own: Record<string, string | undefined> = Object.create(null);
   for (const name in headers) if (!name.startsWith('mcp-')) own[name] = headers[name];
   return own;

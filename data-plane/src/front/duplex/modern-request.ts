@@ -1,5 +1,5 @@
 /** One modern request on a connection that it shares with others (2026-07-28, basic/transports/stdio). */
-import { Cancellation, type Exchange, type Outcome } from '../../exchange/exchange.js';
+import { Cancellation, type Exchange, type Outcome, type RequestHeaders } from '../../exchange/exchange.js';
 import type { Reply, RequestHead } from '../../listener/listener.js';
 import { ErrorCode, errorMessage, RpcError } from '../../protocol/errors.js';
 import { methodRow } from '../../protocol/methods.js';
@@ -7,17 +7,16 @@ import type { Envelope } from '../../protocol/scan.js';
 import { binaryToBytes } from '../../protocol/text.js';
 import type { Message } from '../../protocol/translate.js';
 import type { WorkerAddress } from '../../sessions/node-bus.js';
-import { ParkedElsewhere } from '../../upstream/parked/parked-calls.js';
+import { ParkedElsewhere } from '../../sessions/parked-elsewhere.js';
 import type { Endpoint } from '../endpoint.js';
-import type { Headers } from '../legacy/client-session.js';
-import { callerOf, statusOf, subscriptionEnd } from '../modern/body.js';
+import { callerOf, statusOf, subscriptionEnd } from '../modern-body.js';
 import { idOf, type OpenRequest } from '../open-requests.js';
 import { type AnswerReader, HandedOver, headOf } from './handed-over.js';
 
 /** What a request needs of its connection. */
 export interface RequestHost {
   readonly endpoint: Endpoint;
-  readonly headers: Headers;
+  readonly headers: RequestHeaders;
   send(message: Buffer): void;
   /** Hands a request over to another worker; false when nobody is there. */
   forward(worker: WorkerAddress, head: RequestHead, body: Buffer, reply: Reply): boolean;

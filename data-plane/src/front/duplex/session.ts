@@ -1,16 +1,16 @@
 /** The session of a legacy client on a connection of its own: it ends with the connection, and the connection with it. */
-import type { Caller } from '../../exchange/exchange.js';
+import type { Caller, RequestHeaders } from '../../exchange/exchange.js';
+import { batchOf } from '../../protocol/batch.js';
 import type { RpcError } from '../../protocol/errors.js';
 import type { Message } from '../../protocol/translate.js';
+import { type AnswerWay, ClientSession, type LegacyRequest } from '../client-session.js';
 import type { Endpoint } from '../endpoint.js';
-import { joined } from '../legacy/answer.js';
-import { type AnswerWay, ClientSession, type Headers, type LegacyRequest } from '../legacy/client-session.js';
 import type { SeatedSession } from '../session-room.js';
 
 /** What a session needs of its connection. */
 export interface SessionHost {
   readonly endpoint: Endpoint;
-  readonly headers: Headers;
+  readonly headers: RequestHeaders;
   send(message: Buffer): void;
   /** The session cannot go on. */
   sessionOver(reason: string): void;
@@ -117,6 +117,6 @@ class DuplexWay implements AnswerWay {
     this.missing--;
     if (!cancelled) this.responses.push(bytes);
     if (this.missing > 0 || this.responses.length === 0) return;
-    this.host.send(this.batch ? joined(this.responses) : (this.responses[0] as Buffer));
+    this.host.send(this.batch ? batchOf(this.responses) : (this.responses[0] as Buffer));
   }
 }

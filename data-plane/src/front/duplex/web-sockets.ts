@@ -1,7 +1,7 @@
 /** WebSocket connections as a transport of the duplex front: one JSON-RPC message in each text message. */
+import type { RequestHeaders } from '../../exchange/exchange.js';
 import { CloseCode, type MessageSocket, type SocketHandler } from '../../listener/listener.js';
 import type { Endpoint } from '../endpoint.js';
-import type { Headers } from '../legacy/client-session.js';
 import type { DuplexClient, DuplexConnection } from './connection.js';
 import type { DuplexFront } from './front.js';
 
@@ -26,7 +26,7 @@ export class WebSockets {
   constructor(private readonly options: WebSocketsOptions) {}
 
   /** Takes a connection whose request came with these headers. */
-  accept(endpoint: Endpoint, headers: Headers): SocketHandler {
+  accept(endpoint: Endpoint, headers: RequestHeaders): SocketHandler {
     const offered = offeredProtocols(headers);
     const client: WebSocketClient = new WebSocketClient(
       offered === undefined ? undefined : SUBPROTOCOL,
@@ -55,7 +55,7 @@ export class WebSockets {
 }
 
 /** What a client offers as subprotocols; undefined when it offers none. */
-export function offeredProtocols(headers: Headers): readonly string[] | undefined {
+export function offeredProtocols(headers: RequestHeaders): readonly string[] | undefined {
   return headers['sec-websocket-protocol']?.split(',').map((each) => each.trim());
 }
 

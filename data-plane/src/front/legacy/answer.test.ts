@@ -65,7 +65,7 @@ describe('one request', () => {
     expect(answer.message(bytes({ n: 2 }))).toBe(true);
     answer.response(bytes({ id: 1 }));
     const resumed = new RecordingReply();
-    streams[0]?.attach(resumed, [], 1, false);
+    streams[0]?.attach(resumed, 1, false);
     expect([messages(resumed), resumed.hasEnded]).toEqual([[{ n: 2 }, { id: 1 }], true]);
   });
 

@@ -3,9 +3,9 @@
  * message on. A batch (2025-03-26) has several responses.
  */
 import type { Reply } from '../../listener/listener.js';
-import { EventStream, SSE_HEADERS, type StreamLimits } from './stream.js';
-
-const JSON_TYPE = ['content-type', 'application/json'] as const;
+import { batchOf } from '../../protocol/batch.js';
+import { JSON_HEADERS } from '../http-answers.js';
+import { EventStream, type StreamLimits } from './stream.js';
 
 export interface AnswerOptions {
   readonly streamId: string;
@@ -73,7 +73,7 @@ export class Answer {
 
   private begin(): void {
     this.stream = new EventStream(this.options.streamId, this.options.limits);
-    this.stream.attach(this.reply, SSE_HEADERS, 0, this.options.primes);
+    this.stream.attach(this.reply, 0, this.options.primes);
     this.options.onStream(this.stream);
     for (const response of this.responses.splice(0)) this.stream.send(response);
   }
@@ -81,18 +81,7 @@ export class Answer {
   private sendJson(): void {
     const { batch } = this.options;
     const [first] = this.responses;
-    const body = batch || first === undefined ? joined(this.responses) : first;
-    this.reply.send(200, [JSON_TYPE], body);
+    const body = batch || first === undefined ? batchOf(this.responses) : first;
+    this.reply.send(200, JSON_HEADERS, body);
   }
-}
-
-/** The responses to a batch as one. */
-export function joined(messages: readonly Buffer[]): Buffer {
-  const parts: Buffer[] = [Buffer.from('[')];
-  for (const [i, message] of messages.entries()) {
-    if (i > 0) parts.push(Buffer.from(','));
-    parts.push(message);
-  }
-  parts.push(Buffer.from(']'));
-  return Buffer.concat(parts);
 }

@@ -4,6 +4,7 @@
  */
 import type { Caller } from '../../exchange/exchange.js';
 import type { Reply, RequestHead } from '../../listener/listener.js';
+import { hasBatches } from '../../protocol/batch.js';
 import { ErrorCode, errorMessage, RpcError, resultMessage } from '../../protocol/errors.js';
 import { isLegacyRevision } from '../../protocol/revisions.js';
 import { binaryOf, binaryToBytes } from '../../protocol/text.js';
@@ -12,9 +13,9 @@ import type { WorkerAddress } from '../../sessions/node-bus.js';
 import type { SessionStore } from '../../sessions/store.js';
 import { MAX_SESSION_AGE_MS, type SessionTokens, type TokenContent } from '../../sessions/tokens.js';
 import type { Endpoint, HeldBefore } from '../endpoint.js';
+import { readHello, settled } from '../handshake.js';
 import { accepts, JSON_HEADERS, refuse } from '../http-answers.js';
 import type { SessionRoom } from '../session-room.js';
-import { readHello, settled } from './handshake.js';
 import { LegacySession } from './session.js';
 import type { StreamLimits } from './stream.js';
 
@@ -176,7 +177,7 @@ export class LegacyFront {
     reply: Reply,
     id: string | undefined,
   ): void {
-    if (batch && session.caller.revision !== '2025-03-26') {
+    if (batch && !hasBatches(session.caller.revision)) {
       refuse(
         reply,
         400,

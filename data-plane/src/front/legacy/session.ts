@@ -1,22 +1,15 @@
 /** One session over streamable HTTP (revisions up to 2025-11-25): a token, and streams that can be resumed. */
-import type { Caller } from '../../exchange/exchange.js';
+import type { Caller, RequestHeaders } from '../../exchange/exchange.js';
 import type { Reply } from '../../listener/listener.js';
 import { ErrorCode, errorMessage, RpcError } from '../../protocol/errors.js';
 import { binaryToBytes } from '../../protocol/text.js';
 import type { Message } from '../../protocol/translate.js';
 import type { HeldAtUpstream } from '../../sessions/store.js';
+import { ClientSession, type LegacyRequest } from '../client-session.js';
 import type { Endpoint, HeldBefore } from '../endpoint.js';
 import { idOf } from '../open-requests.js';
 import { Answer } from './answer.js';
-import { ClientSession, type Headers, type LegacyRequest } from './client-session.js';
-import {
-  EventStream,
-  readEventId,
-  requestIdOf,
-  SSE_HEADERS,
-  type StreamLimits,
-  streamIdFor,
-} from './stream.js';
+import { EventStream, readEventId, requestIdOf, type StreamLimits, streamIdFor } from './stream.js';
 
 /** Streams that one session keeps for resumption; the oldest that has ended goes first. */
 const MAX_STREAM_COUNT = 32;
@@ -90,7 +83,7 @@ export class LegacySession extends ClientSession<Answer> {
     messages: readonly Message[],
     batch: boolean,
     mayStream: boolean,
-    headers: Headers,
+    headers: RequestHeaders,
     reply: Reply,
   ): void {
     this.lastUsedAt = Date.now();
@@ -128,7 +121,7 @@ export class LegacySession extends ClientSession<Answer> {
     const isKnown =
       stream !== undefined && (stream !== this.outsideStream || !this.isRevived || this.wasHeardHere);
     if (from !== undefined && isKnown && stream.canResume(from.seq)) {
-      stream.attach(reply, SSE_HEADERS, from.seq, false);
+      stream.attach(reply, from.seq, false);
       if (stream === this.outsideStream) this.heardOutside(reply);
       return undefined;
     }
@@ -142,7 +135,7 @@ export class LegacySession extends ClientSession<Answer> {
     if (requestId !== undefined && this.running.get(requestId) === undefined) {
       // Its answer is lost; whoever waits for it hears that, and nothing runs twice.
       const lost = new EventStream(from?.streamId ?? '', this.limits);
-      lost.attach(reply, SSE_HEADERS, 0, false);
+      lost.attach(reply, 0, false);
       lost.send(binaryToBytes(errorMessage(requestId, answerLost())));
       lost.end(Date.now());
       return undefined;
@@ -163,7 +156,7 @@ export class LegacySession extends ClientSession<Answer> {
 
   private attachOutside(reply: Reply): void {
     // What came while nobody listened is told now; nothing was told twice, since nobody was there.
-    this.outsideStream.attach(reply, SSE_HEADERS, this.toldOutside, this.primes && this.toldOutside === 0);
+    this.outsideStream.attach(reply, this.toldOutside, this.primes && this.toldOutside === 0);
     this.heardOutside(reply);
   }
 

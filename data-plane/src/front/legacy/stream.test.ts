@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { RecordingReply } from '../recording-reply.js';
-import { EventStream, readEventId, SSE_HEADERS } from './stream.js';
+import { EventStream, readEventId } from './stream.js';
 
 const WIDE = { replayMessageCount: 100, replayBytes: 1_000_000 };
 const message = (n: number) => Buffer.from(JSON.stringify({ n }));
@@ -9,7 +9,7 @@ const numbers = (reply: RecordingReply) => reply.events.map((event) => (event.me
 
 function attached(stream: EventStream, fromSeq = 0, primes = false): RecordingReply {
   const reply = new RecordingReply();
-  stream.attach(reply, SSE_HEADERS, fromSeq, primes);
+  stream.attach(reply, fromSeq, primes);
   return reply;
 }
 

@@ -6,6 +6,7 @@
 import type { Reply } from '../../listener/listener.js';
 import { isIdText } from '../../protocol/ids.js';
 import { SSE_COMMENT, sseEvent, ssePriming } from '../../protocol/sse.js';
+import { SSE_HEADERS } from '../http-answers.js';
 
 /** What a client is told to wait before it resumes. */
 const RETRY_MS = 1_000;
@@ -14,14 +15,6 @@ export interface StreamLimits {
   readonly replayMessageCount: number;
   readonly replayBytes: number;
 }
-
-type Headers = readonly (readonly [string, string])[];
-
-export const SSE_HEADERS: Headers = [
-  ['content-type', 'text/event-stream'],
-  ['cache-control', 'no-cache, no-transform'],
-  ['x-accel-buffering', 'no'],
-];
 
 /** One logical stream; the connection under it may change. */
 export class EventStream {
@@ -66,10 +59,10 @@ export class EventStream {
    * @param primes whether to begin with an event that has an id and empty data: only clients from 2025-11-25 on
    *   know it, older ones would choke on it.
    */
-  attach(reply: Reply, headers: Headers, fromSeq: number, primes: boolean): void {
+  attach(reply: Reply, fromSeq: number, primes: boolean): void {
     this.reply?.end();
     this.reply = reply;
-    reply.begin(200, headers);
+    reply.begin(200, SSE_HEADERS);
     if (primes) reply.write(ssePriming(this.eventId(fromSeq), RETRY_MS));
     for (const { seq, event } of this.events) if (seq > fromSeq) reply.write(event);
     this.lastWriteAt = Date.now();

@@ -13,11 +13,10 @@ import { SSE_COMMENT, sseEvent } from '../../protocol/sse.js';
 import { binaryOf, binaryToBytes, stringOf } from '../../protocol/text.js';
 import { decodeHeaderValue } from '../../routing/param-headers.js';
 import type { WorkerAddress } from '../../sessions/node-bus.js';
-import { ParkedElsewhere } from '../../upstream/parked/parked-calls.js';
+import { ParkedElsewhere } from '../../sessions/parked-elsewhere.js';
 import type { Endpoint } from '../endpoint.js';
-import { accepts, JSON_HEADERS, refuse } from '../http-answers.js';
-import { SSE_HEADERS } from '../legacy/stream.js';
-import { callerOf, checkBody, Refusal, statusOf, subscriptionEnd, unsupported } from './body.js';
+import { accepts, JSON_HEADERS, refuse, SSE_HEADERS } from '../http-answers.js';
+import { callerOf, checkBody, Refusal, statusOf, subscriptionEnd, unsupported } from '../modern-body.js';
 
 export interface ModernFrontOptions {
   /** Time between two comments on an idle stream, as it is now: it may change while the gateway runs. */

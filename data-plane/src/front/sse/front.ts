@@ -3,14 +3,13 @@
  * whose first event says where to POST; what is posted there is answered on the stream.
  */
 import type { Reply, RequestHead } from '../../listener/listener.js';
-import { ErrorCode } from '../../protocol/errors.js';
+import { ErrorCode, unreadable } from '../../protocol/errors.js';
 import { looksLikeBatch, ScanError, scanBatch, scanMessage } from '../../protocol/scan.js';
 import { SSE_COMMENT, sseEvent } from '../../protocol/sse.js';
 import type { DuplexClient, DuplexConnection } from '../duplex/connection.js';
 import type { DuplexFront } from '../duplex/front.js';
 import type { Endpoint } from '../endpoint.js';
-import { accepts, refuse, refuseMethod } from '../http-answers.js';
-import { SSE_HEADERS } from '../legacy/stream.js';
+import { accepts, refuse, refuseMethod, SSE_HEADERS } from '../http-answers.js';
 
 export interface SseFrontOptions {
   readonly duplex: Pick<DuplexFront, 'open'>;
@@ -92,10 +91,8 @@ export class SseFront {
     }
     const fault = bodyFault(body);
     if (fault !== undefined) {
-      const isParseError = fault.kind === 'parse';
-      const code = isParseError ? ErrorCode.ParseError : ErrorCode.InvalidRequest;
-      const what = `${isParseError ? 'Parse error' : 'Invalid request'}: ${fault.message}`;
-      refuse(reply, 400, code, what, fault.id);
+      const { code, message } = unreadable(fault);
+      refuse(reply, 400, code, message, fault.id);
       return;
     }
     // Before the answer to it can stand on the stream.

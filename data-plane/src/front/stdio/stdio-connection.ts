@@ -5,8 +5,8 @@
 import { writeSync } from 'node:fs';
 import type { Readable, Writable } from 'node:stream';
 import { ErrorCode, errorMessage, RpcError } from '../../protocol/errors.js';
+import { LineSplitter } from '../../protocol/line-splitter.js';
 import { binaryToBytes } from '../../protocol/text.js';
-import { LineSplitter } from '../../upstream/transport/line-splitter.js';
 import type { DuplexConnection } from '../duplex/connection.js';
 
 export interface StdioLimits {

@@ -1,10 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Cancellation } from '../../exchange/exchange.js';
 import { ErrorCode } from '../../protocol/errors.js';
+import { ParkedElsewhere } from '../../sessions/parked-elsewhere.js';
 import type { UpstreamCall, UpstreamReply } from '../call.js';
 import { ownCall } from '../own-request.js';
 import { ParkedAccount } from './parked-account.js';
-import { ParkedElsewhere } from './parked-calls.js';
 import { CALLER, ScriptedParking, turns, UNLIMITED } from './scripted-parking.js';
 
 /** More than the quiet window after an ask. */

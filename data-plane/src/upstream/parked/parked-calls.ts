@@ -9,6 +9,7 @@ import { type Span, scanMessage } from '../../protocol/scan.js';
 import { binaryToBytes, jsonBinary, parsed, replace, splice, stringOf } from '../../protocol/text.js';
 import { legacyRequest, type Message, rewritten, withId } from '../../protocol/translate.js';
 import type { WorkerAddress } from '../../sessions/node-bus.js';
+import { ParkedElsewhere } from '../../sessions/parked-elsewhere.js';
 import type { Sealer } from '../../sessions/seal.js';
 import { cancelledError, idOf, type UpstreamCall, type UpstreamReply } from '../call.js';
 import type { ChannelRequest } from '../channel.js';
@@ -24,13 +25,7 @@ const ASKABLE = ['elicitation', 'sampling', 'roots'] as const;
 const REMEMBERED_MS = 60_000;
 const REMEMBERED_BYTES = 1_024;
 const TICK_MS = 5_000;
-
-/** The call is parked on another worker; the request belongs there. */
-export class ParkedElsewhere extends RpcError {
-  constructor(readonly worker: WorkerAddress) {
-    super(ErrorCode.InvalidParams, invalidState('the call that it belongs to is gone').message);
-  }
-}
+const CALL_IS_GONE = 'the call that it belongs to is gone';
 
 export interface ParkedCallsOptions extends AskingSessionsOptions {
   readonly upstreamId: string;
@@ -115,10 +110,10 @@ export class ParkedCalls {
 
   private async resume(call: UpstreamCall, binding: string, token: string): Promise<UpstreamReply> {
     const state = openState(this.options.sealer, token, binding);
-    if (state.worker !== this.options.worker) throw new ParkedElsewhere(state.worker);
+    if (state.worker !== this.options.worker)
+      throw new ParkedElsewhere(state.worker, invalidState(CALL_IS_GONE).message);
     const entry = this.entries.get(state.call);
-    if (entry === undefined || entry.until <= Date.now())
-      throw invalidState('the call that it belongs to is gone');
+    if (entry === undefined || entry.until <= Date.now()) throw invalidState(CALL_IS_GONE);
     const { inputResponses } = call.envelope;
     const answers = inputResponses === undefined ? {} : parsed(call.bytes, inputResponses);
     if (typeof answers !== 'object' || answers === null || Array.isArray(answers)) {

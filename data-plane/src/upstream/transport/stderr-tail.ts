@@ -1,4 +1,4 @@
-import { LineSplitter } from './line-splitter.js';
+import { LineSplitter } from '../../protocol/line-splitter.js';
 
 const MAX_LINE_BYTES = 1024;
 /** Lines quoted when a subprocess has ended, and their length in characters together. */

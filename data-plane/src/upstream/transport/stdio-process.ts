@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import process from 'node:process';
+import { LineSplitter } from '../../protocol/line-splitter.js';
 import { subprocessEnvironment } from './inherited-environment.js';
-import { LineSplitter } from './line-splitter.js';
 import { ProcessGroup } from './process-group.js';
 import { StderrTail } from './stderr-tail.js';
 import type { SpawnStdio, StdioCommand, StdioEvents, StdioLimits, StdioProcess } from './stdio.js';

@@ -2,14 +2,14 @@
  * The session of a legacy client whatever carries it: its requests under way, cancelling, and the endpoint's side.
  * How messages reach the client is the matter of those who extend it.
  */
-import { type Caller, Cancellation, type Exchange } from '../../exchange/exchange.js';
-import { ErrorCode, errorMessage, RpcError } from '../../protocol/errors.js';
-import { methodRow } from '../../protocol/methods.js';
-import { binaryToBytes } from '../../protocol/text.js';
-import type { Message } from '../../protocol/translate.js';
-import type { HeldAtUpstream } from '../../sessions/store.js';
-import type { Endpoint, HeldBefore, LegacyBacking, LegHost } from '../endpoint.js';
-import { idOf, type OpenRequest, OpenRequests } from '../open-requests.js';
+import { type Caller, Cancellation, type Exchange, type RequestHeaders } from '../exchange/exchange.js';
+import { ErrorCode, errorMessage, RpcError } from '../protocol/errors.js';
+import { methodRow } from '../protocol/methods.js';
+import { binaryToBytes } from '../protocol/text.js';
+import type { Message } from '../protocol/translate.js';
+import type { HeldAtUpstream } from '../sessions/store.js';
+import type { Endpoint, HeldBefore, LegacyBacking, LegHost } from './endpoint.js';
+import { idOf, type OpenRequest, OpenRequests } from './open-requests.js';
 
 /** The way on which one request is answered. */
 export interface AnswerWay {
@@ -27,8 +27,6 @@ export interface LegacyRequest<Way extends AnswerWay> extends OpenRequest {
   /** Milliseconds of the clock. */
   readonly startedAt: number;
 }
-
-export type Headers = Exchange['headers'];
 
 export abstract class ClientSession<Way extends AnswerWay> implements LegHost {
   lastUsedAt = Date.now();
@@ -84,7 +82,7 @@ export abstract class ClientSession<Way extends AnswerWay> implements LegHost {
   }
 
   /** Takes a request and answers it on its way. */
-  protected request(message: Message, way: Way, headers: Headers): void {
+  protected request(message: Message, way: Way, headers: RequestHeaders): void {
     const id = idOf(message);
     const { method } = message.envelope;
     const cancellation = new Cancellation();

@@ -1,9 +1,9 @@
 /** `initialize` of a legacy client: what it asks for, and what was settled. */
-import type { Caller } from '../../exchange/exchange.js';
-import { ErrorCode, RpcError } from '../../protocol/errors.js';
-import { isLegacyRevision, LATEST_LEGACY_REVISION } from '../../protocol/revisions.js';
-import { binaryOf, jsonBinary, parsed } from '../../protocol/text.js';
-import type { Message } from '../../protocol/translate.js';
+import type { Caller } from '../exchange/exchange.js';
+import { ErrorCode, RpcError } from '../protocol/errors.js';
+import { isLegacyRevision, LATEST_LEGACY_REVISION } from '../protocol/revisions.js';
+import { binaryOf, jsonBinary, parsed } from '../protocol/text.js';
+import type { Message } from '../protocol/translate.js';
 
 export interface Hello {
   readonly caller: Caller;
