@@ -74,6 +74,11 @@ export const LEGACY_TO_MODERN: readonly (readonly [group: string, rows: readonly
         'as it came',
         'with `_meta`, and over HTTP with `Mcp-Method`, `Mcp-Name` and `Mcp-Param-*`, made from the body',
       ],
+      [
+        'headers that the server takes for wrong',
+        'nothing: the list of tools is read again, and the request sent once more',
+        'error -32020',
+      ],
       ['batch (2025-03-26)', 'one POST', 'as many requests'],
       ['result', 'without `resultType`, `ttlMs` and `cacheScope`', 'with them'],
       ['audio, links to resources', 'as text, for a revision that lacks them', 'as they are'],

@@ -52,9 +52,13 @@ export class DirectEndpoint implements Endpoint {
         );
       }
     }
-    let headerLines = passedHeaders(exchange.headers);
-    if (exchange.bodyOnly === true) headerLines += await this.repeatedLines(exchange);
-    const reply = await upstream.call(relayed(exchange, headerLines), exchange.caller);
+    const passed = passedHeaders(exchange.headers);
+    const reply =
+      exchange.bodyOnly === true
+        ? await this.repeating(exchange, (lines) =>
+            upstream.call(relayed(exchange, passed + lines), exchange.caller),
+          )
+        : await upstream.call(relayed(exchange, passed), exchange.caller);
     return outcomeOf(exchange.envelope.method === 'server/discover' ? withAllRevisions(reply) : reply);
   }
 
@@ -66,8 +70,25 @@ export class DirectEndpoint implements Endpoint {
     return new DirectLegacy(this, host, this.discovery);
   }
 
+  /**
+   * Sends a request with what HTTP repeats of its body in header fields. What that is stands in the list of tools; a
+   * server that takes it for wrong has another list by now, and has not run the request (2026-07-28, streamable HTTP,
+   * "Client Behavior").
+   */
+  async repeating(
+    exchange: Exchange,
+    send: (headerLines: string) => Promise<UpstreamReply>,
+  ): Promise<UpstreamReply> {
+    const lines = await this.repeatedLines(exchange);
+    const reply = await send(lines);
+    if (reply.envelope.errorCode !== ErrorCode.HeaderMismatch) return reply;
+    await this.discovery.renew(this.upstream);
+    const renewed = await this.repeatedLines(exchange);
+    return renewed === lines ? reply : send(renewed);
+  }
+
   /** What HTTP repeats of the body in header fields, for a client that sent none. */
-  async repeatedLines(exchange: Exchange): Promise<string> {
+  private async repeatedLines(exchange: Exchange): Promise<string> {
     const { upstream, known } = this;
     const { bytes, envelope } = exchange;
     const name = envelope.method === 'tools/call' ? stringOf(bytes, envelope.name) : undefined;
@@ -321,12 +342,9 @@ class DirectLegacy implements LegacyBacking {
         `Method not found: ${envelope.method} is not a method of ${exchange.caller.revision}`,
       );
     }
-    const reply = await upstream.call(
-      { ...relayed(exchange, await this.endpoint.repeatedLines(exchange)), asks: this.asks },
-      {
-        ...exchange.caller,
-        logLevel: this.logLevel,
-      },
+    const caller = { ...exchange.caller, logLevel: this.logLevel };
+    const reply = await this.endpoint.repeating(exchange, (lines) =>
+      upstream.call({ ...relayed(exchange, lines), asks: this.asks }, caller),
     );
     return outcomeOf(inWordsOf(exchange.caller.revision, envelope.method, reply));
   }

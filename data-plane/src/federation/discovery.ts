@@ -191,6 +191,11 @@ export class Discovery {
     return known;
   }
 
+  /** Reads the lists of an upstream again, which turned out to be old; unless that has just been done. */
+  renew(upstream: Upstream): Promise<void> {
+    return this.refresh(this.of(upstream));
+  }
+
   knows(upstream: Upstream): boolean {
     return this.byUpstream.has(upstream);
   }

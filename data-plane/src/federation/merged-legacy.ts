@@ -96,7 +96,10 @@ export class MergedLegacy implements LegacyBacking {
     const target = await this.endpoint.target(exchange, view ?? this.endpoint.discovery.catalogue);
     const leg = await this.leg(target.upstream);
     try {
-      return await this.send(exchange, target, leg);
+      const outcome = await this.send(exchange, target, leg);
+      return outcome.errorCode === ErrorCode.HeaderMismatch
+        ? this.sendRenewed(exchange, target, leg, outcome)
+        : outcome;
     } catch (thrown) {
       if (thrown instanceof BecameLegacy) {
         this.view = undefined;
@@ -109,6 +112,19 @@ export class MergedLegacy implements LegacyBacking {
       this.view = undefined;
       return this.send(exchange, target, undefined);
     }
+  }
+
+  /** Once more, when the server has another list of tools by now, by which other arguments go into header fields. */
+  private async sendRenewed(
+    exchange: Exchange,
+    target: Target,
+    leg: OwnLeg | undefined,
+    refused: Outcome,
+  ): Promise<Outcome> {
+    const { discovery } = this.endpoint;
+    await discovery.renew(target.upstream);
+    const renewed = await this.endpoint.target(exchange, (await this.ownView()) ?? discovery.catalogue);
+    return renewed.paramLines === target.paramLines ? refused : this.send(exchange, renewed, leg);
   }
 
   private async send(exchange: Exchange, target: Target, leg: OwnLeg | undefined): Promise<Outcome> {

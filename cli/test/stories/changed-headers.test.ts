@@ -1,0 +1,80 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { expect, it } from 'vitest';
+import { startGateway } from '../gateway.js';
+import { closeClients, connect, LEGACY_KINDS } from './official-client.js';
+import { PLACE_NAMES, PLACES } from './places.js';
+
+/* "The server wants another argument in another header since yesterday, and my old client knows nothing of that." */
+
+/** Longer than the gateway waits between two rounds of lists. */
+const SETTLED_MS = 500;
+
+/** A modern server that tells nobody when its tool changes; which argument goes into a header is `header`. */
+async function startForgetful() {
+  const state = { header: 'Region', calls: [] as string[] };
+  const server = createServer(async (request, response) => {
+    let body = '';
+    for await (const chunk of request) body += chunk;
+    const { id, method, params } = JSON.parse(body);
+    const answer = (status: number, members: object) => {
+      response.writeHead(status, { 'content-type': 'application/json' });
+      response.end(JSON.stringify({ jsonrpc: '2.0', id, ...members }));
+    };
+    const cached = { resultType: 'complete', ttlMs: 0, cacheScope: 'private' };
+    if (method === 'server/discover')
+      answer(200, { result: { ...cached, supportedVersions: ['2026-07-28'], capabilities: { tools: {} } } });
+    else if (method === 'tools/list') {
+      const properties = { place: { type: 'string', 'x-mcp-header': state.header } };
+      answer(200, {
+        result: { ...cached, tools: [{ name: 'go', inputSchema: { type: 'object', properties } }] },
+      });
+    } else if (method !== 'tools/call') {
+      answer(404, { error: { code: -32601, message: `Method not found: ${method}` } });
+    } else if (request.headers[`mcp-param-${state.header.toLowerCase()}`] !== params.arguments.place) {
+      answer(400, { error: { code: -32020, message: `Header mismatch: no Mcp-Param-${state.header}` } });
+    } else {
+      state.calls.push(state.header);
+      answer(200, { result: { resultType: 'complete', content: [{ type: 'text', text: state.header }] } });
+    }
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  return {
+    state,
+    url: `http://127.0.0.1:${port}/mcp`,
+    stop() {
+      server.close();
+      server.closeAllConnections();
+    },
+  };
+}
+
+it.each(PLACE_NAMES.flatMap((place) => LEGACY_KINDS.map((kind) => [place, kind] as const)))(
+  'on %s, %s calls a tool whose headers have changed, once',
+  async (place, kind) => {
+    const { path, name } = PLACES[place];
+    const server = await startForgetful();
+    const gateway = await startGateway({
+      config: {
+        gateway: { discovery: { interval: '1h' } },
+        upstreams: [{ name: 'forgetful', url: server.url }],
+      },
+    });
+    try {
+      const client = await connect(kind, gateway.url + path('forgetful'));
+      const go = () => client.say(name('forgetful', 'go'), { place: 'eu-1' });
+      expect(await go()).toBe('Region');
+      server.state.header = 'Zone';
+      await sleep(SETTLED_MS);
+      expect(await go()).toBe('Zone');
+      expect(server.state.calls).toEqual(['Region', 'Zone']);
+    } finally {
+      await closeClients();
+      await gateway.stop();
+      server.stop();
+    }
+  },
+);
