@@ -8,7 +8,7 @@ import type { LegacyFront } from './front/legacy/front.js';
 import type { ModernFront } from './front/modern/front.js';
 import { isMessagesPath, type SseFront, streamTarget, streamToken } from './front/sse/front.js';
 import type { Door, Reply, RequestHead, SocketHandler } from './listener/listener.js';
-import { ErrorCode, errorMessage, RpcError } from './protocol/errors.js';
+import { ErrorCode, errorMessage, RpcError, unreadable } from './protocol/errors.js';
 import { isLegacyRevision } from './protocol/revisions.js';
 import { type Envelope, looksLikeBatch, ScanError, scanBatch, scanMessage } from './protocol/scan.js';
 import type { Neighbours } from './sessions/neighbours.js';
@@ -207,10 +207,9 @@ export class ClientDoor implements Door {
 
   private refuseBody(thrown: unknown, reply: Reply): void {
     if (!(thrown instanceof ScanError)) throw thrown;
-    const isParse = thrown.kind === 'parse';
+    const { code, message } = unreadable(thrown);
     this.options.traffic.refused(400);
-    const code = isParse ? ErrorCode.ParseError : ErrorCode.InvalidRequest;
-    refuse(reply, 400, code, `${isParse ? 'Parse error' : 'Invalid request'}: ${thrown.message}`, thrown.id);
+    refuse(reply, 400, code, message, thrown.id);
   }
 
   private refuseHead(reply: Reply, status: number, code: number, reason: string): 0 {
