@@ -5,7 +5,6 @@ import { clientUrl, opsAddresses } from './addresses.js';
 import { type NodeBus, newNodeId } from './sessions/node-bus.js';
 import type { SessionStore } from './sessions/store.js';
 import type { UpstreamStatus } from './telemetry/ops-door.js';
-import { startThreads } from './threads/threads.js';
 import { Worker } from './worker.js';
 
 export interface DataPlaneOptions {
@@ -49,7 +48,8 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
   const { cluster } = options;
   if (listen.workerCount > 1) {
     if (cluster !== undefined) throw new TypeError('a node of several workers cannot join a bus');
-    return startThreads(options);
+    // Most gateways have one worker, and do without what brings several together.
+    return (await import('./threads/threads.js')).startThreads(options);
   }
   const worker = new Worker({
     ...options,

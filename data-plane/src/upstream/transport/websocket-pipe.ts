@@ -3,10 +3,11 @@
  * through the one way out of the gateway.
  */
 import type { IncomingMessage } from 'node:http';
+import { createRequire } from 'node:module';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { SecureContext } from 'node:tls';
-import { WebSocket } from 'ws';
+import type { WebSocket } from 'ws';
 import { connectEgress, type EgressAttempt } from './egress.js';
 import type { EgressPolicy } from './egress-policy.js';
 import type { HttpOrigin } from './http.js';
@@ -36,6 +37,9 @@ export interface WebSocketOptions {
   readonly maxPendingWriteBytes: number;
 }
 
+/** Loaded when it is first needed: it takes 8 MB, and most gateways have no server of this kind. */
+const loadWs = () => createRequire(import.meta.url)('ws') as typeof import('ws');
+
 export function openWebSocket(options: WebSocketOptions, events: PipeEvents): Pipe {
   return new WebSocketPipe(options, events);
 }
@@ -59,7 +63,7 @@ class WebSocketPipe implements Pipe {
     private readonly options: WebSocketOptions,
     private readonly events: PipeEvents,
   ) {
-    this.socket = new WebSocket(options.url, [SUBPROTOCOL], {
+    this.socket = new (loadWs().WebSocket)(options.url, [SUBPROTOCOL], {
       headers: { ...options.headers },
       followRedirects: false,
       perMessageDeflate: false,
@@ -89,11 +93,11 @@ class WebSocketPipe implements Pipe {
   }
 
   write(message: string): boolean {
-    if (this.wanted || this.reason !== undefined || this.socket.readyState > WebSocket.OPEN) return false;
+    if (this.wanted || this.reason !== undefined || this.socket.readyState > this.socket.OPEN) return false;
     const pending = this.earlyBytes + this.socket.bufferedAmount;
     if (pending + message.length > this.options.maxPendingWriteBytes) return false;
     const bytes = Buffer.from(message, 'latin1');
-    if (this.socket.readyState === WebSocket.OPEN) this.socket.send(bytes, { binary: false });
+    if (this.socket.readyState === this.socket.OPEN) this.socket.send(bytes, { binary: false });
     else {
       this.early.push(bytes);
       this.earlyBytes += bytes.length;
@@ -104,7 +108,7 @@ class WebSocketPipe implements Pipe {
   stop(): Promise<void> {
     if (!this.wanted) {
       this.wanted = true;
-      if (this.socket.readyState === WebSocket.CONNECTING) this.abandon('was stopped by the gateway');
+      if (this.socket.readyState === this.socket.CONNECTING) this.abandon('was stopped by the gateway');
       else this.sayGoodbye(NORMAL_CLOSURE, '');
     }
     return this.gone;
