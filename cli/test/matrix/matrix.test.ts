@@ -34,6 +34,8 @@ for (const pair of PAIRS) {
 it('docs/reference/eras.md says what was seen (else run SLUICE_UPDATE_DOCS=1 npm test -- matrix)', async () => {
   const seen = await Promise.all(CELLS.map(async (cell) => ({ cell, outcome: await matrix.outcome(cell) })));
   console.log(renderSeen(seen));
+  const faults = seen.filter(({ outcome }) => outcome.saw === 'fault').length;
+  expect(faults, 'cells that failed; the page is of a run in which none does').toBe(0);
   const page = renderErasPage(seen);
   if (process.env.SLUICE_UPDATE_DOCS) writeFileSync(PAGE, page);
   expect(readFileSync(PAGE, 'utf8')).toBe(page);

@@ -69,6 +69,7 @@ beforeEach(() => {
           return refusal;
         },
         unwatch: (_, uri) => watched.push(`-${uri}`),
+        concerns: (_, updated, uris) => uris.includes(updated),
       }),
   );
   const { port1, port2 } = new MessageChannel();
@@ -145,6 +146,18 @@ describe('a resource', () => {
     expect(upstream.served).toEqual([]);
   });
 
+  it('is told of to the workers that it concerns, and everything else to all', async () => {
+    const shared = await connect();
+    await ask(shared, 'resources/subscribe', 'test://a');
+    const tell = (method: string, params: object) =>
+      workers[owner]?.heard('id', Buffer.from(JSON.stringify({ jsonrpc: '2.0', method, params })));
+    for (const uri of ['test://b', 'test://a']) tell('notifications/resources/updated', { uri });
+    tell('notifications/tools/list_changed', {});
+    await expect.poll(() => told.length).toBe(2);
+    expect(told[0]).toContain('test://a');
+    expect(told[1]).toContain('list_changed');
+  });
+
   it('is let go again when the upstream refuses', async () => {
     const shared = await connect();
     refusal = new RpcError(-32002, 'Resource not found');
@@ -158,9 +171,10 @@ describe('a resource', () => {
 
 describe('what the process does', () => {
   it('is heard by the other workers', async () => {
-    workers[owner]?.heard('id', Buffer.from('news'));
-    workers[other]?.heard('id', Buffer.from('not theirs to tell'));
-    await expect.poll(() => told).toEqual(['id news']);
+    const news = (what: string) => JSON.stringify({ jsonrpc: '2.0', method: `notifications/${what}` });
+    workers[owner]?.heard('id', Buffer.from(news('news')));
+    workers[other]?.heard('id', Buffer.from(news('not theirs to tell')));
+    await expect.poll(() => told).toEqual([`id ${news('news')}`]);
   });
 
   it('ends the connections of the other workers when it ends', async () => {

@@ -15,7 +15,7 @@ import type { RemoteUpstreams } from '../snapshot/snapshot.js';
 import { cancelledError, idOf, type UpstreamCall, type UpstreamReply } from '../upstream/call.js';
 import type { UpstreamFacts } from '../upstream/offers.js';
 import type { Shared } from '../upstream/shared-connection.js';
-import type { Refusal } from '../upstream/subscriptions.js';
+import { type Refusal, updatedUri } from '../upstream/subscriptions.js';
 import type { Upstream } from '../upstream/upstream.js';
 
 /** A configuration reaches the workers one after the other: how long one waits for another to have an upstream. */
@@ -30,6 +30,8 @@ export interface SharedProcessHost {
   /** One more worker wants to hear of a resource; resolves with why the upstream will not tell. */
   watch(upstreamId: string, uri: string): Promise<Refusal>;
   unwatch(upstreamId: string, uri: string): void;
+  /** Whether an update concerns a worker that watches these resources, by what all workers watch. */
+  concerns(upstreamId: string, updated: string, uris: readonly string[]): boolean;
 }
 
 interface Failure {
@@ -93,8 +95,20 @@ export class SharedProcesses implements RemoteUpstreams {
 
   heard(upstreamId: string, message: Buffer): void {
     if (this.ownerOf(upstreamId) !== this.index) return;
-    for (const port of this.peers.values())
-      post(port, { type: 'heard', upstreamId, bytes: ownBytes(message) });
+    const updated = updatedUri({ bytes: message, envelope: scanMessage(message) });
+    for (const [peer, port] of this.peers) {
+      if (updated === undefined || this.concerns(peer, upstreamId, updated))
+        post(port, { type: 'heard', upstreamId, bytes: ownBytes(message) });
+    }
+  }
+
+  /** Only here is known what all workers watch; another one would take what it does not watch for a part of what it does. */
+  private concerns(peer: number, upstreamId: string, updated: string): boolean {
+    const upstream = this.host.find(upstreamId);
+    const watched = upstream && this.watching.get(upstream);
+    if (watched === undefined) return false;
+    const uris = [...watched].filter(([, peers]) => peers.has(peer)).map(([uri]) => uri);
+    return this.host.concerns(upstreamId, updated, uris);
   }
 
   stale(upstreamId: string, reason: string): void {

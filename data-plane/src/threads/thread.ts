@@ -35,6 +35,7 @@ const remote: SharedProcesses = new SharedProcesses(index, count, {
   stale: (id) => worker.runtime.staleElsewhere(id),
   watch: async (id, uri) => worker.runtime.subscriptionsOf(id)?.watch(uri),
   unwatch: (id, uri) => worker.runtime.subscriptionsOf(id)?.unwatch(uri),
+  concerns: (id, updated, uris) => worker.runtime.subscriptionsOf(id)?.concerns(updated, uris) ?? false,
 });
 const worker: Worker = new Worker({
   remote,
