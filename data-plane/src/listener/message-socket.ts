@@ -59,6 +59,11 @@ export abstract class ConnectionSocket implements MessageSocket {
     this.transmitPing();
   }
 
+  /** As they are now: they may change while the listener runs. */
+  protected get limits(): ListenerLimits {
+    return this.host.limits;
+  }
+
   /** Bytes that wait for the client. */
   protected abstract get waitingBytes(): number;
   protected abstract transmit(text: Uint8Array): void;

@@ -8,12 +8,17 @@ export interface UwsSocketData {
   socket: UwsSocket | undefined;
 }
 
+/** In front of the payload of a control frame of a server (RFC 6455 section 5.2). */
+const PONG_HEAD_BYTES = 2;
+
 /** A WebSocket connection over uWebSockets.js. */
 export class UwsSocket extends ConnectionSocket {
   /** Undefined once the connection has gone: any use of the object would then throw. */
   #ws: WebSocket<UwsSocketData> | undefined;
   /** The goodbye, while something waits before it. */
   #goodbye: { readonly code: number; readonly reason: string } | undefined;
+  /** Answers to pings since the client had read everything. */
+  #pongBytes = 0;
 
   constructor(host: SocketHost, handler: SocketHandler, ws: WebSocket<UwsSocketData>) {
     super(host, handler);
@@ -27,6 +32,13 @@ export class UwsSocket extends ConnectionSocket {
 
   answered(): void {
     this.heard();
+  }
+
+  /** The answer has been sent; uWebSockets.js asks nobody whether the client reads what it is answered. */
+  pinged(payloadBytes: number): void {
+    this.heard();
+    this.#pongBytes = this.waitingBytes === 0 ? 0 : this.#pongBytes + payloadBytes + PONG_HEAD_BYTES;
+    if (this.#pongBytes > this.limits.maxPendingReplyBytes) this.drop();
   }
 
   drained(): void {

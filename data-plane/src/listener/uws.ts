@@ -232,7 +232,7 @@ class UwsListener implements Listener, ReplyHost, SocketHost {
       },
       message: (ws, message, isBinary) => ws.getUserData().socket?.take(message, isBinary),
       drain: (ws) => ws.getUserData().socket?.drained(),
-      ping: (ws) => ws.getUserData().socket?.answered(),
+      ping: (ws, payload) => ws.getUserData().socket?.pinged(payload.byteLength),
       pong: (ws) => ws.getUserData().socket?.answered(),
       close: (ws) => {
         ws.getUserData().socket?.closed();

@@ -94,22 +94,27 @@ class Client {
     return this.messages.map(String);
   }
 
-  /** Writes a frame as it stands, masked with zeros. */
+  /** Writes a frame as it stands. */
   frame(opcode: number, payload: Buffer, isLast = true): void {
-    const length = payload.length;
-    const head =
-      length < 126
-        ? Buffer.from([0, 0x80 | length])
-        : length < 65_536
-          ? Buffer.from([0, 0x80 | 126, length >> 8, length & 0xff])
-          : Buffer.concat([Buffer.from([0, 0x80 | 127, 0, 0, 0, 0]), uint32(length)]);
-    head[0] = (isLast ? 0x80 : 0) | opcode;
-    this.socket.write(Buffer.concat([head, Buffer.alloc(4), payload]));
+    this.socket.write(clientFrame(opcode, payload, isLast));
   }
 
   get socket(): import('node:net').Socket {
     return (this.ws as unknown as { _socket: import('node:net').Socket })._socket;
   }
+}
+
+/** A frame of a client as it stands, masked with zeros. */
+function clientFrame(opcode: number, payload: Buffer, isLast = true): Buffer {
+  const { length } = payload;
+  const head =
+    length < 126
+      ? Buffer.from([0, 0x80 | length])
+      : length < 65_536
+        ? Buffer.from([0, 0x80 | 126, length >> 8, length & 0xff])
+        : Buffer.concat([Buffer.from([0, 0x80 | 127, 0, 0, 0, 0]), uint32(length)]);
+  head[0] = (isLast ? 0x80 : 0) | opcode;
+  return Buffer.concat([head, Buffer.alloc(4), payload]);
 }
 
 function uint32(value: number): Buffer {
@@ -139,6 +144,7 @@ function upgrade(path = '/mcp', changes: Record<string, string | undefined> = {}
 const TEXT = 1;
 const BINARY = 2;
 const CONTINUATION = 0;
+const PING = 9;
 
 /** WebSocket connections. */
 export function socketCases(kind: Kind): void {
@@ -367,6 +373,24 @@ export function socketCases(kind: Kind): void {
       sent.push(door.last.socket?.send(Buffer.alloc(1_000_000, 'a')) ?? false);
     expect([sent[0], sent.at(-1)]).toEqual([true, false]);
     await expect.poll(() => door.last.goneCount).toBe(1);
+  });
+
+  test('a client that pings and does not read the answers loses its connection', async () => {
+    const door = new SocketDoor();
+    const running = await start(kind, door, { limits: { maxPendingReplyBytes: 100_000 } });
+    const client = await Client.open(running);
+    const other = await Client.open(running);
+    client.socket.pause();
+    // A write that finds the connection ended is what this waits for.
+    client.ws.on('error', () => undefined);
+    const pings = Buffer.concat(Array<Buffer>(2_000).fill(clientFrame(PING, Buffer.alloc(125))));
+    for (let sentBytes = 0; sentBytes < 40_000_000 && door.handlers[0]?.goneCount === 0; ) {
+      sentBytes += pings.length;
+      await new Promise((resolve) => client.socket.write(pings, resolve));
+    }
+    expect(door.handlers[0]?.goneCount).toBe(1);
+    other.ws.send('still there');
+    await expect.poll(() => other.texts).toEqual(['still there']);
   });
 
   test('a client that does not answer pings is given up', async () => {
