@@ -3,6 +3,7 @@
  * (2026-07-28, basic/patterns/mrtr) becomes requests on the client's stream, and the answers become the retry.
  */
 import { randomUUID } from 'node:crypto';
+import { SparseMap } from '../exchange/sparse-map.js';
 import type { LegHost } from '../front/endpoint.js';
 import { ErrorCode, RpcError } from '../protocol/errors.js';
 import { MODERN_REVISION } from '../protocol/revisions.js';
@@ -32,7 +33,7 @@ interface Open {
 }
 
 export class ClientAsks {
-  private readonly open = new Map<string, Open>();
+  private readonly open = new SparseMap<string, Open>();
   private count = 0;
 
   constructor(private readonly host: LegHost) {}

@@ -183,7 +183,9 @@ class DirectLegacy implements LegacyBacking {
   private opening: OwnLeg | undefined;
   /** A leg that is opened in the middle of the session. */
   private reopening: Promise<OwnLeg> | undefined;
+  /** `params` of the client's `initialize` (binary text), and the revision that was agreed on. */
   private hello = '{}';
+  private revision = '';
   private listens = false;
   private closed = false;
   private readonly watched: WatchedResources;
@@ -204,10 +206,8 @@ class DirectLegacy implements LegacyBacking {
 
   async initialize(params: string, revision: string, before?: HeldBefore): Promise<string> {
     const { upstream } = this.endpoint;
-    this.hello = jsonBinary({
-      ...(JSON.parse(Buffer.from(params, 'latin1').toString()) as object),
-      protocolVersion: revision,
-    });
+    this.hello = params;
+    this.revision = revision;
     if (await upstream.offersOwnSessions()) {
       if (this.closed) throw sessionEnded();
       const leg = new OwnLeg({
@@ -221,9 +221,9 @@ class DirectLegacy implements LegacyBacking {
       });
       this.opening = leg;
       try {
-        await leg.open();
+        const result = await leg.open();
         this.leg = leg;
-        return leg.session.resultText;
+        return result;
       } catch (thrown) {
         leg.close();
         if (!(await upstream.refusesInitialize(thrown))) throw thrown;
@@ -275,9 +275,10 @@ class DirectLegacy implements LegacyBacking {
   private async reopen(): Promise<OwnLeg> {
     const { upstream, known } = this.endpoint;
     if (this.closed) throw sessionEnded();
+    const asked = JSON.parse(Buffer.from(this.hello, 'latin1').toString()) as object;
     const leg = new OwnLeg({
       upstream,
-      hello: this.hello,
+      hello: jsonBinary({ ...asked, protocolVersion: this.revision }),
       host: this.host,
       askPrefix: undefined,
       ownerSaysInitialized: false,

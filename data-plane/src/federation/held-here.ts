@@ -3,6 +3,7 @@
  * and what it watches over shared connections. Another worker that goes on with the session asks for it again.
  */
 import type { Exchange } from '../exchange/exchange.js';
+import { SparseSet } from '../exchange/sparse-map.js';
 import type { HeldBefore, LegHost } from '../front/endpoint.js';
 import { ownCall } from '../upstream/own-request.js';
 
@@ -11,7 +12,7 @@ const HERE = '';
 
 export class HeldHere {
   private level: string | undefined;
-  private readonly uris = new Set<string>();
+  private readonly uris = new SparseSet<string>();
 
   constructor(private readonly host: LegHost) {}
 

@@ -3,6 +3,7 @@
  * needed, so that asks reach this client; with the others, the shared connection.
  */
 import type { Exchange, Outcome } from '../exchange/exchange.js';
+import { SparseMap, SparseSet } from '../exchange/sparse-map.js';
 import type { HeldBefore, LegacyBacking, LegHost } from '../front/endpoint.js';
 import { ErrorCode, RpcError } from '../protocol/errors.js';
 import { inWordsOf } from '../protocol/older-content.js';
@@ -29,17 +30,17 @@ import { readLogLevel, WatchedResources } from './watched-resources.js';
 const KINDS: readonly OfferKind[] = ['tools', 'prompts', 'resources', 'resourceTemplates'];
 
 export class MergedLegacy implements LegacyBacking {
-  private readonly legs = new Map<Upstream, Promise<OwnLeg | undefined>>();
-  private readonly opened = new Map<Upstream, OwnLeg>();
+  private readonly legs = new SparseMap<Upstream, Promise<OwnLeg | undefined>>();
+  private readonly opened = new SparseMap<Upstream, OwnLeg>();
   /** Legs whose handshake is being made. */
-  private readonly opening = new Set<OwnLeg>();
+  private readonly opening = new SparseSet<OwnLeg>();
   /** Legs to upstreams that are gone from the configuration, until their requests have ended. */
-  private readonly leaving = new Set<OwnLeg>();
+  private readonly leaving = new SparseSet<OwnLeg>();
   private readonly watched: WatchedResources;
   private readonly asks: ClientAsks;
   private readonly held: HeldHere;
   /** Resources that the client watches under a URI that is not the exposed one. */
-  private readonly watchedAs = new Map<string, string>();
+  private readonly watchedAs = new SparseMap<string, string>();
   private offChanged: (() => void) | undefined;
   private logLevel: string | undefined;
   private hello = '{}';

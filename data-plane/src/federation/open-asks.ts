@@ -2,6 +2,7 @@
  * What one upstream asks a legacy client on that client's own session, until it is answered. Where several upstreams
  * ask one client, ids and progress tokens get a prefix, because each upstream counts for itself.
  */
+import { SparseMap } from '../exchange/sparse-map.js';
 import { idKey, idKeyOf } from '../protocol/ids.js';
 import type { Span } from '../protocol/scan.js';
 import { binaryOf, replace, splice } from '../protocol/text.js';
@@ -22,7 +23,7 @@ interface Ask {
 
 export class OpenAsks {
   /** By the id that the client sees. */
-  private readonly asks = new Map<string, Ask>();
+  private readonly asks = new SparseMap<string, Ask>();
   private count = 0;
   private generation = 0;
 

@@ -4,6 +4,7 @@
  * client. This is the link between two legacy ends.
  */
 import type { Cancellable, Exchange } from '../exchange/exchange.js';
+import { SparseMap, SparseSet } from '../exchange/sparse-map.js';
 import type { LegHost } from '../front/endpoint.js';
 import { ErrorCode, errorMessage, RpcError } from '../protocol/errors.js';
 import { idKey } from '../protocol/ids.js';
@@ -13,7 +14,7 @@ import { type Message, rewritten } from '../protocol/translate.js';
 import type { HeldAtUpstream } from '../sessions/store.js';
 import { cancelledError, type UpstreamReply } from '../upstream/call.js';
 import type { ChannelRequest, ChannelSink } from '../upstream/channel.js';
-import type { LegacySession } from '../upstream/legacy/session.js';
+import type { LegacySession, LegacySessionEvents } from '../upstream/legacy/session.js';
 import { ownCall } from '../upstream/own-request.js';
 import { resourceUpdated } from '../upstream/subscriptions.js';
 import type { Upstream } from '../upstream/upstream.js';
@@ -36,13 +37,13 @@ export interface OwnLegOptions {
   readonly toClient: (message: Message) => Message | undefined;
 }
 
-export class OwnLeg {
+export class OwnLeg implements LegacySessionEvents {
   readonly session: LegacySession;
   private readonly asks: OpenAsks;
-  private readonly running = new Map<string, LegRequest>();
+  private readonly running = new SparseMap<string, LegRequest>();
   private logLevel: string | undefined;
   /** URIs (JSON text) in the upstream's own names. */
-  private readonly subscribed = new Set<string>();
+  private readonly subscribed = new SparseSet<string>();
   private renewCount = 0;
   /** Set when nothing new is sent any more: called when the last request has ended. */
   private retired: (() => void) | undefined;
@@ -51,12 +52,7 @@ export class OwnLeg {
     this.asks = new OpenAsks(options.askPrefix);
     this.session = options.upstream.ownSession(
       options.hello,
-      {
-        message: (bytes, envelope) => this.fromUpstream({ bytes, envelope }, undefined),
-        renewed: () => this.renewed(),
-        gap: () => this.resync(),
-        lost: () => this.lost(),
-      },
+      this,
       options.ownerSaysInitialized,
       options.before?.session,
     );
@@ -64,8 +60,8 @@ export class OwnLeg {
     for (const uri of options.before?.subscribed ?? []) this.subscribed.add(uri);
   }
 
-  /** Connects. Rejects as the handshake does. */
-  async open(): Promise<void> {
+  /** Connects. Resolves with what the upstream answered (binary text); rejects as the handshake does. */
+  async open(): Promise<string> {
     const { before } = this.options;
     const isResumed = before?.session !== undefined;
     if (before !== undefined && !isResumed && this.options.upstream.config.onSessionLoss === 'end')
@@ -74,6 +70,7 @@ export class OwnLeg {
     // What a subprocess held, or a server that names no sessions, is made again as far as it is known.
     if (before !== undefined && !isResumed) this.sayAgain();
     this.tellHeld();
+    return this.session.takeResultText();
   }
 
   request(exchange: Exchange, edits: readonly Edit[]): Promise<UpstreamReply> {
@@ -127,6 +124,11 @@ export class OwnLeg {
       this.retired = resolve;
       if (this.running.size === 0) this.close();
     });
+  }
+
+  /** @internal */
+  message(bytes: Buffer, envelope: Envelope): void {
+    this.fromUpstream({ bytes, envelope }, undefined);
   }
 
   /** @internal */
@@ -221,14 +223,21 @@ export class OwnLeg {
     });
   }
 
-  private lost(): void {
+  /** @internal */
+  lost(): void {
     this.asks.renew();
     const { upstream, host } = this.options;
     if (upstream.config.onSessionLoss === 'end')
       host.end(`upstream ${JSON.stringify(upstream.name)} lost what it held`);
   }
 
-  private renewed(): void {
+  /** @internal */
+  gap(): void {
+    this.resync();
+  }
+
+  /** @internal */
+  renewed(): void {
     this.sayAgain();
     this.tellHeld();
     this.resync();

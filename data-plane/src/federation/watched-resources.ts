@@ -4,6 +4,7 @@
  */
 
 import type { Exchange } from '../exchange/exchange.js';
+import { SparseMap } from '../exchange/sparse-map.js';
 import type { LegHost } from '../front/endpoint.js';
 import { ErrorCode, RpcError } from '../protocol/errors.js';
 import { parsed } from '../protocol/text.js';
@@ -30,8 +31,8 @@ export function readLogLevel({ bytes, envelope }: Exchange): string {
 
 /** Resources that one session watches over shared upstream connections. */
 export class WatchedResources {
-  private readonly watches = new Map<string, Watch>();
-  private readonly listening = new Map<UpstreamSubscriptions, () => void>();
+  private readonly watches = new SparseMap<string, Watch>();
+  private readonly listening = new SparseMap<UpstreamSubscriptions, () => void>();
   private closed = false;
 
   constructor(

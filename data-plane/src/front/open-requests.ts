@@ -1,5 +1,6 @@
 /** The requests of one client that are under way, by id: ids that are in use, how many there may be, and cancelling. */
 import type { Cancellation } from '../exchange/exchange.js';
+import { SparseMap } from '../exchange/sparse-map.js';
 import { ErrorCode, RpcError } from '../protocol/errors.js';
 import { idKey, idKeyOf } from '../protocol/ids.js';
 import type { Span } from '../protocol/scan.js';
@@ -14,7 +15,7 @@ export interface OpenRequest {
 }
 
 export class OpenRequests<Request extends OpenRequest> {
-  private readonly byId = new Map<string, Request>();
+  private readonly byId = new SparseMap<string, Request>();
 
   get size(): number {
     return this.byId.size;

@@ -4,7 +4,7 @@
  */
 import { ErrorCode, RpcError } from '../protocol/errors.js';
 import { type Envelope, ScanError, scanMessage } from '../protocol/scan.js';
-import { SseDecoder } from '../protocol/sse.js';
+import { SseDecoder, type SseEvents } from '../protocol/sse.js';
 import { failureToError } from './call.js';
 import type { HttpCall, HttpFailure, HttpResponseHandler } from './transport/http.js';
 
@@ -22,7 +22,7 @@ export interface MessageSink {
 
 const EMPTY = Buffer.alloc(0);
 
-export class MessageReader implements HttpResponseHandler {
+export class MessageReader implements HttpResponseHandler, SseEvents {
   private status = 0;
   private sse: SseDecoder | undefined = undefined;
   private body: Buffer = EMPTY;
@@ -43,18 +43,24 @@ export class MessageReader implements HttpResponseHandler {
     this.sink.head?.(status, headers);
     const type = headers['content-type'];
     if (status < 300 && type !== undefined && type.startsWith('text/event-stream')) {
-      this.sse = new SseDecoder(
-        {
-          event: (data, id) => {
-            if (id !== undefined) this.sink.resumePoint?.(id);
-            this.take(data);
-          },
-          primed: (id) => this.sink.resumePoint?.(id),
-          retry: (ms) => this.sink.retry?.(ms),
-        },
-        this.maxMessageBytes,
-      );
+      this.sse = new SseDecoder(this, this.maxMessageBytes);
     }
+  }
+
+  /** @internal */
+  event(data: Buffer, id: string | undefined): void {
+    if (id !== undefined) this.sink.resumePoint?.(id);
+    this.take(data);
+  }
+
+  /** @internal */
+  primed(id: string): void {
+    this.sink.resumePoint?.(id);
+  }
+
+  /** @internal */
+  retry(ms: number): void {
+    this.sink.retry?.(ms);
   }
 
   data(chunk: Uint8Array): void {

@@ -11,7 +11,7 @@ import {
   MODERN_REVISION,
 } from '../protocol/revisions.js';
 import type { Envelope, Span } from '../protocol/scan.js';
-import { jsonBinary, parsed } from '../protocol/text.js';
+import { binaryToBytes, jsonBinary, parsed } from '../protocol/text.js';
 import { EraMismatch, type UpstreamCall, type UpstreamReply } from './call.js';
 import type { Channel, ChannelEvents } from './channel.js';
 import type { Connections } from './connection.js';
@@ -194,6 +194,9 @@ export class SharedConnector {
     );
     await session.open().finally(() => clearTimeout(timer));
     const result = session.result as NonNullable<LegacySession['result']>;
+    const { serverInfo, instructions } = JSON.parse(
+      binaryToBytes(session.takeResultText()).toString(),
+    ) as Pick<UpstreamFacts, 'serverInfo' | 'instructions'>;
     multiplexer = new Multiplexer(session);
     const over = multiplexer;
     return {
@@ -201,8 +204,8 @@ export class SharedConnector {
       facts: {
         revision: result.protocolVersion,
         capabilities: result.capabilities,
-        serverInfo: result.serverInfo,
-        instructions: result.instructions,
+        serverInfo,
+        instructions,
       },
       call: (call) => over.call(call),
       listen: () => session.listen(),

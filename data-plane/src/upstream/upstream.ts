@@ -14,6 +14,7 @@ import { BecameLegacy, cancelledError, EraMismatch, type UpstreamCall, type Upst
 import type { Channel, ChannelEvents } from './channel.js';
 import { type Connections, makeConnections } from './connection.js';
 import { legacyToModern, modernToLegacy, withLogLevel } from './crossing.js';
+import { HeardDedicated } from './dedicated-channel.js';
 import { type HeldSession, LegacySession, type LegacySessionEvents } from './legacy/session.js';
 import type { UpstreamFacts } from './offers.js';
 import { ownCall } from './own-request.js';
@@ -78,6 +79,7 @@ export class Upstream {
   private legacyRefused = false;
   /** Connections of one client each. */
   private readonly dedicated = new Set<Channel>();
+  private readonly openOwnChannel = (events: ChannelEvents): Channel => this.openDedicated(events);
   /** Those of them that are being closed: a process takes its time to end. */
   private readonly ending = new Set<Promise<void>>();
 
@@ -200,7 +202,7 @@ export class Upstream {
       ownerSaysInitialized,
       before,
       events,
-      openChannel: (channelEvents) => this.openDedicated(channelEvents),
+      openChannel: this.openOwnChannel,
     });
   }
 
@@ -247,14 +249,9 @@ export class Upstream {
         `upstream ${JSON.stringify(this.name)} has ${limit.count} ${limit.things} already, as many as it may (${limit.setting})`,
       );
     }
-    const channel = this.connections.openChannel({
-      message: (bytes, envelope) => events.message(bytes, envelope),
-      gap: () => events.gap(),
-      lost: (reason) => {
-        this.dedicated.delete(channel);
-        events.lost(reason);
-      },
-    });
+    const heard = new HeardDedicated(events, this.dedicated);
+    const channel = this.connections.openChannel(heard);
+    heard.channel = channel;
     this.dedicated.add(channel);
     const close = channel.close.bind(channel);
     channel.close = () => {

@@ -16,7 +16,7 @@ import type { Endpoint, HeldBefore } from '../endpoint.js';
 import { readHello, settled } from '../handshake.js';
 import { accepts, JSON_HEADERS, refuse } from '../http-answers.js';
 import type { SessionRoom } from '../session-room.js';
-import { LegacySession } from './session.js';
+import { LegacySession, type LegacySessionEvents } from './session.js';
 import type { StreamLimits } from './stream.js';
 
 export interface LegacyFrontSettings extends StreamLimits {
@@ -76,6 +76,14 @@ export class LegacyFront {
   /** Sessions of endpoints that are not there any more, until their requests have ended. */
   private readonly leaving = new Set<LegacySession>();
   private readonly streamLimits: StreamLimits;
+  /** One for all sessions: what each of them held by itself would be multiplied by their number. */
+  private readonly sessionEvents: LegacySessionEvents = {
+    ended: (session, reason) => this.end(session, reason),
+    error: ({ endpoint }, method, code) => this.options.onError(endpoint, method, code),
+    held: (session) => {
+      if (this.sessions.get(session.token) === session) this.put(session);
+    },
+  };
   private timer: NodeJS.Timeout | undefined;
 
   constructor(private readonly options: LegacyFrontOptions) {
@@ -377,19 +385,7 @@ export class LegacyFront {
   }
 
   private make(endpoint: Endpoint, caller: Caller, before?: HeldBefore): LegacySession {
-    return new LegacySession(
-      endpoint,
-      caller,
-      this.streamLimits,
-      {
-        ended: (ended, reason) => this.end(ended, reason),
-        error: (method, code) => this.options.onError(endpoint, method, code),
-        held: (holder) => {
-          if (this.sessions.get(holder.token) === holder) this.put(holder);
-        },
-      },
-      before,
-    );
+    return new LegacySession(endpoint, caller, this.streamLimits, this.sessionEvents, before);
   }
 
   private add(session: LegacySession): void {

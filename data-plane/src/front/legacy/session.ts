@@ -1,5 +1,6 @@
 /** One session over streamable HTTP (revisions up to 2025-11-25): a token, and streams that can be resumed. */
 import type { Caller, RequestHeaders } from '../../exchange/exchange.js';
+import { SparseMap } from '../../exchange/sparse-map.js';
 import type { Reply } from '../../listener/listener.js';
 import { ErrorCode, errorMessage, RpcError } from '../../protocol/errors.js';
 import { binaryToBytes } from '../../protocol/text.js';
@@ -22,14 +23,15 @@ const OUTSIDE_ID = 'g';
 export interface LegacySessionEvents {
   ended(session: LegacySession, reason: string): void;
   /** A request was answered with an error. */
-  error(method: string, code: number): void;
+  error(session: LegacySession, method: string, code: number): void;
   /** What it holds at upstreams has changed. */
   held(session: LegacySession): void;
 }
 
 export class LegacySession extends ClientSession<Answer> {
   readonly beganAt = this.lastUsedAt;
-  private readonly streams = new Map<string, EventStream>();
+  /** Those of requests, for resumption. */
+  private readonly streams = new SparseMap<string, EventStream>();
   private streamCount = 0;
   /** Messages outside requests; kept from the start, so that nothing is lost before the client listens. */
   private readonly outsideStream: EventStream;
@@ -53,7 +55,6 @@ export class LegacySession extends ClientSession<Answer> {
     super(endpoint, caller, before);
     this.isRevived = before !== undefined;
     this.outsideStream = new EventStream(OUTSIDE_ID, limits);
-    this.streams.set(OUTSIDE_ID, this.outsideStream);
   }
 
   /** Requests and open streams; a session with none is idle. */
@@ -116,7 +117,7 @@ export class LegacySession extends ClientSession<Answer> {
     this.lastUsedAt = Date.now();
     if (lastEventId === undefined) return this.listenOutside(reply);
     const from = readEventId(lastEventId);
-    const stream = from === undefined ? undefined : this.streams.get(from.streamId);
+    const stream = from === undefined ? undefined : this.stream(from.streamId);
     // A session that was revived has numbered its events anew.
     const isKnown =
       stream !== undefined && (stream !== this.outsideStream || !this.isRevived || this.wasHeardHere);
@@ -145,6 +146,10 @@ export class LegacySession extends ClientSession<Answer> {
       status: 400,
       reason: `the stream cannot be resumed from event ${JSON.stringify(lastEventId.slice(0, 80))}: it is not kept any more`,
     };
+  }
+
+  private stream(id: string): EventStream | undefined {
+    return id === OUTSIDE_ID ? this.outsideStream : this.streams.get(id);
   }
 
   private listenOutside(reply: Reply): { status: number; reason: string } | undefined {
@@ -191,7 +196,7 @@ export class LegacySession extends ClientSession<Answer> {
   }
 
   protected ended({ method }: LegacyRequest<Answer>, errorCode: number): void {
-    if (errorCode !== 0) this.events.error(method, errorCode);
+    if (errorCode !== 0) this.events.error(this, method, errorCode);
   }
 
   end(reason: string): void {
@@ -209,14 +214,16 @@ export class LegacySession extends ClientSession<Answer> {
 
   protected release(): void {
     const now = Date.now();
+    this.outsideStream.end(now);
     for (const stream of this.streams.values()) stream.end(now);
     this.streams.clear();
   }
 
   private keep(stream: EventStream): void {
-    if (this.streams.size >= MAX_STREAM_COUNT) {
+    // One of them is the stream of what belongs to no request.
+    if (this.streams.size >= MAX_STREAM_COUNT - 1) {
       for (const [id, old] of this.streams) {
-        if (old === this.outsideStream || !old.hasEnded) continue;
+        if (!old.hasEnded) continue;
         this.streams.delete(id);
         break;
       }

@@ -145,7 +145,8 @@ export class LegacyHttpChannel implements Channel, PostingHost, ListeningHost {
     if (id === undefined || this.sessionId !== undefined || this.revision !== '') return;
     // Visible ASCII only (2025-03-26, transports, "Session Management"); anything else could break a header.
     if (!/^[\x21-\x7e]{1,1024}$/.test(id)) return;
-    this.sessionId = id;
+    // A copy: a part of the head would keep the whole head as long as the session.
+    this.sessionId = Buffer.from(id, 'latin1').latin1Slice();
     this.render();
     if (this.closed) this.endSession();
   }

@@ -17,12 +17,10 @@ import {
   SessionLost,
 } from '../channel.js';
 
-/** What `initialize` answered. */
+/** What `initialize` answered, as far as it is needed all the time: a server may say much of itself beside. */
 export interface InitializeResult {
   readonly protocolVersion: string;
   readonly capabilities: Readonly<Record<string, unknown>>;
-  readonly serverInfo?: Readonly<Record<string, unknown>>;
-  readonly instructions?: string;
 }
 
 export interface LegacySessionEvents {
@@ -65,8 +63,7 @@ export class LegacySession {
   private closed = false;
   /** Set by the first handshake. */
   result: InitializeResult | undefined;
-  /** The result of the handshake as the upstream sent it (binary text). */
-  resultText = '';
+  private resultText = '';
 
   constructor(private readonly options: LegacySessionOptions) {}
 
@@ -79,6 +76,13 @@ export class LegacySession {
     const id = this.channel?.sessionId;
     if (id === undefined || this.result === undefined) return undefined;
     return { id, revision: this.result.protocolVersion, capabilities: this.result.capabilities };
+  }
+
+  /** The result of the first handshake as the upstream sent it (binary text); it is not kept any longer. */
+  takeResultText(): string {
+    const text = this.resultText;
+    this.resultText = '';
+    return text;
   }
 
   /** Makes the handshake when there is no live connection; several callers share one. */
@@ -117,20 +121,18 @@ export class LegacySession {
     await Promise.all([channel?.close(), unsettled?.close()]);
   }
 
+  /** @internal */
+  lost(channel: Channel | undefined, reason: string): void {
+    if (this.channel === undefined || this.channel !== channel) return;
+    this.channel = undefined;
+    this.options.events.lost(reason);
+  }
+
   private async handshake(): Promise<Channel> {
     const { options } = this;
-    let lostReason: string | undefined;
-    const channel: Channel = options.openChannel({
-      message: (bytes, envelope) => options.events.message(bytes, envelope),
-      gap: () => options.events.gap(),
-      lost: (reason) => {
-        lostReason = reason;
-        if (this.channel === channel) {
-          this.channel = undefined;
-          options.events.lost(reason);
-        }
-      },
-    });
+    const heard = new HeardChannel(this, options.events);
+    const channel = options.openChannel(heard);
+    heard.channel = channel;
     const { before } = options;
     if (before !== undefined && !this.everOpened && channel.resume !== undefined) {
       // The server knows it, or says that it does not: then the next request makes it anew.
@@ -152,10 +154,10 @@ export class LegacySession {
       await channel.close();
       // A connection that was not even made says so itself.
       const unreachable = thrown instanceof RpcError && thrown.code === ErrorCode.UpstreamUnavailable;
-      if (lostReason !== undefined && !unreachable) {
+      if (heard.lostReason !== undefined && !unreachable) {
         throw new RpcError(
           ErrorCode.UpstreamUnavailable,
-          `upstream ${JSON.stringify(options.name)} ended during the handshake: ${lostReason}`,
+          `upstream ${JSON.stringify(options.name)} ended during the handshake: ${heard.lostReason}`,
           undefined,
           { cause: thrown },
         );
@@ -204,8 +206,9 @@ export class LegacySession {
         `${said} answered initialize with revision ${JSON.stringify(result.protocolVersion ?? null)}; known are ${LEGACY_REVISIONS.join(', ')}`,
       );
     }
-    this.result = { ...result, capabilities: result.capabilities ?? {} };
-    this.resultText = bytes.latin1Slice(span.start, span.end);
+    this.result = { protocolVersion: result.protocolVersion, capabilities: result.capabilities ?? {} };
+    // Whoever opened it has been told what the first handshake said, and is not told again.
+    if (!this.everOpened) this.resultText = bytes.latin1Slice(span.start, span.end);
   }
 }
 
@@ -218,6 +221,31 @@ async function withinGrace(open: Promise<void> | undefined): Promise<void> {
   });
   await Promise.race([open, grace]);
   clearTimeout(timer);
+}
+
+/** What one channel of a session tells. */
+class HeardChannel implements ChannelEvents {
+  /** Set when it has been made. */
+  channel: Channel | undefined;
+  lostReason: string | undefined;
+
+  constructor(
+    private readonly session: LegacySession,
+    private readonly events: LegacySessionEvents,
+  ) {}
+
+  message(bytes: Buffer, envelope: Envelope): void {
+    this.events.message(bytes, envelope);
+  }
+
+  gap(): void {
+    this.events.gap();
+  }
+
+  lost(reason: string): void {
+    this.lostReason = reason;
+    this.session.lost(this.channel, reason);
+  }
 }
 
 /** A request that is sent again, once, when the session turned out to be forgotten. */

@@ -141,6 +141,7 @@ export class Http1Connection implements ResponseSink, EgressListener {
     this.reusable = head.reusable;
     this.keepAliveTimeoutMs = head.keepAliveTimeoutMs;
     const call = this.call as Http1Call;
+    if (call.request.silenceTimeoutMs === 0) this.parser.forgetHead();
     try {
       call.handler.head(head.status, head.headers);
     } catch (error) {

@@ -67,6 +67,12 @@ export class ResponseParser {
     private readonly maxHeadBytes: number,
   ) {}
 
+  /** Lets go of the head that it remembers: the answer that it began may go on for days. */
+  forgetHead(): void {
+    this.lastText = '';
+    this.lastHead = undefined;
+  }
+
   /** Ignores all that follows. May be called from within the sink. */
   stop(): void {
     this.state = STOPPED;
