@@ -1,6 +1,6 @@
-import { cpus, release, totalmem, type } from 'node:os';
+import { cpus } from 'node:os';
 import { type Laboratory, setUp } from './laboratory.js';
-import { nodeProgramVersion } from './node-program.js';
+import { describeMachine } from './machine.js';
 import type { Options } from './options.js';
 import { cpuMicrosBetween, machineCpuMicros, type ProcessUsage, residentBytes } from './process-usage.js';
 import type { Profiler } from './profiler.js';
@@ -53,7 +53,6 @@ export async function runBenchmark(options: Options, surroundings: Surroundings)
   const { cells, latency } = await measure(options, laboratory, progress);
   const profiles = profiler ? await profileRows(options, laboratory, profiler, progress) : [];
   await laboratory.generator.close();
-  const [processor] = cpus();
   const measured = {
     rows: laboratory.states,
     connections: options.connections,
@@ -67,15 +66,10 @@ export async function runBenchmark(options: Options, surroundings: Surroundings)
     finishedAt: new Date().toISOString(),
     rounds: options.rounds,
     secondsPerCell: options.seconds,
-    machine: {
-      cpu: processor?.model ?? 'unknown processor',
-      cores: cpus().length,
-      memoryBytes: totalmem(),
-      system: `${type()} ${release()}`,
-      node: nodeProgramVersion(),
-      upstreamListener: laboratory.upstreamListener,
-      gatewayListener: laboratory.rows.find(({ relay }) => relay?.listener)?.relay?.listener,
-    },
+    machine: describeMachine(
+      laboratory.upstreamListener,
+      laboratory.rows.find(({ relay }) => relay?.listener)?.relay?.listener,
+    ),
     ...measured,
     summary: summarise(measured),
     profiles,

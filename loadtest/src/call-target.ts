@@ -56,14 +56,18 @@ export async function openTarget(target: Target, sessionCount: number): Promise<
 
 /** Ends the sessions of a target, as far as it still answers. */
 export async function closeTarget({ url, sessions }: OpenTarget): Promise<void> {
-  for (const session of sessions) {
-    const signal = AbortSignal.timeout(REQUEST_DEADLINE_MS);
-    const response = await fetch(url, { method: 'DELETE', headers: { 'Mcp-Session-Id': session }, signal });
-    await response.arrayBuffer();
-  }
+  for (const session of sessions) await endSession(url, session);
 }
 
-async function openSession(target: Target, id: number): Promise<string> {
+/** Says that a session is not needed any more. */
+export async function endSession(url: string, session: string): Promise<void> {
+  const signal = AbortSignal.timeout(REQUEST_DEADLINE_MS);
+  const response = await fetch(url, { method: 'DELETE', headers: { 'Mcp-Session-Id': session }, signal });
+  await response.arrayBuffer();
+}
+
+/** The legacy handshake. @throws Error when it is refused. */
+export async function openSession(target: Target, id: number): Promise<string> {
   const body = requestBody('legacy', id, 'initialize', initializeParams());
   const answer = await post(target, 'initialize', body);
   if (answer.status !== 200 || !parseMessage(answer.body)?.result || answer.session === null) {

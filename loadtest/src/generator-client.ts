@@ -6,10 +6,13 @@ import type { RunningProcess, StartedProcesses } from './running-process.js';
 
 /** Time beyond the planned one after which the generator counts as stuck. */
 const COMMAND_GRACE_MS = 60_000;
+/** A stream is opened, or closed with its session, in less time than this on a busy machine. */
+const STREAM_SECONDS = 0.02;
 
 /** The benchmark's end of the load generator. */
 export class Generator {
   readonly process: RunningProcess;
+  #streams = 0;
 
   constructor(processes: StartedProcesses) {
     const script = fileURLToPath(new URL('./generator.js', import.meta.url));
@@ -31,6 +34,19 @@ export class Generator {
       { do: 'ping', keys, secondsEach },
       keys.length * secondsEach,
     )) as PingFigures[];
+  }
+
+  /** Opens idle streams, beside those that are open. @throws Error when one is refused. */
+  async listen(target: Target, streams: number): Promise<void> {
+    await this.#command({ do: 'listen', target, streams }, streams * STREAM_SECONDS);
+    this.#streams += streams;
+  }
+
+  /** Closes all idle streams. Returns how many had ended before. */
+  async hangUp(): Promise<number> {
+    const planned = this.#streams * STREAM_SECONDS;
+    this.#streams = 0;
+    return (await this.#command({ do: 'hang up' }, planned)) as number;
   }
 
   /** Ends the sessions. */

@@ -5,6 +5,8 @@ export type GeneratorCommand =
   | { do: 'open'; key: string; target: Target; sessions: number }
   | { do: 'load'; key: string; connections: number; seconds: number }
   | { do: 'ping'; keys: string[]; secondsEach: number }
+  | { do: 'listen'; target: Target; streams: number }
+  | { do: 'hang up' }
   | { do: 'close' };
 
 /** What it answers. `error` means that the command could not be carried out at all. */

@@ -3,8 +3,10 @@ import { closeTarget, type OpenTarget, openTarget } from './call-target.js';
 import type { GeneratorCommand, GeneratorReply } from './generator-messages.js';
 import { load } from './load.js';
 import { ping } from './ping.js';
+import { OpenStreams } from './streams/open-streams.js';
 
 const targets = new Map<string, OpenTarget>();
+const streams = new OpenStreams();
 
 function opened(key: string): OpenTarget {
   const target = targets.get(key);
@@ -24,6 +26,10 @@ async function obey(command: GeneratorCommand): Promise<unknown> {
         command.keys.map((key) => [key, opened(key)]),
         command.secondsEach,
       );
+    case 'listen':
+      return streams.open(command.target, command.streams);
+    case 'hang up':
+      return streams.hangUp();
     case 'close':
       await Promise.allSettled([...targets.values()].map(closeTarget));
       targets.clear();

@@ -74,9 +74,14 @@ export async function setUp(processes: StartedProcesses, plan: LaboratoryPlan): 
   return laboratory;
 }
 
-async function startUpstream(processes: StartedProcesses) {
+/**
+ * Starts the upstream of the benchmark.
+ * @param tells whether it says that it tells of changes, and keeps streams open for that.
+ */
+export async function startUpstream(processes: StartedProcesses, tells = false) {
   const script = fileURLToPath(new URL('./upstream.js', import.meta.url));
-  const spec = { name: 'the upstream', command: NODE_PROGRAM, args: [script], ipc: true };
+  const args = tells ? [script, '--tells'] : [script];
+  const spec = { name: 'the upstream', command: NODE_PROGRAM, args, ipc: true };
   const upstream = processes.start(spec);
   const line = await upstream.waitForLine(
     (text) => (text.startsWith('{') ? text : undefined),
@@ -110,7 +115,7 @@ async function startRelays(
 
   async function startRelay({ relay, era }: Row): Promise<RelayOutcome> {
     if (relay === 'direct') return undefined;
-    if (relay === 'sluice') return startSluice(processes, era, upstream, folder, gatewayEnv);
+    if (relay === 'sluice') return startSluice(processes, { era, upstream, folder, env: gatewayEnv });
     const program = findNginx();
     return program ? startNginx(processes, program, upstream, folder) : 'not installed';
   }

@@ -3,19 +3,21 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { runBenchmark } from './benchmark.js';
+import { runBenchmark, type Surroundings } from './benchmark.js';
 import { renderMarkdown } from './markdown.js';
-import { HELP, type Options, readOptions, UsageError } from './options.js';
+import { HELP, type Options, readOptions, type StreamOptions, UsageError } from './options.js';
 import { canReadProcessUsage } from './process-usage.js';
 import { Profiler } from './profiler.js';
 import { Progress } from './progress.js';
 import { StartedProcesses } from './running-process.js';
+import { renderStreams } from './streams/markdown.js';
+import { measureStreams } from './streams/measure.js';
 
 const EXIT = { measured: 0, failed: 1, usage: 2, interrupted: 130 } as const;
 const RESULTS = fileURLToPath(new URL('../results', import.meta.url));
 
 async function main(args: string[]): Promise<number> {
-  let options: Options | 'help';
+  let options: Options | StreamOptions | 'help';
   try {
     options = readOptions(args);
   } catch (error) {
@@ -29,35 +31,36 @@ async function main(args: string[]): Promise<number> {
   }
   if (!canReadProcessUsage()) {
     console.error(
-      'bench: processor time is read from /proc, which this system lacks: run the benchmark on Linux.',
+      'bench: processor time and memory are read from /proc, which this system lacks: run the benchmark on Linux.',
     );
     return EXIT.failed;
   }
   return runAndReport(options);
 }
 
-async function runAndReport(options: Options): Promise<number> {
+async function runAndReport(options: Options | StreamOptions): Promise<number> {
   const out = resolve(options.out ?? join(RESULTS, `${new Date().toISOString().replaceAll(':', '-')}.json`));
-  const profiler = options.profile ? new Profiler(`${out.replace(/\.json$/, '')}-profiles`) : undefined;
+  const isProfiled = 'profile' in options && options.profile;
+  const profiler = isProfiled ? new Profiler(`${out.replace(/\.json$/, '')}-profiles`) : undefined;
   const progress = new Progress();
   const processes = new StartedProcesses();
   const folder = mkdtempSync(join(tmpdir(), 'sluice-bench-'));
   const interrupted = untilInterrupted();
   try {
-    const run = runBenchmark(options, { processes, progress, folder, profiler });
+    const run = measure(options, { processes, progress, folder, profiler });
     // After an interruption its processes end under it: what it says about that interests nobody.
     run.catch(() => {});
-    const result = await Promise.race([run, interrupted]);
+    const outcome = await Promise.race([run, interrupted]);
     progress.end();
-    if (result === 'interrupted') {
+    if (outcome === 'interrupted') {
       console.error('bench: interrupted; nothing was written.');
       return EXIT.interrupted;
     }
     mkdirSync(dirname(out), { recursive: true });
-    writeFileSync(out, `${JSON.stringify(result, undefined, 2)}\n`);
-    console.log(renderMarkdown(result));
+    writeFileSync(out, `${JSON.stringify(outcome.result, undefined, 2)}\n`);
+    console.log(outcome.report);
     console.error(`\nbench: all figures are in ${out}`);
-    if (result.summary.problems.length === 0) return EXIT.measured;
+    if (outcome.problems.length === 0) return EXIT.measured;
     console.error('bench: something did not run or answered wrongly; the report says what, under Problems');
     return EXIT.failed;
   } catch (error) {
@@ -68,6 +71,15 @@ async function runAndReport(options: Options): Promise<number> {
     await processes.endAll();
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+async function measure(options: Options | StreamOptions, surroundings: Surroundings) {
+  if ('streams' in options) {
+    const result = await measureStreams(options, surroundings);
+    return { result, report: renderStreams(result), problems: result.problems };
+  }
+  const result = await runBenchmark(options, surroundings);
+  return { result, report: renderMarkdown(result), problems: result.summary.problems };
 }
 
 function untilInterrupted(): Promise<'interrupted'> {

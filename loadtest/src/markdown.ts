@@ -2,8 +2,8 @@ import { ROWS } from './relays/relay.js';
 import type { BenchmarkResult, RowProfile } from './result.js';
 import { type Spread, spread } from './statistics.js';
 
-const BYTES_PER_MB = 1_000_000;
-const NOT_MEASURED = '–';
+export const BYTES_PER_MB = 1_000_000;
+export const NOT_MEASURED = '–';
 /** A machine that others use this much gives figures to be read with care. */
 const BUSY_SHARE = 0.1;
 
@@ -20,7 +20,7 @@ export function renderMarkdown(result: BenchmarkResult): string {
     ...(result.idleMemory.length > 0 ? ['### Memory of an idle gateway', memoryTable(result)] : []),
     ...(result.summary.targets.length > 0 ? ['### Targets', targetTable(result)] : []),
     ...result.profiles.flatMap(profileSection),
-    ...problemSection(result),
+    ...problemSection(result.summary.problems),
   ].join('\n\n');
 }
 
@@ -144,12 +144,9 @@ function profileSection({ row, thread, file, sampledMillis, idleShare, top }: Ro
   ];
 }
 
-function problemSection({ summary }: BenchmarkResult): string[] {
-  if (summary.problems.length === 0) return [];
-  return [
-    '### Problems',
-    summary.problems.map((problem) => `- ${problem.replaceAll('\n', '\n  ')}`).join('\n'),
-  ];
+export function problemSection(problems: readonly string[]): string[] {
+  if (problems.length === 0) return [];
+  return ['### Problems', problems.map((problem) => `- ${problem.replaceAll('\n', '\n  ')}`).join('\n')];
 }
 
 function figure(values: Spread | undefined, digits: number, divisor = 1): string {
@@ -161,7 +158,7 @@ function figure(values: Spread | undefined, digits: number, divisor = 1): string
 }
 
 /** Columns are padded so that the source reads as a table too. */
-function table(header: string[], lines: string[][]): string {
+export function table(header: string[], lines: string[][]): string {
   const widths = header.map((title, i) =>
     Math.max(title.length, 3, ...lines.map((line) => (line[i] ?? '').length)),
   );

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { readOptions, UsageError } from './options.js';
 import { ROWS } from './relays/relay.js';
+import { STREAM_KINDS } from './streams/kinds.js';
 
 test('without options everything is measured', () => {
   expect(readOptions([])).toEqual({
@@ -20,8 +21,20 @@ test('--quick changes defaults, and what is said beside it still counts', () => 
 
 test('--only takes parts of row ids', () => {
   const options = readOptions(['--only', 'direct-modern,nginx']);
-  if (options === 'help') throw new Error('not asked for help');
+  if (options === 'help' || !('rows' in options)) throw new Error('asked for something else');
   expect(options.rows.map(({ id }) => id)).toEqual(['direct-modern', 'nginx-modern', 'nginx-legacy']);
+});
+
+test('--streams measures something else, with the options that it has', () => {
+  expect(readOptions(['--streams', '10000'])).toEqual({
+    streams: 10_000,
+    kinds: STREAM_KINDS,
+    out: undefined,
+  });
+  expect(readOptions(['--streams', '5', '--only', 'modern-merged', '--out', 'x.json'])).toMatchObject({
+    kinds: [{ id: 'stream-modern-merged' }],
+    out: 'x.json',
+  });
 });
 
 test('a number of connections given twice is measured once', () => {
@@ -34,6 +47,12 @@ test.each([
   [['--seconds', 'many'], '--seconds: "many" is not a number from 0.1 to 60'],
   [['--connections', '1,'], '--connections: "" is not a whole number from 1 to 512'],
   [['--only', 'haproxy'], '--only: no row contains "haproxy"; there are direct-modern'],
+  [['--streams', '0'], '--streams: "0" is not a whole number from 1 to 100000'],
+  [
+    ['--streams', '10', '--rounds', '1'],
+    '--rounds is about calls: beside --streams there are --only and --out',
+  ],
+  [['--streams', '10', '--only', 'nginx'], '--only: no row contains "nginx"; there are stream-modern-merged'],
   [['--fast'], "Unknown option '--fast'"],
 ])('%j is refused with what would be right', (args, message) => {
   expect(() => readOptions(args)).toThrow(UsageError);

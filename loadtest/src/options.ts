@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 import { ROWS, type Row } from './relays/relay.js';
+import { STREAM_KINDS, type StreamKind } from './streams/kinds.js';
 
 export interface Options {
   rounds: number;
@@ -13,12 +14,21 @@ export interface Options {
   profile: boolean;
 }
 
+/** What `--streams` asks for. */
+export interface StreamOptions {
+  /** Streams of each kind that are open at the same time. */
+  streams: number;
+  kinds: readonly StreamKind[];
+  out?: string;
+}
+
 /** What the user typed is wrong; the message says what would be right. */
 export class UsageError extends Error {}
 
 const MAX_ROUNDS = 100;
 const MAX_SECONDS = 60;
 const MAX_CONNECTIONS = 512;
+const MAX_STREAMS = 100_000;
 
 const DEFAULTS = { rounds: '5', seconds: '3', connections: '1,10,64' };
 const QUICK = { rounds: '2', seconds: '0.5', connections: '10' };
@@ -31,17 +41,20 @@ Usage: npm run bench -- [options]
   --seconds N           time of one cell (default ${DEFAULTS.seconds})
   --connections N[,N]   numbers of connections, each with one call under way (default ${DEFAULTS.connections})
   --only TEXT[,TEXT]    only rows whose id contains one of the texts
+  --streams N           instead of calls: the memory of N streams on which nothing happens, of each kind
   --out FILE            where the JSON goes (default loadtest/results/<time>.json)
   --profile             afterwards, measure where Sluice's processor time goes
   --quick               a look in about 20 s: --rounds ${QUICK.rounds} --seconds ${QUICK.seconds} --connections ${QUICK.connections}
   --help                this text
 
-Rows: ${ROWS.map(({ id }) => id).join(', ')}
+Rows: ${idsOf(ROWS)}
+Rows with --streams: ${idsOf(STREAM_KINDS)}
 
 Examples:
   npm run bench -- --quick
   npm run bench -- --only direct-modern,nginx-modern,sluice-upstream-modern --connections 10
   npm run bench -- --only sluice-merged-modern --rounds 1 --profile
+  npm run bench -- --streams 10000
 
 Exit codes: 0 measured (slow or not), 1 something did not run or answered wrongly, 2 wrong usage, 130 interrupted.`;
 
@@ -49,9 +62,10 @@ Exit codes: 0 measured (slow or not), 1 something did not run or answered wrongl
  * Reads the command line; `help` when it asks for that.
  * @throws UsageError
  */
-export function readOptions(args: string[]): Options | 'help' {
+export function readOptions(args: string[]): Options | StreamOptions | 'help' {
   const values = parse(args);
   if (values.help) return 'help';
+  if (values.streams !== undefined) return readStreamOptions(values, values.streams);
   const defaults = values.quick ? QUICK : DEFAULTS;
   const connections = (values.connections ?? defaults.connections).split(',');
   return {
@@ -60,9 +74,21 @@ export function readOptions(args: string[]): Options | 'help' {
     connections: [
       ...new Set(connections.map((text) => readNumber('--connections', text, 1, MAX_CONNECTIONS, true))),
     ],
-    rows: readRows(values.only),
+    rows: readOnly(values.only, ROWS),
     out: values.out,
     profile: values.profile ?? false,
+  };
+}
+
+function readStreamOptions(values: ReturnType<typeof parse>, streams: string): StreamOptions {
+  for (const name of ['rounds', 'seconds', 'connections', 'profile', 'quick'] as const) {
+    if (values[name] !== undefined)
+      throw new UsageError(`--${name} is about calls: beside --streams there are --only and --out`);
+  }
+  return {
+    streams: readNumber('--streams', streams, 1, MAX_STREAMS, true),
+    kinds: readOnly(values.only, STREAM_KINDS),
+    out: values.out,
   };
 }
 
@@ -75,6 +101,7 @@ function parse(args: string[]) {
         seconds: { type: 'string' },
         connections: { type: 'string' },
         only: { type: 'string' },
+        streams: { type: 'string' },
         out: { type: 'string' },
         profile: { type: 'boolean' },
         quick: { type: 'boolean' },
@@ -94,15 +121,16 @@ function readNumber(name: string, text: string, min: number, max: number, whole:
   return value;
 }
 
-function readRows(only: string | undefined): readonly Row[] {
-  if (only === undefined) return ROWS;
+function readOnly<T extends { id: string }>(only: string | undefined, all: readonly T[]): readonly T[] {
+  if (only === undefined) return all;
   const texts = only.split(',').map((text) => text.trim());
   for (const text of texts) {
-    if (text === '' || !ROWS.some(({ id }) => id.includes(text))) {
-      throw new UsageError(
-        `--only: no row contains "${text}"; there are ${ROWS.map(({ id }) => id).join(', ')}`,
-      );
-    }
+    if (text === '' || !all.some(({ id }) => id.includes(text)))
+      throw new UsageError(`--only: no row contains "${text}"; there are ${idsOf(all)}`);
   }
-  return ROWS.filter(({ id }) => texts.some((text) => id.includes(text)));
+  return all.filter(({ id }) => texts.some((text) => id.includes(text)));
+}
+
+function idsOf(rows: readonly { id: string }[]): string {
+  return rows.map(({ id }) => id).join(', ');
 }

@@ -1,4 +1,5 @@
 import type { LoadFigures, PingFigures } from './generator-messages.js';
+import type { Machine } from './machine.js';
 import type { Era } from './mcp-request.js';
 import type { RelayKind } from './relays/relay.js';
 import type { Spread } from './statistics.js';
@@ -21,19 +22,6 @@ export interface BenchmarkResult {
   latency: LatencyCell[];
   summary: Summary;
   profiles: RowProfile[];
-}
-
-interface Machine {
-  cpu: string;
-  cores: number;
-  memoryBytes: number;
-  system: string;
-  /** Version of the Node.js that runs upstream, load generator and gateways. */
-  node: string;
-  /** Which library the upstream listens with. */
-  upstreamListener: string;
-  /** Which library the gateways listen with; absent when there are none. */
-  gatewayListener?: string;
 }
 
 export interface RowState {

@@ -22,17 +22,26 @@ export interface UpstreamReply {
   body?: string;
   /** Mcp-Session-Id of a session that begins here. */
   session?: string;
+  /** Instead of a body: what a stream of events that stays open begins with. */
+  stream?: string;
 }
 
 interface Message {
   id?: string | number;
   method?: unknown;
-  params?: { name?: unknown; arguments?: { text?: unknown }; protocolVersion?: unknown; _meta?: Meta };
+  params?: {
+    name?: unknown;
+    arguments?: { text?: unknown };
+    protocolVersion?: unknown;
+    notifications?: { toolsListChanged?: unknown };
+    _meta?: Meta;
+  };
 }
 type Meta = Record<string, unknown>;
 
 const SERVER_INFO = { name: 'sluice-bench-upstream', version: '1.0.0' };
 const META_REVISION = 'io.modelcontextprotocol/protocolVersion';
+const META_SUBSCRIPTION = 'io.modelcontextprotocol/subscriptionId';
 const META_CAPABILITIES = 'io.modelcontextprotocol/clientCapabilities';
 const RESULT_META = { 'io.modelcontextprotocol/serverInfo': SERVER_INFO };
 const LEGACY_REVISIONS = new Set(['2025-03-26', '2025-06-18', LEGACY_REVISION]);
@@ -66,21 +75,41 @@ function failure(
   return { status, body: JSON.stringify({ jsonrpc: '2.0', id, error: { code, message, data } }) };
 }
 
+/** What a subscription begins with (2026-07-28, basic/patterns/subscriptions). */
+function acknowledgement(id: Message['id'], asked: Message['params']): UpstreamReply {
+  const notifications = asked?.notifications?.toolsListChanged === true ? { toolsListChanged: true } : {};
+  const params = { notifications, _meta: { [META_SUBSCRIPTION]: id } };
+  const method = 'notifications/subscriptions/acknowledged';
+  return {
+    status: 200,
+    stream: `event: message\ndata: ${JSON.stringify({ jsonrpc: '2.0', method, params })}\n\n`,
+  };
+}
+
 function success(id: Message['id'], result: unknown): UpstreamReply {
   return { status: 200, body: JSON.stringify({ jsonrpc: '2.0', id, result }) };
 }
 
 /**
  * An MCP server with one tool, `echo`, in both eras and no more: it exists to be so fast that a relay in
- * front of it is what gets measured. Answers are always JSON, never a stream.
+ * front of it is what gets measured. Answers are JSON.
  */
 export class EchoServer {
   readonly #sessions = new Set<string>();
+
+  /**
+   * @param tells whether it says that it tells of changes: then it keeps the streams open that are there for that,
+   *   and says nothing on them, for nothing changes.
+   */
+  constructor(private readonly tells = false) {}
 
   answer(request: UpstreamRequest): UpstreamReply {
     // Nothing in a browser has business here (DNS rebinding): any Origin is a wrong one.
     if (request.origin !== '') return { status: 403 };
     if (request.method === 'DELETE') return { status: this.#sessions.delete(request.session) ? 200 : 404 };
+    if (request.method === 'GET' && this.tells) {
+      return this.#sessions.has(request.session) ? { status: 200, stream: ':\n\n' } : { status: 404 };
+    }
     if (request.method !== 'POST') return { status: 405 };
     let message: Message;
     try {
@@ -131,11 +160,18 @@ export class EchoServer {
         return success(id, {
           ...cacheable,
           supportedVersions: [MODERN_REVISION, ...LEGACY_REVISIONS],
-          capabilities: { tools: {} },
+          capabilities: this.#capabilities,
         });
+      case 'subscriptions/listen':
+        if (this.tells) return acknowledgement(id, params);
+        break;
       default:
-        return failure(404, id, ERROR.methodNotFound, `Method not found: ${method}`);
     }
+    return failure(404, id, ERROR.methodNotFound, `Method not found: ${method}`);
+  }
+
+  get #capabilities() {
+    return { tools: this.tells ? { listChanged: true } : {} };
   }
 
   #legacy(request: UpstreamRequest, message: Message): UpstreamReply {
@@ -147,7 +183,7 @@ export class EchoServer {
       const result = {
         protocolVersion:
           typeof wanted === 'string' && LEGACY_REVISIONS.has(wanted) ? wanted : LEGACY_REVISION,
-        capabilities: { tools: {} },
+        capabilities: this.#capabilities,
         serverInfo: SERVER_INFO,
       };
       return { ...success(id, result), session };

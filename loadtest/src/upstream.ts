@@ -82,7 +82,7 @@ function serveWithNode(server: EchoServer): void {
       else chunks.push(chunk);
     });
     req.on('end', () => {
-      const { status, body, session } = server.answer({
+      const { status, body, session, stream } = server.answer({
         method: req.method ?? '',
         origin: header(req, 'origin'),
         revision: header(req, 'mcp-protocol-version'),
@@ -91,6 +91,10 @@ function serveWithNode(server: EchoServer): void {
         session: header(req, 'mcp-session-id'),
         body: Buffer.concat(chunks).toString('utf8'),
       });
+      if (stream !== undefined) {
+        res.writeHead(status, { 'Content-Type': 'text/event-stream' }).write(stream);
+        return;
+      }
       if (session !== undefined) res.setHeader('Mcp-Session-Id', session);
       if (body !== undefined) res.setHeader('Content-Type', 'application/json');
       res.writeHead(status).end(body);
@@ -112,6 +116,8 @@ process.on('SIGTERM', () => process.exit(0));
 // Ctrl-C reaches the whole process group; who started this process decides when it ends.
 process.on('SIGINT', () => {});
 
-const uws = loadUws();
+const tells = process.argv.includes('--tells');
+// Streams are kept by node:http: how fast their server is stands in no figure.
+const uws = tells ? undefined : loadUws();
 if (uws) serveWithUws(uws, new EchoServer());
-else serveWithNode(new EchoServer());
+else serveWithNode(new EchoServer(tells));

@@ -98,3 +98,46 @@ test('a wrong option is refused before anything starts', async () => {
   expect(code).toBe(2);
   expect(stderr).toContain('--connections: "ten" is not a whole number from 1 to 512');
 });
+
+test('--streams tells what an idle stream costs, and that nothing of it is left', async () => {
+  const out = join(folder, 'result.json');
+  const { code, stdout, stderr } = await runBench([
+    '--streams',
+    '30',
+    '--only',
+    'legacy-upstream',
+    '--out',
+    out,
+  ]);
+  expect({ code, stderr }).toMatchObject({ code: 0 });
+  expect(stderr).toContain('30 of 30 streams are open');
+  expect(stdout).toContain('## 30 idle streams on one gateway');
+  const { kinds, problems } = JSON.parse(readFileSync(out, 'utf8'));
+  expect(problems).toEqual([]);
+  expect(kinds).toMatchObject([{ kind: 'stream-legacy-upstream-legacy', state: 'measured' }]);
+  const [{ figures }] = kinds;
+  const { before, open, closed, bytesPerStream } = figures;
+  // A socket of the client and one to the server.
+  expect(open.descriptors - before.descriptors).toBeGreaterThanOrEqual(2 * 30);
+  expect(closed.descriptors).toBeLessThan(before.descriptors);
+  expect(bytesPerStream).toBeCloseTo((open.rssBytes - before.rssBytes) / 30);
+  expect(figures.lostStreams).toBe(0);
+}, 120_000);
+
+test('streams for which there are not enough file descriptors are refused with what would do', async () => {
+  const child = spawn(
+    'sh',
+    ['-c', `ulimit -n 500 && exec "$0" "$@"`, process.execPath, BENCH, '--streams', '1000'],
+    {
+      stdio: ['ignore', 'ignore', 'pipe'],
+    },
+  );
+  let stderr = '';
+  child.stderr.on('data', (chunk) => {
+    stderr += chunk;
+  });
+  expect(await new Promise((resolve) => child.on('close', resolve))).toBe(1);
+  expect(stderr).toContain(
+    '1000 streams need 1300 file descriptors in one process, and 500 are allowed: raise `ulimit -n`, or ask for --streams 200',
+  );
+});

@@ -2,6 +2,7 @@ import { readdirSync } from 'node:fs';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type RunningGateway, startGateway } from '../gateway.js';
 import { metric } from './gateway-metrics.js';
+import { HeldMemory } from './held-memory.js';
 import { descendants } from './processes.js';
 import { beginSession, events } from './raw-http.js';
 import { plain } from './upstreams.js';
@@ -15,20 +16,30 @@ const STORY_LIMIT_MS = SESSION_COUNT * 300;
 /** Sockets and files that come and go by themselves. */
 const DESCRIPTOR_TOLERANCE = 10;
 
+/** Sessions before the first reading: with them comes what is compiled and kept once. */
+const FIRST_COUNT = 120;
+/** What may stay of each session on average. An idle one holds some 4,000 bytes, and compiled code grows for a while. */
+const MAX_HELD_BYTES_PER_SESSION = 2_000;
+
 /** How a client leaves; most do not say so. */
 const WAYS = ['says goodbye', 'vanishes', 'vanishes in a call', 'vanishes while it listens'] as const;
 
+const memory = new HeldMemory();
 let gateway: RunningGateway;
 
 beforeAll(async () => {
   gateway = await startGateway({
+    env: memory.env,
     config: {
       gateway: { sessions: { idle_timeout: '2s' } },
       upstreams: [plain('own', [], { sharing: 'per_session', max_processes: 500 })],
     },
   });
 });
-afterAll(() => gateway?.stop());
+afterAll(async () => {
+  await gateway?.stop();
+  memory.remove();
+});
 
 async function liveASession(number: number): Promise<void> {
   const session = await beginSession(`${gateway.url}/mcp/own`);
@@ -62,28 +73,35 @@ async function liveASession(number: number): Promise<void> {
   }
 }
 
+/** Lives some at a time. Returns the largest number of processes that was seen. */
+async function liveSessions(count: number): Promise<number> {
+  let next = 0;
+  let most = 0;
+  const live = async () => {
+    while (next < count) {
+      await liveASession(next++);
+      if (next % 100 === 0) most = Math.max(most, descendants(gateway.pid).length);
+    }
+  };
+  await Promise.all(Array.from({ length: CONCURRENT_COUNT }, live));
+  return most;
+}
+
 it(
   `after ${SESSION_COUNT} sessions with a process each, nothing of them is left`,
   async () => {
     const dataPlane = () => descendants(gateway.pid).find(({ ppid }) => ppid === gateway.pid)?.pid as number;
     const descriptorCount = () => readdirSync(`/proc/${dataPlane()}/fd`).length;
     // What a first session makes for good (compiled code, sockets of this test) is there before it is counted.
-    await Promise.all(Array.from({ length: CONCURRENT_COUNT }, (_, i) => liveASession(i)));
+    await liveSessions(FIRST_COUNT);
     const sessionCount = () => metric(gateway.url, 'sluice_sessions_active');
     await expect.poll(sessionCount, { timeout: 30_000 }).toBe(0);
     // The process that is shared for lists, beside the data plane.
     await expect.poll(() => descendants(gateway.pid).length, { timeout: 30_000 }).toBe(2);
     const descriptorsBefore = descriptorCount();
+    const heldBefore = await memory.bytes(dataPlane());
 
-    let next = 0;
-    let most = 0;
-    const live = async () => {
-      while (next < SESSION_COUNT) {
-        await liveASession(next++);
-        if (next % 100 === 0) most = Math.max(most, descendants(gateway.pid).length);
-      }
-    };
-    await Promise.all(Array.from({ length: CONCURRENT_COUNT }, live));
+    const most = await liveSessions(SESSION_COUNT);
     // There were processes to lose.
     expect(most).toBeGreaterThan(3);
 
@@ -95,11 +113,13 @@ it(
     await expect
       .poll(descriptorCount, { timeout: 30_000 })
       .toBeLessThanOrEqual(descriptorsBefore + DESCRIPTOR_TOLERANCE);
+    const heldAfter = await memory.bytes(dataPlane());
+    expect((heldAfter - heldBefore) / SESSION_COUNT).toBeLessThan(MAX_HELD_BYTES_PER_SESSION);
     expect(await metric(gateway.url, 'sluice_requests_in_flight')).toBe(0);
     expect(await metric(gateway.url, 'sluice_faults_total')).toBe(0);
     const ended = async (reason: string) =>
       (await metric(gateway.url, `sluice_session_ends_total{reason="${reason}"}`)) ?? 0;
-    const all = SESSION_COUNT + CONCURRENT_COUNT;
+    const all = SESSION_COUNT + FIRST_COUNT;
     expect((await ended('idle')) + (await ended('ended by the client'))).toBe(all);
     expect(await ended('ended by the client')).toBe(Math.ceil(all / WAYS.length));
   },
