@@ -1,10 +1,10 @@
+import { MODERN } from '../stories/raw-http.js';
 import {
   call,
   type Fields,
   head,
   initialize,
   legacyFields,
-  MODERN,
   MODERN_META,
   modernCall,
   modernFields,

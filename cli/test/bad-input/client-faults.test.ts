@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { MODERN } from '../stories/raw-http.js';
 import { AttackedGateway, errorOf, LISTENERS } from './attacked-gateway.js';
 import {
   FOREIGN,
@@ -14,7 +15,7 @@ import {
   UNKNOWN,
 } from './client-fault-rows.js';
 import type { RawAnswer } from './raw-connection.js';
-import { head, initialize, legacyFields, MODERN, post } from './requests.js';
+import { head, initialize, legacyFields, post } from './requests.js';
 
 describe.each(LISTENERS)('with the %s listener', (listener) => {
   let gateway: AttackedGateway;

@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { MODERN } from '../stories/raw-http.js';
 import { BEHAVIOURS, result } from './behaviours.js';
-import { MODERN } from './requests.js';
 
 /** One message that reached the server, and was not the gateway's own. */
 export interface Reached {

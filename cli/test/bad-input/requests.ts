@@ -1,6 +1,7 @@
 /** Requests as bytes: good ones, from which each test makes one thing wrong. */
+import { MODERN, modernParams } from '../stories/raw-http.js';
 
-export const MODERN = '2026-07-28';
+export const { _meta: MODERN_META } = modernParams();
 
 export type Fields = Readonly<Record<string, string | undefined>>;
 
@@ -42,12 +43,6 @@ export function legacyFields(session?: string, revision = '2025-11-25'): Fields 
     'Mcp-Session-Id': session,
   };
 }
-
-export const MODERN_META = {
-  'io.modelcontextprotocol/protocolVersion': MODERN,
-  'io.modelcontextprotocol/clientInfo': { name: 'bad-input', version: '1.0.0' },
-  'io.modelcontextprotocol/clientCapabilities': {},
-};
 
 /** A call as an object. */
 export function call(name: string, params: object = {}, id: unknown = 1) {

@@ -2,9 +2,8 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { type RunningGateway, startGateway } from '../gateway.js';
 import { metric } from '../stories/gateway-metrics.js';
-import { type JsonRpc, lastMessage } from '../stories/raw-http.js';
+import { type JsonRpc, lastMessage, postModern } from '../stories/raw-http.js';
 import { LIMITS } from './attacked-gateway.js';
-import { MODERN, modernCall } from './requests.js';
 
 const SERVER = fileURLToPath(new URL('./misbehaving-stdio.mjs', import.meta.url));
 
@@ -28,18 +27,8 @@ describe('a subprocess', () => {
   afterAll(() => gateway?.stop());
 
   async function ask(upstream: string, tool: string): Promise<JsonRpc> {
-    const response = await fetch(`${gateway.url}/mcp/${upstream}`, {
-      method: 'POST',
-      headers: {
-        'content-type': 'application/json',
-        accept: 'application/json, text/event-stream',
-        'mcp-protocol-version': MODERN,
-        'mcp-method': 'tools/call',
-        'mcp-name': tool,
-      },
-      body: JSON.stringify(modernCall(tool)),
-    });
-    return lastMessage(response);
+    const params = { name: tool, arguments: {} };
+    return lastMessage(await postModern(`${gateway.url}/mcp/${upstream}`, 'tools/call', params));
   }
   const textOf = (answer: JsonRpc) => answer.result?.content[0].text;
 

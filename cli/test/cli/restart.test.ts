@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { isAlive, SluiceProcess, serve, upstreamsNamed, writeFile } from './sluice-process.js';
+import { isAlive } from '../stories/processes.js';
+import { SluiceProcess, serve, upstreamsNamed, writeFile } from './sluice-process.js';
 
 const ENDED = 'the data plane ended unexpectedly; starting it again';
 

@@ -82,16 +82,6 @@ export function writeFile(name: string, content: string): string {
   return file;
 }
 
-/** Whether a process with this id exists. */
-export function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
 /** A configuration with upstreams that nobody answers for: enough to serve, and nothing to wait for. */
 export function upstreamsNamed(...names: string[]): string {
   return `upstreams:\n${names.map((name) => `  - { name: ${name}, url: "http://127.0.0.1:9/mcp" }\n`).join('')}`;

@@ -4,12 +4,12 @@ import { writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { descendants, isAlive } from '../stories/processes.js';
+import { modernParams } from '../stories/raw-http.js';
 import { DEAD_URL, plain, startPlain } from '../stories/upstreams.js';
 import { run, SLUICE, SluiceProcess, writeFile } from './sluice-process.js';
 
 /* "My desktop client starts it, talks to it, and kills it." */
 
-const REVISION = '2026-07-28';
 const LEGACY_REVISION = '2025-11-25';
 
 interface Answer {
@@ -22,13 +22,7 @@ const modern = (id: number, method: string, params: object = {}) => ({
   jsonrpc: '2.0',
   id,
   method,
-  params: {
-    ...params,
-    _meta: {
-      'io.modelcontextprotocol/protocolVersion': REVISION,
-      'io.modelcontextprotocol/clientCapabilities': {},
-    },
-  },
+  params: modernParams(params),
 });
 const call = (id: number, name: string, args: object = {}) =>
   modern(id, 'tools/call', { name, arguments: args });

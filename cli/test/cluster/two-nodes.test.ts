@@ -1,6 +1,13 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { closeClients, connect, KINDS, LEGACY_KINDS } from '../stories/official-client.js';
-import { beginSession, events, type JsonRpc, lastMessage, type RawSession } from '../stories/raw-http.js';
+import {
+  beginSession,
+  events,
+  type JsonRpc,
+  lastMessage,
+  postModern,
+  type RawSession,
+} from '../stories/raw-http.js';
 import { type HttpServer, plain, startFixtureOn, startPlain } from '../stories/upstreams.js';
 import { type Cluster, startCluster } from './cluster.js';
 
@@ -9,7 +16,6 @@ import { type Cluster, startCluster } from './cluster.js';
 const UPSTREAM_LOST = -31004;
 const INVALID_PARAMS = -32602;
 const SESSION_NOT_FOUND = -31008;
-const MODERN = '2026-07-28';
 const WATCHED = 'test://watched-resource';
 const onElicit = () => ({ action: 'accept', content: { name: 'Ada' } });
 const ELICITATION = {
@@ -249,30 +255,10 @@ describe('when the node dies that has a session', () => {
 });
 
 describe('a parked call', () => {
-  const META = {
-    'io.modelcontextprotocol/protocolVersion': MODERN,
-    'io.modelcontextprotocol/clientCapabilities': { elicitation: {} },
-    'io.modelcontextprotocol/clientInfo': { name: 'raw', version: '1' },
+  const send = async (url: string, extra: object) => {
+    const params = { name: 'ask', arguments: ELICITATION, ...extra };
+    return lastMessage(await postModern(`${url}/mcp/remote`, 'tools/call', params, { elicitation: {} }));
   };
-  const send = async (url: string, extra: object) =>
-    lastMessage(
-      await fetch(`${url}/mcp/remote`, {
-        method: 'POST',
-        headers: {
-          'content-type': 'application/json',
-          accept: 'application/json, text/event-stream',
-          'mcp-protocol-version': MODERN,
-          'mcp-method': 'tools/call',
-          'mcp-name': 'ask',
-        },
-        body: JSON.stringify({
-          jsonrpc: '2.0',
-          id: 1,
-          method: 'tools/call',
-          params: { name: 'ask', arguments: ELICITATION, _meta: META, ...extra },
-        }),
-      }),
-    );
   const retryOf = ({ result }: JsonRpc) => ({
     requestState: result.requestState,
     inputResponses: Object.fromEntries(

@@ -1,11 +1,10 @@
 import { expect } from 'vitest';
+import { lastMessage, postModern } from '../stories/raw-http.js';
 
 /*
  * Some scenarios of the 2026-07-28 set pass against a server that refuses everything: they only look for what
  * must not be in an answer. Here are their questions once more, with what has to be in the answer.
  */
-
-const REVISION = '2026-07-28';
 
 interface Answer {
   status: number;
@@ -14,39 +13,8 @@ interface Answer {
 
 /** Sends one modern request; an answer on a stream is read to its end. */
 async function ask(url: string, method: string, params: Record<string, unknown> = {}): Promise<Answer> {
-  const headers: Record<string, string> = {
-    'Content-Type': 'application/json',
-    Accept: 'application/json, text/event-stream',
-    'MCP-Protocol-Version': REVISION,
-    'Mcp-Method': method,
-  };
-  if (params.name !== undefined) headers['Mcp-Name'] = String(params.name);
-  const response = await fetch(url, {
-    method: 'POST',
-    headers,
-    body: JSON.stringify({
-      jsonrpc: '2.0',
-      id: 1,
-      method,
-      params: {
-        ...params,
-        _meta: {
-          'io.modelcontextprotocol/protocolVersion': REVISION,
-          'io.modelcontextprotocol/clientInfo': { name: 'real-answers', version: '1.0.0' },
-          'io.modelcontextprotocol/clientCapabilities': { elicitation: {} },
-        },
-      },
-    }),
-  });
-  const body = await response.text();
-  const isStream = response.headers.get('content-type')?.startsWith('text/event-stream');
-  const last = isStream
-    ? (body
-        .match(/^data:.+$/gm)
-        ?.at(-1)
-        ?.slice('data:'.length) ?? '')
-    : body;
-  return { status: response.status, message: JSON.parse(last) };
+  const response = await postModern(url, method, params, { elicitation: {} });
+  return { status: response.status, message: await lastMessage(response) };
 }
 
 /** `input-required-result-unsupported-methods`: lists are answered, and completely. */

@@ -19,20 +19,6 @@ export const socketUrl = (url: string) => url.replace(/^http/, 'ws');
 /** The official transport over WebSocket. */
 export const overWebSocket = (url: string) => new WebSocketClientTransport(new URL(socketUrl(url)));
 
-const META = 'io.modelcontextprotocol/';
-
-/** Parameters as a modern client sends them. */
-export function modernParams(params: object = {}, capabilities: object = {}): Record<string, unknown> {
-  return {
-    ...params,
-    _meta: {
-      [`${META}protocolVersion`]: '2026-07-28',
-      [`${META}clientCapabilities`]: capabilities,
-      [`${META}clientInfo`]: { name: 'raw', version: '1' },
-    },
-  };
-}
-
 /** A client that sends exactly what it is told. */
 export class RawSocketClient {
   readonly heard: JsonRpc[] = [];

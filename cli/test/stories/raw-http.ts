@@ -1,6 +1,8 @@
 /** MCP over bare `fetch`, for what no official client does. */
 
 const REVISION = '2025-11-25';
+export const MODERN = '2026-07-28';
+const BOTH_TYPES = { accept: 'application/json, text/event-stream', 'content-type': 'application/json' };
 
 export interface JsonRpc {
   id?: string | number | null;
@@ -35,10 +37,9 @@ export async function beginSession(
   options: { revision?: string; capabilities?: object } = {},
 ): Promise<RawSession> {
   const { revision = REVISION, capabilities = {} } = options;
-  const accepts = { accept: 'application/json, text/event-stream', 'content-type': 'application/json' };
   const response = await fetch(url, {
     method: 'POST',
-    headers: accepts,
+    headers: BOTH_TYPES,
     body: JSON.stringify({
       jsonrpc: '2.0',
       id: 'initialize',
@@ -50,7 +51,7 @@ export async function beginSession(
   const id = response.headers.get('mcp-session-id');
   if (id === null) throw new Error(`no session: ${response.status} ${JSON.stringify(answer)}`);
   const headers = {
-    ...accepts,
+    ...BOTH_TYPES,
     'mcp-session-id': id,
     ...(revision >= '2025-06-18' && { 'mcp-protocol-version': answer.result.protocolVersion }),
   };
@@ -77,6 +78,36 @@ export async function beginSession(
   };
   await (await post({ jsonrpc: '2.0', method: 'notifications/initialized' })).arrayBuffer();
   return session;
+}
+
+/** Parameters as a modern client sends them. */
+export function modernParams(params: object = {}, capabilities: object = {}) {
+  const _meta = {
+    'io.modelcontextprotocol/protocolVersion': MODERN,
+    'io.modelcontextprotocol/clientInfo': { name: 'raw', version: '1.0.0' },
+    'io.modelcontextprotocol/clientCapabilities': capabilities,
+  };
+  return { ...params, _meta };
+}
+
+/** Posts one modern request, with the headers that repeat its body. */
+export function postModern(
+  url: string,
+  method: string,
+  params: { name?: string; [key: string]: unknown } = {},
+  capabilities: object = {},
+): Promise<Response> {
+  const { name } = params;
+  return fetch(url, {
+    method: 'POST',
+    headers: {
+      ...BOTH_TYPES,
+      'mcp-protocol-version': MODERN,
+      'mcp-method': method,
+      ...(name !== undefined && { 'mcp-name': name }),
+    },
+    body: JSON.stringify({ jsonrpc: '2.0', id: 1, method, params: modernParams(params, capabilities) }),
+  });
 }
 
 /** Events of a stream as they come, to its end. */

@@ -6,14 +6,13 @@ import { type RunningGateway, startGateway } from '../gateway.js';
 import { health, metric } from './gateway-metrics.js';
 import { closeClients, connect, KINDS } from './official-client.js';
 import { descendants, isAlive } from './processes.js';
-import { beginSession, lastMessage } from './raw-http.js';
+import { beginSession, lastMessage, postModern } from './raw-http.js';
 import { type HttpServer, plain, startPlain } from './upstreams.js';
 
 /* "I stop it, or it is stopped for me, and nobody loses what is under way." */
 
 const PATIENCE = { timeout: 20_000 };
 const STORY_LIMIT_MS = 90_000;
-const MODERN = '2026-07-28';
 const STREAM_PATHS = ['/mcp', '/mcp', '/mcp/shared', '/mcp/own', '/mcp/http'];
 
 let folder: string | undefined;
@@ -51,27 +50,8 @@ const underWay = (url: string) => metric(url, 'sluice_requests_in_flight');
 /** Streams that stay open until the gateway ends them: that of a session, and a subscription. */
 async function openStreams(url: string): Promise<Response[]> {
   const session = await beginSession(url);
-  const subscription = await fetch(url, {
-    method: 'POST',
-    headers: {
-      'content-type': 'application/json',
-      accept: 'application/json, text/event-stream',
-      'mcp-protocol-version': MODERN,
-      'mcp-method': 'subscriptions/listen',
-    },
-    body: JSON.stringify({
-      jsonrpc: '2.0',
-      id: 'subscription',
-      method: 'subscriptions/listen',
-      params: {
-        notifications: { toolsListChanged: true },
-        _meta: {
-          'io.modelcontextprotocol/protocolVersion': MODERN,
-          'io.modelcontextprotocol/clientCapabilities': {},
-        },
-      },
-    }),
-  });
+  const params = { notifications: { toolsListChanged: true } };
+  const subscription = await postModern(url, 'subscriptions/listen', params);
   return [await session.listen(), subscription];
 }
 

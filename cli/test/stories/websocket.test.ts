@@ -3,8 +3,9 @@ import { WebSocket } from 'ws';
 import { type RunningGateway, startGateway } from '../gateway.js';
 import { health, metric } from './gateway-metrics.js';
 import { closeClients, connect, KINDS } from './official-client.js';
-import { modernParams, overWebSocket, RawSocketClient, refusedWith, socketUrl } from './over-websocket.js';
+import { overWebSocket, RawSocketClient, refusedWith, socketUrl } from './over-websocket.js';
 import { PLACE_NAMES, PLACES } from './places.js';
+import { modernParams } from './raw-http.js';
 import { everything, type HttpServer, plain, startFixtureOn, startPlain } from './upstreams.js';
 
 /* "My client speaks WebSocket, and everything works as over HTTP." */
