@@ -132,6 +132,36 @@ describe('server-everything', () => {
         });
       });
     });
+
+    describe.each(MODERN_KINDS)('%s', (kind) => {
+      describe.each(['everything', 'everything-http'])('%s', (upstream) => {
+        const own = (tool: string) => name(upstream, tool);
+
+        it('offers its asking tools to a client that can be asked, and asks it when they are called', async () => {
+          const client = await connect(kind, gateway.url + path(upstream), { onElicit, onSample });
+          await expect
+            .poll(() => client.toolNames(), PATIENCE)
+            .toEqual(
+              expect.arrayContaining(['trigger-elicitation-request', 'trigger-sampling-request'].map(own)),
+            );
+          const { content } = await client.call(own('trigger-elicitation-request'));
+          expect(content[1]?.text).toContain('- Name: Ada');
+        });
+
+        it('can be asked by a tool that it was never shown', async () => {
+          const client = await connect(kind, gateway.url + path(upstream), { onSample });
+          const said = await client.say(own('trigger-sampling-request'), { prompt: 'Hello' });
+          expect(said).toContain('sampled ✓');
+        });
+
+        it('offers no asking tools to a client that cannot be asked', async () => {
+          const mute = await connect(kind, gateway.url + path(upstream));
+          const names = await mute.toolNames();
+          expect(names).toContain(own('echo'));
+          expect(names).not.toContain(own('trigger-elicitation-request'));
+        });
+      });
+    });
   });
 });
 

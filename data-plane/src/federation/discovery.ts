@@ -8,7 +8,7 @@ import { ErrorCode, RpcError } from '../protocol/errors.js';
 import { buildCatalogue, type Catalogue } from '../routing/catalogue.js';
 import type { Naming } from '../routing/names.js';
 import type { UpstreamOffer } from '../routing/offer.js';
-import { type OfferKind, type OfferList, readList } from '../upstream/offers.js';
+import { OFFER_KINDS, type OfferList, readList } from '../upstream/offers.js';
 import { reasonOf } from '../upstream/reason.js';
 import { UpstreamSubscriptions } from '../upstream/subscriptions.js';
 import type { Upstream } from '../upstream/upstream.js';
@@ -37,7 +37,6 @@ export interface Known {
   timer: NodeJS.Timeout | undefined;
 }
 
-const KINDS: readonly OfferKind[] = ['tools', 'prompts', 'resources', 'resourceTemplates'];
 /** An upstream that failed is asked again sooner than the interval says. */
 const RETRY_AFTER_FAILURE_MS = 5_000;
 /** Between two rounds, so that an upstream which announces changes all the time does not keep the gateway busy. */
@@ -184,6 +183,11 @@ export class Discovery {
     return this.settings.deadlineMs;
   }
 
+  /** Time after which what is known is asked for again. */
+  get intervalMs(): number {
+    return this.settings.intervalMs;
+  }
+
   /** Throws an RpcError when the upstream was removed meanwhile. */
   of(upstream: Upstream): Known {
     const known = this.byUpstream.get(upstream);
@@ -266,7 +270,7 @@ export class Discovery {
     try {
       const facts = await upstream.open();
       const lists = await Promise.all(
-        KINDS.map((kind) =>
+        OFFER_KINDS.map((kind) =>
           readList(kind, facts.capabilities, (method, params) => upstream.ask(method, params)),
         ),
       );

@@ -15,7 +15,7 @@ import { encodeHeaderValue } from '../routing/param-headers.js';
 import { exposeUri } from '../routing/uris.js';
 import type { HeldAtUpstream } from '../sessions/store.js';
 import { BecameLegacy, EraMismatch, type UpstreamReply } from '../upstream/call.js';
-import { type OfferKind, readList } from '../upstream/offers.js';
+import { OFFER_KINDS, readList } from '../upstream/offers.js';
 import { GATEWAY_INFO, ownCall } from '../upstream/own-request.js';
 import type { Upstream } from '../upstream/upstream.js';
 import { ClientAsks } from './client-asks.js';
@@ -26,8 +26,6 @@ import { HeldHere } from './held-here.js';
 import type { MergedEndpoint, Target } from './merged.js';
 import { listChanged, OwnLeg, sessionEnded, tellListsChanged } from './own-leg.js';
 import { readLogLevel, WatchedResources } from './watched-resources.js';
-
-const KINDS: readonly OfferKind[] = ['tools', 'prompts', 'resources', 'resourceTemplates'];
 
 export class MergedLegacy implements LegacyBacking {
   private readonly legs = new SparseMap<Upstream, Promise<OwnLeg | undefined>>();
@@ -351,7 +349,7 @@ export class MergedLegacy implements LegacyBacking {
       );
     const capabilities = leg.session.result?.capabilities ?? {};
     const [tools, prompts, resources, templates] = await Promise.all(
-      KINDS.map((kind) => readList(kind, capabilities, ask)),
+      OFFER_KINDS.map((kind) => readList(kind, capabilities, ask)),
     );
     return {
       ...shared,

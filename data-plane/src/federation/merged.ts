@@ -15,6 +15,7 @@ import type { Sealer } from '../sessions/seal.js';
 import type { UpstreamReply } from '../upstream/call.js';
 import { GATEWAY_INFO } from '../upstream/own-request.js';
 import type { Upstream } from '../upstream/upstream.js';
+import { CapabilityViews } from './capability-views.js';
 import { answered, outcomeOf, paramLines, passedHeaders, relayed, watchable } from './direct.js';
 import type { Discovery } from './discovery.js';
 import { discoverResult, mergedCapabilities, mergedInstructions } from './facts.js';
@@ -62,8 +63,11 @@ export class MergedEndpoint implements Endpoint {
   readonly path = '/mcp';
   readonly label = '*';
   private readonly pages = new WeakMap<Catalogue, Map<string, string>>();
+  private readonly views: CapabilityViews;
 
-  constructor(readonly options: MergedOptions) {}
+  constructor(readonly options: MergedOptions) {
+    this.views = new CapabilityViews(options.discovery);
+  }
 
   get discovery(): Discovery {
     return this.options.discovery;
@@ -76,7 +80,7 @@ export class MergedEndpoint implements Endpoint {
       return Promise.reject(new RpcError(ErrorCode.MethodNotFound, `Method not found: ${method}`));
     }
     if (row.goes === 'one') return this.one(exchange);
-    if (row.goes === 'merge') return this.list(exchange, undefined);
+    if (row.goes === 'merge') return this.ownList(exchange);
     if (method === 'server/discover') return this.discover(exchange);
     return this.listen(exchange);
   }
@@ -85,6 +89,11 @@ export class MergedEndpoint implements Endpoint {
 
   openLegacy(host: LegHost): LegacyBacking {
     return new MergedLegacy(this, host);
+  }
+
+  private async ownList(exchange: Exchange): Promise<Outcome> {
+    await this.discovery.settled;
+    return this.list(exchange, await this.views.of(exchange.caller));
   }
 
   /**
@@ -174,7 +183,8 @@ export class MergedEndpoint implements Endpoint {
     return subscribe(exchange, {
       upstreams: this.discovery.known,
       resolve: (uri) => {
-        const found = this.discovery.catalogue.resolveResource(uri);
+        const catalogue = this.views.settled(exchange.caller) ?? this.discovery.catalogue;
+        const found = catalogue.resolveResource(uri);
         if (found.kind !== 'found') return undefined;
         const upstream = this.upstreamById(found.upstreamId);
         return watchable(upstream) ? { exposed: uri, uri: found.uri, upstream } : undefined;
@@ -185,7 +195,7 @@ export class MergedEndpoint implements Endpoint {
   }
 
   private async one(exchange: Exchange): Promise<Outcome> {
-    const target = await this.target(exchange, this.discovery.catalogue);
+    const target = await this.ownTarget(exchange);
     const { upstream } = target;
     const edits = [...target.edits, ...this.modernEdits(exchange, upstream)];
     const { row } = exchange;
@@ -196,6 +206,18 @@ export class MergedEndpoint implements Endpoint {
     headerLines += target.paramLines;
     const call = { ...relayed(exchange, headerLines), edits };
     return outcomeOf(this.answer(exchange, target, await upstream.call(call, exchange.caller)));
+  }
+
+  /** What a client that can be asked has not been shown yet may be there for it all the same. */
+  private async ownTarget(exchange: Exchange): Promise<Target> {
+    const { caller } = exchange;
+    try {
+      return await this.target(exchange, this.views.settled(caller) ?? this.discovery.catalogue);
+    } catch (thrown) {
+      const view = await this.views.of(caller);
+      if (view === undefined) throw thrown;
+      return this.resolve(exchange, view);
+    }
   }
 
   /** Where a request goes. Rejects with an error that names what was asked for. */

@@ -85,15 +85,32 @@ export async function modernToLegacy(
   if (parked === undefined && call.envelope.requestState !== undefined)
     throw invalidState('this upstream is not asked anything for which one could have been given out');
   const own = heardByModern(call);
-  const reply = parked?.takes(call, caller)
-    ? await parked.run(own, caller)
-    : await shared.call({ ...own, ...legacyRequest(edited(call)), edits: [] });
+  const reply =
+    (await parkedReply(own, caller, parked)) ??
+    (await shared.call({ ...own, ...legacyRequest(edited(call)), edits: [] }));
   if (isInputRequired(reply)) return reply;
   if (reply.envelope.errorCode === ErrorCode.UrlElicitationRequired && ASKING_METHODS.has(call.method)) {
     const asked = pagesAsQuestions(reply, call, caller.capabilities);
     if (asked !== undefined) return asked;
   }
   return modernResponse(reply, call.method, shared.facts.serverInfo);
+}
+
+/** Undefined for what goes over the shared connection. */
+async function parkedReply(
+  call: UpstreamCall,
+  caller: Caller,
+  parked: ParkedCalls | undefined,
+): Promise<UpstreamReply | undefined> {
+  if (!parked?.takes(call, caller)) return undefined;
+  try {
+    return await parked.run(call, caller);
+  } catch (thrown) {
+    // Where no session is left a client sees what everybody sees.
+    const isFull = thrown instanceof RpcError && thrown.code === ErrorCode.Overloaded;
+    if (isFull && !ASKING_METHODS.has(call.method)) return undefined;
+    throw thrown;
+  }
 }
 
 function isInputRequired({ bytes, envelope }: UpstreamReply): boolean {

@@ -2,7 +2,8 @@
 import type { UpstreamReply } from './call.js';
 import { resultOf } from './own-request.js';
 
-export type OfferKind = 'tools' | 'prompts' | 'resources' | 'resourceTemplates';
+export const OFFER_KINDS = ['tools', 'prompts', 'resources', 'resourceTemplates'] as const;
+export type OfferKind = (typeof OFFER_KINDS)[number];
 
 /** Who the upstream says it is. */
 export interface UpstreamFacts {

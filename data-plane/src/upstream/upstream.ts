@@ -64,6 +64,8 @@ export class Upstream {
   readonly egressText: string;
   private readonly events: UpstreamEvents;
   private readonly log: Logger;
+  /** Counts how often it has said that a list has changed which it shows to clients that can be asked. */
+  offerChangeCount = 0;
   private readonly connections: Connections;
   private readonly connector: SharedConnector;
   private readonly parked: ParkedCalls | undefined;
@@ -113,6 +115,9 @@ export class Upstream {
         account: host.parked,
         tiesMessagesToRequests: this.traits.hasOwnStreams,
         openChannel: (events) => this.openDedicated(events),
+        offerChanged: () => {
+          this.offerChangeCount++;
+        },
       });
     }
   }

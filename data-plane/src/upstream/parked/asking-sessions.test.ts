@@ -156,6 +156,61 @@ describe('a connection that no call uses', () => {
   });
 });
 
+describe('lists', () => {
+  const list = () => parking.calls.run(ownCall('tools/list', {}, true), CALLER);
+  const TOOLS = { result: { tools: [] } };
+
+  it.each([true, false])('share one connection, apart from a call that may ask (ties: %s)', async (ties) => {
+    parking.calls.close();
+    parking = new ScriptedParking({ tiesMessagesToRequests: ties });
+    const { reply, channel } = await send(toolCall('one'));
+    const replies = [list(), list()];
+    await turns();
+    expect(parking.openChannels).toHaveLength(2);
+    const other = parking.openChannels.find((each) => each !== channel);
+    expect(other?.requests.map(({ message }) => message.method)).toEqual(['tools/list', 'tools/list']);
+    for (const request of other?.requests ?? []) request.answer(TOOLS);
+    for (const each of replies) expect(resultOf(await each)).toEqual(TOOLS.result);
+    channel.last.answer(ANSWER);
+    await reply;
+  });
+
+  it('may not be answered by a question', async () => {
+    const reply = list();
+    await turns();
+    asks(parking.channel, 'Who?');
+    expect(JSON.parse(parking.channel.posts.at(-1) as string).error.message).toBe(
+      'elicitation/create may be asked during tools/call, prompts/get and resources/read only',
+    );
+    parking.channel.last.answer(TOOLS);
+    expect(resultOf(await reply)).toEqual(TOOLS.result);
+  });
+
+  it('that changed are told of', async () => {
+    const reply = list();
+    await turns();
+    parking.channel.last.answer(TOOLS);
+    await reply;
+    const { offerChangeCount } = parking;
+    parking.channel.say({ method: 'notifications/tools/list_changed' });
+    expect(parking.offerChangeCount).toBe(offerChangeCount + 1);
+  });
+
+  it('one that is given up leaves the connection to the others, and to nobody after them', async () => {
+    const cancellation = new Cancellation();
+    const given = parking.calls.run(ownCall('tools/list', {}, true, undefined, cancellation), CALLER);
+    const kept = list();
+    await turns();
+    const { channel } = parking;
+    cancellation.cancel();
+    await expect(given).rejects.toThrow('cancelled');
+    expect(channel.closed).toBe(false);
+    channel.requests.at(-1)?.answer(TOOLS);
+    expect(resultOf(await kept)).toEqual(TOOLS.result);
+    expect(channel.closed).toBe(true);
+  });
+});
+
 describe('where the transport ties messages to requests', () => {
   beforeEach(() => {
     parking.calls.close();

@@ -34,6 +34,8 @@ export interface AskingSessionsOptions {
   readonly tiesMessagesToRequests: boolean;
   /** Throws an RpcError when there may be no more connections. */
   openChannel(events: ChannelEvents): Channel;
+  /** A list that the upstream shows in these sessions has changed. */
+  offerChanged(): void;
 }
 
 export class AskingSessions {
@@ -43,12 +45,20 @@ export class AskingSessions {
 
   constructor(private readonly options: AskingSessionsOptions) {}
 
-  /** A session for one call more. Throws an RpcError when there are too many. */
-  take(caller: Caller, capabilities: Readonly<Record<string, unknown>>): AskingSession {
-    const key = `${caller.principal} ${JSON.stringify(capabilities)}`;
-    const sessions = this.byKey.get(key) ?? [];
+  /**
+   * A session for one call more. Throws an RpcError when there are too many.
+   *
+   * @param mayAsk whether the call may be answered by a question. Those that may not (lists, completions) share a
+   *   session, apart from those that may, so that a question outside of requests is still that of the only call.
+   */
+  take(caller: Caller, capabilities: Readonly<Record<string, unknown>>, mayAsk: boolean): AskingSession {
     const shared = this.options.tiesMessagesToRequests;
-    let session = sessions.findLast(({ callCount }) => shared || callCount === 0);
+    const apart = shared && !mayAsk ? ' lists' : '';
+    const key = `${caller.principal} ${JSON.stringify(capabilities)}${apart}`;
+    const sessions = this.byKey.get(key) ?? [];
+    let session =
+      sessions.findLast((each) => each.callCount > 0 && (shared || (!mayAsk && each.asksNothing))) ??
+      sessions.findLast((each) => each.callCount === 0);
     if (session === undefined) {
       if (shared && this.count >= MAX_SHARED_SESSION_COUNT && !this.closeIdle()) {
         throw new RpcError(
@@ -64,6 +74,7 @@ export class AskingSessions {
       this.count++;
     }
     session.callCount++;
+    session.asksNothing = !mayAsk;
     return session;
   }
 
@@ -74,8 +85,10 @@ export class AskingSessions {
   release(session: AskingSession, call: ChannelSink, clean: boolean): void {
     session.ended(call, clean);
     if (this.options.tiesMessagesToRequests) return;
-    if (!clean) {
-      this.discard(session);
+    if (!clean) session.asksNothing = false;
+    if (session.isHaunted) {
+      // Others may still wait for their lists.
+      if (session.callCount === 0) this.discard(session);
       return;
     }
     const sessions = this.byKey.get(session.key);
@@ -121,13 +134,15 @@ export class AskingSessions {
 export class AskingSession {
   private readonly session: LegacySession;
   callCount = 0;
+  /** Its calls may not be answered by a question. */
+  asksNothing = false;
   idleSince = Date.now();
   private readonly running: { readonly sink: ChannelSink; readonly token: string | undefined }[] = [];
   /** The upstream may still be at work on a call that was given up, and ask on its behalf. */
-  private isHaunted = false;
+  isHaunted = false;
 
   constructor(
-    options: AskingSessionsOptions,
+    private readonly options: AskingSessionsOptions,
     readonly key: string,
     hello: string,
     onLost: (session: AskingSession) => void,
@@ -139,8 +154,8 @@ export class AskingSession {
       ownerSaysInitialized: false,
       events: {
         message: (bytes, envelope) => this.untied(bytes, envelope),
-        renewed() {},
-        gap() {},
+        renewed: () => options.offerChanged(),
+        gap: () => options.offerChanged(),
         lost: () => onLost(this),
       },
     });
@@ -184,7 +199,8 @@ export class AskingSession {
       // Each call knows what it was asked.
       for (const { sink } of [...this.running]) sink.message(bytes, envelope);
     } else if (method === 'notifications/message') only?.sink.message(bytes, envelope);
-    // What is told of lists and resources is not told to a call.
+    else if (method.endsWith('/list_changed')) this.options.offerChanged();
+    // What is told of resources is not told to a call.
   }
 
   private refuse(bytes: Buffer, { id, method }: Envelope): void {

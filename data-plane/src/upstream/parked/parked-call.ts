@@ -86,8 +86,8 @@ export class ParkedCall implements ChannelSink {
 
   constructor(
     readonly host: ParkedCallHost,
-    /** Names of the capabilities that the client declared. */
-    private readonly capabilities: ReadonlySet<string>,
+    /** Names of the capabilities that the client declared; undefined where its request may not be answered by a question. */
+    private readonly capabilities: ReadonlySet<string> | undefined,
   ) {}
 
   get ended(): boolean {
@@ -150,15 +150,17 @@ export class ParkedCall implements ChannelSink {
     const capability = CAPABILITY_OF[method];
     if (
       capability === undefined ||
-      !this.capabilities.has(capability) ||
+      !this.capabilities?.has(capability) ||
       this.asks.size >= MAX_OPEN_ASK_COUNT
     ) {
       const why =
         capability === undefined
           ? 'is not known'
-          : this.asks.size >= MAX_OPEN_ASK_COUNT
-            ? 'waits behind too many others'
-            : 'was not declared by the client';
+          : this.capabilities === undefined
+            ? 'may be asked during tools/call, prompts/get and resources/read only'
+            : this.asks.size >= MAX_OPEN_ASK_COUNT
+              ? 'waits behind too many others'
+              : 'was not declared by the client';
       this.host.post(errorMessage(id, new RpcError(ErrorCode.MethodNotFound, `${method} ${why}`)));
       return;
     }

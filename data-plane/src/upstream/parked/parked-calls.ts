@@ -13,6 +13,7 @@ import { ParkedElsewhere } from '../../sessions/parked-elsewhere.js';
 import type { Sealer } from '../../sessions/seal.js';
 import { cancelledError, idOf, type UpstreamCall, type UpstreamReply } from '../call.js';
 import type { ChannelRequest } from '../channel.js';
+import { LIST_METHODS } from '../offers.js';
 import { type AskingSession, AskingSessions, type AskingSessionsOptions } from './asking-sessions.js';
 import { Holding, type ParkedAccount, type Remembered } from './parked-account.js';
 import { ParkedCall, type ParkedCallHost, type Standing } from './parked-call.js';
@@ -20,6 +21,8 @@ import { bindingOf, digestOf, invalidState, openState, sealState } from './reque
 
 /** The only methods that may answer `input_required` (2026-07-28, basic/patterns/mrtr). */
 export const ASKING_METHODS = new Set(['tools/call', 'prompts/get', 'resources/read']);
+/** What a server may answer differently to a client that can be asked, but may not ask about. */
+const OFFER_METHODS = new Set([...Object.values(LIST_METHODS), 'completion/complete']);
 const ASKABLE = ['elicitation', 'sampling', 'roots'] as const;
 /** How long an ended call is remembered for the same retry sent twice, and what one takes beside its outcome. */
 const REMEMBERED_MS = 60_000;
@@ -47,13 +50,11 @@ export class ParkedCalls {
     this.timer.unref();
   }
 
-  /** True for a call in which the upstream could ask this client something. */
+  /** True for a call in which the upstream could ask this client something, or show it more than it shows others. */
   takes(call: UpstreamCall, caller: Caller): boolean {
-    return (
-      ASKING_METHODS.has(call.method) &&
-      (call.envelope.requestState !== undefined ||
-        ASKABLE.some((name) => caller.capabilities.includes(`"${name}"`)))
-    );
+    if (ASKING_METHODS.has(call.method))
+      return call.envelope.requestState !== undefined || canBeAsked(caller);
+    return OFFER_METHODS.has(call.method) && canBeAsked(caller);
   }
 
   /** Begins a call, or goes on with one that was parked. Resolves with a legacy response or an `input_required` result. */
@@ -90,12 +91,13 @@ export class ParkedCalls {
 
   private begin(call: UpstreamCall, caller: Caller, binding: string): Promise<UpstreamReply> {
     const capabilities = askableCapabilities(caller);
-    const session = this.sessions.take(caller, capabilities);
+    const mayAsk = ASKING_METHODS.has(call.method);
+    const session = this.sessions.take(caller, capabilities, mayAsk);
     const entry = new Entry(
       randomUUID(),
       binding,
       caller.principal,
-      new Set(Object.keys(capabilities)),
+      mayAsk ? new Set(Object.keys(capabilities)) : undefined,
       session,
       this.sessions,
       this.options.account,
@@ -205,7 +207,7 @@ class Entry implements ParkedCallHost, Remembered {
     readonly id: string,
     readonly binding: string,
     private readonly principal: string,
-    capabilities: ReadonlySet<string>,
+    capabilities: ReadonlySet<string> | undefined,
     private readonly session: AskingSession,
     private readonly sessions: AskingSessions,
     private readonly account: ParkedAccount,
@@ -316,6 +318,11 @@ function requestText(call: UpstreamCall, id: string): { text: string; token: str
     text: splice(message.bytes, message.envelope, edits),
     token: token === undefined ? undefined : id,
   };
+}
+
+/** True for a client that has declared that it can be asked something. */
+export function canBeAsked({ capabilities }: Caller): boolean {
+  return ASKABLE.some((name) => capabilities.includes(`"${name}"`));
 }
 
 function askableCapabilities(caller: Caller): Record<string, unknown> {

@@ -46,6 +46,7 @@ export class GreetingChannel extends ScriptedChannel {
 
 export class ScriptedParking {
   readonly channels: GreetingChannel[] = [];
+  offerChangeCount = 0;
   readonly account: ParkedAccount;
   readonly calls: ParkedCalls;
   /** Channels that may be open at once. */
@@ -61,6 +62,7 @@ export class ScriptedParking {
       account: this.account,
       tiesMessagesToRequests: true,
       openChannel: (events) => this.open(events),
+      offerChanged: () => this.offerChangeCount++,
       ...options,
     });
   }
