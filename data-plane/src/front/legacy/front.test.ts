@@ -11,7 +11,8 @@ import { SessionTokens } from '../../sessions/tokens.js';
 import { RecordingReply } from '../recording-reply.js';
 import { result, ScriptedBacking, ScriptedEndpoint } from '../scripted-endpoint.js';
 import { type SessionPlaces, SessionRoom } from '../session-room.js';
-import { LegacyFront, type LegacyFrontSettings } from './front.js';
+import { LegacyFront } from './front.js';
+import type { LegacySessionSettings } from './sessions.js';
 import { streamIdFor } from './stream.js';
 
 const SELF = workerAddress(newNodeId(), 0);
@@ -24,7 +25,7 @@ afterEach(() => {
   for (const front of fronts.splice(0)) front.close('the test is over');
 });
 
-function setUp(settings: Partial<LegacyFrontSettings & SessionPlaces> = {}) {
+function setUp(settings: Partial<LegacySessionSettings & SessionPlaces> = {}) {
   const endpoint = new ScriptedEndpoint();
   const ends: string[] = [];
   const front = new LegacyFront({
