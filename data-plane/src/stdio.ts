@@ -4,15 +4,14 @@ import type { Readable, Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ResolvedConfiguration } from '@sluice/proto';
 import type { Logger } from 'pino';
-import type { DuplexTraffic } from './front/duplex/client.js';
 import type { DuplexClient } from './front/duplex/connection.js';
 import { DuplexFront } from './front/duplex/front.js';
 import { SessionRoom } from './front/session-room.js';
 import { StdioConnection } from './front/stdio/stdio-connection.js';
-import { ErrorCode, RpcError } from './protocol/errors.js';
 import { newNodeId, workerAddress } from './sessions/node-bus.js';
 import { createSealer } from './sessions/seal.js';
 import { Runtime } from './snapshot/snapshot.js';
+import { Traffic, type TrafficMetrics } from './telemetry/traffic.js';
 
 type Limits = ResolvedConfiguration['gateway']['limits'];
 
@@ -57,6 +56,8 @@ const LEAST_WAITING_BYTES = 64 * 1024 * 1024;
 /** How often the end looks whether the client has read everything. */
 const FLUSH_CHECK_MS = 10;
 const LEAVING = 'the gateway shuts down';
+/** Nobody asks a process with one client for metrics. */
+const NO_METRICS: TrafficMetrics = { ended() {}, failed() {}, refused() {} };
 
 /** @throws when `upstream` names none of the configuration */
 export function startStdio(options: StdioOptions): StdioServer {
@@ -85,7 +86,7 @@ class StdioServing implements StdioServer {
     this.front = new DuplexFront({
       principal: PRINCIPAL,
       room: new SessionRoom(() => gateway.sessions),
-      traffic: new Traffic(() => this.limits.maxRequestsInFlightCount),
+      traffic: new Traffic(NO_METRICS, () => this.limits.maxRequestsInFlightCount),
       maxMessageBytes: () => this.limits.maxBodyBytes,
       // There is one worker.
       forward: () => false,
@@ -163,27 +164,4 @@ class StdioServing implements StdioServer {
   private readonly fault = (thrown: unknown): void => {
     this.options.log.error({ err: thrown }, 'an exception cost an exchange');
   };
-}
-
-/** Counts what is under way; a process with one client has no metrics. */
-class Traffic implements DuplexTraffic {
-  private inFlight = 0;
-
-  constructor(private readonly maxCount: () => number) {}
-
-  refusal(): RpcError | undefined {
-    if (this.inFlight < this.maxCount()) return undefined;
-    const reason = `${this.inFlight} requests are under way, as many as may be`;
-    return new RpcError(ErrorCode.Overloaded, reason);
-  }
-
-  refused(): void {}
-
-  began(): void {
-    this.inFlight++;
-  }
-
-  ended(): void {
-    this.inFlight--;
-  }
 }

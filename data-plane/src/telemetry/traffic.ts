@@ -1,10 +1,13 @@
-/** What is under way in one worker, and what its metrics hear of it. */
-import type { DuplexTraffic } from '../front/duplex/client.js';
+/** What is under way, and what metrics hear of it. */
+import type { DuplexTraffic } from '../front/duplex/traffic.js';
 import type { Endpoint } from '../front/endpoint.js';
 import type { Reply } from '../listener/listener.js';
 import { ErrorCode, RpcError } from '../protocol/errors.js';
 import { isClientNotification, methodRow } from '../protocol/methods.js';
 import type { Metrics } from './metrics.js';
+
+/** What counts for metrics. */
+export type TrafficMetrics = Pick<Metrics, 'ended' | 'failed' | 'refused'>;
 
 const SHUTTING_DOWN = 'the gateway is shutting down; send the request again elsewhere';
 
@@ -15,7 +18,7 @@ export class Traffic implements DuplexTraffic {
   draining = false;
 
   constructor(
-    private readonly metrics: Metrics,
+    private readonly metrics: TrafficMetrics,
     private readonly maxCount: () => number,
   ) {}
 

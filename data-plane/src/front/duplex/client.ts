@@ -5,9 +5,9 @@
 import type { RequestHeaders } from '../../exchange/exchange.js';
 import type { Reply, RequestHead } from '../../listener/listener.js';
 import { hasBatches } from '../../protocol/batch.js';
-import { ErrorCode, errorMessage, RpcError, resultMessage, unreadable } from '../../protocol/errors.js';
+import { ErrorCode, errorMessage, RpcError, resultMessage } from '../../protocol/errors.js';
 import { MODERN_REVISION } from '../../protocol/revisions.js';
-import { type Envelope, looksLikeBatch, ScanError, scanBatch, scanMessage } from '../../protocol/scan.js';
+import type { Envelope } from '../../protocol/scan.js';
 import { binaryOf, binaryToBytes } from '../../protocol/text.js';
 import type { Message } from '../../protocol/translate.js';
 import type { WorkerAddress } from '../../sessions/node-bus.js';
@@ -18,10 +18,9 @@ import { idOf, OpenRequests } from '../open-requests.js';
 import type { SessionRoom } from '../session-room.js';
 import type { DuplexClient, DuplexConnection } from './connection.js';
 import { ModernRequest, type RequestHost } from './modern-request.js';
+import { readMessages, Unread, WaitingMessages } from './reading.js';
 import { DuplexSession, type SessionHost } from './session.js';
-
-/** Messages that may wait for the answer to `initialize`; clients should send none, scripts often do. */
-const MAX_WAITING_COUNT = 100;
+import type { DuplexTraffic } from './traffic.js';
 
 /** What the connections of a worker share. */
 export interface ClientHost {
@@ -36,23 +35,12 @@ export interface ClientHost {
   left(client: ConnectedClient): void;
 }
 
-/** The worker's account of what is under way. */
-export interface DuplexTraffic {
-  /** Why no further request is taken; undefined when one may begin. */
-  refusal(): RpcError | undefined;
-  /** A message was refused before it was known what it asks for; `status` is what HTTP would say. */
-  refused(status: number): void;
-  began(): void;
-  /** `startedAt` as `performance.now()` said; `errorCode` 0 says that there is a result. */
-  ended(endpoint: Endpoint, method: string, status: number, errorCode: number, startedAt: number): void;
-}
-
 export class ConnectedClient implements DuplexClient, SessionHost, RequestHost {
   private session: DuplexSession | undefined;
   /** The session while its `initialize` is not answered. */
   private opening: DuplexSession | undefined;
   /** What came meanwhile. */
-  private waiting: Buffer[] = [];
+  private readonly waiting = new WaitingMessages();
   /** While these are taken. */
   private catchingUp = false;
   private readonly modern = new OpenRequests<ModernRequest>();
@@ -138,21 +126,13 @@ export class ConnectedClient implements DuplexClient, SessionHost, RequestHost {
   // The path of a message.
 
   private read(bytes: Buffer): void {
-    const most = this.host.maxMessageBytes();
-    if (bytes.length > most) {
-      const reason = `the message has ${bytes.length} bytes, at most ${most} are taken`;
-      this.host.traffic.refused(413);
-      this.refuse(undefined, new RpcError(ErrorCode.InvalidRequest, reason));
+    const read = readMessages(bytes, this.host.maxMessageBytes());
+    if (read instanceof Unread) {
+      this.host.traffic.refused(read.status);
+      this.refuse(read.id, read.error);
       return;
     }
-    const batch = looksLikeBatch(bytes);
-    let envelopes: readonly Envelope[];
-    try {
-      envelopes = batch ? scanBatch(bytes) : [scanMessage(bytes)];
-    } catch (thrown) {
-      this.refuseUnread(thrown);
-      return;
-    }
+    const { envelopes, batch } = read;
     const [first] = envelopes as [Envelope];
     if (!batch && first.method !== 'initialize' && first.metaVersion !== undefined)
       this.modernMessage({ bytes, envelope: first });
@@ -222,12 +202,7 @@ export class ConnectedClient implements DuplexClient, SessionHost, RequestHost {
 
   /** What comes during the handshake waits for it. */
   private wait(bytes: Buffer, envelope: Envelope, batch: boolean): void {
-    const { waiting } = this;
-    const waitingBytes = waiting.reduce((sum, each) => sum + each.length, bytes.length);
-    if (waiting.length < MAX_WAITING_COUNT && waitingBytes <= this.host.maxMessageBytes()) {
-      waiting.push(bytes);
-      return;
-    }
+    if (this.waiting.add(bytes, this.host.maxMessageBytes())) return;
     const id = batch || envelope.id === undefined ? undefined : binaryOf(bytes, envelope.id);
     const reason = 'too much came before initialize was answered; wait for the answer';
     this.host.traffic.refused(503);
@@ -274,7 +249,7 @@ export class ConnectedClient implements DuplexClient, SessionHost, RequestHost {
   /** What waited came in time, even where the connection has begun to end meanwhile. */
   private goOn(): void {
     this.catchingUp = true;
-    for (const bytes of this.waiting.splice(0)) this.message(bytes);
+    for (const bytes of this.waiting.take()) this.message(bytes);
     this.catchingUp = false;
   }
 
@@ -325,12 +300,6 @@ export class ConnectedClient implements DuplexClient, SessionHost, RequestHost {
     this.ended(method, 202, 0, performance.now());
   }
 
-  private refuseUnread(thrown: unknown): void {
-    if (!(thrown instanceof ScanError)) throw thrown;
-    this.host.traffic.refused(400);
-    this.refuse(thrown.id, unreadable(thrown));
-  }
-
   private refuse(id: string | undefined, error: RpcError): void {
     this.send(binaryToBytes(errorMessage(id, error)));
   }
@@ -354,7 +323,7 @@ export class ConnectedClient implements DuplexClient, SessionHost, RequestHost {
     }
     opening?.close();
     this.over = true;
-    this.waiting = [];
+    this.waiting.take();
     this.host.left(this);
     this.connection.close(reason);
   }

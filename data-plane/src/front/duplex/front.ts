@@ -5,8 +5,9 @@
 import type { RequestHeaders } from '../../exchange/exchange.js';
 import type { Endpoint } from '../endpoint.js';
 import type { SessionRoom } from '../session-room.js';
-import { type ClientHost, ConnectedClient, type DuplexTraffic } from './client.js';
+import { type ClientHost, ConnectedClient } from './client.js';
 import type { DuplexClient, DuplexConnection } from './connection.js';
+import type { DuplexTraffic } from './traffic.js';
 
 export interface DuplexFrontOptions {
   /** Whom requests are made for, until plugins know better. */
@@ -35,13 +36,6 @@ export class DuplexFront implements ClientHost {
     this.room = options.room;
     this.traffic = options.traffic;
     this.forward = options.forward;
-  }
-
-  /** Legacy sessions. */
-  get sessionCount(): number {
-    let count = 0;
-    for (const client of this.clients) if (client.hasSession) count++;
-    return count;
   }
 
   /** Takes a connection. `headers` are those that it began with, where the transport has any. */

@@ -28,6 +28,7 @@ afterEach(() => {
 function setUp(settings: Partial<LegacySessionSettings & SessionPlaces> = {}) {
   const endpoint = new ScriptedEndpoint();
   const ends: string[] = [];
+  const room = new SessionRoom(() => ({ maxSessionCount: 10, maxSessionPerPrincipalCount: 10, ...settings }));
   const front = new LegacyFront({
     principal: 'somebody',
     settings: () => ({
@@ -37,7 +38,7 @@ function setUp(settings: Partial<LegacySessionSettings & SessionPlaces> = {}) {
       keepAliveMs: 1_000,
       ...settings,
     }),
-    room: new SessionRoom(() => ({ maxSessionCount: 10, maxSessionPerPrincipalCount: 10, ...settings })),
+    room,
     tokens: new SessionTokens(SEALER, SELF),
     store: new MemorySessionStore(),
     self: SELF,
@@ -46,12 +47,13 @@ function setUp(settings: Partial<LegacySessionSettings & SessionPlaces> = {}) {
     onError: () => {},
   });
   fronts.push(front);
-  return new Setup(front, endpoint, ends);
+  return new Setup(front, room, endpoint, ends);
 }
 
 class Setup {
   constructor(
     readonly front: LegacyFront,
+    readonly room: SessionRoom,
     readonly endpoint: ScriptedEndpoint,
     readonly ends: string[],
   ) {}
@@ -115,10 +117,10 @@ describe('a session', () => {
       200,
       { jsonrpc: '2.0', id: 0, result: { protocolVersion: '2025-11-25' } },
     ]);
-    expect(setup.front.sessionCount).toBe(1);
+    expect(setup.room.size).toBe(1);
     const session = { 'mcp-session-id': token };
     expect(setup.delete(session).status).toBe(200);
-    expect([setup.front.sessionCount, setup.endpoint.last.closeCount, setup.ends]).toEqual([
+    expect([setup.room.size, setup.endpoint.last.closeCount, setup.ends]).toEqual([
       0,
       1,
       ['ended by the client'],
@@ -131,7 +133,7 @@ describe('a session', () => {
   it('is another endpoint’s business at another endpoint', async () => {
     const setup = setUp();
     const session = await setup.open();
-    const other = new Setup(setup.front, new ScriptedEndpoint(), setup.ends);
+    const other = new Setup(setup.front, setup.room, new ScriptedEndpoint(), setup.ends);
     expect(other.post(request(1, 'ping'), session).status).toBe(404);
     expect(setup.endpoint.last.requests).toEqual([]);
   });
@@ -166,7 +168,7 @@ describe('a session', () => {
     expect(backing.closeCount).toBe(1);
     backing.goOn();
     await settled();
-    expect([setup.front.sessionCount, backing.closeCount, setup.ends]).toEqual([0, 2, []]);
+    expect([setup.room.size, backing.closeCount, setup.ends]).toEqual([0, 2, []]);
   });
 
   it('does not outlive an endpoint that goes away during initialize', async () => {
@@ -176,7 +178,7 @@ describe('a session', () => {
     setup.front.closeEndpoint(setup.endpoint, 'removed');
     setup.endpoint.last.goOn();
     await settled();
-    expect([setup.front.sessionCount, errorOf(reply).code]).toEqual([0, ErrorCode.SessionNotFound]);
+    expect([setup.room.size, errorOf(reply).code]).toEqual([0, ErrorCode.SessionNotFound]);
   });
 
   it('that says nothing for long ends, and one with an open stream does not', async () => {
@@ -186,12 +188,12 @@ describe('a session', () => {
     const listening = await setup.open();
     const stream = setup.get(listening);
     vi.advanceTimersByTime(60_000);
-    expect([setup.front.sessionCount, setup.ends]).toEqual([1, ['idle']]);
+    expect([setup.room.size, setup.ends]).toEqual([1, ['idle']]);
     stream.leave();
     vi.advanceTimersByTime(9_000);
-    expect(setup.front.sessionCount).toBe(1);
+    expect(setup.room.size).toBe(1);
     vi.advanceTimersByTime(2_000);
-    expect(setup.front.sessionCount).toBe(0);
+    expect(setup.room.size).toBe(0);
   });
 
   it('that is idle longest makes room for one too many', async () => {
@@ -216,7 +218,7 @@ describe('a session', () => {
     const reply = setup.initialize();
     setup.endpoint.last.fail(new RpcError(ErrorCode.UpstreamUnavailable, 'away'));
     await settled();
-    expect([errorOf(reply).message, setup.ends, setup.front.sessionCount]).toEqual(['away', [], 1]);
+    expect([errorOf(reply).message, setup.ends, setup.room.size]).toEqual(['away', [], 1]);
   });
 });
 

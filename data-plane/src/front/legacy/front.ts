@@ -41,10 +41,6 @@ export class LegacyFront {
     this.sessions = new LegacySessions(options);
   }
 
-  get sessionCount(): number {
-    return this.sessions.size;
-  }
-
   /** Ends everything here. In the store the sessions stay: another worker goes on with them. */
   close(reason: string): void {
     this.sessions.close(reason);

@@ -84,10 +84,6 @@ export class LegacySessions {
     this.timer = setTimeout(() => this.tick(), delayMs).unref();
   }
 
-  get size(): number {
-    return this.sessions.size;
-  }
-
   /** Ends everything here. In the store the sessions stay: another worker goes on with them. */
   close(reason: string): void {
     clearTimeout(this.timer);
