@@ -1,12 +1,12 @@
 /** The path of a request from the socket to the front that takes it, in this file, in order. */
 import type { ResolvedConfiguration } from '@sluice/proto';
-import { offeredProtocols, SUBPROTOCOL, type WebSockets } from './front/duplex/web-sockets.js';
 import type { Endpoint } from './front/endpoint.js';
 import { Guard } from './front/guard.js';
 import { refuse, refuseMethod } from './front/http-answers.js';
 import type { LegacyFront } from './front/legacy/front.js';
 import type { ModernFront } from './front/modern/front.js';
 import { isMessagesPath, type SseFront, streamTarget, streamToken } from './front/sse/front.js';
+import { offeredProtocols, SUBPROTOCOL, type WebSockets } from './front/websocket/web-sockets.js';
 import type { Door, Reply, RequestHead, SocketHandler } from './listener/listener.js';
 import { ErrorCode, errorMessage, RpcError, unreadable } from './protocol/errors.js';
 import { isLegacyRevision } from './protocol/revisions.js';

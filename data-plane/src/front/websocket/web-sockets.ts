@@ -1,9 +1,9 @@
 /** WebSocket connections as a transport of the duplex front: one JSON-RPC message in each text message. */
 import type { RequestHeaders } from '../../exchange/exchange.js';
 import { CloseCode, type MessageSocket, type SocketHandler } from '../../listener/listener.js';
+import type { DuplexClient, DuplexConnection } from '../duplex/connection.js';
+import type { DuplexFront } from '../duplex/front.js';
 import type { Endpoint } from '../endpoint.js';
-import type { DuplexClient, DuplexConnection } from './connection.js';
-import type { DuplexFront } from './front.js';
 
 /** The subprotocol that clients of MCP offer, as the official SDKs do. */
 export const SUBPROTOCOL = 'mcp';

@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { CloseCode, type MessageSocket, type SocketHandler } from '../../listener/listener.js';
+import { DuplexFront } from '../duplex/front.js';
 import { ScriptedEndpoint } from '../scripted-endpoint.js';
 import { SessionRoom } from '../session-room.js';
-import { DuplexFront } from './front.js';
 import { WebSockets } from './web-sockets.js';
 
 const IDLE_TIMEOUT_MS = 600_000;
