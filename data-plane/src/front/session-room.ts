@@ -26,7 +26,7 @@ export class SessionRoom {
 
   /**
    * Seats a session. Where all places are taken, the longest idle one makes room: of the same principal, when that
-   * one has as many as it may.
+   * one has as many as it may. Where there are fewer places than before, all that have none any more end now.
    */
   add(session: SeatedSession): void {
     this.makeRoom(session.caller.principal);
@@ -41,21 +41,21 @@ export class SessionRoom {
     const { maxSessionCount, maxSessionPerPrincipalCount } = this.places();
     if (this.sessions.size < Math.min(maxSessionCount, maxSessionPerPrincipalCount)) return;
     const own = [...this.sessions].filter(({ caller }) => caller.principal === principal);
-    if (own.length >= maxSessionPerPrincipalCount) endOldest(own);
-    else if (this.sessions.size >= maxSessionCount) endOldest(this.sessions);
+    endLongestIdle(own, own.length + 1 - maxSessionPerPrincipalCount);
+    endLongestIdle([...this.sessions], this.sessions.size + 1 - maxSessionCount);
   }
 }
 
-function endOldest(sessions: Iterable<SeatedSession>): void {
-  let oldest: SeatedSession | undefined;
-  for (const session of sessions) {
-    if (
-      oldest === undefined ||
-      (oldest.busy && !session.busy) ||
-      (oldest.busy === session.busy && session.lastUsedAt < oldest.lastUsedAt)
-    ) {
-      oldest = session;
-    }
-  }
-  oldest?.end('made room for a new session');
+function endLongestIdle(sessions: SeatedSession[], count: number): void {
+  if (count <= 0) return;
+  // With a full house every new session comes here for one place, and is not to sort thousands for it.
+  const leaving =
+    count === 1
+      ? [sessions.reduce((first, other) => (byIdleness(other, first) < 0 ? other : first))]
+      : sessions.sort(byIdleness).slice(0, count);
+  for (const session of leaving) session.end('made room for a new session');
+}
+
+function byIdleness(one: SeatedSession, other: SeatedSession): number {
+  return Number(one.busy) - Number(other.busy) || one.lastUsedAt - other.lastUsedAt;
 }
