@@ -7,11 +7,11 @@ import type { Exchange } from '../exchange/exchange.js';
 import { SparseMap } from '../exchange/sparse-map.js';
 import type { LegHost } from '../front/endpoint.js';
 import { ErrorCode, RpcError } from '../protocol/errors.js';
+import { LOG_LEVELS } from '../protocol/log-levels.js';
 import { parsed } from '../protocol/text.js';
 import { resourceUpdated, type UpstreamSubscriptions, updatedUri } from '../upstream/subscriptions.js';
 import type { Upstream } from '../upstream/upstream.js';
 
-const LEVELS = ['debug', 'info', 'notice', 'warning', 'error', 'critical', 'alert', 'emergency'];
 /** An upstream that has not refused until then is taken to have agreed. */
 const ANSWER_TIMEOUT_MS = 5_000;
 /** Resources that one session may watch. */
@@ -25,8 +25,8 @@ interface Watch {
 /** The log level that a session asks for. */
 export function readLogLevel({ bytes, envelope }: Exchange): string {
   const level = envelope.level === undefined ? undefined : parsed(bytes, envelope.level);
-  if (typeof level === 'string' && LEVELS.includes(level)) return level;
-  throw new RpcError(ErrorCode.InvalidParams, `\`params.level\` is one of ${LEVELS.join(', ')}`);
+  if (typeof level === 'string' && LOG_LEVELS.includes(level)) return level;
+  throw new RpcError(ErrorCode.InvalidParams, `\`params.level\` is one of ${LOG_LEVELS.join(', ')}`);
 }
 
 /** Resources that one session watches over shared upstream connections. */

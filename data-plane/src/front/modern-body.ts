@@ -1,12 +1,11 @@
 /** What the body of a modern request says, whatever transport brought it (specification 2026-07-28, basic, "_meta"). */
 import type { Caller } from '../exchange/exchange.js';
 import { ErrorCode } from '../protocol/errors.js';
+import { LOG_LEVELS } from '../protocol/log-levels.js';
 import { methodRow } from '../protocol/methods.js';
 import { META, MODERN_REVISION, SUPPORTED_REVISIONS } from '../protocol/revisions.js';
 import type { Envelope, Span } from '../protocol/scan.js';
 import { binaryOf, binaryToBytes, stringOf } from '../protocol/text.js';
-
-const LOG_LEVELS = ['debug', 'info', 'notice', 'warning', 'error', 'critical', 'alert', 'emergency'];
 
 /** A client's fault in one modern message, with the HTTP status that goes with it. */
 export class Refusal {

@@ -1,6 +1,7 @@
 /** Calls whose client and upstream are not of the same era: what takes more than one message is told here. */
 import type { Caller } from '../exchange/exchange.js';
 import { ErrorCode, RpcError } from '../protocol/errors.js';
+import { LOG_LEVELS } from '../protocol/log-levels.js';
 import { pagesAsQuestions } from '../protocol/page-first.js';
 import { MODERN_REVISION } from '../protocol/revisions.js';
 import type { Envelope, Span } from '../protocol/scan.js';
@@ -145,8 +146,6 @@ function edited(call: UpstreamCall): { bytes: Buffer; envelope: Envelope } {
   return call.edits.length === 0 ? call : rewritten(call.bytes, call.envelope, call.edits);
 }
 
-const LEVELS = ['debug', 'info', 'notice', 'warning', 'error', 'critical', 'alert', 'emergency'];
-
 /** The call without the notifications that 2026-07-28 does not know, or does not want without being asked. */
 function heardByModern(call: UpstreamCall): UpstreamCall {
   // Server/utilities/logging: nothing without `logLevel`, and nothing below it.
@@ -173,5 +172,5 @@ export function withLogLevel(call: UpstreamCall, wanted: string | undefined): Up
 
 function passesLevel(bytes: Buffer, envelope: Envelope, wanted: string | undefined): boolean {
   if (wanted === undefined) return false;
-  return LEVELS.indexOf(stringOf(bytes, envelope.level) ?? 'info') >= LEVELS.indexOf(wanted);
+  return LOG_LEVELS.indexOf(stringOf(bytes, envelope.level) ?? 'info') >= LOG_LEVELS.indexOf(wanted);
 }

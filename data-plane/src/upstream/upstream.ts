@@ -5,16 +5,25 @@
 import type { ResolvedUpstream } from '@sluice/proto';
 import type { Logger } from 'pino';
 import type { Caller, Cancellation } from '../exchange/exchange.js';
-import { ErrorCode, RpcError } from '../protocol/errors.js';
+import { ErrorCode, RpcError, resultMessage } from '../protocol/errors.js';
 import type { Era } from '../protocol/revisions.js';
-import type { Envelope } from '../protocol/scan.js';
+import { type Envelope, scanMessage } from '../protocol/scan.js';
+import { binaryToBytes, stringOf } from '../protocol/text.js';
 import type { WorkerAddress } from '../sessions/node-bus.js';
 import type { Sealer } from '../sessions/seal.js';
-import { BecameLegacy, cancelledError, EraMismatch, type UpstreamCall, type UpstreamReply } from './call.js';
+import {
+  BecameLegacy,
+  cancelledError,
+  EraMismatch,
+  idOf,
+  type UpstreamCall,
+  type UpstreamReply,
+} from './call.js';
 import type { Channel, ChannelEvents } from './channel.js';
 import { type Connections, makeConnections } from './connection.js';
 import { legacyToModern, modernToLegacy, withLogLevel } from './crossing.js';
 import { HeardDedicated } from './dedicated-channel.js';
+import { LowestLevel } from './legacy/lowest-level.js';
 import { type HeldSession, LegacySession, type LegacySessionEvents } from './legacy/session.js';
 import type { UpstreamFacts } from './offers.js';
 import { ownCall } from './own-request.js';
@@ -77,6 +86,8 @@ export class Upstream {
   private lastEnding: Error | undefined;
   private startedAt = 0;
   private closed = false;
+  /** Of the shared connection to a legacy server. */
+  private readonly level = new LowestLevel((level) => this.ask('logging/setLevel', { level }));
   /** True once every `initialize` was refused: then legacy clients are served by translation. */
   private legacyRefused = false;
   /** Connections of one client each. */
@@ -102,7 +113,10 @@ export class Upstream {
     });
     this.connector = new SharedConnector(config, this.connections, {
       notification: (bytes, envelope) => this.events.notification(this, bytes, envelope),
-      stale: (reason) => this.events.stale(this, reason),
+      stale: (reason) => {
+        this.level.forget();
+        this.events.stale(this, reason);
+      },
       lost: (reason) => this.lost(reason),
     });
     // Where many share the only connection nobody can tell which call asks.
@@ -145,6 +159,8 @@ export class Upstream {
     const shared = this.shared ?? (await this.ensure());
     // It may have taken long to get here; what was not sent yet need not be cancelled.
     if (call.cancellation.cancelled) throw cancelledError();
+    const telling = this.wantLevel(shared, call, caller);
+    if (telling !== undefined) await telling;
     try {
       return await this.callIn(shared, call, caller);
     } catch (thrown) {
@@ -179,7 +195,22 @@ export class Upstream {
 
   /** Sends a call in the upstream's own era, for a worker that has no connection of its own. */
   async callAsItIs(call: UpstreamCall): Promise<UpstreamReply> {
-    return (await this.ensure()).call(call);
+    const shared = await this.ensure();
+    if (call.method !== 'logging/setLevel') return shared.call(call);
+    // The level of another worker's clients counts with that of ours.
+    await this.level.want(stringOf(call.bytes, call.envelope.level) ?? '');
+    const bytes = binaryToBytes(resultMessage(idOf(call), '{}'));
+    return { bytes, envelope: scanMessage(bytes) };
+  }
+
+  /** Has a legacy server told which messages this call is for; undefined when it knows, or has no levels. */
+  private wantLevel(shared: Shared, call: UpstreamCall, caller: Caller): Promise<unknown> | undefined {
+    if (shared.era !== 'legacy') return undefined;
+    const level =
+      caller.era === 'legacy' ? caller.logLevel : stringOf(call.bytes, call.envelope.metaLogLevel);
+    return level === undefined || shared.facts.capabilities.logging === undefined
+      ? undefined
+      : this.level.want(level);
   }
 
   /** True when a legacy client can have a session of its own with this upstream. */
@@ -357,6 +388,7 @@ export class Upstream {
 
   private lost(reason: string): void {
     this.shared = undefined;
+    this.level.forget();
     if (Date.now() - this.startedAt > HEALTHY_AFTER_MS) this.restartCount = 0;
     this.backOff(reason);
     this.events.stale(this, reason);

@@ -15,6 +15,7 @@ import type { Envelope, Span } from '../../protocol/scan.js';
 import { jsonBinary } from '../../protocol/text.js';
 import { notTranslatable, questionOutsideCall } from '../../protocol/untranslatable.js';
 import type { Channel, ChannelEvents, ChannelRequest, ChannelSink } from '../channel.js';
+import { LowestLevel } from '../legacy/lowest-level.js';
 import { LegacySession } from '../legacy/session.js';
 import { GATEWAY_INFO } from '../own-request.js';
 
@@ -133,6 +134,7 @@ export class AskingSessions {
 
 export class AskingSession {
   private readonly session: LegacySession;
+  private readonly level = new LowestLevel((level) => this.tellLevel(level));
   callCount = 0;
   /** Its calls may not be answered by a question. */
   asksNothing = false;
@@ -154,13 +156,21 @@ export class AskingSession {
       ownerSaysInitialized: false,
       events: {
         message: (bytes, envelope) => this.untied(bytes, envelope),
-        renewed: () => options.offerChanged(),
+        renewed: () => {
+          this.level.forget();
+          options.offerChanged();
+        },
         gap: () => options.offerChanged(),
         lost: () => onLost(this),
       },
     });
     // Servers ask on the stream of the call, or on the one for what belongs to no call.
     this.session.listen();
+  }
+
+  /** The next call wants log messages from this level on. */
+  wantLevel(level: string): void {
+    void this.level.want(level);
   }
 
   request(text: string, id: string, token: string | undefined, sink: ChannelSink): ChannelRequest {
@@ -174,6 +184,15 @@ export class AskingSession {
     this.isHaunted ||= !clean;
     const index = this.running.findIndex(({ sink }) => sink === call);
     if (index >= 0) this.running.splice(index, 1);
+  }
+
+  /** A server that knows no levels says so, and that is all. */
+  private tellLevel(level: string): Promise<unknown> {
+    return new Promise((resolve) => {
+      const id = `"sluice-level-${level}"`;
+      const text = `{"jsonrpc":"2.0","id":${id},"method":"logging/setLevel","params":{"level":"${level}"}}`;
+      this.session.request(text, id, undefined, { message: resolve, failed: resolve });
+    });
   }
 
   post(text: string): void {

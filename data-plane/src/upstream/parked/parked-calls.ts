@@ -106,6 +106,8 @@ export class ParkedCalls {
     this.entries.set(entry.id, entry);
     const id = String(++this.requestCount);
     const { text, token } = requestText(call, id);
+    const level = stringOf(call.bytes, call.envelope.metaLogLevel);
+    if (level !== undefined) session.wantLevel(level);
     entry.wire = session.request(text, id, token, entry.call);
     return this.wait(entry, call, stand(entry, call));
   }
