@@ -23,6 +23,15 @@ export interface StartOrder {
   readonly screen: boolean;
 }
 
+export type DataPlaneReport = RunningReport | ProcessGroupReport;
+
+/** From the data plane: it has started a subprocess in a group of its own, or such a group has ended. */
+export interface ProcessGroupReport {
+  readonly type: 'processGroup';
+  readonly leaderPid: number;
+  readonly lives: boolean;
+}
+
 /** From the data plane when it serves, and after every `apply`: the configuration to start with again. */
 export interface RunningReport {
   readonly type: 'running';

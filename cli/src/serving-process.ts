@@ -5,7 +5,7 @@ import { endProcess } from './controlling-terminal.js';
 import { EXIT } from './exit-codes.js';
 import { openLog, type ProcessLog } from './log.js';
 import { parentSettings } from './parent-settings.js';
-import type { DataPlaneOrder, RunningReport, StartOrder } from './process-messages.js';
+import type { DataPlaneOrder, DataPlaneReport, StartOrder } from './process-messages.js';
 import { withChosenPorts, withRunningSettings } from './running-settings.js';
 import { explainStartFailure } from './start-failure.js';
 
@@ -14,7 +14,7 @@ import { explainStartFailure } from './start-failure.js';
  * never reads any, so that a start after a crash is short and depends on nothing.
  */
 export class ServingProcess {
-  readonly #report: (report: RunningReport) => void;
+  readonly #report: (report: DataPlaneReport) => void;
   #log: ProcessLog | undefined;
   #gateway: DataPlane | undefined;
   #configuration: ResolvedConfiguration | undefined;
@@ -25,7 +25,7 @@ export class ServingProcess {
   /** Clears what stands on the terminal's last line before the log writes there. */
   #makeRoom = () => {};
 
-  constructor(report: (report: RunningReport) => void) {
+  constructor(report: (report: DataPlaneReport) => void) {
     this.#report = report;
   }
 
@@ -42,7 +42,12 @@ export class ServingProcess {
     const { log } = this.#log;
     let gateway: DataPlane;
     try {
-      gateway = await startDataPlane({ configuration, key: Buffer.from(keyHex, 'hex'), log });
+      gateway = await startDataPlane({
+        configuration,
+        key: Buffer.from(keyHex, 'hex'),
+        log,
+        onProcessGroup: (leaderPid, lives) => this.#report({ type: 'processGroup', leaderPid, lives }),
+      });
     } catch (error) {
       await this.#failToStart(error, configuration, restarted);
       return;

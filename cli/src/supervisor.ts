@@ -4,8 +4,15 @@ import { fileURLToPath } from 'node:url';
 import { type ConfigurationWatch, watchConfigurationFile } from '@sluice/control-plane/watch';
 import { hasLostTerminal } from './controlling-terminal.js';
 import { EXIT } from './exit-codes.js';
+import { OrphanedProcesses } from './orphaned-processes.js';
 import { ParentLog } from './parent-log.js';
-import type { DataPlaneOrder, LoadReport, RunningReport, StartOrder } from './process-messages.js';
+import type {
+  DataPlaneOrder,
+  DataPlaneReport,
+  LoadReport,
+  RunningReport,
+  StartOrder,
+} from './process-messages.js';
 import { restartDelayMs, STABLE_AFTER_MS } from './restart-delay.js';
 
 /*
@@ -51,6 +58,7 @@ class Supervisor {
   #pendingSnapshot: string | undefined;
   /** Whether the data plane has been given a newer configuration and has not said what became of it. */
   #applying = false;
+  readonly #orphans = new OrphanedProcesses();
   #stopping = false;
   #killTimer: NodeJS.Timeout | undefined;
 
@@ -143,14 +151,20 @@ class Supervisor {
     this.#startedAtMs = Date.now();
     const dataPlane = forkScript('data-plane-process.js', []);
     this.#dataPlane = dataPlane;
-    dataPlane.on('message', (message) => {
-      this.#running = message as RunningReport;
-      this.#serving = true;
-      this.#applying = false;
-      this.#log.settings = this.#running.settings;
-      this.#deliver();
-    });
+    dataPlane.on('message', (message) => this.#hear(message as DataPlaneReport));
     onceEnded(dataPlane, (code, signal) => this.#dataPlaneEnded(code, signal));
+  }
+
+  #hear(report: DataPlaneReport): void {
+    if (report.type === 'processGroup') {
+      this.#orphans.note(report.leaderPid, report.lives);
+      return;
+    }
+    this.#running = report;
+    this.#serving = true;
+    this.#applying = false;
+    this.#log.settings = report.settings;
+    this.#deliver();
   }
 
   #startOrder(snapshot: string, screen: boolean): StartOrder {
@@ -175,6 +189,7 @@ class Supervisor {
       this.#end(code || EXIT.unexpected);
       return;
     }
+    this.#orphans.dataPlaneEnded();
     const livedMs = Date.now() - this.#startedAtMs;
     this.#crashes = livedMs >= STABLE_AFTER_MS ? 1 : this.#crashes + 1;
     const delayMs = restartDelayMs(this.#crashes);
@@ -229,6 +244,7 @@ class Supervisor {
     clearTimeout(this.#killTimer);
     this.#watch?.close();
     this.#dataPlane?.kill('SIGKILL');
+    this.#orphans.kill();
     this.#finish(exitCode);
   }
 }

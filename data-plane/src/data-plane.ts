@@ -5,6 +5,7 @@ import { clientUrl, opsAddresses } from './addresses.js';
 import { type NodeBus, newNodeId } from './sessions/node-bus.js';
 import type { SessionStore } from './sessions/store.js';
 import type { UpstreamStatus } from './telemetry/ops-door.js';
+import { onProcessGroups, type ProcessGroupListener } from './upstream/transport/process-group.js';
 import { Worker } from './worker.js';
 
 export interface DataPlaneOptions {
@@ -12,6 +13,8 @@ export interface DataPlaneOptions {
   /** 32 random bytes that tokens are sealed with. Whoever wants tokens to outlive a restart gives the same again. */
   readonly key: Uint8Array;
   readonly log: Logger;
+  /** Told of subprocesses, so that somebody can end them when this process is killed. */
+  readonly onProcessGroup?: ProcessGroupListener;
   /** The other nodes; undefined when there are none. Needs one worker. */
   readonly cluster?: Cluster;
 }
@@ -51,6 +54,7 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
     // Most gateways have one worker, and do without what brings several together.
     return (await import('./threads/threads.js')).startThreads(options);
   }
+  onProcessGroups(options.onProcessGroup);
   const worker = new Worker({
     ...options,
     node: newNodeId(),

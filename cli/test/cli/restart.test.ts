@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { isAlive } from '../stories/processes.js';
 import { SluiceProcess, serve, upstreamsNamed, writeFile } from './sluice-process.js';
@@ -23,6 +23,37 @@ test('a data plane that is killed comes back on the same port, even while the fi
   expect(health.upstreams.map(({ name }) => name)).toEqual(['files']);
   expect(await sluice.logged(ENDED)).toMatchObject({ signal: 'SIGKILL', delayMs: 0 });
 });
+
+/** A server that ends neither with its stdin nor when it is asked to, and writes down that it runs. */
+const STUBBORN = `
+require('node:fs').appendFileSync(process.argv[1], process.pid + ' ');
+process.on('SIGTERM', () => {});
+process.stdin.resume();
+setInterval(() => {}, 1_000);`;
+
+test.each([1, 2])(
+  'subprocesses of a killed data plane of %i workers are ended, and of one that is killed at the end',
+  async (workers) => {
+    const pids = writeFile('pids', '');
+    const started = () => readFileSync(pids, 'utf8').split(' ').filter(Boolean).map(Number);
+    const stubborn = { command: process.execPath, args: ['-e', STUBBORN, pids] };
+    const { sluice, dataPlanePid } = await serve(
+      JSON.stringify({
+        gateway: { listen: { workers }, shutdown_grace: '0s' },
+        upstreams: [{ name: 'stubborn', stdio: stubborn }],
+      }),
+    );
+    const first = await sluice.until('the first subprocess', () => started()[0]);
+    await killAndWait(sluice, dataPlanePid);
+    await sluice.until('the end of the first subprocess', () => !isAlive(first) || undefined);
+    const second = await sluice.until('the second subprocess', () => started()[1]);
+    expect(isAlive(second)).toBe(true);
+    sluice.child.kill('SIGTERM');
+    sluice.child.kill('SIGTERM');
+    await sluice.ended;
+    await sluice.until('the end of the second subprocess', () => !isAlive(second) || undefined);
+  },
+);
 
 test('a change that came with the crash is applied when the data plane is back', async () => {
   const { sluice, file, url, dataPlanePid } = await serve(upstreamsNamed('files'));

@@ -43,6 +43,8 @@ export type FromThread =
   | { type: 'settled' }
   | { type: 'status'; status: UpstreamStatus[] }
   | { type: 'log'; line: string }
+  /** A group of subprocesses has begun, or has ended. */
+  | { type: 'processGroup'; leaderPid: number; lives: boolean }
   | { type: 'done'; id: number; error?: string }
   | { type: 'collected'; id: number; value: object[] | number }
   /** A thread wants what all threads have together. */

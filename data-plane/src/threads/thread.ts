@@ -3,6 +3,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { pino } from 'pino';
 import { opsAddresses } from '../addresses.js';
 import { workerAddress } from '../sessions/node-bus.js';
+import { onProcessGroups } from '../upstream/transport/process-group.js';
 import { Worker } from '../worker.js';
 import type { FromThread, ThreadData, ToThread } from './messages.js';
 import { portPipe } from './port-pipe.js';
@@ -18,6 +19,8 @@ const log = pino(
   { level: logLevel, base: { worker: index } },
   { write: (line: string) => tell({ type: 'log', line }) },
 );
+
+onProcessGroups((leaderPid, lives) => tell({ type: 'processGroup', leaderPid, lives }));
 
 let askCount = 0;
 const asked = new Map<number, (value: never) => void>();

@@ -155,6 +155,9 @@ class Team {
       case 'log':
         this.log(message.line);
         return;
+      case 'processGroup':
+        this.options.onProcessGroup?.(message.leaderPid, message.lives);
+        return;
       case 'done':
         this.waiting.get(message.id)?.(message);
         return;

@@ -7,6 +7,19 @@ type EndSignal = 'SIGTERM' | 'SIGKILL';
 const living = new Set<ProcessGroup>();
 
 /**
+ * Hears which groups would be left behind if this process were killed: `lives` says whether one has begun, or needs
+ * nobody to end it any more.
+ */
+export type ProcessGroupListener = (leaderPid: number, lives: boolean) => void;
+
+let listener: ProcessGroupListener | undefined;
+
+/** There is one listener for each thread; it is to be there before the first subprocess is. */
+export function onProcessGroups(told: ProcessGroupListener | undefined): void {
+  listener = told;
+}
+
+/**
  * A subprocess with its descendants. What is started by way of `npx`, `uvx` or a shell is a chain of processes, of
  * which only the first is known here; in a group of their own they can all be reached. Windows has no such groups:
  * there the first one is all.
@@ -17,6 +30,7 @@ export class ProcessGroup {
   constructor(private readonly leaderPid: number) {
     if (living.size === 0) process.on('exit', killAll);
     living.add(this);
+    listener?.(leaderPid, true);
   }
 
   /** Whether a process of the group exists, a zombie included. */
@@ -31,7 +45,9 @@ export class ProcessGroup {
 
   /** No longer to be ended with this process. */
   release(): void {
-    if (living.delete(this) && living.size === 0) process.off('exit', killAll);
+    if (!living.delete(this)) return;
+    if (living.size === 0) process.off('exit', killAll);
+    listener?.(this.leaderPid, false);
   }
 
   private send(signal: EndSignal | 0): boolean {
