@@ -32,7 +32,11 @@ export const MODERN_TO_LEGACY: readonly (readonly [group: string, rows: readonly
       ],
       ['resource not found', '-32602, with `data.uri` as the server gave it', '-32002'],
       ['cancellation', 'over HTTP the stream is closed', '`notifications/cancelled`'],
-      ['log', 'only with `logLevel` in `_meta`, and none below it', 'whatever level it has by itself'],
+      [
+        'log',
+        'only with `logLevel` in `_meta`, and none below it',
+        '`logging/setLevel` with the lowest level that anyone asked for, or `info` where that is lower',
+      ],
     ],
   ],
   [

@@ -3,7 +3,7 @@
 // story needs to see (wait until told, count what was cancelled, ask back, grow, crash).
 //
 //   node plain-server.mjs [--http PORT] [--era legacy|modern] [--name NAME] [--tools a,b] [--numbered N]
-//                         [--page-size N] [--lists-after MS]
+//                         [--page-size N] [--lists-after MS] [--log-level LEVEL]
 //
 // Over stdio it is one session; over HTTP (127.0.0.1, path /mcp) it has sessions in the legacy era. There it
 // prints one line of JSON when it listens: {"listening":"http://…/mcp"}.
@@ -19,6 +19,7 @@ const { values } = parseArgs({
     numbered: { type: 'string', default: '0' },
     'page-size': { type: 'string', default: '1000' },
     'lists-after': { type: 'string', default: '0' },
+    'log-level': { type: 'string', default: 'debug' },
   },
 });
 
@@ -31,6 +32,7 @@ const world = new PlainWorld({
   ],
   pageSize: Number(values['page-size']),
   listsAfterMs: Number(values['lists-after']),
+  logLevel: values['log-level'],
 });
 
 if (values.http === undefined) serveStdio();

@@ -13,6 +13,7 @@ import { existsSync } from 'node:fs';
  * @property {string[]} extraTools tools that echo, under these names
  * @property {number} pageSize entries in one page of a list
  * @property {number} listsAfterMs how long every list takes
+ * @property {string} logLevel what a session hears that has not said `logging/setLevel`
  *
  * @typedef {object} Call
  * @property {PlainSession} session
@@ -37,6 +38,8 @@ export function bigText(bytes) {
 
 /** @param {string} text */
 export const digestOf = (text) => createHash('sha256').update(text).digest('hex');
+
+const LEVELS = ['debug', 'info', 'notice', 'warning', 'error', 'critical', 'alert', 'emergency'];
 
 /** Resources whose URIs are hard to carry; each reads as its own URI. */
 export const AWKWARD_URIS = [
@@ -154,8 +157,9 @@ const TOOLS = new Map(
     digest: { inputSchema: takes({ text: STRING }), run: ({ text: said }) => text(digestOf(said)) },
     say: {
       inputSchema: takes({ level: STRING, text: STRING }),
-      run: ({ level, text: data }, { send }) => {
-        send(notification('notifications/message', { level, logger: 'plain', data }));
+      run: ({ level, text: data }, { send, session }) => {
+        if (LEVELS.indexOf(level) >= LEVELS.indexOf(session.logLevel))
+          send(notification('notifications/message', { level, logger: 'plain', data }));
         return text('said');
       },
     },
@@ -211,6 +215,7 @@ export class PlainSession {
   constructor(world, sendOutside) {
     this.world = world;
     this.sendOutside = sendOutside;
+    this.logLevel = world.settings.logLevel;
     world.sessions.add(this);
   }
 
@@ -296,6 +301,9 @@ export class PlainSession {
       case isLegacy ? 'initialize' : 'server/discover':
         return this.#introduce(params);
       case 'ping':
+        return {};
+      case 'logging/setLevel':
+        this.logLevel = params.level;
         return {};
       case 'tools/list':
         return this.#page('tools', this.world.toolNames.map(toolEntry), params.cursor);

@@ -15,14 +15,14 @@ function setUp() {
 
 it('tells a level once, and only a lower one again', async () => {
   const { level, told, answer } = setUp();
-  const first = level.want('warning');
+  const first = level.want('info');
   const second = level.want('error');
   expect(second).toBe(first);
   answer();
   await first;
   expect(level.want('warning')).toBeUndefined();
-  void level.want('info');
-  expect(told).toEqual(['warning', 'info']);
+  void level.want('debug');
+  expect(told).toEqual(['info', 'debug']);
 });
 
 it('tells it again to a session that is a new one, and knows no other words', () => {
@@ -31,7 +31,13 @@ it('tells it again to a session that is a new one, and knows no other words', ()
   level.forget();
   void level.want('error');
   expect(level.want('loud')).toBeUndefined();
-  expect(told).toEqual(['info', 'error']);
+  expect(told).toEqual(['info', 'info']);
+});
+
+it('takes nothing from those who have asked for no level', () => {
+  const { level, told } = setUp();
+  void level.want('emergency');
+  expect(told).toEqual(['info']);
 });
 
 it('goes on when the server refuses', async () => {

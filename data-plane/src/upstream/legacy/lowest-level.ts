@@ -4,6 +4,9 @@
  */
 import { LOG_LEVELS } from '../../protocol/log-levels.js';
 
+/** Who has not asked for a level is used to hearing this one, and may be on the same connection. */
+const USUAL = LOG_LEVELS.indexOf('info');
+
 export class LowestLevel {
   /** What the server was told; nothing yet. */
   private told: number = LOG_LEVELS.length;
@@ -14,11 +17,12 @@ export class LowestLevel {
 
   /** Somebody wants messages from this level on. Undefined when the server knows; else resolves when it has heard. */
   want(level: string): Promise<unknown> | undefined {
-    const index = LOG_LEVELS.indexOf(level);
-    if (index < 0) return undefined;
+    const asked = LOG_LEVELS.indexOf(level);
+    if (asked < 0) return undefined;
+    const index = Math.min(asked, USUAL);
     if (index >= this.told) return this.telling;
     this.told = index;
-    const telling = this.tell(level)
+    const telling = this.tell(LOG_LEVELS[index] as string)
       .catch(() => undefined)
       .finally(() => {
         if (this.telling === telling) this.telling = undefined;
