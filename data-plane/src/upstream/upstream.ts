@@ -19,10 +19,9 @@ import {
   type UpstreamCall,
   type UpstreamReply,
 } from './call.js';
-import type { Channel, ChannelEvents } from './channel.js';
 import { type Connections, makeConnections } from './connection.js';
 import { legacyToModern, modernToLegacy, withLogLevel } from './crossing.js';
-import { HeardDedicated } from './dedicated-channel.js';
+import { DedicatedChannels } from './dedicated-channel.js';
 import { LowestLevel } from './legacy/lowest-level.js';
 import { type HeldSession, LegacySession, type LegacySessionEvents } from './legacy/session.js';
 import type { UpstreamFacts } from './offers.js';
@@ -90,11 +89,7 @@ export class Upstream {
   private readonly level = new LowestLevel((level) => this.ask('logging/setLevel', { level }));
   /** True once every `initialize` was refused: then legacy clients are served by translation. */
   private legacyRefused = false;
-  /** Connections of one client each. */
-  private readonly dedicated = new Set<Channel>();
-  private readonly openOwnChannel = (events: ChannelEvents): Channel => this.openDedicated(events);
-  /** Those of them that are being closed: a process takes its time to end. */
-  private readonly ending = new Set<Promise<void>>();
+  private readonly dedicated: DedicatedChannels;
 
   constructor(
     readonly config: ResolvedUpstream,
@@ -111,6 +106,11 @@ export class Upstream {
       badMessage: (fault) =>
         this.log.debug({ upstream: this.name, fault }, 'upstream sent a message that is not JSON-RPC'),
     });
+    this.dedicated = new DedicatedChannels(
+      this.name,
+      this.connections,
+      () => this.parked?.closeIdle() === true,
+    );
     this.connector = new SharedConnector(config, this.connections, {
       notification: (bytes, envelope) => this.events.notification(this, bytes, envelope),
       stale: (reason) => {
@@ -128,7 +128,7 @@ export class Upstream {
         worker: host.worker,
         account: host.parked,
         tiesMessagesToRequests: this.traits.hasOwnStreams,
-        openChannel: (events) => this.openDedicated(events),
+        openChannel: this.dedicated.open,
         offerChanged: () => {
           this.offerChangeCount++;
         },
@@ -238,7 +238,7 @@ export class Upstream {
       ownerSaysInitialized,
       before,
       events,
-      openChannel: this.openOwnChannel,
+      openChannel: this.dedicated.open,
     });
   }
 
@@ -271,32 +271,8 @@ export class Upstream {
       () => undefined,
     );
     this.parked?.close();
-    for (const channel of [...this.dedicated]) void channel.close();
-    await Promise.all([shared?.close(), ...this.ending]);
+    await Promise.all([shared?.close(), this.dedicated.close()]);
     this.connections.close();
-  }
-
-  /** A connection of one client's own. Throws when there are as many as may be, and none is idle. */
-  private openDedicated(events: ChannelEvents): Channel {
-    const limit = this.connections.dedicatedLimit;
-    if (limit !== undefined && this.dedicated.size >= limit.count && this.parked?.closeIdle() !== true) {
-      throw new RpcError(
-        ErrorCode.Overloaded,
-        `upstream ${JSON.stringify(this.name)} has ${limit.count} ${limit.things} already, as many as it may (${limit.setting})`,
-      );
-    }
-    const heard = new HeardDedicated(events, this.dedicated);
-    const channel = this.connections.openChannel(heard);
-    heard.channel = channel;
-    this.dedicated.add(channel);
-    const close = channel.close.bind(channel);
-    channel.close = () => {
-      this.dedicated.delete(channel);
-      const ended = close().finally(() => this.ending.delete(ended));
-      this.ending.add(ended);
-      return ended;
-    };
-    return channel;
   }
 
   private callIn(shared: Shared, call: UpstreamCall, caller: Caller): Promise<UpstreamReply> {
