@@ -18,10 +18,11 @@ const DRAWS = process.stdout.isTTY && process.env.TERM !== 'dumb' && !process.en
  * @param {string} command
  * @param {string[]} args
  * @param {import('node:child_process').SpawnOptions} options
+ * @param {() => string} howFar says how far it is, for people
  * @returns {Promise<boolean>} whether it ended with 0
  */
-export async function runStep(title, command, args, options = {}) {
-  const progress = showProgress(title);
+export async function runStep(title, command, args, options = {}, howFar = () => '') {
+  const progress = showProgress(title, howFar);
   const child = spawn(command, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'] });
   const output = [];
   child.stdout.on('data', (chunk) => output.push(chunk));
@@ -41,20 +42,21 @@ export async function runStep(title, command, args, options = {}) {
 }
 
 /** A line that grows old where it can be drawn over, or a line now and then elsewhere. */
-function showProgress(title) {
+function showProgress(title, howFar) {
   const startedAt = performance.now();
   const seconds = () => ((performance.now() - startedAt) / 1000).toFixed(1);
+  const state = () => [title, howFar(), `${seconds()} s`].filter(Boolean).join('  ');
   let said = false;
   let frame = 0;
   const draw = () => {
     if (performance.now() - startedAt < QUIET_MS) return;
-    if (DRAWS) process.stdout.write(`\r\u001b[K${FRAMES[frame++ % FRAMES.length]} ${title}  ${seconds()} s`);
+    if (DRAWS) process.stdout.write(`\r\u001b[K${FRAMES[frame++ % FRAMES.length]} ${state()}`);
     else if (!said) console.log(`${title} …`);
     said = true;
   };
   const drawing = setInterval(draw, FRAME_MS);
   const signs = setInterval(() => {
-    if (!DRAWS) console.log(`${title} … ${seconds()} s`);
+    if (!DRAWS) console.log(state());
   }, SIGN_OF_LIFE_MS);
   return {
     end(failure) {

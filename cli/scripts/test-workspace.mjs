@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { runStep } from './steps.mjs';
 import { build, install, installNodeVersions, ROOT } from './workspace.mjs';
 
 const FULL = '--full';
@@ -17,7 +18,7 @@ export async function test(args) {
   if (!(await section('other releases of Node.js', installNodeVersions))) return 1;
   if (!(await section('build and types', build))) return 1;
   const types = await section('types of the tests', () =>
-    run('typescript/bin/tsc', ['-p', 'tsconfig.tests.json']),
+    check('Checking types', 'typescript/bin/tsc', ['-p', 'tsconfig.tests.json']),
   );
   const style = await section('lint', lint);
   const behaviour = await section('tests', () => runTests(args));
@@ -29,8 +30,8 @@ export async function test(args) {
 
 /** Style, and what nobody uses or declares. Both run, so that one report does not hide the other. */
 async function lint() {
-  const style = await run('@biomejs/biome/bin/biome', ['check', '.']);
-  const unused = await run('knip/bin/knip.js', []);
+  const style = await check('Checking style', '@biomejs/biome/bin/biome', ['check', '.']);
+  const unused = await check('Looking for what nobody uses', 'knip/bin/knip.js', []);
   return style && unused;
 }
 
@@ -75,6 +76,11 @@ async function runTests(args) {
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+/** Runs the program of an installed package, and shows what it wrote when it ended with anything but 0. */
+function check(title, bin, args) {
+  return runStep(title, process.execPath, [join(ROOT, 'node_modules', bin), ...args], { cwd: ROOT });
 }
 
 /** Runs the program of an installed package in view. Resolves to whether it ended with 0. */

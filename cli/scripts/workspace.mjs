@@ -38,7 +38,8 @@ export async function install() {
     // An installation that is cut short must not pass for a whole one.
     rmSync(INSTALLED_STAMP, { force: true });
     const [command, ...args] = npm('ci', '--no-audit', '--no-fund', '--loglevel=error');
-    if (!(await runStep('Installing packages', command, args, { cwd: ROOT }))) return false;
+    const howFar = () => howManyAreThere(locked);
+    if (!(await runStep('Installing packages', command, args, { cwd: ROOT }, howFar))) return false;
   }
   writeFileSync(INSTALLED_STAMP, digest);
   return true;
@@ -85,6 +86,15 @@ function holdsWhatIsLocked(locked) {
     if (found === undefined) return wanted.optional === true;
     return found.version === wanted.version && found.integrity === wanted.integrity;
   });
+}
+
+/** How many of the packages that every platform gets are unpacked, while npm says nothing. */
+function howManyAreThere(locked) {
+  const paths = Object.entries(locked)
+    .filter(([path, { link, optional }]) => path.includes(MODULES) && !link && !optional)
+    .map(([path]) => path);
+  const there = paths.filter((path) => existsSync(join(ROOT, path, 'package.json')));
+  return `${there.length} of ${paths.length}`;
 }
 
 /** The npm that runs this script, or the one on the PATH. */
