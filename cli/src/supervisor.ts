@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { type ConfigurationWatch, watchConfigurationFile } from '@sluice/control-plane/watch';
 import { hasLostTerminal } from './controlling-terminal.js';
 import { EXIT } from './exit-codes.js';
+import { whenNpmShellEnds } from './npm-shell.js';
 import { OrphanedProcesses } from './orphaned-processes.js';
 import { ParentLog } from './parent-log.js';
 import type {
@@ -71,6 +72,8 @@ class Supervisor {
     process.on('SIGINT', () => this.#stop());
     process.on('SIGTERM', () => this.#stop());
     process.on('SIGHUP', () => this.#hangup());
+    // Whoever told the shell to end may have told this process too: being told twice would hurry it.
+    whenNpmShellEnds(() => this.#stopping || this.#stop());
     // A log that nobody reads any more must not take the gateway down.
     process.stderr.on('error', () => {});
     // Both at once: the data plane loads its code while the configuration is being read.
