@@ -101,7 +101,11 @@ describe('bad usage', () => {
     [['serve', '--workers', '0'], 'Give a number of workers from 1 to 256.'],
     [['serve', '--listener', 'nginx'], 'Allowed choices are auto, uws, node.'],
     [['serve', '--prot', '1'], 'Did you mean --port?'],
-    [['serve', 'a.yaml'], 'too many arguments'],
+    [
+      ['serve', 'a.yaml'],
+      "'a.yaml' stands without an option; for a configuration file write --config a.yaml",
+    ],
+    [['stdio', 'a.yaml'], 'write --config a.yaml'],
     [['stdio', '--connect', 'http://a', '-c', 'a.yaml'], 'cannot be used with'],
     [['stdio', '--connect', 'http://a', '--upstream', 'a'], 'cannot be used with'],
     [['stdio', '--header', 'A: 1'], "needs option '--connect <url>'"],

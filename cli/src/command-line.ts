@@ -98,7 +98,11 @@ export function createCommandLine(actions: CommandActions, finish: (exitCode: nu
     .addOption(logFormatOption())
     .option('--dev', 'for working on a configuration: same as --log-level debug --log-format text --screen')
     .option('--screen', 'print the start-up screen even when the output is not a terminal')
-    .action(async (flags: ServeFlags) => finish(await actions.serve(flags)));
+    .allowExcessArguments()
+    .action(async (flags: ServeFlags, command: Command) => {
+      refuseArguments(command);
+      finish(await actions.serve(flags));
+    });
 
   program
     .command('stdio')
@@ -127,7 +131,9 @@ export function createCommandLine(actions: CommandActions, finish: (exitCode: nu
     )
     .addOption(logLevelOption())
     .addOption(logFormatOption())
+    .allowExcessArguments()
     .action(async (flags: StdioFlags, command: Command) => {
+      refuseArguments(command);
       // A variable that names a file is no wish, a flag is.
       const namesFile = command.getOptionValueSource('config') === 'cli';
       if (flags.connect !== undefined && namesFile)
@@ -195,6 +201,16 @@ export async function runCommandLine(argv: readonly string[], actions: CommandAc
 function configOption(): Option {
   const meaning = 'configuration: YAML, JSON or TOML; default ./sluice.yaml';
   return new Option('-c, --config <file>', meaning).env('SLUICE_CONFIG');
+}
+
+/** A file without its option is what people forget, and `npm start` without `--` keeps options to itself. */
+function refuseArguments(command: Command): void {
+  const [first] = command.args;
+  if (first === undefined) return;
+  const through = process.env.npm_lifecycle_event === 'start' ? 'npm start -- ' : '';
+  command.error(
+    `error: '${first}' stands without an option; for a configuration file write ${through}--config ${first}`,
+  );
 }
 
 function logLevelOption(): Option {

@@ -186,7 +186,8 @@ export class ClientDoor implements Door {
     }
     // 2026-07-28, streamable HTTP, "Earlier Streamable HTTP Revisions"; without a session the older ones say the same.
     const what = isAction
-      ? `${method} needs the session of a revision before 2026-07-28`
+      ? `requests are sent with POST; ${method} is for a session of a revision before 2026-07-28, which the header ` +
+        'Mcp-Session-Id names'
       : `${method} means nothing here`;
     refuseMethod(reply, 'POST, GET, DELETE', what, ErrorCode.InvalidRequest);
   }

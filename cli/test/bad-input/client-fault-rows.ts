@@ -306,7 +306,7 @@ export const NOT_MODERN: Row[] = [
     ({ path }) => head('GET', path, { 'MCP-Protocol-Version': MODERN, Accept: 'text/event-stream' }),
     405,
     INVALID_REQUEST,
-    'GET',
+    'requests are sent with POST; GET is for a session',
   ],
   [
     'DELETE',

@@ -61,7 +61,7 @@ describe('why a server is away', () => {
 });
 
 describe('with servers that are dead, hang, crash and stall', () => {
-  const MISSING = ['dead', 'silent', 'stalling', 'crashing', 'absent'];
+  const MISSING = ['dead', 'silent', 'stalling', 'fetched', 'crashing', 'absent'];
   let good: HttpServer;
   let silent: Awaited<ReturnType<typeof startSilent>>;
   let gateway: RunningGateway;
@@ -76,6 +76,7 @@ describe('with servers that are dead, hang, crash and stall', () => {
           { name: 'dead', url: DEAD_URL },
           { name: 'silent', url: `http://127.0.0.1:${silent.port}/mcp` },
           plain('stalling', ['--lists-after', '600000']),
+          { name: 'fetched', stdio: { command: process.execPath, args: ['-e', 'process.stdin.resume()'] } },
           { name: 'crashing', stdio: { command: process.execPath, args: ['-e', 'process.exit(7)'] } },
           { name: 'absent', stdio: { command: 'sluice-has-no-such-program' } },
           { name: 'remote', url: good.url },
@@ -117,8 +118,9 @@ describe('with servers that are dead, hang, crash and stall', () => {
         .filter(({ level }) => level === 40);
     for (const [upstream, reason] of [
       ['dead', 'cannot be reached'],
-      ['silent', 'no answer within 1000 ms'],
-      ['stalling', 'no answer within 1000 ms'],
+      ['silent', 'no answer within 1000 ms, and still waiting"'],
+      ['stalling', 'no answer within 1000 ms, and still waiting"'],
+      ['fetched', 'no answer within 1000 ms, and still waiting; is its program being fetched?"'],
       ['crashing', 'code 7'],
       ['absent', 'sluice-has-no-such-program'],
     ]) {

@@ -58,7 +58,14 @@ describe('hostile files', () => {
     ['a tag', 'gateway: !!js/function "x"\n', 'a.yaml', 1, /tag/],
     ['a second document', 'gateway: {}\n---\nupstreams: {}\n', 'a.yaml', 2, /second document/],
     ['a mapping as key', '? {a: b}\n: c\n', 'a.yaml', 1, /plain text/],
-    ['an unclosed bracket', 'gateway: {listen: {}\nupstreams: {}\n', 'a.yaml', 2, /./],
+    [
+      'an unclosed brace',
+      'gateway: {listen: {}\nupstreams: {}\n',
+      'a.yaml',
+      2,
+      /^what begins with \{ must .*}$/,
+    ],
+    ['an unclosed brace in JSON', '{"gateway": {}', 'a.json', 1, /^what begins with \{ must end with a }$/],
     ['an unclosed quote', '{"gateway": "x', 'a.json', 1, /closing/],
     ['a comment in JSON without an end', '{\n"gateway": {} /* comment\n}', 'a.json', 2, /does not end/],
     [
@@ -71,7 +78,7 @@ describe('hostile files', () => {
     ['a bare word in JSON', '{"gateway": x}', 'a.json', 1, /not a JSON value/],
     ['an unclosed TOML text', 'a = "x', 'a.toml', 1, /unfinished string/],
     ['TOML without an ending', '[gateway]\nport = \n', 'conf', 2, /not valid TOML/],
-    ['YAML without an ending', 'gateway:\n  listen: [\n', 'conf', 3, /./],
+    ['YAML without an ending', 'gateway:\n  listen: [\n', 'conf', 3, /^what begins with \[ must .*]$/],
   ])('say where the mistake is: %s', (_, text, file, line, message) => {
     const { configuration, problems } = read(text, file);
     expect(configuration).toBeUndefined();

@@ -196,5 +196,14 @@ function describe(
     'look for a missing quote, comma, colon or indentation at or before this place',
   ];
   if (!OWN_WORDS.has(error.code)) return { position, message, hint };
-  return { position, message: error.message.charAt(0).toLowerCase() + error.message.slice(1), hint };
+  return { position, message: inOurWords(error.message), hint };
+}
+
+/** What the parser says, without the words that only YAML's specification has for braces and brackets. */
+function inOurWords(message: string): string {
+  return message
+    .replace(/flow map( in block collection)?/i, 'what begins with {')
+    .replace(/flow sequence( in block collection)?/i, 'what begins with [')
+    .replace('flow collection items', 'the entries of a list or mapping')
+    .replace(/^./, (first) => first.toLowerCase());
 }

@@ -265,10 +265,12 @@ export class Discovery {
 
   private async ask(known: Known): Promise<void> {
     const { upstream } = known;
-    const late = setTimeout(() => this.late(known), this.settings.deadlineMs);
+    let hasOpened = false;
+    const late = setTimeout(() => this.late(known, hasOpened), this.settings.deadlineMs);
     late.unref();
     try {
       const facts = await upstream.open();
+      hasOpened = true;
       const lists = await Promise.all(
         OFFER_KINDS.map((kind) =>
           readList(kind, facts.capabilities, (method, params) => upstream.ask(method, params)),
@@ -283,9 +285,12 @@ export class Discovery {
   }
 
   /** The upstream may still answer; until then lists go on without it, or with what it offered before. */
-  private late(known: Known): void {
+  private late(known: Known, hasOpened: boolean): void {
     if (this.stopped || !this.all.includes(known) || known.state !== 'starting') return;
-    known.error = `no answer within ${this.settings.deadlineMs} ms`;
+    const isStarting = !hasOpened && known.upstream.config.transport.kind === 'stdio';
+    // The likeliest reason the first time: npx fetches what it runs.
+    const why = isStarting ? '; is its program being fetched?' : '';
+    known.error = `no answer within ${this.settings.deadlineMs} ms, and still waiting${why}`;
     this.log.warn({ upstream: known.upstream.name }, `upstream offers nothing for now: ${known.error}`);
   }
 

@@ -220,6 +220,8 @@ const REASONS: Readonly<Record<string, string>> = {
   UNABLE_TO_GET_ISSUER_CERT_LOCALLY: `certificate of an unknown authority; ${TRUST_HINT}`,
   UNABLE_TO_VERIFY_LEAF_SIGNATURE: `certificate of an unknown authority; ${TRUST_HINT}`,
   ECONNREFUSED: 'connection refused',
+  // Of what is connected to, only Unix sockets have paths.
+  ENOENT: 'there is no such socket',
   ECONNRESET: 'connection reset',
   EHOSTUNREACH: 'host unreachable',
   ENETUNREACH: 'network unreachable',
