@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { type RunningGateway, startGateway } from '../gateway.js';
 import { closeClients, connect, LEGACY_KINDS, type OfficialClient } from './official-client.js';
 import { PLACE_NAMES, PLACES } from './places.js';
+import { events, postModern } from './raw-http.js';
 import { everything, type HttpServer, plain, startEverything, startPlain } from './upstreams.js';
 
 /* "A server gets a new tool, and my client shows it without being asked." */
@@ -115,4 +116,16 @@ describe.each(PLACE_NAMES)('on %s', (place) => {
       .toContain('notifications/resources/updated');
     expect(other?.heard.map(({ method }) => method)).not.toContain('notifications/resources/updated');
   });
+});
+
+it('a subscription is promised no news of what the server does not have', async () => {
+  const notifications = { toolsListChanged: true, promptsListChanged: true, resourcesListChanged: true };
+  const url = `${gateway.url}/mcp/http-legacy`;
+  const stream = events(await postModern(url, 'subscriptions/listen', { notifications }));
+  const { value } = await stream.next();
+  await stream.return(undefined);
+  expect([value?.message?.method, value?.message?.params.notifications]).toEqual([
+    'notifications/subscriptions/acknowledged',
+    { toolsListChanged: true, resourcesListChanged: true },
+  ]);
 });

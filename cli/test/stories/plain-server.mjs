@@ -4,6 +4,7 @@
 //
 //   node plain-server.mjs [--http PORT] [--era legacy|modern] [--name NAME] [--tools a,b] [--numbered N]
 //                         [--page-size N] [--lists-after MS] [--log-level LEVEL]
+//                         [--asking-tools a,b]
 //
 // Over stdio it is one session; over HTTP (127.0.0.1, path /mcp) it has sessions in the legacy era. There it
 // prints one line of JSON when it listens: {"listening":"http://…/mcp"}.
@@ -20,6 +21,7 @@ const { values } = parseArgs({
     'page-size': { type: 'string', default: '1000' },
     'lists-after': { type: 'string', default: '0' },
     'log-level': { type: 'string', default: 'debug' },
+    'asking-tools': { type: 'string', default: '' },
   },
 });
 
@@ -33,6 +35,7 @@ const world = new PlainWorld({
   pageSize: Number(values['page-size']),
   listsAfterMs: Number(values['lists-after']),
   logLevel: values['log-level'],
+  askingTools: values['asking-tools'].split(',').filter(Boolean),
 });
 
 if (values.http === undefined) serveStdio();

@@ -13,6 +13,7 @@ import { existsSync } from 'node:fs';
  * @property {string[]} extraTools tools that echo, under these names
  * @property {number} pageSize entries in one page of a list
  * @property {number} listsAfterMs how long every list takes
+ * @property {string[]} askingTools tools that echo, and are shown only to clients that declare elicitation
  * @property {string} logLevel what a session hears that has not said `logging/setLevel`
  *
  * @typedef {object} Call
@@ -306,7 +307,7 @@ export class PlainSession {
         this.logLevel = params.level;
         return {};
       case 'tools/list':
-        return this.#page('tools', this.world.toolNames.map(toolEntry), params.cursor);
+        return this.#page('tools', this.#toolNames(params).map(toolEntry), params.cursor);
       case 'tools/call':
         return this.#call(params, call);
       case 'resources/list':
@@ -317,6 +318,13 @@ export class PlainSession {
       default:
         throw refusal(METHOD_NOT_FOUND, `Method not found: ${method}`);
     }
+  }
+
+  /** @param {Message} params */
+  #toolNames(params) {
+    const { settings, toolNames } = this.world;
+    const said = params._meta?.['io.modelcontextprotocol/clientCapabilities'] ?? this.hello?.capabilities;
+    return said?.elicitation === undefined ? toolNames : [...settings.askingTools, ...toolNames];
   }
 
   /** @param {Message} params */
@@ -349,10 +357,11 @@ export class PlainSession {
    * @param {Message} params
    * @param {Call} call
    */
-  async #call({ name, arguments: args = {} }, call) {
+  async #call(params, call) {
+    const { name, arguments: args = {} } = params;
     const tool = TOOLS.get(name);
     if (tool !== undefined) return tool.run(args, call);
-    if (!this.world.toolNames.includes(name)) throw refusal(INVALID_PARAMS, `Unknown tool: ${name}`);
+    if (!this.#toolNames(params).includes(name)) throw refusal(INVALID_PARAMS, `Unknown tool: ${name}`);
     return text(`${name} of ${this.world.settings.name}`);
   }
 }

@@ -121,6 +121,7 @@ export class DirectEndpoint implements Endpoint {
       upstreams: [known],
       resolve: (uri) => (watchable(upstream) ? { exposed: uri, uri, upstream } : undefined),
       expose: (_, uri) => uri,
+      has: (kind) => upstream.facts?.capabilities[kind] !== undefined,
       onListChanged: (listener) =>
         discovery.onListChanged((kind, changed) => {
           if (changed === upstream) listener(kind);

@@ -341,13 +341,16 @@ export class MergedLegacy implements LegacyBacking {
 
   private async ownOffer(upstream: Upstream, shared: UpstreamOffer): Promise<UpstreamOffer | undefined> {
     const leg = await this.leg(upstream);
-    if (leg === undefined) return undefined;
-    const ask = (method: string, params: Record<string, unknown>) =>
-      leg.request(
-        { ...ownCall(method, params, false), caller: this.host.caller, headers: {}, notify() {} },
-        [],
-      );
-    const capabilities = leg.session.result?.capabilities ?? {};
+    // A modern upstream may show more to a client that can be asked, too, and is told on each request who it is.
+    if (leg === undefined && upstream.era !== 'modern') return undefined;
+    const { caller } = this.host;
+    const ask = (method: string, params: Record<string, unknown>) => {
+      const call = ownCall(method, params, false);
+      return leg === undefined
+        ? upstream.call({ ...call, asks: this.asks }, caller)
+        : leg.request({ ...call, caller, headers: {}, notify() {} }, []);
+    };
+    const capabilities = (leg?.session.result ?? upstream.facts)?.capabilities ?? {};
     const [tools, prompts, resources, templates] = await Promise.all(
       OFFER_KINDS.map((kind) => readList(kind, capabilities, ask)),
     );

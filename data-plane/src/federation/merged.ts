@@ -190,6 +190,8 @@ export class MergedEndpoint implements Endpoint {
         return watchable(upstream) ? { exposed: uri, uri: found.uri, upstream } : undefined;
       },
       expose: (upstream, uri) => exposeUri(upstream.name, uri),
+      // An upstream that comes later may have what none has now.
+      has: () => true,
       onListChanged: (listener) => this.discovery.onListChanged((kind) => listener(kind)),
     });
   }

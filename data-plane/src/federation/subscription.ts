@@ -31,6 +31,8 @@ export interface SubscriptionSource {
   resolve(uri: string): Watched | undefined;
   /** The client's form of an upstream's URI. */
   expose(upstream: Upstream, uri: string): string;
+  /** False for a kind of list that nobody there has. */
+  has(kind: ListKind): boolean;
   /** Called back when a list of the endpoint changed. Returns how to stop that. */
   onListChanged(listener: (kind: ListKind) => void): () => void;
 }
@@ -40,7 +42,9 @@ type ListKind = (typeof KINDS)[number];
 
 /** Lives until the client closes its stream; never resolves by itself. */
 export async function subscribe(exchange: Exchange, source: SubscriptionSource): Promise<Outcome> {
-  const { kinds, uris } = readFilter(exchange);
+  const { kinds: wanted, uris } = readFilter(exchange);
+  // "Notification types the server does not support are omitted" ("Acknowledgment").
+  const kinds = wanted.filter((kind) => source.has(kind));
   const watched = uris
     .map((uri) => source.resolve(uri))
     .filter((each): each is Watched => each !== undefined);
