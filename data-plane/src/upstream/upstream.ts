@@ -22,21 +22,16 @@ import {
 import { type Connections, makeConnections } from './connection.js';
 import { legacyToModern, modernToLegacy, withLogLevel } from './crossing.js';
 import { DedicatedChannels } from './dedicated-channel.js';
+import { KeptConnection } from './kept-connection.js';
 import { LowestLevel } from './legacy/lowest-level.js';
 import { type HeldSession, LegacySession, type LegacySessionEvents } from './legacy/session.js';
 import type { UpstreamFacts } from './offers.js';
 import { ownCall } from './own-request.js';
 import type { ParkedAccount } from './parked/parked-account.js';
 import { ParkedCalls } from './parked/parked-calls.js';
-import { reasonOf } from './reason.js';
 import { OWN_HELLO, type Shared, SharedConnector } from './shared-connection.js';
 import type { EgressPolicy } from './transport/egress-policy.js';
 import { type TransportTraits, traitsOf } from './transport-traits.js';
-
-/** Wait before a shared connection is made again: at once the first time, then doubled. */
-const RESTART_MIN_MS = 500;
-/** A connection that lived this long counts as healthy again. */
-const HEALTHY_AFTER_MS = 60_000;
 
 const UNHEARD: LegacySessionEvents = { message() {}, renewed() {}, gap() {}, lost() {} };
 
@@ -75,16 +70,8 @@ export class Upstream {
   /** Counts how often it has said that a list has changed which it shows to clients that can be asked. */
   offerChangeCount = 0;
   private readonly connections: Connections;
-  private readonly connector: SharedConnector;
   private readonly parked: ParkedCalls | undefined;
-  private shared: Shared | undefined;
-  private opening: Promise<Shared> | undefined;
-  private restartCount = 0;
-  private notBefore = 0;
-  /** How the shared connection ended that is made again; undefined before the first did. */
-  private lastEnding: Error | undefined;
-  private startedAt = 0;
-  private closed = false;
+  private readonly shared: KeptConnection;
   /** Of the shared connection to a legacy server. */
   private readonly level = new LowestLevel((level) => this.ask('logging/setLevel', { level }));
   /** True once every `initialize` was refused: then legacy clients are served by translation. */
@@ -93,7 +80,7 @@ export class Upstream {
 
   constructor(
     readonly config: ResolvedUpstream,
-    private readonly host: UpstreamHost,
+    host: UpstreamHost,
   ) {
     this.id = config.id;
     this.name = config.name;
@@ -111,13 +98,20 @@ export class Upstream {
       this.connections,
       () => this.parked?.closeIdle() === true,
     );
-    this.connector = new SharedConnector(config, this.connections, {
+    const connector = new SharedConnector(config, this.connections, {
       notification: (bytes, envelope) => this.events.notification(this, bytes, envelope),
       stale: (reason) => {
         this.level.forget();
         this.events.stale(this, reason);
       },
       lost: (reason) => this.lost(reason),
+    });
+    const { elsewhere } = host;
+    this.shared = new KeptConnection({
+      name: this.name,
+      backoffMaxMs: this.connections.backoffMaxMs,
+      connect: async () =>
+        elsewhere === undefined ? connector.connect() : elsewhere((reason) => this.lost(reason)),
     });
     // Where many share the only connection nobody can tell which call asks.
     if (this.traits.canHaveOwnSessions) {
@@ -138,16 +132,16 @@ export class Upstream {
 
   /** What the upstream said of itself, when it has been reached. */
   get facts(): UpstreamFacts | undefined {
-    return this.shared?.facts;
+    return this.shared.current?.facts;
   }
 
   get era(): Era | undefined {
-    return this.shared?.era;
+    return this.shared.current?.era;
   }
 
   /** Probes and connects when that has not happened. */
   async open(): Promise<UpstreamFacts> {
-    return (await this.ensure()).facts;
+    return (await this.shared.ensure()).facts;
   }
 
   /**
@@ -156,7 +150,7 @@ export class Upstream {
    * have a session of its own.
    */
   async call(call: UpstreamCall, caller: Caller): Promise<UpstreamReply> {
-    const shared = this.shared ?? (await this.ensure());
+    const shared = this.shared.current ?? (await this.shared.ensure());
     // It may have taken long to get here; what was not sent yet need not be cancelled.
     if (call.cancellation.cancelled) throw cancelledError();
     const telling = this.wantLevel(shared, call, caller);
@@ -180,7 +174,7 @@ export class Upstream {
     cancellation?: Cancellation,
   ): Promise<UpstreamReply> {
     const own = ({ era }: Shared) => ownCall(method, params, era === 'modern', onNotification, cancellation);
-    const shared = this.shared ?? (await this.ensure());
+    const shared = this.shared.current ?? (await this.shared.ensure());
     try {
       return await shared.call(own(shared));
     } catch (thrown) {
@@ -190,12 +184,12 @@ export class Upstream {
   }
 
   listen(): void {
-    this.shared?.listen();
+    this.shared.current?.listen();
   }
 
   /** Sends a call in the upstream's own era, for a worker that has no connection of its own. */
   async callAsItIs(call: UpstreamCall): Promise<UpstreamReply> {
-    const shared = await this.ensure();
+    const shared = await this.shared.ensure();
     if (call.method !== 'logging/setLevel') return shared.call(call);
     // The level of another worker's clients counts with that of ours.
     await this.level.want(stringOf(call.bytes, call.envelope.level) ?? '');
@@ -218,7 +212,7 @@ export class Upstream {
     const { canHaveOwnSessions, sharedAcrossWorkers } = this.traits;
     if (!canHaveOwnSessions || this.config.era === 'modern' || this.legacyRefused) return false;
     // Where a connection is dear none is made to find out that the upstream has no legacy sessions.
-    return !sharedAcrossWorkers || (await this.ensure()).era === 'legacy';
+    return !sharedAcrossWorkers || (await this.shared.ensure()).era === 'legacy';
   }
 
   /**
@@ -248,7 +242,7 @@ export class Upstream {
    * asks with words of its own.
    */
   async refusesInitialize(thrown: unknown): Promise<boolean> {
-    if (!isRefusal(thrown) || (await this.ensure()).era !== 'modern') return false;
+    if (!isRefusal(thrown) || (await this.shared.ensure()).era !== 'modern') return false;
     if (this.legacyRefused) return true;
     const session = this.ownSession(OWN_HELLO, UNHEARD, false);
     try {
@@ -263,15 +257,9 @@ export class Upstream {
 
   /** Ends the connections. One that is being made ends as soon as it is there. */
   async close(): Promise<void> {
-    this.closed = true;
-    const { shared } = this;
-    this.shared = undefined;
-    this.opening?.then(
-      (opened) => opened.close(),
-      () => undefined,
-    );
+    const closing = this.shared.close();
     this.parked?.close();
-    await Promise.all([shared?.close(), this.dedicated.close()]);
+    await Promise.all([closing, this.dedicated.close()]);
     this.connections.close();
   }
 
@@ -295,47 +283,8 @@ export class Upstream {
     return again;
   }
 
-  private ensure(): Promise<Shared> {
-    if (this.shared !== undefined) return Promise.resolve(this.shared);
-    if (this.closed)
-      return Promise.reject(
-        new RpcError(
-          ErrorCode.UpstreamUnavailable,
-          `upstream ${JSON.stringify(this.name)} was removed from the configuration`,
-        ),
-      );
-    if (this.opening === undefined) {
-      const wait = this.notBefore - Date.now();
-      if (wait > 0) {
-        return Promise.reject(
-          new RpcError(
-            ErrorCode.UpstreamUnavailable,
-            `the connection to upstream ${JSON.stringify(this.name)} was lost and is made again in ${Math.ceil(wait / 1000)} s; the request was not sent`,
-            undefined,
-            { cause: this.lastEnding },
-          ),
-        );
-      }
-      this.opening = this.connect()
-        .then((shared) => {
-          this.shared = shared;
-          this.startedAt = Date.now();
-          return shared;
-        })
-        .catch((thrown: unknown) => {
-          this.backOff(reasonOf(RpcError.from(thrown)));
-          throw thrown;
-        })
-        .finally(() => {
-          this.opening = undefined;
-        });
-    }
-    return this.opening;
-  }
-
   private async probeAnew(stale: Shared): Promise<Shared> {
-    if (this.shared === stale) {
-      this.shared = undefined;
+    if (this.shared.forget(stale)) {
       this.legacyRefused = false;
       await stale.close();
       this.log.info(
@@ -343,36 +292,18 @@ export class Upstream {
         'upstream does not speak the era that it spoke; probing anew',
       );
     }
-    return this.ensure();
-  }
-
-  /** @param ending how the connection ended */
-  private backOff(ending: string): void {
-    const { backoffMaxMs } = this.connections;
-    if (backoffMaxMs === undefined) return;
-    this.lastEnding = new Error(ending);
-    const wait =
-      this.restartCount === 0 ? 0 : Math.min(RESTART_MIN_MS * 2 ** (this.restartCount - 1), backoffMaxMs);
-    this.restartCount++;
-    this.notBefore = Date.now() + wait;
+    return this.shared.ensure();
   }
 
   /** Time until the shared connection may be made again, in milliseconds. */
   get restartDelayMs(): number {
-    return Math.max(0, this.notBefore - Date.now());
+    return this.shared.restartDelayMs;
   }
 
   private lost(reason: string): void {
-    this.shared = undefined;
     this.level.forget();
-    if (Date.now() - this.startedAt > HEALTHY_AFTER_MS) this.restartCount = 0;
-    this.backOff(reason);
+    this.shared.lost(reason);
     this.events.stale(this, reason);
-  }
-
-  private async connect(): Promise<Shared> {
-    if (this.host.elsewhere !== undefined) return this.host.elsewhere((reason) => this.lost(reason));
-    return this.connector.connect();
   }
 }
 
