@@ -13,12 +13,11 @@ import { plainAddress } from './address.js';
 import { admit } from './admission.js';
 import { askWithoutBody, BodyIntake } from './body-intake.js';
 import { readCertificate } from './certificate.js';
-import { type ReplyHost, reasonPhrase } from './connection-reply.js';
+import { reasonPhrase } from './connection-reply.js';
 import { AMBIGUOUS, asksToClose, bodyFraming, CHUNKED, FieldSection } from './fields.js';
-import { Heartbeat } from './heartbeat.js';
 import { listenError } from './listen-error.js';
 import type { Door, Listener, ListenerLimits, ListenerOptions, RequestHead } from './listener.js';
-import type { ConnectionSocket, SocketHost } from './message-socket.js';
+import { ListenerHost } from './listener-host.js';
 import { NodeReply } from './node-reply.js';
 import { NodeSocket } from './node-socket.js';
 import { askForSocket, asksForWebSocket } from './upgrade.js';
@@ -61,18 +60,14 @@ function serverSettings(limits: ListenerLimits): ServerOptions {
   };
 }
 
-class NodeListener implements Listener, ReplyHost, SocketHost {
+class NodeListener extends ListenerHost implements Listener {
   readonly kind = 'node';
-  limits: ListenerLimits;
-  draining = false;
-  #openReplyCount = 0;
   #closed: Promise<void> | undefined;
   readonly #sockets = new Set<Socket>();
   /** Answers that have not left, by connection: several when the client pipelines. */
   readonly #replies = new WeakMap<Socket, Set<NodeReply>>();
   /** Connections whose last request has been taken. */
   readonly #ending = new WeakSet<Socket>();
-  readonly #heartbeat = new Heartbeat(() => this.limits);
   /** Does the handshake of WebSocket connections; the subprotocol is set right before each. */
   readonly #handshake = new WebSocketServer({
     noServer: true,
@@ -84,10 +79,10 @@ class NodeListener implements Listener, ReplyHost, SocketHost {
 
   constructor(
     private readonly server: Server | HttpsServer,
-    private readonly options: ListenerOptions,
-    readonly door: Door,
+    options: ListenerOptions,
+    door: Door,
   ) {
-    this.limits = options.limits;
+    super(options, door);
     // Fields beyond this number would be left out in silence; the limit is checked where it can be answered.
     server.maxHeadersCount = 0;
     server.maxConnections = options.limits.maxConnectionCount;
@@ -103,31 +98,6 @@ class NodeListener implements Listener, ReplyHost, SocketHost {
 
   get connectionCount(): number {
     return this.#sockets.size;
-  }
-
-  get openReplyCount(): number {
-    return this.#openReplyCount;
-  }
-
-  fault(error: unknown): void {
-    try {
-      this.options.onFault?.(error);
-    } catch {
-      // Whoever counts faults must not add one.
-    }
-  }
-
-  settled(): void {
-    this.#openReplyCount--;
-  }
-
-  closing(): void {
-    this.#openReplyCount++;
-  }
-
-  gone(socket: ConnectionSocket, wasClosing: boolean): void {
-    if (wasClosing) this.#openReplyCount--;
-    this.#heartbeat.delete(socket);
   }
 
   async listen(): Promise<number> {
@@ -238,7 +208,7 @@ class NodeListener implements Listener, ReplyHost, SocketHost {
     this.#handshake.options.maxPayload = this.limits.maxMessageBytes;
     this.#handshake.handleUpgrade(req, socket, behind, (ws) => {
       const connection = new NodeSocket(this, handler, ws);
-      this.#heartbeat.add(connection);
+      this.heartbeat.add(connection);
       try {
         handler.open(connection);
       } catch (error) {
@@ -264,7 +234,7 @@ class NodeListener implements Listener, ReplyHost, SocketHost {
       if (replies.delete(reply)) this.settled();
     });
     replies.add(reply);
-    this.#openReplyCount++;
+    this.openReplyCount++;
     return reply;
   }
 

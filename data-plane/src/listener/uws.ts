@@ -9,9 +9,7 @@ import type {
 import { admit } from './admission.js';
 import { askWithoutBody, BodyIntake, type Pace } from './body-intake.js';
 import { readCertificate } from './certificate.js';
-import type { ReplyHost } from './connection-reply.js';
 import { AMBIGUOUS, asksToClose, bodyFraming, CHUNKED, type FieldSection } from './fields.js';
-import { Heartbeat } from './heartbeat.js';
 import { listenError, tryPort } from './listen-error.js';
 import type {
   Door,
@@ -21,7 +19,7 @@ import type {
   ListenerTls,
   RequestHead,
 } from './listener.js';
-import type { ConnectionSocket, SocketHost } from './message-socket.js';
+import { ListenerHost } from './listener-host.js';
 import { askForSocket, asksForWebSocket } from './upgrade.js';
 import { UwsFieldReader, UwsRequestHead } from './uws-head.js';
 import { uwsHeadBufferBytes } from './uws-load.js';
@@ -67,25 +65,21 @@ export async function createUwsListener(uws: Uws, options: ListenerOptions, door
   return new UwsListener(uws, options, door);
 }
 
-class UwsListener implements Listener, ReplyHost, SocketHost {
+class UwsListener extends ListenerHost implements Listener {
   readonly kind = 'uws';
-  limits: ListenerLimits;
-  draining = false;
   #apps: NativeApp[];
   #port: number;
   #connectionCount = 0;
-  #openReplyCount = 0;
   #closed = false;
   readonly #fields = new UwsFieldReader();
   readonly #turn: UwsTurn;
-  readonly #heartbeat = new Heartbeat(() => this.limits);
 
   constructor(
     private readonly uws: Uws,
-    private readonly options: ListenerOptions,
-    readonly door: Door,
+    options: ListenerOptions,
+    door: Door,
   ) {
-    this.limits = options.limits;
+    super(options, door);
     this.#port = options.port;
     this.#turn = new UwsTurn((error) => this.fault(error));
     this.#apps = [this.#createApp()];
@@ -93,31 +87,6 @@ class UwsListener implements Listener, ReplyHost, SocketHost {
 
   get connectionCount(): number {
     return this.#connectionCount;
-  }
-
-  get openReplyCount(): number {
-    return this.#openReplyCount;
-  }
-
-  fault(error: unknown): void {
-    try {
-      this.options.onFault?.(error);
-    } catch {
-      // Whoever counts faults must not add one: an exception in a native callback ends the process.
-    }
-  }
-
-  settled(): void {
-    this.#openReplyCount--;
-  }
-
-  closing(): void {
-    this.#openReplyCount++;
-  }
-
-  gone(socket: ConnectionSocket, wasClosing: boolean): void {
-    if (wasClosing) this.#openReplyCount--;
-    this.#heartbeat.delete(socket);
   }
 
   async listen(): Promise<number> {
@@ -227,7 +196,7 @@ class UwsListener implements Listener, ReplyHost, SocketHost {
         const data = ws.getUserData();
         const socket = new UwsSocket(this, data.handler, ws);
         data.socket = socket;
-        this.#heartbeat.add(socket);
+        this.heartbeat.add(socket);
         this.#tell(() => data.handler.open(socket));
       },
       message: (ws, message, isBinary) => ws.getUserData().socket?.take(message, isBinary),
@@ -282,7 +251,7 @@ class UwsListener implements Listener, ReplyHost, SocketHost {
     const { headers } = section;
     // Any value of five characters counts as `close` there.
     const reply = new UwsReply(this, method, res, this.#turn, headers.connection?.length === 5);
-    this.#openReplyCount++;
+    this.openReplyCount++;
     // Chunk extensions and trailers are read wrongly there, and whoever sends them could hide a request behind
     // the body: it is the last of its connection.
     reply.closing = framing === CHUNKED || asksToClose(headers) || headers.connection?.length === 5;
