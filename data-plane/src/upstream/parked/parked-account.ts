@@ -14,6 +14,7 @@ export interface ParkedLimits {
 
 /** A call that has ended and is remembered for the same retry sent twice: it makes room for others. */
 export interface Remembered {
+  readonly principal: string;
   /** Gives its bytes back. */
   forget(): void;
 }
@@ -22,6 +23,7 @@ export class ParkedAccount {
   private waitingCount = 0;
   private readonly waitingByPrincipal = new Map<string, number>();
   private bytes = 0;
+  private readonly bytesByPrincipal = new Map<string, number>();
   /** The oldest first. */
   private readonly remembered = new Set<Remembered>();
 
@@ -31,6 +33,7 @@ export class ParkedAccount {
   apply(limits: ParkedLimits): void {
     this.limits = limits;
     this.makeRoom(0);
+    for (const principal of [...this.bytesByPrincipal.keys()]) this.makeRoomOf(principal, 0);
   }
 
   /** Calls that have asked and have not ended. */
@@ -67,15 +70,22 @@ export class ParkedAccount {
   }
 
   /** Takes bytes, for which remembered calls are forgotten; false when they cannot be had. */
-  hold(bytes: number): boolean {
+  hold(bytes: number, principal: string): boolean {
+    this.makeRoomOf(principal, bytes);
+    const ofPrincipal = this.bytesOf(principal) + bytes;
+    if (ofPrincipal > this.shareBytes) return false;
     this.makeRoom(bytes);
     if (this.bytes + bytes > this.limits.maxParkedBytes) return false;
     this.bytes += bytes;
+    if (ofPrincipal > 0) this.bytesByPrincipal.set(principal, ofPrincipal);
     return true;
   }
 
-  release(bytes: number): void {
+  release(bytes: number, principal: string): void {
     this.bytes -= bytes;
+    const left = this.bytesOf(principal) - bytes;
+    if (left > 0) this.bytesByPrincipal.set(principal, left);
+    else this.bytesByPrincipal.delete(principal);
   }
 
   remember(call: Remembered): void {
@@ -87,11 +97,31 @@ export class ParkedAccount {
     this.remembered.delete(call);
   }
 
+  /** Whoever may have a quarter of the calls may hold a quarter of the bytes. */
+  private get shareBytes(): number {
+    const { maxParkedBytes, maxParkedCallCount, maxParkedCallPerPrincipalCount } = this.limits;
+    return Math.floor(maxParkedBytes * Math.min(1, maxParkedCallPerPrincipalCount / maxParkedCallCount));
+  }
+
+  private bytesOf(principal: string): number {
+    return this.bytesByPrincipal.get(principal) ?? 0;
+  }
+
   bytesError(): RpcError {
+    const { maxParkedBytes } = this.limits;
     return new RpcError(
       ErrorCode.Overloaded,
-      `calls that wait for their clients hold ${this.bytes} bytes on this worker, and more than ${this.limits.maxParkedBytes} they may not (gateway.sessions.max_parked_bytes); the call may have run`,
+      `calls that wait for their clients hold ${this.bytes} bytes on this worker; all may hold ${maxParkedBytes} (gateway.sessions.max_parked_bytes), and those of one principal ${this.shareBytes} of these (by gateway.sessions.max_parked_calls_per_principal); the call may have run`,
     );
+  }
+
+  private makeRoomOf(principal: string, bytes: number): void {
+    for (const call of this.remembered) {
+      if (this.bytesOf(principal) + bytes <= this.shareBytes) return;
+      if (call.principal !== principal) continue;
+      this.remembered.delete(call);
+      call.forget();
+    }
   }
 
   private makeRoom(bytes: number): void {
@@ -107,17 +137,20 @@ export class ParkedAccount {
 export class Holding {
   private bytes = 0;
 
-  constructor(readonly account: ParkedAccount) {}
+  constructor(
+    readonly account: ParkedAccount,
+    private readonly principal: string,
+  ) {}
 
   take(bytes: number): boolean {
-    if (!this.account.hold(bytes)) return false;
+    if (!this.account.hold(bytes, this.principal)) return false;
     this.bytes += bytes;
     return true;
   }
 
   give(bytes: number): void {
     this.bytes -= bytes;
-    this.account.release(bytes);
+    this.account.release(bytes, this.principal);
   }
 
   giveAll(): void {

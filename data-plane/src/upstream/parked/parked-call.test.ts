@@ -29,7 +29,7 @@ class Upstream {
         },
         park: () => this.refusal,
         over: () => this.overCount++,
-        holding: new Holding(this.account),
+        holding: new Holding(this.account, 'anonymous'),
       },
       new Set(capabilities),
     );

@@ -208,14 +208,14 @@ class Entry implements ParkedCallHost, Remembered {
   constructor(
     readonly id: string,
     readonly binding: string,
-    private readonly principal: string,
+    readonly principal: string,
     capabilities: ReadonlySet<string> | undefined,
     private readonly session: AskingSession,
     private readonly sessions: AskingSessions,
     private readonly account: ParkedAccount,
     private readonly onForgotten: (entry: Entry) => void,
   ) {
-    this.holding = new Holding(account);
+    this.holding = new Holding(account, principal);
     this.call = new ParkedCall(this, capabilities);
   }
 
