@@ -60,7 +60,9 @@ async function fetchReport(url: URL): Promise<HealthReport> {
   const report = parseReport(text);
   // A gateway whose upstreams fail may answer 503 with its report; only an answer without one is none.
   if (report === undefined) {
-    throw new Error(`it answers HTTP ${answer.status} without a health report; is it a Sluice gateway?`);
+    // A gateway answers so where `gateway.health` gives it another address for this.
+    const why = answer.status === 404 ? 'is its health at an address of its own?' : 'is it a Sluice gateway?';
+    throw new Error(`it answers HTTP ${answer.status} without a health report; ${why}`);
   }
   return report;
 }
@@ -132,6 +134,7 @@ function reasonOf(error: unknown): string {
     ECONNREFUSED: 'nothing listens there',
     ENOTFOUND: 'the host name is not known',
     ECONNRESET: 'the connection was cut',
+    UND_ERR_SOCKET: 'the connection was closed without an answer; does it want https?',
   };
   return known[code] ?? (message || code);
 }

@@ -23,7 +23,13 @@ test('the address of the error wins: it may be that of the metrics', () => {
   expect(explainStartFailure(error, configuration).explanation).toMatch(/^cannot listen on 127.0.0.1:80: /);
 });
 
+test('a certificate that cannot be used is a fault of the configuration', () => {
+  const cause = Object.assign(new Error('The key file a cannot be read'), { code: 'CERTIFICATE_UNUSABLE' });
+  const { exitCode, explanation } = explainStartFailure(new Error('worker failed', { cause }), configuration);
+  expect([exitCode, explanation]).toEqual([EXIT.configuration, 'The key file a cannot be read']);
+});
+
 test('anything else is unexpected and says its message', () => {
-  const { exitCode, explanation } = explainStartFailure(new Error('certificate is not PEM'), configuration);
-  expect([exitCode, explanation]).toEqual([EXIT.unexpected, 'certificate is not PEM']);
+  const { exitCode, explanation } = explainStartFailure(new Error('no memory'), configuration);
+  expect([exitCode, explanation]).toEqual([EXIT.unexpected, 'no memory']);
 });

@@ -15,7 +15,8 @@ export function explainStartFailure(
   { gateway: { listen } }: ResolvedConfiguration,
 ): { exitCode: number; explanation: string } {
   const chain = causes(error);
-  for (const { code } of chain) {
+  for (const { code, message } of chain) {
+    if (code === 'CERTIFICATE_UNUSABLE') return { exitCode: EXIT.configuration, explanation: message };
     const reason = typeof code === 'string' ? ADDRESS_FAILURES[code] : undefined;
     if (reason) {
       const [{ address, port }] = chain.filter((cause) => cause.code === code) as [SystemError];

@@ -2,10 +2,12 @@ import {
   type Configuration,
   Era,
   GATEWAY_DEFAULTS,
+  type Listen,
   type StdioTransport,
   UPSTREAM_SETTINGS,
   type Upstream,
 } from '@sluice/proto';
+import { isLoopbackHost } from './addresses.js';
 import { type Findings, parentPath } from './findings.js';
 import { checkRanges } from './ranges.js';
 import { checkUrl, egressCheck } from './url-rules.js';
@@ -31,6 +33,7 @@ export function checkUpstreams(findings: Findings, configuration: Configuration)
     }
     checkRanges(findings, upstream, path, UPSTREAM_SETTINGS);
     checkTransport(findings, path, upstream, isRefused);
+    checkIsAnother(findings, path, upstream, gateway?.listen);
   });
 }
 
@@ -103,6 +106,26 @@ function checkTransport(
     const hint = 'leave out era, or use the streamable HTTP endpoint of the server with `url`';
     findings.error(`${path}.era`, 'no server speaks the modern era over HTTP+SSE', hint);
   }
+}
+
+/** Whoever moves the servers of a client behind the gateway easily moves the gateway too. */
+function checkIsAnother(
+  findings: Findings,
+  path: string,
+  { transport, disabled }: Upstream,
+  listen: Listen | undefined,
+): void {
+  if (disabled || transport.case === undefined || transport.case === 'stdio') return;
+  const { url: text } = transport.value;
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  const host = url?.hostname.replace(/^\[(.*)\]$/, '$1') ?? '';
+  const ownHost = listen?.host || GATEWAY_DEFAULTS['listen.host'];
+  const ownPort = listen?.port ?? GATEWAY_DEFAULTS['listen.port'];
+  const isOwnHost = host === ownHost || (isLoopbackHost(host) && isLoopbackHost(ownHost));
+  if (!isOwnHost || url?.port !== String(ownPort)) return;
+  const message = 'the address of this gateway, which would ask itself';
+  const hint = 'remove this server, or let the gateway listen on another port';
+  findings.warn(`${path}.${transport.case}.url`, message, hint, ['gateway.listen.port']);
 }
 
 /** A token and field content of RFC 9110 section 5.6.2 and 5.5. */

@@ -511,6 +511,7 @@ describe('what is worth a warning', () => {
       http({ url: 'http://h.example/', headers: { authorization: SECRET } }),
       'upstreams[0].http.headers.authorization',
     ],
+    ['the gateway itself', http({ url: 'http://localhost:8080/mcp' }), 'upstreams[0].http.url'],
   ])('%s', (_, json, path) => {
     const problems = validate(json);
     expect(problems).toMatchObject([{ severity: 'warning', path }]);
@@ -519,6 +520,10 @@ describe('what is worth a warning', () => {
 
   it('a token to this machine is none', () => {
     expect(validate(http({ url: 'http://[::1]:3000/', headers: { Authorization: 'x' } }))).toEqual([]);
+  });
+
+  it.each(['http://127.0.0.1:8081/mcp', 'http://h.example:8080/mcp'])('another server is none: %s', (url) => {
+    expect(validate(http({ url }))).toEqual([]);
   });
 
   it('an empty message is not refused', () => {

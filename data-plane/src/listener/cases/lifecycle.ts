@@ -154,14 +154,19 @@ export function lifecycleCases(kind: Kind): void {
   test('a certificate that cannot be used is refused with a reason, and the old one stays', async () => {
     const folder = new CertificateFolder();
     await expect(start(kind, new TestDoor(), { tls: folder.tls })).rejects.toThrow(
-      /certificate file .* cannot be read: ENOENT/,
+      /certificate file .* cannot be read: there is no such file/,
     );
     folder.issue('good');
     const { listener, port } = await start(kind, new TestDoor(), { tls: folder.tls });
     folder.write({ key: selfSigned('other').key });
     await expect(listener.reloadTls()).rejects.toThrow(/cannot be used: .*key values mismatch/);
     folder.write({ certificate: 'nothing of the kind' });
-    await expect(listener.reloadTls()).rejects.toThrow(/cannot be used/);
+    await expect(listener.reloadTls()).rejects.toThrow(/cannot be used: the certificate is not PEM/);
+    folder.issue('good');
+    folder.write({ key: 'nothing of the kind' });
+    await expect(listener.reloadTls()).rejects.toThrow(
+      /cannot be used: the key is not PEM, or has a passphrase/,
+    );
     expect((await RawClient.openTls(port)).serverName).toBe('good');
   });
 
