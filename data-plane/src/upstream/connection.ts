@@ -10,6 +10,7 @@ import type {
 import { rethrowLater } from '../exchange/rethrow-later.js';
 import type { Channel, ChannelEvents } from './channel.js';
 import { DuplexChannel } from './duplex-channel.js';
+import type { HttpTarget } from './http-target.js';
 import { LegacyHttpChannel } from './legacy/http-channel.js';
 import { openSse } from './legacy/sse-pipe.js';
 import { ModernHttp } from './modern/http.js';
@@ -96,13 +97,20 @@ function httpConnections(
     policy,
     onHandlerError: rethrowLater,
   });
-  const options = { name, client, path, headerLines: linesOf(headers), timeoutMs, maxMessageBytes };
+  const target: HttpTarget = {
+    name,
+    client,
+    path,
+    headerLines: linesOf(headers),
+    timeoutMs,
+    maxMessageBytes,
+  };
   return {
     probe: 'http',
     backoffMaxMs: undefined,
     dedicatedLimit: undefined,
-    modern: new ModernHttp(options),
-    openChannel: (events) => new LegacyHttpChannel(options, events),
+    modern: new ModernHttp(target),
+    openChannel: (events) => new LegacyHttpChannel(target, events),
     close: () => client.close(),
   };
 }

@@ -7,20 +7,11 @@ import { ErrorCode, RpcError } from '../../protocol/errors.js';
 import { idKey, idKeyOf } from '../../protocol/ids.js';
 import type { Span } from '../../protocol/scan.js';
 import type { Channel, ChannelEvents, ChannelRequest, ChannelSink } from '../channel.js';
+import type { HttpTarget } from '../http-target.js';
 import { MessageReader, type MessageSink } from '../message-reader.js';
-import type { HttpCall, HttpClient } from '../transport/http.js';
+import type { HttpCall } from '../transport/http.js';
 import { Listening, type ListeningHost } from './http-listening.js';
 import { Posting, type PostingHost } from './http-posting.js';
-
-export interface LegacyHttpOptions {
-  readonly name: string;
-  readonly client: HttpClient;
-  readonly path: string;
-  /** Header lines of the configuration, each ended by CRLF. */
-  readonly headerLines: string;
-  readonly timeoutMs: number;
-  readonly maxMessageBytes: number;
-}
 
 export class LegacyHttpChannel implements Channel, PostingHost, ListeningHost {
   sessionId: string | undefined;
@@ -31,7 +22,7 @@ export class LegacyHttpChannel implements Channel, PostingHost, ListeningHost {
   private readonly open = new OpenSet<Posting>();
 
   constructor(
-    readonly options: LegacyHttpOptions,
+    readonly options: HttpTarget,
     readonly events: ChannelEvents,
   ) {
     this.render();

@@ -10,46 +10,37 @@ import type { Envelope } from '../../protocol/scan.js';
 import { splice } from '../../protocol/text.js';
 import { withId } from '../../protocol/translate.js';
 import { cancelledError, EraMismatch, idOf, type UpstreamCall, type UpstreamReply } from '../call.js';
+import type { HttpTarget } from '../http-target.js';
 import { MessageReader, type MessageSink, statusToError } from '../message-reader.js';
 import { errorOf } from '../own-request.js';
-import type { HttpCall, HttpClient } from '../transport/http.js';
-
-export interface ModernHttpOptions {
-  readonly name: string;
-  readonly client: HttpClient;
-  readonly path: string;
-  /** Header lines of the configuration, each ended by CRLF. */
-  readonly headerLines: string;
-  readonly timeoutMs: number;
-  readonly maxMessageBytes: number;
-}
+import type { HttpCall } from '../transport/http.js';
 
 export class ModernHttp {
   private readonly fixedLines: string;
 
-  constructor(private readonly options: ModernHttpOptions) {
+  constructor(private readonly target: HttpTarget) {
     this.fixedLines =
       'content-type: application/json\r\naccept: application/json, text/event-stream\r\n' +
-      `mcp-protocol-version: ${MODERN_REVISION}\r\n${options.headerLines}mcp-method: `;
+      `mcp-protocol-version: ${MODERN_REVISION}\r\n${target.headerLines}mcp-method: `;
   }
 
   /** Resolves with the response; rejects with an RpcError. Notifications go to the call as they come. */
   call(call: UpstreamCall): Promise<UpstreamReply> {
     return new Promise((resolve, reject) =>
-      this.send(call, new Reading(this.options.name, call, resolve, reject)),
+      this.send(call, new Reading(this.target.name, call, resolve, reject)),
     );
   }
 
   private send(call: UpstreamCall, reading: Reading): void {
-    const { options } = this;
-    const reader = new MessageReader(options.name, reading, options.maxMessageBytes);
-    reader.http = options.client.send(
+    const { target } = this;
+    const reader = new MessageReader(target.name, reading, target.maxMessageBytes);
+    reader.http = target.client.send(
       {
         method: 'POST',
-        path: options.path,
+        path: target.path,
         headerLines: `${this.fixedLines}${call.method}\r\n${call.headerLines}`,
         body: splice(call.bytes, call.envelope, call.edits),
-        silenceTimeoutMs: call.method === 'subscriptions/listen' ? 0 : options.timeoutMs,
+        silenceTimeoutMs: call.method === 'subscriptions/listen' ? 0 : target.timeoutMs,
         repeatable: call.row?.repeatable ?? false,
       },
       reader,
@@ -61,16 +52,16 @@ export class ModernHttp {
   /** Sends a notification and forgets it. */
   notify(method: string, text: string): void {
     const sink: MessageSink = { message() {}, closed() {}, failed() {} };
-    this.options.client.send(
+    this.target.client.send(
       {
         method: 'POST',
-        path: this.options.path,
+        path: this.target.path,
         headerLines: `${this.fixedLines}${method}\r\n`,
         body: text,
-        silenceTimeoutMs: this.options.timeoutMs,
+        silenceTimeoutMs: this.target.timeoutMs,
         repeatable: false,
       },
-      new MessageReader(this.options.name, sink, this.options.maxMessageBytes),
+      new MessageReader(this.target.name, sink, this.target.maxMessageBytes),
     );
   }
 }
