@@ -2,6 +2,7 @@ import { runCommandLine as run } from './command-line.js';
 
 /** Runs the short-lived commands. Each loads what it needs only when it is the one that runs. */
 export function runCommandLine(argv: readonly string[]): Promise<number> {
+  if (argv[0] !== 'stdio') for (const output of [process.stdout, process.stderr]) letReadersLeave(output);
   return run(argv, {
     // Reached only by roundabout spellings, for example with an option before the command.
     serve: async () => {
@@ -26,5 +27,12 @@ export function runCommandLine(argv: readonly string[]): Promise<number> {
       process.stdout.write(`sluice ${packageVersion()} (Node.js ${version}, ${platform} ${arch})\n`);
       return 0;
     },
+  });
+}
+
+/** A reader such as `head` may leave before everything is written, which is no failure of the command. */
+function letReadersLeave(output: NodeJS.WriteStream): void {
+  output.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
   });
 }

@@ -1,6 +1,6 @@
 import { createServer, type Server } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
-import { run, serve, upstreamsNamed, writeFile } from './sluice-process.js';
+import { run, SluiceProcess, serve, upstreamsNamed, writeFile } from './sluice-process.js';
 
 const servers: Server[] = [];
 afterEach(() => {
@@ -112,4 +112,14 @@ test('version tells what is installed', async () => {
   const { code, stdout } = await run(['version']);
   expect(stdout).toContain(`Node.js ${process.version}`);
   expect(code).toBe(0);
+});
+
+test.each([
+  [['serve', '--help'], 0],
+  [['health', 'http://127.0.0.1:9'], 4],
+])('%j is not disturbed by a reader that leaves', async (args, expected) => {
+  const { child, ended } = new SluiceProcess(args);
+  child.stdout?.destroy();
+  child.stderr?.destroy();
+  expect(await ended).toBe(expected);
 });
