@@ -2,7 +2,7 @@
  * Counters of one worker. The hot path adds numbers to records that it holds already; prom-client renders them
  * when somebody asks.
  */
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { Counter, describeProcess, Gauge, Histogram, Registry } from './prometheus.js';
 
 /** Upper bounds in seconds. */
 const BUCKETS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
@@ -42,10 +42,12 @@ export class Metrics {
   private readonly faults: Counter;
   private readonly sessionEnds: Counter;
   private readonly refusals: Counter;
+  /** Those of the process are to be had here, and nobody has asked yet. */
+  private lacksProcess: boolean;
 
   constructor(gauges: Gauges, withProcess: boolean) {
     const registers = [this.registry];
-    if (withProcess) collectDefaultMetrics({ register: this.registry, prefix: 'sluice_' });
+    this.lacksProcess = withProcess;
     this.faults = new Counter({
       name: 'sluice_faults_total',
       help: 'Exceptions that cost an exchange',
@@ -123,11 +125,19 @@ export class Metrics {
 
   /** All metrics as JSON, so that those of several workers can be added up. */
   snapshot(): Promise<object[]> {
-    return this.registry.getMetricsAsJSON();
+    return this.whole().getMetricsAsJSON();
   }
 
   text(): Promise<string> {
-    return this.registry.metrics();
+    return this.whole().metrics();
+  }
+
+  private whole(): Registry {
+    if (this.lacksProcess) {
+      this.lacksProcess = false;
+      describeProcess(this.registry, 'sluice_');
+    }
+    return this.registry;
   }
 
   private series(endpoint: string, method: string): Series {
