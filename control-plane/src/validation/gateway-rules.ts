@@ -97,9 +97,10 @@ function checkOwnAddress(findings: Findings, name: 'metrics' | 'health', gateway
     findings.error(`${path}.port`, 'the same address as that for clients', hint, others);
   }
   if (isHost(host) && !isLoopbackHost(host) && !gateway?.listen?.insecure) {
-    const hint = 'keep other machines out by a firewall, or listen on 127.0.0.1';
-    const message = `${host} shows ${name} to other machines without authentication`;
-    findings.warn(`${path}.host`, message, hint, ['gateway.listen.insecure']);
+    const hint =
+      'listen on 127.0.0.1, or say `gateway.listen.insecure: true` (--insecure) where a firewall keeps others out';
+    const message = `${host} shows ${name} to other machines, and nothing asks them who they are`;
+    findings.error(`${path}.host`, message, hint, ['gateway.listen.insecure']);
   }
 }
 

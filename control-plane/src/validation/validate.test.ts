@@ -496,16 +496,24 @@ describe('what is refused', () => {
   });
 });
 
+describe('metrics and health for other machines', () => {
+  const address = { host: '0.0.0.0', port: 9090 };
+
+  it.each(['metrics', 'health'])('%s are refused as the client address is', (name) => {
+    expect(validate(withGateway({ [name]: address }))).toMatchObject([
+      { severity: 'error', path: `gateway.${name}.host` },
+    ]);
+  });
+
+  it.each(['metrics', 'health'])('%s are served where somebody said so', (name) => {
+    expect(validate(withGateway({ [name]: address, listen: { insecure: true } }))).toEqual([]);
+  });
+});
+
 describe('what is worth a warning', () => {
   it.each<[string, JsonObject, string]>([
     ['no upstreams', {}, 'upstreams'],
     ['only disabled upstreams', { upstreams: [{ name: 'a', disabled: true }] }, 'upstreams'],
-    [
-      'metrics for everybody',
-      withGateway({ metrics: { host: '0.0.0.0', port: 9090 } }),
-      'gateway.metrics.host',
-    ],
-    ['health for everybody', withGateway({ health: { host: '::', port: 9090 } }), 'gateway.health.host'],
     [
       'a token in the open',
       http({ url: 'http://h.example/', headers: { authorization: SECRET } }),
