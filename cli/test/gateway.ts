@@ -43,6 +43,8 @@ export async function startGateway(options: {
   env?: Record<string, string>;
   workers?: number;
 }): Promise<RunningGateway> {
+  const { SLUICE_TEST_NODES } = process.env;
+  if (SLUICE_TEST_NODES !== undefined) return startNodes(options.config, Number(SLUICE_TEST_NODES));
   const folder = await mkdtemp(join(tmpdir(), 'sluice-test-'));
   const isText = typeof options.config === 'string';
   const configFile = join(folder, isText ? 'sluice.yaml' : 'sluice.json');
@@ -97,6 +99,13 @@ export async function startGateway(options: {
       return code as number | null;
     },
   };
+}
+
+/** Several nodes in place of one gateway, for stories that a cluster has to hold too. */
+async function startNodes(config: object | string, count: number): Promise<RunningGateway> {
+  const { startCluster } = await import('./cluster/cluster.js');
+  const { url, stop } = await startCluster(config as object, count);
+  return { url, configFile: '', pid: process.pid, logs: () => '', stop: () => stop().then(() => 0) };
 }
 
 /** The address in the log line that says where the gateway listens; undefined for every other line. */

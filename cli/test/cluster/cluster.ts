@@ -85,7 +85,9 @@ export async function startCluster(config: object, count = 2): Promise<Cluster> 
 
 async function resolved(config: object, file: string) {
   // A thread that is ended must not have loaded native code which cannot be unloaded.
-  await writeFile(file, JSON.stringify({ gateway: { listen: { port: 0, listener: 'node' } }, ...config }));
+  const { gateway, ...others } = config as { gateway?: object };
+  const listen = { port: 0, listener: 'node' };
+  await writeFile(file, JSON.stringify({ ...others, gateway: { ...gateway, listen } }));
   const { configuration, problems } = await loadConfigurationFile(file, { environment: {} });
   if (configuration === undefined) throw new Error(JSON.stringify(problems));
   return resolveConfiguration(configuration as Configuration);
