@@ -19,12 +19,13 @@ import { OFFER_KINDS, readList } from '../upstream/offers.js';
 import { GATEWAY_INFO, ownCall } from '../upstream/own-request.js';
 import type { Upstream } from '../upstream/upstream.js';
 import { ClientAsks } from './client-asks.js';
-import { answered, outcomeOf, relayed, watchable } from './direct.js';
 import { type ListKind, upstreamRemoved } from './discovery.js';
 import { initializeResult } from './facts.js';
 import { HeldHere } from './held-here.js';
-import type { MergedEndpoint, Target } from './merged.js';
+import type { MergedEndpoint } from './merged.js';
 import { listChanged, OwnLeg, sessionEnded, tellListsChanged } from './own-leg.js';
+import { answered, outcomeOf, relayed, watchable } from './relay.js';
+import type { Target } from './targets.js';
 import { readLogLevel, WatchedResources } from './watched-resources.js';
 
 export class MergedLegacy implements LegacyBacking {
@@ -92,7 +93,7 @@ export class MergedLegacy implements LegacyBacking {
     }
     const view = await this.ownView();
     if (row.goes === 'merge') return this.endpoint.list(exchange, view);
-    const target = await this.endpoint.target(exchange, view ?? this.endpoint.discovery.catalogue);
+    const target = await this.endpoint.targets.find(exchange, view ?? this.endpoint.discovery.catalogue);
     const leg = await this.leg(target.upstream);
     try {
       const outcome = await this.send(exchange, target, leg);
@@ -122,7 +123,7 @@ export class MergedLegacy implements LegacyBacking {
   ): Promise<Outcome> {
     const { discovery } = this.endpoint;
     await discovery.renew(target.upstream);
-    const renewed = await this.endpoint.target(exchange, (await this.ownView()) ?? discovery.catalogue);
+    const renewed = await this.endpoint.targets.find(exchange, (await this.ownView()) ?? discovery.catalogue);
     return renewed.paramLines === target.paramLines ? refused : this.send(exchange, renewed, leg);
   }
 

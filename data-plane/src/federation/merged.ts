@@ -2,43 +2,30 @@
 import type { Exchange, Outcome } from '../exchange/exchange.js';
 import type { Endpoint, LegacyBacking, LegHost } from '../front/endpoint.js';
 import { ErrorCode, RpcError } from '../protocol/errors.js';
-import type { Span } from '../protocol/scan.js';
 import { type Edit, jsonBinary, parsed, replace, stringOf } from '../protocol/text.js';
 import { legacyTool, type Message, rewritten } from '../protocol/translate.js';
 import type { Catalogue } from '../routing/catalogue.js';
 import { listPage } from '../routing/merge.js';
 import type { ListKind as CatalogueKind } from '../routing/offer.js';
-import { checkParamHeaders, encodeHeaderValue, paramHeadersOf } from '../routing/param-headers.js';
-import type { Resolution } from '../routing/resolution.js';
+import { encodeHeaderValue } from '../routing/param-headers.js';
 import { exposeUri, rewriteUris, type UriPlace } from '../routing/uris.js';
 import type { Sealer } from '../sessions/seal.js';
 import type { UpstreamReply } from '../upstream/call.js';
 import { GATEWAY_INFO } from '../upstream/own-request.js';
 import type { Upstream } from '../upstream/upstream.js';
 import { CapabilityViews } from './capability-views.js';
-import { answered, outcomeOf, paramLines, passedHeaders, relayed, watchable } from './direct.js';
 import type { Discovery } from './discovery.js';
 import { discoverResult, mergedCapabilities, mergedInstructions } from './facts.js';
 import { MergedLegacy } from './merged-legacy.js';
+import { answered, outcomeOf, passedHeaders, relayed, watchable } from './relay.js';
 import { subscribe } from './subscription.js';
+import { type Target, Targets } from './targets.js';
 
 /** `_meta` key under which a partial list names the upstreams that it lacks. */
 const UNAVAILABLE_META = 'dev.sluice/unavailable';
 
 /** Extensions that the merged endpoint can route; what a client offers beyond is not passed on. */
 const ROUTABLE_EXTENSIONS: readonly string[] = [];
-
-/** Where one call goes, and how it reads there. */
-export interface Target {
-  readonly upstream: Upstream;
-  readonly edits: readonly Edit[];
-  /** The name or URI at the upstream. */
-  readonly name: string;
-  /** The client's own form of a URI, when it is not the exposed one: answers then keep it. */
-  readonly bareUri: boolean;
-  /** `Mcp-Param-*` for a client that did not send them, as header lines. */
-  readonly paramLines: string;
-}
 
 export interface MergedOptions {
   readonly discovery: Discovery;
@@ -63,9 +50,11 @@ export class MergedEndpoint implements Endpoint {
   readonly path = '/mcp';
   readonly label = '*';
   private readonly pages = new WeakMap<Catalogue, Map<string, string>>();
+  readonly targets: Targets;
   private readonly views: CapabilityViews;
 
   constructor(readonly options: MergedOptions) {
+    this.targets = new Targets(options.discovery);
     this.views = new CapabilityViews(options.discovery);
   }
 
@@ -186,7 +175,7 @@ export class MergedEndpoint implements Endpoint {
         const catalogue = this.views.settled(exchange.caller) ?? this.discovery.catalogue;
         const found = catalogue.resolveResource(uri);
         if (found.kind !== 'found') return undefined;
-        const upstream = this.upstreamById(found.upstreamId);
+        const upstream = this.targets.upstreamById(found.upstreamId);
         return watchable(upstream) ? { exposed: uri, uri: found.uri, upstream } : undefined;
       },
       expose: (upstream, uri) => exposeUri(upstream.name, uri),
@@ -214,101 +203,12 @@ export class MergedEndpoint implements Endpoint {
   private async ownTarget(exchange: Exchange): Promise<Target> {
     const { caller } = exchange;
     try {
-      return await this.target(exchange, this.views.settled(caller) ?? this.discovery.catalogue);
+      return await this.targets.find(exchange, this.views.settled(caller) ?? this.discovery.catalogue);
     } catch (thrown) {
       const view = await this.views.of(caller);
       if (view === undefined) throw thrown;
-      return this.resolve(exchange, view);
+      return this.targets.resolve(exchange, view);
     }
-  }
-
-  /** Where a request goes. Rejects with an error that names what was asked for. */
-  async target(exchange: Exchange, catalogue: Catalogue): Promise<Target> {
-    try {
-      return this.resolve(exchange, catalogue);
-    } catch (thrown) {
-      // Before every upstream has been heard of, an unknown name may only be unknown yet.
-      if (!this.discovery.known.some(({ state }) => state === 'starting')) throw thrown;
-      await this.discovery.settled;
-      return this.resolve(exchange, this.discovery.catalogue);
-    }
-  }
-
-  private resolve(exchange: Exchange, catalogue: Catalogue): Target {
-    const { row, bytes, envelope } = exchange;
-    switch (row?.target) {
-      case 'name': {
-        const name = required(stringOf(bytes, envelope.name), 'name');
-        const isTool = row.method === 'tools/call';
-        const found = resolved(
-          isTool ? catalogue.resolveTool(name) : catalogue.resolvePrompt(name),
-          isTool ? 'tool' : 'prompt',
-          name,
-        );
-        const repeatsParams = exchange.caller.era === 'modern' && exchange.bodyOnly !== true;
-        if (isTool && repeatsParams) this.checkParams(exchange, found.entry);
-        const edits = name === found.name ? [] : [replace(envelope.name as Span, jsonBinary(found.name))];
-        const target = this.at(found.upstreamId, found.name, edits, false);
-        return isTool && !repeatsParams
-          ? { ...target, paramLines: paramLines(target.upstream, exchange, found.entry) }
-          : target;
-      }
-      case 'uri': {
-        const uri = required(stringOf(bytes, envelope.uri), 'uri');
-        const found = resolvedUri(catalogue.resolveResource(uri), uri, exchange);
-        return this.at(
-          found.upstreamId,
-          found.uri,
-          uri === found.uri ? [] : [replace(envelope.uri as Span, jsonBinary(found.uri))],
-          uri === found.uri,
-        );
-      }
-      case 'ref': {
-        const params = (envelope.params === undefined ? {} : parsed(bytes, envelope.params)) as Record<
-          string,
-          unknown
-        >;
-        const found = resolved(
-          catalogue.resolveCompletion(params.ref),
-          'completion reference',
-          JSON.stringify(params.ref ?? null).slice(0, 200),
-        );
-        return this.at(
-          found.upstreamId,
-          '',
-          [replace(envelope.params as Span, jsonBinary({ ...params, ref: found.ref }))],
-          false,
-        );
-      }
-      default:
-        throw new RpcError(ErrorCode.MethodNotFound, `Method not found: ${envelope.method}`);
-    }
-  }
-
-  private at(upstreamId: string, name: string, edits: readonly Edit[], bareUri: boolean): Target {
-    return { upstream: this.upstreamById(upstreamId), name, edits, bareUri, paramLines: '' };
-  }
-
-  private upstreamById(upstreamId: string): Upstream {
-    const known = this.discovery.byId(upstreamId);
-    if (known === undefined)
-      throw new RpcError(ErrorCode.InvalidParams, 'the upstream was removed from the configuration');
-    return known.upstream;
-  }
-
-  /** `Mcp-Param-*` must say what the body says (2026-07-28, streamable HTTP, "Server Behavior for Custom Headers"). */
-  private checkParams(
-    { bytes, envelope, headers }: Exchange,
-    entry: Readonly<Record<string, unknown>>,
-  ): void {
-    const params = paramHeadersOf(entry);
-    if (!params.ok || params.params.length === 0) return;
-    const reason = checkParamHeaders(
-      params.params,
-      envelope.arguments === undefined ? {} : parsed(bytes, envelope.arguments),
-      headers,
-    );
-    if (reason !== undefined) throw new RpcError(ErrorCode.HeaderMismatch, `Header mismatch: ${reason}`);
   }
 
   /** The upstream's own `requestState` on the way back, and only the extensions that can be routed. */
@@ -394,31 +294,4 @@ export class MergedEndpoint implements Endpoint {
 /** A quick look before anything is parsed: most results name no resource. */
 function mentionsUri(bytes: Buffer): boolean {
   return bytes.includes('"uri"') || bytes.includes('\\u');
-}
-
-function required(value: string | undefined, field: string): string {
-  if (value === undefined)
-    throw new RpcError(ErrorCode.InvalidParams, `\`params.${field}\` is missing or not a string`);
-  return value;
-}
-
-function resolved<T>(found: Resolution<T>, what: string, name: string): T {
-  if (found.kind === 'found') return found;
-  if (found.kind === 'ambiguous') {
-    throw new RpcError(
-      ErrorCode.InvalidParams,
-      `Ambiguous ${what} ${JSON.stringify(name)}: say one of ${found.candidates.slice(0, 8).join(', ')}`,
-    );
-  }
-  const hint = found.nearest === undefined ? '' : `; did you mean ${JSON.stringify(found.nearest)}?`;
-  throw new RpcError(ErrorCode.InvalidParams, `Unknown ${what}: ${name.slice(0, 200)}${hint}`);
-}
-
-function resolvedUri<T>(found: Resolution<T>, uri: string, { caller }: Exchange): T {
-  if (found.kind === 'unknown') {
-    // The code changed with 2026-07-28 (server/resources, "Error Handling").
-    const code = caller.era === 'modern' ? ErrorCode.InvalidParams : ErrorCode.ResourceNotFound;
-    throw new RpcError(code, `Resource not found: ${uri.slice(0, 200)}`, { uri });
-  }
-  return resolved(found, 'resource', uri);
 }
