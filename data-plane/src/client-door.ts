@@ -92,7 +92,7 @@ export class ClientDoor implements Door {
     }
     if (this.isDraining(reply)) return undefined;
     stripInternal(head);
-    return webSockets.accept(endpoint, head.headers);
+    return webSockets.accept(endpoint, head);
   }
 
   /** What the listener says when it refuses by itself. */

@@ -4,6 +4,7 @@ import type { Readable, Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ResolvedConfiguration } from '@sluice/proto';
 import type { Logger } from 'pino';
+import { ANONYMOUS } from './exchange/exchange.js';
 import type { DuplexClient } from './front/duplex/connection.js';
 import { DuplexFront } from './front/duplex/front.js';
 import { SessionRoom } from './front/session-room.js';
@@ -46,8 +47,6 @@ export interface StdioServer {
 
 /** Bytes of a key. Nothing that is sealed with it outlives the connection. */
 const KEY_BYTES = 32;
-/** Whom all requests are made for: whoever started the process. */
-const PRINCIPAL = 'anonymous';
 /**
  * Least number of bytes that may wait for the client: one pipe carries all its answers, and a few large ones may come
  * at once.
@@ -84,7 +83,6 @@ class StdioServing implements StdioServer {
       this.resolveEnded = resolve;
     });
     this.front = new DuplexFront({
-      principal: PRINCIPAL,
       room: new SessionRoom(() => gateway.sessions),
       traffic: new Traffic(NO_METRICS, () => this.limits.maxRequestsInFlightCount),
       maxMessageBytes: () => this.limits.maxBodyBytes,
@@ -123,7 +121,8 @@ class StdioServing implements StdioServer {
         },
       },
     );
-    this.client = this.front.open(endpoint, connection, {});
+    // Whoever started the process is the only client that there is.
+    this.client = this.front.open(endpoint, connection, { headers: {}, principal: ANONYMOUS });
     process.on('uncaughtException', this.fault);
     process.on('unhandledRejection', this.fault);
     this.runtime.discovery.start();

@@ -27,17 +27,14 @@ import { Metrics } from './telemetry/metrics.js';
 import { OpsDoor, type UpstreamStatus } from './telemetry/ops-door.js';
 import { Traffic } from './telemetry/traffic.js';
 
-/** Whom all requests are made for until an identity plugin says otherwise. */
-const ANONYMOUS = 'anonymous';
 /** Time for the head of a request, and for an idle connection between two requests. */
 const HEAD_TIMEOUT_MS = 10_000;
 const IDLE_TIMEOUT_MS = 75_000;
 const MAX_HEADER_COUNT = 96;
 /** How often a drain looks whether it is done. */
 const DRAIN_CHECK_MS = 20;
-/** What is known of a stream of HTTP+SSE when it is opened; the path comes to it. It never moves to another worker. */
+/** What is known of a stream of HTTP+SSE when it is opened; path and principal come to it. It never moves to another worker. */
 const STREAM_SESSION = {
-  principal: ANONYMOUS,
   revision: '2024-11-05',
   capabilities: undefined,
   clientInfo: undefined,
@@ -114,11 +111,9 @@ export class Worker {
     this.room = new SessionRoom(settings);
     this.modern = new ModernFront({
       keepAliveMs: () => settings().keepAliveMs,
-      principal: ANONYMOUS,
       forward: (worker, head, body, reply) => this.forwarder.forward(worker, head, body, reply),
     });
     this.legacy = new LegacyFront({
-      principal: ANONYMOUS,
       settings,
       tokens: this.tokens,
       store: options.sessionStore ?? new MemorySessionStore(),
@@ -129,7 +124,6 @@ export class Worker {
       onError: (endpoint, method, code) => this.traffic.failed(endpoint, method, code),
     });
     this.duplex = new DuplexFront({
-      principal: ANONYMOUS,
       room: this.room,
       traffic: this.traffic,
       maxMessageBytes: () => this.configuration.gateway.limits.maxBodyBytes,
@@ -140,7 +134,7 @@ export class Worker {
     this.sse = new SseFront({
       duplex: this.duplex,
       keepAliveMs: () => settings().keepAliveMs,
-      mintToken: ({ path }) => this.tokens.mint({ ...STREAM_SESSION, path }).token,
+      mintToken: ({ path }, principal) => this.tokens.mint({ ...STREAM_SESSION, path, principal }).token,
     });
     this.webSockets = new WebSockets({
       front: this.duplex,

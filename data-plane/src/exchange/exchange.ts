@@ -6,6 +6,9 @@ import type { MethodRow } from '../protocol/methods.js';
 import type { Era } from '../protocol/revisions.js';
 import type { Envelope } from '../protocol/scan.js';
 
+/** The principal of all who have not said who they are. */
+export const ANONYMOUS = 'anonymous';
+
 /** Who asks, and what the client can do. */
 export interface Caller {
   readonly era: Era;

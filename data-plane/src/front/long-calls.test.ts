@@ -67,8 +67,7 @@ const endpoint: Endpoint = {
 const SELF = workerAddress(newNodeId(), 0);
 const SEALER = createSealer({ current: Buffer.alloc(32, 7), previous: [] });
 
-const modern = () =>
-  new ModernFront({ keepAliveMs: () => KEEP_ALIVE_MS, principal: 'somebody', forward: () => false });
+const modern = () => new ModernFront({ keepAliveMs: () => KEEP_ALIVE_MS, forward: () => false });
 const SETTINGS = {
   replayMessageCount: 10,
   replayBytes: 10_000,
@@ -79,7 +78,6 @@ const SETTINGS = {
 };
 const legacy = () =>
   new LegacyFront({
-    principal: 'somebody',
     settings: () => SETTINGS,
     room: new SessionRoom(() => SETTINGS),
     tokens: new SessionTokens(SEALER, SELF),

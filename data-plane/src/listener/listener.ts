@@ -23,6 +23,11 @@ export interface RequestHead {
   readonly repeated: readonly string[] | undefined;
   /** Text form of the peer's address; computed when first read, which has to be before the answer ends. */
   readonly remoteAddress: string;
+  /**
+   * Whom the request is made for. Nothing that a client sends sets it: it is anonymous until the door has found out
+   * who asks, which has to be before a front sees the head. A request that is handed to another worker carries it.
+   */
+  principal: string;
 }
 
 /**

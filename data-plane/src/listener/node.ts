@@ -9,6 +9,7 @@ import { createServer as createHttpsServer, type Server as HttpsServer } from 'n
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer } from 'ws';
+import { ANONYMOUS } from '../exchange/exchange.js';
 import { plainAddress } from './address.js';
 import { admit } from './admission.js';
 import { askWithoutBody, BodyIntake } from './body-intake.js';
@@ -329,6 +330,7 @@ class NodeRequestHead implements RequestHead {
   readonly query: string;
   readonly headers: RequestHead['headers'];
   readonly repeated: RequestHead['repeated'];
+  principal = ANONYMOUS;
   #remoteAddress: string | undefined;
 
   constructor(

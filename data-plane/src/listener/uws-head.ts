@@ -1,4 +1,5 @@
 import type { HttpRequest } from 'uWebSockets.js';
+import { ANONYMOUS } from '../exchange/exchange.js';
 import { FieldSection } from './fields.js';
 import type { RequestHead } from './listener.js';
 import type { UwsReply } from './uws-reply.js';
@@ -36,6 +37,7 @@ export class UwsFieldReader {
 export class UwsRequestHead implements RequestHead {
   readonly headers: RequestHead['headers'];
   readonly repeated: RequestHead['repeated'];
+  principal = ANONYMOUS;
 
   constructor(
     readonly method: string,

@@ -51,6 +51,7 @@ const HEAD: RequestHead = {
   headers: Object.assign(Object.create(null), { 'mcp-session-id': 'x' }),
   repeated: undefined,
   remoteAddress: '127.0.0.1',
+  principal: 'ada',
 };
 
 let taken: Taken[];
@@ -93,7 +94,7 @@ describe('a request for another worker', () => {
     const { taken: request } = await forward(chunk.subarray(6, 13));
     expect(request.body.toString()).toBe('{"a":1}');
     expect(request.body.buffer.byteLength).toBe(7);
-    expect(request.head).toMatchObject({ method: 'POST', path: '/mcp', remoteAddress: '127.0.0.1' });
+    expect(request.head).toMatchObject({ method: 'POST', path: '/mcp', principal: 'ada' });
     expect(request.head.headers['mcp-session-id']).toBe('x');
     expect(request.head.headers.constructor).toBeUndefined();
   });

@@ -69,11 +69,11 @@ class Peer {
   forward(head: RequestHead, body: Buffer, reply: Reply): void {
     const id = ++this.count;
     this.away.set(id, { reply, body, isPost: head.method === 'POST', begun: false });
-    const { method, path, query, headers, repeated, remoteAddress } = head;
+    const { method, path, query, headers, repeated, remoteAddress, principal } = head;
     this.post({
       type: 'request',
       id,
-      head: { method, path, query, headers, repeated, remoteAddress },
+      head: { method, path, query, headers, repeated, remoteAddress, principal },
       body: ownBytes(body),
     });
     reply.onAborted(() => {

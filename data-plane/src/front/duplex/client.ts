@@ -24,7 +24,6 @@ import type { DuplexTraffic } from './traffic.js';
 
 /** What the connections of a worker share. */
 export interface ClientHost {
-  readonly principal: string;
   readonly room: SessionRoom;
   readonly traffic: DuplexTraffic;
   /** Longest message, in bytes. */
@@ -53,6 +52,7 @@ export class ConnectedClient implements DuplexClient, SessionHost, RequestHost {
     readonly endpoint: Endpoint,
     private readonly connection: DuplexConnection,
     readonly headers: RequestHeaders,
+    readonly principal: string,
   ) {}
 
   get hasSession(): boolean {
@@ -160,7 +160,7 @@ export class ConnectedClient implements DuplexClient, SessionHost, RequestHost {
     const request = new ModernRequest(this, message);
     this.modern.add(id, request);
     this.began();
-    request.run(this.host.principal);
+    request.run();
   }
 
   private legacyMessages(bytes: Buffer, envelopes: readonly Envelope[], batch: boolean): void {
@@ -215,7 +215,7 @@ export class ConnectedClient implements DuplexClient, SessionHost, RequestHost {
     const { method } = message.envelope;
     const hello =
       this.session === undefined
-        ? readHello(message, this.host.principal)
+        ? readHello(message, this.principal)
         : new RpcError(ErrorCode.InvalidRequest, 'the session of this connection has begun already');
     this.began();
     if (hello instanceof RpcError) {

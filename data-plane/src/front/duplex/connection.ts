@@ -2,6 +2,14 @@
  * The port between a transport that carries whole messages both ways (WebSocket, stdio, the event stream and the
  * POSTs of 2024-11-05) and the front that knows what they mean.
  */
+import type { RequestHeaders } from '../../exchange/exchange.js';
+
+/** How a connection began. */
+export interface Beginning {
+  /** Where the transport has any. */
+  readonly headers: RequestHeaders;
+  readonly principal: string;
+}
 
 /** The way to one client; one message each. */
 export interface DuplexConnection {

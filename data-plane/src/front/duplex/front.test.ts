@@ -49,7 +49,6 @@ class Setup {
   constructor({ room = places(10), ...options }: Partial<DuplexFrontOptions> = {}) {
     this.room = room;
     this.front = new DuplexFront({
-      principal: 'somebody',
       room,
       traffic: {
         refusal: () => this.refusal,
@@ -71,11 +70,8 @@ class Setup {
   }
 
   open(connection: DuplexConnection): DuplexClient {
-    return this.front.open(this.endpoint, connection, {
-      host: 'localhost',
-      'mcp-name': 'of the upgrade',
-      traceparent: '00-1',
-    });
+    const headers = { host: 'localhost', 'mcp-name': 'of the upgrade', traceparent: '00-1' };
+    return this.front.open(this.endpoint, connection, { headers, principal: 'ada' });
   }
 
   say(message: unknown): void {
@@ -147,7 +143,7 @@ describe('a modern client', () => {
       result: { modern: true },
     });
     const [exchange] = setup.endpoint.requests as [Exchange];
-    expect(exchange.caller).toMatchObject({ era: 'modern', revision: '2026-07-28', principal: 'somebody' });
+    expect(exchange.caller).toMatchObject({ era: 'modern', revision: '2026-07-28', principal: 'ada' });
     expect({ ...exchange.headers }).toEqual({ host: 'localhost', traceparent: '00-1' });
     expect(exchange.bodyOnly).toBe(true);
     expect(setup.counted).toEqual(['tools/list 200 0']);
@@ -244,7 +240,7 @@ describe('a modern request whose call another worker has', () => {
   it('goes there as a POST, and its answer comes back', async () => {
     const there = new Elsewhere();
     await settle();
-    expect(there.head).toMatchObject({ method: 'POST', path: '/mcp', query: '' });
+    expect(there.head).toMatchObject({ method: 'POST', path: '/mcp', query: '', principal: 'ada' });
     expect({ ...there.head?.headers }).toMatchObject({
       'mcp-protocol-version': '2026-07-28',
       'mcp-method': 'tools/call',

@@ -6,12 +6,10 @@ import type { RequestHeaders } from '../../exchange/exchange.js';
 import type { Endpoint } from '../endpoint.js';
 import type { SessionRoom } from '../session-room.js';
 import { type ClientHost, ConnectedClient } from './client.js';
-import type { DuplexClient, DuplexConnection } from './connection.js';
+import type { Beginning, DuplexClient, DuplexConnection } from './connection.js';
 import type { DuplexTraffic } from './traffic.js';
 
 export interface DuplexFrontOptions {
-  /** Whom requests are made for, until plugins know better. */
-  readonly principal: string;
   /** Where legacy sessions have their places. */
   readonly room: SessionRoom;
   readonly traffic: DuplexTraffic;
@@ -25,22 +23,26 @@ export interface DuplexFrontOptions {
 }
 
 export class DuplexFront implements ClientHost {
-  readonly principal: string;
   readonly room: SessionRoom;
   readonly traffic: DuplexTraffic;
   readonly forward: ClientHost['forward'];
   private readonly clients = new Set<ConnectedClient>();
 
   constructor(private readonly options: DuplexFrontOptions) {
-    this.principal = options.principal;
     this.room = options.room;
     this.traffic = options.traffic;
     this.forward = options.forward;
   }
 
-  /** Takes a connection. `headers` are those that it began with, where the transport has any. */
-  open(endpoint: Endpoint, connection: DuplexConnection, headers: RequestHeaders): DuplexClient {
-    const client = new ConnectedClient(this, endpoint, connection, ownHeaders(headers));
+  /** Takes a connection, whose messages all are of whoever began it. */
+  open(endpoint: Endpoint, connection: DuplexConnection, beginning: Beginning): DuplexClient {
+    const client = new ConnectedClient(
+      this,
+      endpoint,
+      connection,
+      ownHeaders(beginning.headers),
+      beginning.principal,
+    );
     this.clients.add(client);
     return client;
   }

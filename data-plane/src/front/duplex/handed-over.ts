@@ -2,7 +2,7 @@
  * A request whose call another worker has parked goes there as the POST that it would have been over HTTP, and what
  * is answered comes back as messages.
  */
-import type { Cancellable, RequestHeaders } from '../../exchange/exchange.js';
+import type { Cancellable } from '../../exchange/exchange.js';
 import type { Reply, RequestHead } from '../../listener/listener.js';
 import { MODERN_REVISION } from '../../protocol/revisions.js';
 import { type Envelope, scanMessage } from '../../protocol/scan.js';
@@ -10,6 +10,7 @@ import { SseDecoder, type SseEvents } from '../../protocol/sse.js';
 import { stringOf } from '../../protocol/text.js';
 import type { Message } from '../../protocol/translate.js';
 import { encodeHeaderValue } from '../../routing/param-headers.js';
+import type { Beginning } from './connection.js';
 
 /** The other worker's listener would not have taken more, and neither do the servers' limits let more through. */
 const MAX_MESSAGE_BYTES = 256 * 1024 * 1024;
@@ -22,7 +23,11 @@ export interface AnswerReader {
 }
 
 /** The head of a POST with this message. */
-export function headOf(path: string, { bytes, envelope }: Message, headers: RequestHeaders): RequestHead {
+export function headOf(
+  path: string,
+  { bytes, envelope }: Message,
+  { headers, principal }: Beginning,
+): RequestHead {
   const own: Record<string, string | undefined> = Object.assign(Object.create(null), headers);
   own['content-type'] = 'application/json';
   own.accept = 'application/json, text/event-stream';
@@ -30,7 +35,7 @@ export function headOf(path: string, { bytes, envelope }: Message, headers: Requ
   own['mcp-method'] = envelope.method;
   const name = stringOf(bytes, envelope.name ?? envelope.uri);
   if (name !== undefined) own['mcp-name'] = encodeHeaderValue(name);
-  return { method: 'POST', path, query: '', headers: own, repeated: undefined, remoteAddress: '' };
+  return { method: 'POST', path, query: '', headers: own, repeated: undefined, remoteAddress: '', principal };
 }
 
 /** The reply to such a POST. */

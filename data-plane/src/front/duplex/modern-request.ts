@@ -17,6 +17,7 @@ import { type AnswerReader, HandedOver, headOf } from './handed-over.js';
 export interface RequestHost {
   readonly endpoint: Endpoint;
   readonly headers: RequestHeaders;
+  readonly principal: string;
   send(message: Buffer): void;
   /** Hands a request over to another worker; false when nobody is there. */
   forward(worker: WorkerAddress, head: RequestHead, body: Buffer, reply: Reply): boolean;
@@ -39,13 +40,13 @@ export class ModernRequest implements OpenRequest, AnswerReader {
     this.method = message.envelope.method;
   }
 
-  run(principal: string): void {
+  run(): void {
     const { bytes, envelope } = this.message;
     const exchange: Exchange = {
       row: methodRow(this.method),
       bytes,
       envelope,
-      caller: callerOf(bytes, envelope, principal),
+      caller: callerOf(bytes, envelope, this.host.principal),
       headers: this.host.headers,
       bodyOnly: true,
       cancellation: this.cancellation,
@@ -81,7 +82,7 @@ export class ModernRequest implements OpenRequest, AnswerReader {
     if (this.over) return false;
     const { host, message, cancellation } = this;
     const reply = new HandedOver(this);
-    const head = headOf(host.endpoint.path, message, host.headers);
+    const head = headOf(host.endpoint.path, message, host);
     if (!host.forward(worker, head, message.bytes, reply)) return false;
     cancellation.onCancel(reply);
     return true;

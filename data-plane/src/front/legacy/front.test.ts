@@ -30,7 +30,6 @@ function setUp(settings: Partial<LegacySessionSettings & SessionPlaces> = {}) {
   const ends: string[] = [];
   const room = new SessionRoom(() => ({ maxSessionCount: 10, maxSessionPerPrincipalCount: 10, ...settings }));
   const front = new LegacyFront({
-    principal: 'somebody',
     settings: () => ({
       replayMessageCount: 10,
       replayBytes: 10_000,
@@ -56,7 +55,13 @@ class Setup {
     readonly room: SessionRoom,
     readonly endpoint: ScriptedEndpoint,
     readonly ends: string[],
+    readonly principal = 'ada',
   ) {}
+
+  /** The same front as somebody else sees it. */
+  as(principal: string): Setup {
+    return new Setup(this.front, this.room, this.endpoint, this.ends, principal);
+  }
 
   post(body: unknown, headers: Record<string, string> = {}): RecordingReply {
     const bytes = Buffer.from(typeof body === 'string' ? body : JSON.stringify(body));
@@ -64,7 +69,7 @@ class Setup {
     const envelopes = batch ? scanBatch(bytes) : [scanMessage(bytes)];
     const reply = new RecordingReply();
     const messages = envelopes.map((envelope) => ({ bytes, envelope }));
-    this.front.post(this.endpoint, head(headers), messages, batch, reply);
+    this.front.post(this.endpoint, this.head(headers), messages, batch, reply);
     return reply;
   }
 
@@ -81,18 +86,21 @@ class Setup {
 
   get(headers: Record<string, string>): RecordingReply {
     const reply = new RecordingReply();
-    this.front.get(this.endpoint, head(headers), reply);
+    this.front.get(this.endpoint, this.head(headers), reply);
     return reply;
   }
 
   delete(headers: Record<string, string>): RecordingReply {
     const reply = new RecordingReply();
-    this.front.delete(this.endpoint, head(headers), reply);
+    this.front.delete(this.endpoint, this.head(headers), reply);
     return reply;
+  }
+
+  private head(headers: Record<string, string>): RequestHead {
+    return { headers, principal: this.principal } as unknown as RequestHead;
   }
 }
 
-const head = (headers: Record<string, string>) => ({ headers }) as unknown as RequestHead;
 const request = (id: unknown, method: string, params: object = {}) => ({
   jsonrpc: '2.0',
   id,
@@ -100,6 +108,7 @@ const request = (id: unknown, method: string, params: object = {}) => ({
   params,
 });
 const notification = (method: string, params: object = {}) => ({ jsonrpc: '2.0', method, params });
+const UNKNOWN = 'Session not found: it has ended or never was; begin a new one with initialize';
 const settled = () => new Promise((resolve) => setImmediate(resolve));
 const errorOf = (reply: RecordingReply) => (reply.json as { error: { code: number; message: string } }).error;
 const asMessage = (value: object) => {
@@ -136,6 +145,50 @@ describe('a session', () => {
     const other = new Setup(setup.front, setup.room, new ScriptedEndpoint(), setup.ends);
     expect(other.post(request(1, 'ping'), session).status).toBe(404);
     expect(setup.endpoint.last.requests).toEqual([]);
+  });
+
+  it('is nobody’s but that of the principal who began it', async () => {
+    const setup = setUp();
+    const session = await setup.open();
+    const accept = { ...session, accept: 'text/event-stream' };
+    setup.get(accept).leave();
+    const ben = setup.as('ben');
+    for (const refused of [
+      ben.post(request(1, 'tools/call'), session),
+      ben.post(notification('notifications/cancelled', { requestId: 1 }), session),
+      ben.get(accept),
+      ben.get({ ...accept, 'last-event-id': 'g.1' }),
+      ben.delete(session),
+    ]) {
+      expect([refused.status, errorOf(refused)]).toEqual([
+        404,
+        { code: ErrorCode.SessionNotFound, message: UNKNOWN },
+      ]);
+    }
+    expect([setup.endpoint.last.requests, setup.endpoint.last.told, setup.room.size]).toEqual([[], [], 1]);
+    setup.post(request(1, 'tools/call'), session);
+    expect(setup.endpoint.last.requests).toMatchObject([{ caller: { principal: 'ada' } }]);
+  });
+
+  it('of a worker that is gone goes on for its principal alone', async () => {
+    const setup = setUp();
+    const elsewhere = new SessionTokens(SEALER, workerAddress(newNodeId(), 0));
+    const { token } = elsewhere.mint({
+      path: '/mcp',
+      principal: 'ada',
+      revision: '2025-11-25',
+      capabilities: '{}',
+      clientInfo: undefined,
+    });
+    const session = { 'mcp-session-id': token };
+    const refused = setup.as('ben').post(request(1, 'ping'), session);
+    await settled();
+    expect([refused.status, setup.endpoint.opened]).toEqual([404, []]);
+    const revived = setup.post(request(2, 'tools/call'), session);
+    await settled();
+    expect([revived.status, setup.endpoint.last.host.caller.principal]).toEqual([200, 'ada']);
+    // Now that it is here the token opens it no more for others than before.
+    expect(setup.as('ben').post(request(3, 'tools/call'), session).status).toBe(404);
   });
 
   it.each([

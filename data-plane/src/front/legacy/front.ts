@@ -81,7 +81,7 @@ export class LegacyFront {
           'initialize is not part of a batch (2025-03-26, basic/lifecycle)',
           id,
         );
-      else this.initialize(endpoint, first, id as string, reply);
+      else this.initialize(endpoint, first, id as string, head.principal, reply);
       return;
     }
     const session = this.known(endpoint, head);
@@ -133,10 +133,10 @@ export class LegacyFront {
   }
 
   /** The session of a request that names one of this worker rightly; undefined for all other requests. */
-  private known(endpoint: Endpoint, { headers }: RequestHead): LegacySession | undefined {
+  private known(endpoint: Endpoint, { headers, principal }: RequestHead): LegacySession | undefined {
     const said = headers['mcp-protocol-version'];
     if (said !== undefined && !isLegacyRevision(said)) return undefined;
-    return this.sessions.get(endpoint, headers['mcp-session-id']);
+    return this.sessions.get(endpoint, headers['mcp-session-id'], principal);
   }
 
   /** Finds the session of a request, here or where it went, and revives it when its worker is gone. */
@@ -168,7 +168,7 @@ export class LegacyFront {
         'Session not found: it has ended or never was; begin a new one with initialize',
         id,
       );
-    const reviving = this.sessions.revive(endpoint, token);
+    const reviving = this.sessions.revive(endpoint, token, head.principal);
     if (reviving === undefined) {
       unknown();
       return;
@@ -187,8 +187,14 @@ export class LegacyFront {
     );
   }
 
-  private initialize(endpoint: Endpoint, message: Message, id: string, reply: Reply): void {
-    const hello = readHello(message, this.options.principal);
+  private initialize(
+    endpoint: Endpoint,
+    message: Message,
+    id: string,
+    principal: string,
+    reply: Reply,
+  ): void {
+    const hello = readHello(message, principal);
     if (hello instanceof RpcError) {
       refuse(reply, 400, hello.code, hello.message, id);
       return;

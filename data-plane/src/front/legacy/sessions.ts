@@ -21,7 +21,6 @@ export interface LegacySessionSettings extends StreamLimits {
 }
 
 export interface LegacySessionsOptions {
-  readonly principal: string;
   /** The settings as they are now: they may change while the gateway runs. */
   readonly settings: () => LegacySessionSettings;
   /** Where sessions have their places. */
@@ -110,12 +109,10 @@ export class LegacySessions {
     return [...this.sessions.values(), ...this.opening, ...this.leaving];
   }
 
-  /** The session that a token names, when it is of this worker. */
-  get(endpoint: Endpoint, token: string | undefined): LegacySession | undefined {
+  /** The session that a token names, when it is of this worker and this principal. */
+  get(endpoint: Endpoint, token: string | undefined, principal: string): LegacySession | undefined {
     const session = token === undefined ? undefined : this.sessions.get(token);
-    return session?.endpoint === endpoint && session.caller.principal === this.options.principal
-      ? session
-      : undefined;
+    return session?.endpoint === endpoint && session.caller.principal === principal ? session : undefined;
   }
 
   /** Begins a session. `result` is that of its `initialize` as JSON (binary text), or rejects with an RpcError. */
@@ -143,10 +140,14 @@ export class LegacySessions {
 
   /**
    * A session whose worker is gone, or the worker that has gone on with it already. Undefined when nobody can go on
-   * with it, and resolves with undefined when it turns out to have ended. Rejects with an RpcError.
+   * with it for this principal, and resolves with undefined when it turns out to have ended. Rejects with an RpcError.
    */
-  revive(endpoint: Endpoint, token: string): Promise<LegacySession | WorkerAddress | undefined> | undefined {
-    const content = this.movable(endpoint, token);
+  revive(
+    endpoint: Endpoint,
+    token: string,
+    principal: string,
+  ): Promise<LegacySession | WorkerAddress | undefined> | undefined {
+    const content = this.movable(endpoint, token, principal);
     if (content === undefined) return undefined;
     let reviving = this.reviving.get(token);
     if (reviving === undefined) {
@@ -157,8 +158,8 @@ export class LegacySessions {
   }
 
   /** What a token of a session of another worker holds; undefined when nobody can go on with it. */
-  private movable(endpoint: Endpoint, token: string): MovableContent | undefined {
-    const { tokens, principal, self } = this.options;
+  private movable(endpoint: Endpoint, token: string, principal: string): MovableContent | undefined {
+    const { tokens, self } = this.options;
     const content = tokens.open(token);
     if (content === undefined || content.owner === self || this.sessions.has(token)) return undefined;
     const { capabilities } = content;
@@ -172,8 +173,8 @@ export class LegacySessions {
     token: string,
     content: MovableContent,
   ): Promise<LegacySession | WorkerAddress | undefined> {
-    const { principal, self, store, others } = this.options;
-    const { id, revision, capabilities, clientInfo } = content;
+    const { self, store, others } = this.options;
+    const { id, principal, revision, capabilities, clientInfo } = content;
     let from = content.owner;
     for (let count = 0; count < MAX_CLAIM_COUNT; count++) {
       const record = await store.claim(id, from, self);

@@ -21,8 +21,6 @@ import { callerOf, checkBody, Refusal, statusOf, subscriptionEnd, unsupported } 
 export interface ModernFrontOptions {
   /** Time between two comments on an idle stream, as it is now: it may change while the gateway runs. */
   readonly keepAliveMs: () => number;
-  /** Whom requests are made for, until plugins know better. */
-  readonly principal: string;
   /** Hands a request over to another worker; false when nobody is there. */
   readonly forward: (worker: WorkerAddress, head: RequestHead, body: Buffer, reply: Reply) => boolean;
 }
@@ -99,7 +97,7 @@ export class ModernFront {
       row: methodRow(envelope.method),
       bytes,
       envelope,
-      caller: callerOf(bytes, envelope, this.options.principal),
+      caller: callerOf(bytes, envelope, head.principal),
       headers: head.headers,
       cancellation: answer.cancellation,
       notify: (message) => answer.notify(message),

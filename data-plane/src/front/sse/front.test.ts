@@ -13,6 +13,7 @@ const PING = '{"jsonrpc":"2.0","id":1,"method":"ping"}';
 interface Opened {
   readonly connection: DuplexConnection;
   readonly heard: string[];
+  readonly principal: string;
 }
 
 let front: SseFront;
@@ -26,9 +27,9 @@ beforeEach(() => {
     keepAliveMs: () => KEEP_ALIVE_MS,
     mintToken: () => `token+${++count}`,
     duplex: {
-      open: (_, connection) => {
+      open: (_, connection, { principal }) => {
         const heard: string[] = [];
-        opened.push({ connection, heard });
+        opened.push({ connection, heard, principal });
         return {
           message: (bytes) => void heard.push(bytes.toString()),
           gone: () => void heard.push('(gone)'),
@@ -44,9 +45,14 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-function head(method: string, target: string, headers: Record<string, string> = {}): RequestHead {
+function head(
+  method: string,
+  target: string,
+  headers: Record<string, string> = {},
+  principal = 'ada',
+): RequestHead {
   const [path = '', query = ''] = target.split('?');
-  return { method, path, query, headers, repeated: undefined, remoteAddress: '127.0.0.1' };
+  return { method, path, query, headers, repeated: undefined, remoteAddress: '127.0.0.1', principal };
 }
 
 /** Opens a stream; `uri` is where its messages go. */
@@ -57,9 +63,9 @@ function stream() {
   return { reply, uri, ...(opened.at(-1) as Opened) };
 }
 
-function post(uri: string, body = PING): RecordingReply {
+function post(uri: string, body = PING, principal?: string): RecordingReply {
   const reply = new RecordingReply();
-  front.post(head('POST', uri), Buffer.from(body), reply);
+  front.post(head('POST', uri, {}, principal), Buffer.from(body), reply);
   return reply;
 }
 
@@ -93,6 +99,14 @@ test('each stream has its own messages', () => {
   const [one, other] = [stream(), stream()];
   post(other.uri);
   expect([one.heard, other.heard]).toEqual([[], [PING]]);
+});
+
+test('another principal’s stream is as unknown as none', () => {
+  const { uri, heard, principal } = stream();
+  const [foreign, unknown] = [post(uri, PING, 'ben'), post('/messages?session_id=x', PING, 'ben')];
+  expect([foreign.status, foreign.json, heard]).toEqual([404, unknown.json, []]);
+  expect(post(uri, PING, 'ada').status).toBe(202);
+  expect([heard, principal]).toEqual([[PING], 'ada']);
 });
 
 test('a stream that was left is over', () => {

@@ -16,7 +16,7 @@ export interface SseFrontOptions {
   /** Streams on which nothing was said for so long get a comment. Asked at every look, because it may change. */
   readonly keepAliveMs: () => number;
   /** Makes the token that stands for a stream, which says what worker has it. */
-  readonly mintToken: (endpoint: Endpoint) => string;
+  readonly mintToken: (endpoint: Endpoint, principal: string) => string;
 }
 
 const STREAM_PATH = '/sse';
@@ -62,12 +62,12 @@ export class SseFront {
       refuse(reply, 406, ErrorCode.InvalidRequest, 'the header Accept must take text/event-stream');
       return;
     }
-    const token = this.options.mintToken(endpoint);
-    const stream = new SseStream(reply, () => this.streams.delete(token));
+    const token = this.options.mintToken(endpoint, head.principal);
+    const stream = new SseStream(reply, head.principal, () => this.streams.delete(token));
     this.streams.set(token, stream);
     // The path alone: the client knows by which origin it came, the gateway may not.
     stream.begin(`${MESSAGES_PATH}?${TOKEN_PARAMETER}=${encodeURIComponent(token)}`);
-    stream.client = this.options.duplex.open(endpoint, stream, head.headers);
+    stream.client = this.options.duplex.open(endpoint, stream, head);
   }
 
   /** Takes what a client posts to its stream. `body` belongs to the front. */
@@ -84,7 +84,8 @@ export class SseFront {
       return;
     }
     const stream = this.streams.get(token);
-    if (stream?.client === undefined) {
+    // Whoever learnt the token of another's stream is told what one hears who made it up.
+    if (stream?.client === undefined || stream.principal !== head.principal) {
       const what = `Session not found: its stream has ended or never was; open one with a GET of ${STREAM_PATH}`;
       refuse(reply, 404, ErrorCode.SessionNotFound, what);
       return;
@@ -119,6 +120,7 @@ class SseStream implements DuplexConnection {
 
   constructor(
     private readonly reply: Reply,
+    readonly principal: string,
     private readonly onEnd: () => void,
   ) {}
 

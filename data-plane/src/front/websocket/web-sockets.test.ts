@@ -29,7 +29,6 @@ class Socket implements MessageSocket {
 }
 
 const front = new DuplexFront({
-  principal: 'somebody',
   room: new SessionRoom(() => ({ maxSessionCount: 10, maxSessionPerPrincipalCount: 10 })),
   traffic: { refusal: () => undefined, refused() {}, began() {}, ended() {} },
   maxMessageBytes: () => 1_000,
@@ -47,7 +46,7 @@ function enter(headers: Record<string, string> = { 'sec-websocket-protocol': 'so
 } {
   const endpoint = new ScriptedEndpoint();
   const sockets = new WebSockets({ front, idleTimeoutMs: () => IDLE_TIMEOUT_MS });
-  const handler = sockets.accept(endpoint, headers);
+  const handler = sockets.accept(endpoint, { headers, principal: 'ada' });
   const socket = new Socket();
   handler.open(socket);
   return { handler, socket, endpoint };

@@ -1,7 +1,7 @@
 /** WebSocket connections as a transport of the duplex front: one JSON-RPC message in each text message. */
 import type { RequestHeaders } from '../../exchange/exchange.js';
 import { CloseCode, type MessageSocket, type SocketHandler } from '../../listener/listener.js';
-import type { DuplexClient, DuplexConnection } from '../duplex/connection.js';
+import type { Beginning, DuplexClient, DuplexConnection } from '../duplex/connection.js';
 import type { DuplexFront } from '../duplex/front.js';
 import type { Endpoint } from '../endpoint.js';
 
@@ -25,15 +25,15 @@ export class WebSockets {
 
   constructor(private readonly options: WebSocketsOptions) {}
 
-  /** Takes a connection whose request came with these headers. */
-  accept(endpoint: Endpoint, headers: RequestHeaders): SocketHandler {
+  /** Takes a connection that began with this request. */
+  accept(endpoint: Endpoint, { headers, principal }: Beginning): SocketHandler {
     const offered = offeredProtocols(headers);
     const client: WebSocketClient = new WebSocketClient(
       offered === undefined ? undefined : SUBPROTOCOL,
       (connection) => {
         this.open.add(client);
         this.timer ??= setInterval(() => this.tick(), TICK_MS).unref();
-        return this.options.front.open(endpoint, connection, headers);
+        return this.options.front.open(endpoint, connection, { headers, principal });
       },
       () => this.left(client),
     );
