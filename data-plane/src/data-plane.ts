@@ -15,7 +15,7 @@ export interface DataPlaneOptions {
   readonly log: Logger;
   /** Told of subprocesses, so that somebody can end them when this process is killed. */
   readonly onProcessGroup?: ProcessGroupListener;
-  /** The other nodes; undefined when there are none. Needs one worker. */
+  /** The other nodes; undefined when there are none. */
   readonly cluster?: Cluster;
 }
 
@@ -50,7 +50,6 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
   const { listen } = configuration.gateway;
   const { cluster } = options;
   if (listen.workerCount > 1) {
-    if (cluster !== undefined) throw new TypeError('a node of several workers cannot join a bus');
     // Most gateways have one worker, and do without what brings several together.
     return (await import('./threads/threads.js')).startThreads(options);
   }
@@ -62,7 +61,7 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
     count: 1,
     sessionStore: cluster?.sessionStore,
   });
-  cluster?.bus.join(worker.address, (address, pipe) => worker.meet(address, pipe));
+  cluster?.bus.join([worker.address], (_, other, pipe) => worker.meet(other, pipe));
   const onFault = (thrown: unknown) => worker.fault(thrown);
   process.on('uncaughtException', onFault);
   process.on('unhandledRejection', onFault);

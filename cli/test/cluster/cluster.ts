@@ -1,4 +1,5 @@
-/** Several nodes in this process, which know each other over a bus, and a balancer in front that has no affinity. */
+/** Several nodes, which know each other over a bus, and a balancer in front that has no affinity. */
+import { type ChildProcess, fork } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -6,19 +7,14 @@ import { createServer, type IncomingMessage, request, type Server, type ServerRe
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { MessageChannel, Worker } from 'node:worker_threads';
+import { fileURLToPath } from 'node:url';
 import { loadConfigurationFile } from '@sluice/control-plane';
-import { MemorySessionStore, type SessionRecord } from '@sluice/data-plane';
-import { type Configuration, resolveConfiguration } from '@sluice/proto';
+import { MemorySessionStore } from '@sluice/data-plane';
+import { type Configuration, type ResolvedConfiguration, resolveConfiguration } from '@sluice/proto';
+import { Hub } from './hub.js';
 
+const PROGRAM = fileURLToPath(new URL('./node.mjs', import.meta.url));
 const STOP_LIMIT_MS = 10_000;
-
-type FromNode =
-  | { type: 'join'; address: string }
-  | { type: 'put'; id: string; record: SessionRecord }
-  | { type: 'end'; id: string }
-  | { type: 'claim'; call: number; id: string; from: string; to: string }
-  | { type: 'listening'; url: string };
 
 export interface ClusterNode {
   readonly url: string;
@@ -30,76 +26,88 @@ export interface Cluster {
   /** The balancer: each request goes to the next node that can be reached. */
   readonly url: string;
   readonly nodes: readonly ClusterNode[];
+  /** One more node, which the balancer does not know. */
+  add(): Promise<ClusterNode>;
   stop(): Promise<void>;
 }
 
-export async function startCluster(config: object, count = 2): Promise<Cluster> {
+/** How many worker threads each node has, unless somebody says otherwise. */
+const WORKER_COUNT = Number(process.env.SLUICE_TEST_WORKERS ?? 1);
+
+/** @param nodeCount at the beginning */
+export async function startCluster(config: object, nodeCount = 2): Promise<Cluster> {
   const folder = await mkdtemp(join(tmpdir(), 'sluice-cluster-'));
   const configuration = await resolved(config, join(folder, 'sluice.json'));
   const key = randomBytes(32);
-  const store = new MemorySessionStore();
-  const members = new Map<Worker, string>();
-  const nodes: (ClusterNode & { stop(): Promise<void> })[] = [];
-  for (let index = 0; index < count; index++) {
-    const thread = new Worker(new URL('./node.mjs', import.meta.url), { workerData: { configuration, key } });
-    const ended = once(thread, 'exit').finally(() => members.delete(thread));
-    const url = await new Promise<string>((resolve, reject) => {
-      thread.on('error', reject);
-      thread.on('message', (message: FromNode) => {
-        if (message.type === 'listening') resolve(message.url);
-        else if (message.type === 'join') introduce(thread, message.address, members);
-        else if (message.type === 'put') store.put(message.id, message.record);
-        else if (message.type === 'end') store.end(message.id);
-        else {
-          const { call, id, from, to } = message;
-          void store
-            .claim(id, from, to)
-            .then((record) => thread.postMessage({ type: 'claimed', call, record }));
-        }
-      });
-    });
-    nodes.push({
-      url,
-      kill: async () => void (await thread.terminate()),
-      async stop() {
-        if (!members.has(thread)) return;
-        thread.postMessage({ type: 'stop' });
-        const limit = setTimeout(() => void thread.terminate(), STOP_LIMIT_MS);
-        await ended;
-        clearTimeout(limit);
-      },
-    });
-  }
+  const hub = new Hub(new MemorySessionStore());
+  const running: RunningNode[] = [];
+  const add = async () => {
+    const node = await startNode(hub, configuration, key);
+    running.push(node);
+    return node;
+  };
+  for (let index = 0; index < nodeCount; index++) await add();
+  const nodes = [...running];
   const balancer = await startBalancer(nodes.map(({ url }) => url));
   return {
     url: `http://127.0.0.1:${(balancer.address() as AddressInfo).port}`,
     nodes,
+    add,
     async stop() {
       balancer.closeAllConnections();
       balancer.close();
-      await Promise.all(nodes.map((node) => node.stop()));
+      await Promise.all(running.map((node) => node.stop()));
       await rm(folder, { recursive: true });
     },
   };
 }
 
+type RunningNode = ClusterNode & { stop(): Promise<void> };
+
+const children = new Set<ChildProcess>();
+process.once('exit', () => {
+  for (const child of children) child.kill('SIGKILL');
+});
+
+async function startNode(
+  hub: Hub,
+  configuration: ResolvedConfiguration,
+  key: Uint8Array,
+): Promise<RunningNode> {
+  const child = fork(PROGRAM, { serialization: 'advanced' });
+  children.add(child);
+  const ended = once(child, 'exit').finally(() => children.delete(child));
+  hub.add(child);
+  child.send({ type: 'start', configuration, key });
+  const url = await new Promise<string>((resolve, reject) => {
+    child.once('exit', (code) => reject(new Error(`the node ended with ${code}`)));
+    child.on('message', (message: { type: string; url: string }) => {
+      if (message.type === 'listening') resolve(message.url);
+    });
+  });
+  return {
+    url,
+    async kill() {
+      child.kill('SIGKILL');
+      await ended;
+    },
+    async stop() {
+      if (!children.has(child)) return;
+      child.send({ type: 'stop' });
+      const limit = setTimeout(() => child.kill('SIGKILL'), STOP_LIMIT_MS);
+      await ended;
+      clearTimeout(limit);
+    },
+  };
+}
+
 async function resolved(config: object, file: string) {
-  // A thread that is ended must not have loaded native code which cannot be unloaded.
   const { gateway, ...others } = config as { gateway?: object };
-  const listen = { port: 0, listener: 'node' };
+  const listen = { port: 0, workers: WORKER_COUNT };
   await writeFile(file, JSON.stringify({ ...others, gateway: { ...gateway, listen } }));
   const { configuration, problems } = await loadConfigurationFile(file, { environment: {} });
   if (configuration === undefined) throw new Error(JSON.stringify(problems));
   return resolveConfiguration(configuration as Configuration);
-}
-
-function introduce(thread: Worker, address: string, members: Map<Worker, string>): void {
-  for (const [other, otherAddress] of members) {
-    const { port1, port2 } = new MessageChannel();
-    thread.postMessage({ type: 'met', address: otherAddress, channel: port1 }, [port1]);
-    other.postMessage({ type: 'met', address, channel: port2 }, [port2]);
-  }
-  members.set(thread, address);
 }
 
 async function startBalancer(targets: readonly string[]): Promise<Server> {

@@ -1,70 +1,105 @@
 // @ts-check
-// One node of a cluster: a data plane in a thread of its own, which can be ended without a goodbye. The bus between
-// nodes is made of message channels that the main thread hands out; the session store lives in the main thread.
-import { parentPort, workerData } from 'node:worker_threads';
+// One node of a cluster: a data plane in a process of its own, which can be ended without a goodbye. The process that
+// started it carries what nodes say to each other, and has the session store.
 import { startDataPlane } from '@sluice/data-plane';
 import { pino } from 'pino';
 
-/** @typedef {import('node:worker_threads').MessagePort} MessagePort */
-
-const port = /** @type {MessagePort} */ (parentPort);
+/** @type {(message: object) => void} */
+const tell = (message) => void process.send?.(message);
 /** @type {Map<number, (record: any) => void>} */
 const claims = new Map();
-/** @type {MessagePort[]} */
-const pipes = [];
-/** @type {(address: string, pipe: any) => void} */
+/** @typedef {{ receive: (message: any) => void, closed: () => void }} Listening */
+/** @type {Map<string, Listening>} */
+const pipes = new Map();
+/** @type {import('@sluice/data-plane').Met} */
 let met = () => {};
 let count = 0;
 
 /** @type {import('@sluice/data-plane').NodeBus} */
 const bus = {
-  join(address, introduce) {
+  join(ours, introduce) {
     met = introduce;
-    port.postMessage({ type: 'join', address });
+    tell({ type: 'join', ours });
   },
   leave() {
-    for (const pipe of pipes) pipe.close();
+    tell({ type: 'leave' });
+    for (const name of [...pipes.keys()]) closed(name);
   },
 };
 
 /** @type {import('@sluice/data-plane').SessionStore} */
 const sessionStore = {
-  put: (id, record) => port.postMessage({ type: 'put', id, record }),
-  end: (id) => port.postMessage({ type: 'end', id }),
+  put: (id, record) => tell({ type: 'put', id, record }),
+  end: (id) => tell({ type: 'end', id }),
   claim: (id, from, to) =>
     new Promise((resolve) => {
       claims.set(++count, resolve);
-      port.postMessage({ type: 'claim', call: count, id, from, to });
+      tell({ type: 'claim', call: count, id, from, to });
     }),
 };
 
-/** @param {MessagePort} channel */
-const pipeOver = (channel) => ({
-  /** @param {unknown} message */
-  post: (message) => channel.postMessage(message),
-  /** @param {(message: any) => void} listener */
-  onMessage: (listener) => void channel.on('message', listener),
-  /** @param {() => void} listener */
-  onClose: (listener) => void channel.on('close', listener),
-  close: () => channel.close(),
-});
+/** @type {(ours: string, other: string) => void} */
+function meet(ours, other) {
+  const name = `${ours} ${other}`;
+  /** @type {Listening} */
+  const listening = { receive() {}, closed() {} };
+  pipes.set(name, listening);
+  met(ours, other, {
+    post: (message) => {
+      if (pipes.has(name)) tell({ type: 'post', from: ours, to: other, message });
+    },
+    onMessage: (listener) => {
+      listening.receive = listener;
+    },
+    onClose: (listener) => {
+      const { closed } = listening;
+      listening.closed = () => {
+        closed();
+        listener();
+      };
+    },
+    // In this test nobody closes a pipe but a node that leaves.
+    close() {},
+  });
+}
 
-port.on('message', (message) => {
-  if (message.type === 'met') {
-    pipes.push(message.channel);
-    met(message.address, pipeOver(message.channel));
-  } else if (message.type === 'claimed') {
-    claims.get(message.call)?.(message.record);
-    claims.delete(message.call);
-  } else if (message.type === 'stop') {
-    void dataPlane.stop(1_000).then(() => port.close());
+/** @param {string} name */
+function closed(name) {
+  const listening = pipes.get(name);
+  pipes.delete(name);
+  listening?.closed();
+}
+
+/** @type {import('@sluice/data-plane').DataPlane} */
+let dataPlane;
+
+process.on('message', async (/** @type {any} */ message) => {
+  switch (message.type) {
+    case 'start':
+      dataPlane = await startDataPlane({
+        configuration: message.configuration,
+        key: message.key,
+        log: pino({ level: 'silent' }),
+        cluster: { bus, sessionStore },
+      });
+      tell({ type: 'listening', url: dataPlane.url });
+      return;
+    case 'met':
+      meet(message.ours, message.other);
+      return;
+    case 'posted':
+      pipes.get(`${message.ours} ${message.other}`)?.receive(message.message);
+      return;
+    case 'gone':
+      for (const name of [...pipes.keys()]) if (message.addresses.includes(name.split(' ')[1])) closed(name);
+      return;
+    case 'claimed':
+      claims.get(message.call)?.(message.record);
+      claims.delete(message.call);
+      return;
+    case 'stop':
+      await dataPlane.stop(1_000);
+      process.disconnect();
   }
 });
-
-const dataPlane = await startDataPlane({
-  configuration: workerData.configuration,
-  key: workerData.key,
-  log: pino({ level: 'silent' }),
-  cluster: { bus, sessionStore },
-});
-port.postMessage({ type: 'listening', url: dataPlane.url });
+process.on('disconnect', () => process.exit());

@@ -43,10 +43,12 @@ export interface Pipe {
 
 export interface NodeBus {
   /**
-   * Makes a worker known to the others. `met` is told of each of them: those that are there already, and those that
-   * come.
+   * Makes the workers of a node known to those of the others. `met` is told of each of them, once for each of ours:
+   * those that are there already, and those that come.
    */
-  join(address: WorkerAddress, met: (address: WorkerAddress, pipe: Pipe) => void): void;
-  /** Closes every pipe of this worker. */
+  join(ours: readonly WorkerAddress[], met: Met): void;
+  /** Closes every pipe of this node. */
   leave(): void;
 }
+
+export type Met = (ours: WorkerAddress, other: WorkerAddress, pipe: Pipe) => void;

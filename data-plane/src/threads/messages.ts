@@ -2,6 +2,8 @@
 
 import type { MessagePort } from 'node:worker_threads';
 import type { ResolvedConfiguration } from '@sluice/proto';
+import type { WorkerAddress } from '../sessions/node-bus.js';
+import type { SessionRecord } from '../sessions/store.js';
 import type { UpstreamStatus } from '../telemetry/ops-door.js';
 
 /** With what a thread begins. */
@@ -15,6 +17,8 @@ export interface ThreadData {
   /** How many threads there are. */
   readonly count: number;
   readonly logLevel: string;
+  /** There are other nodes: the session store is theirs too, and is asked over the main thread. */
+  readonly inCluster: boolean;
 }
 
 /** What is collected from all threads, and how one thread's part looks. */
@@ -24,8 +28,20 @@ export interface Collected {
 }
 export type CollectedKind = keyof Collected;
 
+/** How a claim in the session store ended. */
+export type ClaimOutcome = { record: SessionRecord | undefined } | { error: string };
+
+/** What a thread wants of the session store. */
+export type ToSessionStore =
+  | { type: 'putSession'; session: string; record: SessionRecord }
+  | { type: 'endSession'; session: string }
+  | { type: 'claimSession'; id: number; session: string; from: WorkerAddress; to: WorkerAddress };
+
 export type ToThread =
   | { type: 'peer'; index: number; requests: MessagePort; upstreams: MessagePort }
+  /** A worker of another node is there. */
+  | { type: 'met'; address: WorkerAddress; requests: MessagePort }
+  | { type: 'claimed'; id: number; outcome: ClaimOutcome }
   | { type: 'listen'; port: number }
   | { type: 'apply'; id: number; configuration: ResolvedConfiguration }
   | { type: 'reloadTls'; id: number }
@@ -43,6 +59,7 @@ export type FromThread =
   | { type: 'settled' }
   | { type: 'status'; status: UpstreamStatus[] }
   | { type: 'log'; line: string }
+  | ToSessionStore
   /** A group of subprocesses has begun, or has ended. */
   | { type: 'processGroup'; leaderPid: number; lives: boolean }
   | { type: 'done'; id: number; error?: string }

@@ -1,4 +1,4 @@
-/** The pipe between two threads. */
+/** Pipes between threads. */
 import type { MessagePort } from 'node:worker_threads';
 import type { BusMessage, Pipe } from '../sessions/node-bus.js';
 
@@ -14,4 +14,15 @@ export function portPipe(port: MessagePort): Pipe {
     onClose: (listener) => void port.on('close', listener),
     close: () => port.close(),
   };
+}
+
+/** Makes one pipe of two that end here. */
+export function splicePipes(one: Pipe, other: Pipe): void {
+  for (const [from, to] of [
+    [one, other],
+    [other, one],
+  ] as const) {
+    from.onMessage((message) => to.post(message));
+    from.onClose(() => to.close());
+  }
 }

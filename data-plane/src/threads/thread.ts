@@ -5,6 +5,7 @@ import { opsAddresses } from '../addresses.js';
 import { workerAddress } from '../sessions/node-bus.js';
 import { onProcessGroups } from '../upstream/transport/process-group.js';
 import { Worker } from '../worker.js';
+import { StoreOfMainThread } from './cluster.js';
 import type { FromThread, ThreadData, ToThread } from './messages.js';
 import { portPipe } from './port-pipe.js';
 import { SharedProcesses } from './shared-processes.js';
@@ -13,7 +14,7 @@ import { SharedProcesses } from './shared-processes.js';
 const STATUS_INTERVAL_MS = 500;
 
 const port = parentPort as NonNullable<typeof parentPort>;
-const { configuration, key, node, index, count, logLevel } = workerData as ThreadData;
+const { configuration, key, node, index, count, logLevel, inCluster } = workerData as ThreadData;
 const tell = (message: FromThread) => port.postMessage(message);
 const log = pino(
   { level: logLevel, base: { worker: index } },
@@ -21,6 +22,8 @@ const log = pino(
 );
 
 onProcessGroups((leaderPid, lives) => tell({ type: 'processGroup', leaderPid, lives }));
+
+const sessionStore = inCluster ? new StoreOfMainThread(tell) : undefined;
 
 let askCount = 0;
 const asked = new Map<number, (value: never) => void>();
@@ -48,6 +51,7 @@ const worker: Worker = new Worker({
   node,
   index,
   count,
+  sessionStore,
   metricsText: () => ask<string>('metrics'),
   totalSessionCount: () => ask<number>('sessions'),
 });
@@ -67,6 +71,12 @@ port.on('message', (message: ToThread) => {
     case 'peer':
       worker.meet(workerAddress(node, message.index), portPipe(message.requests));
       remote.addPeer(message.index, message.upstreams);
+      return;
+    case 'met':
+      worker.meet(message.address, portPipe(message.requests));
+      return;
+    case 'claimed':
+      sessionStore?.claimed(message.id, message.outcome);
       return;
     case 'listen':
       void listen(message.port);

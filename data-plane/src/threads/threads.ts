@@ -6,8 +6,9 @@ import { clientUrl } from '../addresses.js';
 import type { DataPlane, DataPlaneOptions } from '../data-plane.js';
 import { refuseTakenPort } from '../listener/listen-error.js';
 import { loadUws } from '../listener/uws-load.js';
-import { newNodeId } from '../sessions/node-bus.js';
+import { newNodeId, type WorkerAddress, workerAddress } from '../sessions/node-bus.js';
 import type { UpstreamStatus } from '../telemetry/ops-door.js';
+import { metForThreads, serveStore } from './cluster.js';
 import type { CollectedKind, FromThread, ThreadData, ToThread } from './messages.js';
 
 /** Time for all threads to hand in their part of a collection. */
@@ -71,6 +72,7 @@ class Team {
           index,
           count: size,
           logLevel: options.log.level,
+          inCluster: options.cluster !== undefined,
         };
         const thread = new Thread(new URL('./thread.js', import.meta.url), { workerData: data });
         this.threads.push(thread);
@@ -92,6 +94,16 @@ class Team {
         this.tell(b, { type: 'peer', index: a, ...other }, Object.values(other));
       }
     }
+    this.joinCluster(this.threads.map((_, index) => workerAddress(node, index)));
+  }
+
+  private joinCluster(ours: readonly WorkerAddress[]): void {
+    this.options.cluster?.bus.join(
+      ours,
+      metForThreads((own, address, requests) =>
+        this.tell(ours.indexOf(own), { type: 'met', address, requests }, [requests]),
+      ),
+    );
   }
 
   listen(index: number, port: number): Promise<Listening> {
@@ -129,6 +141,7 @@ class Team {
     );
     for (const index of this.threads.keys()) this.tell(index, { type: 'exit' });
     await within(STOP_MARGIN_MS, Promise.all(exits));
+    this.options.cluster?.bus.leave();
   }
 
   private tell(
@@ -154,6 +167,14 @@ class Team {
         return;
       case 'log':
         this.log(message.line);
+        return;
+      case 'putSession':
+      case 'endSession':
+      case 'claimSession':
+        if (this.options.cluster !== undefined)
+          void serveStore(this.options.cluster.sessionStore, message, (id, outcome) =>
+            this.tell(index, { type: 'claimed', id, outcome }),
+          );
         return;
       case 'processGroup':
         this.options.onProcessGroup?.(message.leaderPid, message.lives);
