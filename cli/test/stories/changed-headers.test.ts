@@ -2,9 +2,10 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { startGateway } from '../gateway.js';
-import { closeClients, connect, LEGACY_KINDS } from './official-client.js';
+import { closeClients, connect, KINDS, LEGACY_KINDS } from './official-client.js';
+import { overWebSocket } from './over-websocket.js';
 import { PLACE_NAMES, PLACES } from './places.js';
 
 /* "The server wants another argument in another header since yesterday, and my old client knows nothing of that." */
@@ -12,8 +13,14 @@ import { PLACE_NAMES, PLACES } from './places.js';
 /** Longer than the gateway waits between two rounds of lists. */
 const SETTLED_MS = 500;
 
-/** A modern server that tells nobody when its tool changes; which argument goes into a header is `header`. */
-async function startForgetful() {
+const CAPABILITIES = 'io.modelcontextprotocol/clientCapabilities';
+
+/**
+ * A modern server that tells nobody when its tool changes; which argument goes into a header is `header`.
+ *
+ * @param isSelective whether it shows the tool only to those who can be asked something
+ */
+async function startForgetful(isSelective = false) {
   const state = { header: 'Region', calls: [] as string[] };
   const server = createServer(async (request, response) => {
     let body = '';
@@ -28,9 +35,9 @@ async function startForgetful() {
       answer(200, { result: { ...cached, supportedVersions: ['2026-07-28'], capabilities: { tools: {} } } });
     else if (method === 'tools/list') {
       const properties = { place: { type: 'string', 'x-mcp-header': state.header } };
-      answer(200, {
-        result: { ...cached, tools: [{ name: 'go', inputSchema: { type: 'object', properties } }] },
-      });
+      const go = { name: 'go', inputSchema: { type: 'object', properties } };
+      const isShown = !isSelective || params._meta[CAPABILITIES].elicitation !== undefined;
+      answer(200, { result: { ...cached, tools: isShown ? [go] : [] } });
     } else if (method !== 'tools/call') {
       answer(404, { error: { code: -32601, message: `Method not found: ${method}` } });
     } else if (request.headers[`mcp-param-${state.header.toLowerCase()}`] !== params.arguments.place) {
@@ -52,29 +59,45 @@ async function startForgetful() {
   };
 }
 
-it.each(PLACE_NAMES.flatMap((place) => LEGACY_KINDS.map((kind) => [place, kind] as const)))(
-  'on %s, %s calls a tool whose headers have changed, once',
-  async (place, kind) => {
-    const { path, name } = PLACES[place];
-    const server = await startForgetful();
-    const gateway = await startGateway({
-      config: {
-        gateway: { discovery: { interval: '1h' } },
-        upstreams: [{ name: 'forgetful', url: server.url }],
-      },
-    });
-    try {
-      const client = await connect(kind, gateway.url + path('forgetful'));
-      const go = () => client.say(name('forgetful', 'go'), { place: 'eu-1' });
-      expect(await go()).toBe('Region');
-      server.state.header = 'Zone';
-      await sleep(SETTLED_MS);
-      expect(await go()).toBe('Zone');
-      expect(server.state.calls).toEqual(['Region', 'Zone']);
-    } finally {
-      await closeClients();
-      await gateway.stop();
-      server.stop();
-    }
-  },
-);
+/** Whose messages have no header fields: those of older revisions, and those on a connection that carries only messages. */
+const CLIENTS = {
+  ...Object.fromEntries(LEGACY_KINDS.map((kind) => [kind, { kind, isOnSocket: false }])),
+  ...Object.fromEntries(KINDS.map((kind) => [`${kind} over WebSocket`, { kind, isOnSocket: true }])),
+};
+
+describe.each(PLACE_NAMES)('on %s', (place) => {
+  const { path, name } = PLACES[place];
+
+  describe.each([false, true])(
+    'of a server that shows the tool only to those who can be asked: %s',
+    (isSelective) => {
+      it.each(Object.keys(CLIENTS))('%s calls a tool whose headers have changed, once', async (named) => {
+        const { kind, isOnSocket } = CLIENTS[named] as (typeof CLIENTS)[string];
+        const server = await startForgetful(isSelective);
+        const gateway = await startGateway({
+          config: {
+            gateway: { discovery: { interval: '1h' } },
+            upstreams: [{ name: 'forgetful', url: server.url }],
+          },
+        });
+        try {
+          const url = gateway.url + path('forgetful');
+          const client = await connect(kind, url, {
+            ...(isSelective && { onElicit: () => ({ action: 'cancel' }) }),
+            ...(isOnSocket && { transport: overWebSocket(url) }),
+          });
+          const go = () => client.say(name('forgetful', 'go'), { place: 'eu-1' });
+          expect(await go()).toBe('Region');
+          server.state.header = 'Zone';
+          await sleep(SETTLED_MS);
+          expect(await go()).toBe('Zone');
+          expect(server.state.calls).toEqual(['Region', 'Zone']);
+        } finally {
+          await closeClients();
+          await gateway.stop();
+          server.stop();
+        }
+      });
+    },
+  );
+});

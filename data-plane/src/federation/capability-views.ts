@@ -1,105 +1,133 @@
 /**
- * `/mcp` as modern clients see it that can be asked something. An upstream may offer more to such a client
- * (2026-07-28, basic: capabilities are said on each request), so it is asked for its lists with these capabilities.
- * Clients of one principal that declare the same have one view.
+ * Lists as modern upstreams show them, and legacy ones show them to modern clients, to those who can be asked
+ * something. An upstream may offer more to such a client (2026-07-28, basic: capabilities are said on each request),
+ * so it is asked for its lists with these capabilities. Clients of one principal that declare the same have one view.
  */
 import type { Caller } from '../exchange/exchange.js';
 import { META, MODERN_REVISION } from '../protocol/revisions.js';
-import { buildCatalogue, type Catalogue } from '../routing/catalogue.js';
+import type { Catalogue } from '../routing/catalogue.js';
 import type { UpstreamOffer } from '../routing/offer.js';
-import { OFFER_KINDS, readList } from '../upstream/offers.js';
+import { type OfferKind, type OfferList, readList } from '../upstream/offers.js';
 import { GATEWAY_INFO, ownCall } from '../upstream/own-request.js';
 import { canBeAsked } from '../upstream/parked/parked-calls.js';
-import type { Discovery, Known } from './discovery.js';
+import { type Discovery, type Known, ROUND_PAUSE_MS } from './discovery.js';
 
 /** Views that are kept; the one that was used longest ago goes first. */
 const MAX_VIEW_COUNT = 64;
 /** An upstream that was late, or could not say what it offers, is asked again so soon. */
 const RETRY_AFTER_FAILURE_MS = 5_000;
 
-interface View {
-  readonly built: Promise<Catalogue>;
+interface View<Seen> {
+  readonly built: Promise<Seen>;
   /** Undefined until it is built. */
-  catalogue: Catalogue | undefined;
+  seen: Seen | undefined;
+  readonly begunAt: number;
+  usedAt: number;
   /** What everybody saw when it was begun. */
   readonly base: Catalogue;
   readonly changeCount: number;
   freshUntil: number;
 }
 
-export class CapabilityViews {
-  /** By principal and capabilities; what was used last stands last. */
-  private readonly views = new Map<string, View>();
+/** What is looked at, and what is made of it. */
+export interface Viewed<Seen> {
+  readonly discovery: Discovery;
+  /** Lists that matter; others stay as everybody sees them. */
+  readonly kinds: readonly OfferKind[];
+  upstreams(): readonly Known[];
+  make(offers: readonly UpstreamOffer[]): Seen;
+}
 
-  constructor(private readonly discovery: Discovery) {}
+export class CapabilityViews<Seen> {
+  /** By principal and capabilities. */
+  private readonly views = new Map<string, View<Seen>>();
 
-  /** The catalogue as this client sees it; undefined for one that sees what everybody sees. */
-  async of(caller: Caller): Promise<Catalogue | undefined> {
-    if (!canBeAsked(caller) || !this.discovery.known.some(mayOfferMore)) return undefined;
+  constructor(private readonly viewed: Viewed<Seen>) {}
+
+  /** What this client sees; undefined for one that sees what everybody sees. */
+  async of(caller: Caller): Promise<Seen | undefined> {
+    if (!canBeAsked(caller) || !this.viewed.upstreams().some(mayOfferMore)) return undefined;
     const key = keyOf(caller);
     let view = this.fresh(key);
     if (view === undefined) {
       view = this.begin(caller);
-      const [oldest] = this.views.size >= MAX_VIEW_COUNT ? this.views.keys() : [];
-      if (oldest !== undefined) this.views.delete(oldest);
+      if (this.views.size >= MAX_VIEW_COUNT) this.dropOldest();
       this.views.set(key, view);
     }
     return view.built;
   }
 
   /** The same, where it is at hand. */
-  settled(caller: Caller): Catalogue | undefined {
-    return canBeAsked(caller) ? this.fresh(keyOf(caller))?.catalogue : undefined;
+  settled(caller: Caller): Seen | undefined {
+    return canBeAsked(caller) ? this.fresh(keyOf(caller))?.seen : undefined;
   }
 
-  private fresh(key: string): View | undefined {
+  /** The same, read again because it turned out to be old; unless that has just been done. */
+  renewed(caller: Caller): Promise<Seen | undefined> {
+    const key = keyOf(caller);
+    const begunAt = this.views.get(key)?.begunAt;
+    if (begunAt !== undefined && Date.now() - begunAt > ROUND_PAUSE_MS) this.views.delete(key);
+    return this.of(caller);
+  }
+
+  private fresh(key: string): View<Seen> | undefined {
     const view = this.views.get(key);
     if (view === undefined) return undefined;
-    this.views.delete(key);
+    const now = Date.now();
     const isFresh =
-      view.base === this.discovery.catalogue &&
+      view.base === this.viewed.discovery.catalogue &&
       view.changeCount === this.changeCount() &&
-      view.freshUntil > Date.now();
-    if (!isFresh) return undefined;
-    this.views.set(key, view);
-    return view;
+      view.freshUntil > now;
+    if (isFresh) view.usedAt = now;
+    else this.views.delete(key);
+    return isFresh ? view : undefined;
+  }
+
+  private dropOldest(): void {
+    const [first, ...others] = [...this.views];
+    if (first === undefined) return;
+    const [oldest] = others.reduce((old, each) => (each[1].usedAt < old[1].usedAt ? each : old), first);
+    this.views.delete(oldest);
   }
 
   private changeCount(): number {
-    return this.discovery.known.reduce((sum, { upstream }) => sum + upstream.offerChangeCount, 0);
+    return this.viewed.upstreams().reduce((sum, { upstream }) => sum + upstream.offerChangeCount, 0);
   }
 
-  private begin(caller: Caller): View {
-    const { discovery } = this;
+  private begin(caller: Caller): View<Seen> {
+    const { discovery } = this.viewed;
+    const begunAt = Date.now();
     // Until every upstream has answered it is the same for all who ask meanwhile.
-    const view: View = {
+    const view: View<Seen> = {
       built: this.build(caller, () => {
         view.freshUntil = Math.min(view.freshUntil, Date.now() + RETRY_AFTER_FAILURE_MS);
-      }).then((catalogue) => {
-        view.catalogue = catalogue;
-        return catalogue;
+      }).then((seen) => {
+        view.seen = seen;
+        return seen;
       }),
-      catalogue: undefined,
+      seen: undefined,
+      begunAt,
+      usedAt: begunAt,
       base: discovery.catalogue,
       changeCount: this.changeCount(),
-      freshUntil: Date.now() + discovery.intervalMs,
+      freshUntil: begunAt + discovery.intervalMs,
     };
     return view;
   }
 
   /** In parallel; who is late, or cannot say it, counts as offering what everybody is offered. */
-  private async build(caller: Caller, onMissing: () => void): Promise<Catalogue> {
-    const { discovery } = this;
+  private async build(caller: Caller, onMissing: () => void): Promise<Seen> {
+    const { discovery, kinds } = this.viewed;
     const offers = await Promise.all(
-      discovery.known.map(async (known) => {
+      this.viewed.upstreams().map(async (known) => {
         if (!mayOfferMore(known)) return known.offer;
-        const own = ownOffer(known, caller).catch(() => undefined);
+        const own = ownOffer(known, caller, kinds).catch(() => undefined);
         const offer = await withinTime(own, discovery.deadlineMs);
         if (offer === undefined) onMissing();
         return offer ?? known.offer;
       }),
     );
-    return buildCatalogue(offers, discovery.naming);
+    return this.viewed.make(offers);
   }
 }
 
@@ -116,8 +144,12 @@ function mayOfferMore({ upstream, state }: Known): boolean {
   );
 }
 
-async function ownOffer({ upstream, offer }: Known, caller: Caller): Promise<UpstreamOffer> {
-  const asking: Caller = { ...caller, revision: MODERN_REVISION, logLevel: undefined };
+async function ownOffer(
+  { upstream, offer }: Known,
+  caller: Caller,
+  kinds: readonly OfferKind[],
+): Promise<UpstreamOffer> {
+  const asking: Caller = { ...caller, era: 'modern', revision: MODERN_REVISION, logLevel: undefined };
   const declared = JSON.parse(Buffer.from(caller.capabilities, 'latin1').toString()) as object;
   // Extensions are not routed here; see `ROUTABLE_EXTENSIONS`.
   const { extensions: _, ...askable } = declared as { extensions?: unknown };
@@ -127,20 +159,21 @@ async function ownOffer({ upstream, offer }: Known, caller: Caller): Promise<Ups
     [META.capabilities]: askable,
   };
   const capabilities = upstream.facts?.capabilities ?? {};
-  const lists = await Promise.all(
-    OFFER_KINDS.map((kind) =>
-      readList(kind, capabilities, (method, params) =>
+  const own: Partial<Record<OfferKind, OfferList['entries']>> = {};
+  await Promise.all(
+    kinds.map(async (kind) => {
+      const list = await readList(kind, capabilities, (method, params) =>
         upstream.call(ownCall(method, { ...params, _meta }, false), asking),
-      ),
-    ),
+      );
+      own[kind] = list.entries;
+    }),
   );
-  const [tools, prompts, resources, templates] = lists.map(({ entries }) => entries);
   return {
     ...offer,
-    tools: tools ?? [],
-    prompts: prompts ?? [],
-    resources: resources ?? [],
-    templates: templates ?? [],
+    tools: own.tools ?? offer.tools,
+    prompts: own.prompts ?? offer.prompts,
+    resources: own.resources ?? offer.resources,
+    templates: own.resourceTemplates ?? offer.templates,
     // What was made for one client's capabilities is nobody else's.
     cacheScope: 'private',
   };

@@ -35,11 +35,17 @@ interface Open {
 export class ClientAsks {
   private readonly open = new SparseMap<string, Open>();
   private count = 0;
+  private routable: string | undefined;
 
   constructor(private readonly host: LegHost) {}
 
   /** The capabilities that a modern upstream is told: those that can be asked for here. */
   capabilities(): string {
+    this.routable ??= this.readRoutable();
+    return this.routable;
+  }
+
+  private readRoutable(): string {
     const offered = JSON.parse(Buffer.from(this.host.caller.capabilities, 'latin1').toString()) as Record<
       string,
       unknown

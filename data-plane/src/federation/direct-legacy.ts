@@ -184,7 +184,8 @@ export class DirectLegacy implements LegacyBacking {
       );
     }
     const caller = { ...exchange.caller, logLevel: this.logLevel };
-    const reply = await this.mirrored.send(exchange, (lines) =>
+    const seenAs = { ...caller, capabilities: this.asks.capabilities() };
+    const reply = await this.mirrored.send(exchange, seenAs, (lines) =>
       upstream.call({ ...relayed(exchange, lines), asks: this.asks }, caller),
     );
     return outcomeOf(inWordsOf(exchange.caller.revision, envelope.method, reply));

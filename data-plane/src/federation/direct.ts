@@ -45,7 +45,7 @@ export class DirectEndpoint implements Endpoint {
     const passed = passedHeaders(exchange.headers);
     const reply =
       exchange.bodyOnly === true
-        ? await this.mirrored.send(exchange, (lines) =>
+        ? await this.mirrored.send(exchange, exchange.caller, (lines) =>
             upstream.call(relayed(exchange, passed + lines), exchange.caller),
           )
         : await upstream.call(relayed(exchange, passed), exchange.caller);

@@ -40,7 +40,7 @@ export interface Known {
 /** An upstream that failed is asked again sooner than the interval says. */
 const RETRY_AFTER_FAILURE_MS = 5_000;
 /** Between two rounds, so that an upstream which announces changes all the time does not keep the gateway busy. */
-const ROUND_PAUSE_MS = 250;
+export const ROUND_PAUSE_MS = 250;
 
 export class Discovery {
   private all: readonly Known[] = [];

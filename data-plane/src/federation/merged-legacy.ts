@@ -19,7 +19,7 @@ import { OFFER_KINDS, readList } from '../upstream/offers.js';
 import { GATEWAY_INFO, ownCall } from '../upstream/own-request.js';
 import type { Upstream } from '../upstream/upstream.js';
 import { ClientAsks } from './client-asks.js';
-import { type ListKind, upstreamRemoved } from './discovery.js';
+import { type ListKind, ROUND_PAUSE_MS, upstreamRemoved } from './discovery.js';
 import { initializeResult } from './facts.js';
 import { HeldHere } from './held-here.js';
 import type { MergedEndpoint } from './merged.js';
@@ -49,6 +49,7 @@ export class MergedLegacy implements LegacyBacking {
   private closed = false;
   /** What this client sees, when its own capabilities may make upstreams offer more; built when first asked for. */
   private view: Promise<Catalogue> | undefined;
+  private viewBegunAt = 0;
   private hasCapabilities = false;
 
   constructor(
@@ -123,6 +124,7 @@ export class MergedLegacy implements LegacyBacking {
   ): Promise<Outcome> {
     const { discovery } = this.endpoint;
     await discovery.renew(target.upstream);
+    if (Date.now() - this.viewBegunAt > ROUND_PAUSE_MS) this.view = undefined;
     const renewed = await this.endpoint.targets.find(exchange, (await this.ownView()) ?? discovery.catalogue);
     return renewed.paramLines === target.paramLines ? refused : this.send(exchange, renewed, leg);
   }
@@ -316,6 +318,7 @@ export class MergedLegacy implements LegacyBacking {
     if (!this.hasCapabilities) return Promise.resolve(undefined);
     if (this.view === undefined) {
       const view = this.buildView();
+      this.viewBegunAt = Date.now();
       this.view = view;
       view.catch(() => {
         if (this.view === view) this.view = undefined;

@@ -4,13 +4,14 @@ import type { Endpoint, LegacyBacking, LegHost } from '../front/endpoint.js';
 import { ErrorCode, RpcError } from '../protocol/errors.js';
 import { type Edit, jsonBinary, parsed, replace, stringOf } from '../protocol/text.js';
 import { legacyTool, type Message, rewritten } from '../protocol/translate.js';
-import type { Catalogue } from '../routing/catalogue.js';
+import { buildCatalogue, type Catalogue } from '../routing/catalogue.js';
 import { listPage } from '../routing/merge.js';
 import type { ListKind as CatalogueKind } from '../routing/offer.js';
 import { encodeHeaderValue } from '../routing/param-headers.js';
 import { exposeUri, rewriteUris, type UriPlace } from '../routing/uris.js';
 import type { Sealer } from '../sessions/seal.js';
 import type { UpstreamReply } from '../upstream/call.js';
+import { OFFER_KINDS } from '../upstream/offers.js';
 import { GATEWAY_INFO } from '../upstream/own-request.js';
 import type { Upstream } from '../upstream/upstream.js';
 import { CapabilityViews } from './capability-views.js';
@@ -51,11 +52,16 @@ export class MergedEndpoint implements Endpoint {
   readonly label = '*';
   private readonly pages = new WeakMap<Catalogue, Map<string, string>>();
   readonly targets: Targets;
-  private readonly views: CapabilityViews;
+  private readonly views: CapabilityViews<Catalogue>;
 
   constructor(readonly options: MergedOptions) {
     this.targets = new Targets(options.discovery);
-    this.views = new CapabilityViews(options.discovery);
+    this.views = new CapabilityViews({
+      discovery: options.discovery,
+      kinds: OFFER_KINDS,
+      upstreams: () => options.discovery.known,
+      make: (offers) => buildCatalogue(offers, options.discovery.naming),
+    });
   }
 
   get discovery(): Discovery {
@@ -187,6 +193,16 @@ export class MergedEndpoint implements Endpoint {
 
   private async one(exchange: Exchange): Promise<Outcome> {
     const target = await this.ownTarget(exchange);
+    const outcome = await this.send(exchange, target);
+    if (exchange.bodyOnly !== true || outcome.errorCode !== ErrorCode.HeaderMismatch) return outcome;
+    // The server has another list of tools by now, by which other arguments go into header fields, and has not run it.
+    const { caller } = exchange;
+    await Promise.all([this.discovery.renew(target.upstream), this.views.renewed(caller)]);
+    const renewed = await this.ownTarget(exchange);
+    return renewed.paramLines === target.paramLines ? outcome : this.send(exchange, renewed);
+  }
+
+  private async send(exchange: Exchange, target: Target): Promise<Outcome> {
     const { upstream } = target;
     const edits = [...target.edits, ...this.modernEdits(exchange, upstream)];
     const { row } = exchange;
