@@ -1,0 +1,159 @@
+/**
+ * Knows callers by API keys in `X-API-Key` or `Authorization: Bearer`. The configuration holds no key, only what
+ * HMAC-SHA-256 makes of it under a secret of the gateway's own, so a copy of the configuration opens nothing.
+ */
+import { createHmac, randomBytes } from 'node:crypto';
+import { definePlugin, type Identity, Refusal, Secret, type Static, Type } from '@sluice/sdk';
+
+/** How every key begins, so that scanners of source code and logs find one that leaked. */
+const KEY_START = 'slk_';
+/** Characters that tell keys apart in logs; with what follows them 256 bits of chance remain secret. */
+const PREFIX_LENGTH = KEY_START.length + 8;
+const KEY_BYTES = 32;
+const KEY = /^slk_[0-9a-f]{8}_[A-Za-z0-9_-]{43}$/;
+
+const Key = Type.Object(
+  {
+    prefix: Type.String({
+      pattern: '^slk_[0-9a-f]{8}$',
+      description: 'How the key begins; names it in logs.',
+    }),
+    hash: Type.String({
+      pattern: '^[A-Za-z0-9_-]{43}$',
+      description: 'What `sluice keys create` printed for it.',
+    }),
+    consumer: Type.String({
+      minLength: 1,
+      maxLength: 128,
+      description: 'Who holds it; several keys may name one.',
+    }),
+    tenant: Type.Optional(Type.String({ minLength: 1, maxLength: 128 })),
+    scopes: Type.Array(Type.String({ minLength: 1 }), {
+      default: [],
+      description: 'What the caller may do.',
+    }),
+    claims: Type.Record(Type.String(), Type.Unknown(), {
+      default: {},
+      description: 'Facts for other plugins.',
+    }),
+    expires_at: Type.Optional(
+      Type.String({ description: 'When it stops to count, for example 2027-01-31T00:00:00Z.' }),
+    ),
+  },
+  { additionalProperties: false },
+);
+
+const Config = Type.Object(
+  {
+    hash_key: Secret({
+      minLength: 32,
+      maxLength: 1024,
+      description:
+        'The secret under which keys are hashed, at least 32 characters: write ${SLUICE_KEY_SECRET}.',
+    }),
+    keys: Type.Array(Key, { default: [], maxItems: 100_000, description: 'The keys that are known.' }),
+  },
+  { additionalProperties: false },
+);
+
+/** A new key, and what the configuration holds of it. The key itself is nowhere else. */
+export interface NewApiKey {
+  readonly key: string;
+  readonly prefix: string;
+  readonly hash: string;
+}
+
+export function createApiKey(hashKey: string): NewApiKey {
+  const prefix = KEY_START + randomBytes(4).toString('hex');
+  const key = `${prefix}_${randomBytes(KEY_BYTES).toString('base64url')}`;
+  return { key, prefix, hash: hashOf(key, hashKey) };
+}
+
+function hashOf(key: string, hashKey: string): string {
+  return createHmac('sha256', hashKey).update(key).digest('base64url');
+}
+
+function identityOf({ prefix, consumer, tenant, scopes, claims, expires_at }: Static<typeof Key>): Identity {
+  return Object.freeze({
+    id: `auth-api-key:${consumer}`,
+    consumer,
+    tenant,
+    scopes,
+    claims: claims as Identity['claims'],
+    credential: prefix,
+    expiresAtMs: expires_at === undefined ? undefined : Date.parse(expires_at),
+  });
+}
+
+export default definePlugin({
+  name: 'auth-api-key',
+  version: '1.0.0',
+  description: 'Knows callers by API keys in X-API-Key or Authorization: Bearer.',
+  phase: 'identity',
+  config: Config,
+  reads: ['headers.authorization', 'headers.x-api-key', 'repeatedHeaders'],
+  changes: [],
+
+  check({ keys }) {
+    const seen = new Map<string, number>();
+    return keys.flatMap(({ hash, expires_at }, index) => {
+      const first = seen.get(hash);
+      seen.set(hash, index);
+      if (first !== undefined)
+        return [
+          {
+            path: `keys[${index}].hash`,
+            message: `is that of keys[${first}] too`,
+            hint: 'leave one of them out',
+          },
+        ];
+      if (expires_at === undefined || !Number.isNaN(Date.parse(expires_at))) return [];
+      return [
+        {
+          path: `keys[${index}].expires_at`,
+          message: 'is no time',
+          hint: 'for example 2027-01-31T00:00:00Z',
+        },
+      ];
+    });
+  },
+
+  hooks({ hash_key, keys }, { clock }) {
+    // Found by its digest: how long that takes says nothing about any key.
+    const known = new Map(keys.map((key) => [key.hash, identityOf(key)]));
+
+    function identify({ headers, repeatedHeaders }: Ctx): Identity | Refusal | undefined {
+      const key = headers['x-api-key'] ?? bearer(headers.authorization);
+      if (key === undefined) return undefined;
+      if (repeatedHeaders.includes('x-api-key') || repeatedHeaders.includes('authorization'))
+        return refused('the credential was sent more than once');
+      if (!KEY.test(key)) {
+        // A token of another kind is for another plugin to know; whatever is in X-API-Key is ours.
+        return headers['x-api-key'] === undefined ? undefined : refused('X-API-Key holds no API key');
+      }
+      const identity = known.get(hashOf(key, hash_key));
+      const prefix = key.slice(0, PREFIX_LENGTH);
+      if (identity === undefined) return refused(`API key ${prefix} is not known here`);
+      if (identity.expiresAtMs !== undefined && clock.now() >= identity.expiresAtMs)
+        return refused(`API key ${prefix} has expired`);
+      return identity;
+    }
+
+    return { identify, challenge: () => 'Bearer realm="sluice"' };
+  },
+});
+
+interface Ctx {
+  readonly headers: { readonly authorization: string | undefined; readonly 'x-api-key': string | undefined };
+  readonly repeatedHeaders: readonly string[];
+}
+
+function bearer(authorization: string | undefined): string | undefined {
+  return authorization === undefined ? undefined : /^Bearer +(\S+) *$/i.exec(authorization)?.[1];
+}
+
+function refused(message: string): Refusal {
+  return new Refusal('unauthenticated', message, {
+    headers: [['WWW-Authenticate', 'Bearer realm="sluice", error="invalid_token"']],
+  });
+}

@@ -1,0 +1,157 @@
+/** What plugins can read about an arrival and an exchange, by dotted names that they declare. */
+import type { Arrival, Exchange, Target, Transport } from './exchange.js';
+import type { Identity, JsonObject } from './identity.js';
+
+/** Everything there is. Those above the line are known before it is known who calls; the others are not. */
+export interface Attributes {
+  readonly address: string;
+  readonly endpoint: string;
+  readonly headers: Readonly<Record<string, string | undefined>>;
+  readonly repeatedHeaders: readonly string[];
+  readonly httpMethod: string;
+  readonly origin: string;
+  readonly transport: Transport;
+  // ---
+  readonly arguments: JsonObject;
+  readonly client: { readonly name?: string | undefined; readonly version?: string | undefined };
+  readonly method: string;
+  readonly params: JsonObject;
+  readonly principal: Identity;
+  readonly revision: string;
+  readonly session: string | undefined;
+  /** The first of `targets`. */
+  readonly target: Target | undefined;
+  readonly targets: readonly Target[];
+  /**
+   * The values of all attributes that the other plugins read and that differ between callers, as one text: two
+   * requests with different ones may have been decided and shaped differently. A cache keys with it.
+   */
+  readonly view: string;
+}
+
+export const EARLY_ATTRIBUTES: readonly (keyof Attributes)[] = [
+  'address',
+  'endpoint',
+  'headers',
+  'httpMethod',
+  'origin',
+  'repeatedHeaders',
+  'transport',
+];
+
+/** The same for all callers when the request is the same, so they are no part of a view. */
+export const REQUEST_ATTRIBUTES: readonly (keyof Attributes)[] = [
+  'arguments',
+  'endpoint',
+  'method',
+  'params',
+  'target',
+  'targets',
+  'view',
+];
+
+const KNOWN: ReadonlySet<string> = new Set<keyof Attributes>([
+  ...EARLY_ATTRIBUTES,
+  ...REQUEST_ATTRIBUTES,
+  'client',
+  'principal',
+  'revision',
+  'session',
+]);
+
+/** The name of an attribute, or of a part of one: `principal.claims.team`, `headers.x-tenant`. */
+export type Attribute = keyof Attributes | `${keyof Attributes}.${string}`;
+
+/** Why something cannot be declared; undefined when it can. */
+export function attributeProblem(name: string): string | undefined {
+  const root = name.split('.', 1)[0] as string;
+  if (KNOWN.has(root)) return undefined;
+  return `${JSON.stringify(name)} is no attribute; they are ${[...KNOWN].sort().join(', ')}`;
+}
+
+type Part<T, Path extends string> = Path extends `${infer Head}.${infer Rest}`
+  ? Head extends keyof T
+    ? { readonly [key in Head]: Part<NonNullable<T[Head]>, Rest> }
+    : { readonly [key in Head]: unknown }
+  : Path extends keyof T
+    ? { readonly [key in Path]: T[Path] }
+    : { readonly [key in Path]: unknown };
+
+type Together<Union> = (Union extends unknown ? (each: Union) => void : never) extends (
+  all: infer All,
+) => void
+  ? All
+  : never;
+
+/** What a hook is given: what was declared, and nothing else. */
+export type View<Reads extends string> = [Reads] extends [never]
+  ? Readonly<Record<never, never>>
+  : Together<Part<Attributes, Reads>>;
+
+/** The attributes of an arrival, before it is known who calls. */
+export class ArrivalAttributes {
+  constructor(protected readonly arrival: Arrival) {}
+  get address() {
+    return this.arrival.address;
+  }
+  get endpoint() {
+    return this.arrival.endpoint;
+  }
+  get headers() {
+    return this.arrival.headers;
+  }
+  get repeatedHeaders() {
+    return this.arrival.repeatedHeaders;
+  }
+  get httpMethod() {
+    return this.arrival.httpMethod;
+  }
+  get origin() {
+    return this.arrival.origin;
+  }
+  get transport() {
+    return this.arrival.transport;
+  }
+}
+
+/** The attributes of an exchange. */
+export class ExchangeAttributes extends ArrivalAttributes implements Attributes {
+  constructor(
+    private readonly exchange: Exchange<'identity'>,
+    /** The one that is looked at, where there are several, and by what method it would be used. */
+    private readonly one?: { readonly target: Target; readonly method: string },
+  ) {
+    super(exchange.call.arrival);
+  }
+  get arguments() {
+    return this.exchange.arguments;
+  }
+  get client() {
+    return this.exchange.call.client;
+  }
+  get method() {
+    return this.one === undefined ? this.exchange.call.method : this.one.method;
+  }
+  get params() {
+    const { call, changes } = this.exchange;
+    return changes.arguments === undefined ? call.params : { ...call.params, arguments: changes.arguments };
+  }
+  get principal() {
+    return this.exchange.identity;
+  }
+  get revision() {
+    return this.exchange.call.revision;
+  }
+  get session() {
+    return this.exchange.call.session;
+  }
+  get target() {
+    return this.one === undefined ? this.exchange.call.targets[0] : this.one.target;
+  }
+  get targets() {
+    return this.exchange.call.targets;
+  }
+  get view() {
+    return this.exchange.view;
+  }
+}

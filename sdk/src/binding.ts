@@ -1,0 +1,266 @@
+/** One plugin in one place of the configuration: its hooks as parts of the chain, and what its failures mean. */
+import { ArrivalAttributes, ExchangeAttributes, REQUEST_ATTRIBUTES } from './attributes.js';
+import { type Allowed, after, type Handler, type Known, type Layer } from './chain.js';
+import type { Arrival, Changes } from './exchange.js';
+import { type FailureEvents, Failures } from './failures.js';
+import type { Identity } from './identity.js';
+import { type ListRow, listOf, listRow } from './lists.js';
+import { Outcome } from './outcome.js';
+import type { Decision, Hooks, ListEntry, MaybePromise, Plugin, PluginHost } from './plugin.js';
+import { Refusal } from './refusal.js';
+import { valuesOf, viewClasses } from './view.js';
+
+export interface BindingOptions {
+  readonly plugin: Plugin;
+  /** Checked, with its defaults. */
+  readonly config: unknown;
+  readonly host: PluginHost;
+  /** Hooks that run elsewhere; by default those of the plugin. */
+  readonly hooks?: Hooks;
+  /** What happens to an exchange for which the plugin could not do its duty. */
+  readonly onFailure: 'deny' | 'allow';
+  readonly events: FailureEvents;
+}
+
+export class Binding {
+  readonly name: string;
+  readonly reads: readonly string[];
+  readonly hooks: Hooks;
+  private readonly views: ReturnType<typeof viewClasses>;
+  private readonly failures: Failures;
+  private readonly mayChangeHeader: (name: string) => boolean;
+  /** The attributes that {@link ExchangeAttributes.view} is made of; empty when this plugin does not read it. */
+  private viewReads: readonly string[] = [];
+
+  constructor(private readonly options: BindingOptions) {
+    const { plugin, config, host, hooks, events } = options;
+    this.name = host.binding;
+    this.reads = plugin.reads(config);
+    this.views = viewClasses(this.name, this.reads);
+    this.hooks = hooks ?? plugin.hooks(config, host);
+    this.failures = new Failures(host.clock, events);
+    const { changes } = plugin;
+    this.mayChangeHeader = (name) => changes.some((each) => each === 'headers' || each === `headers.${name}`);
+  }
+
+  get plugin(): Plugin {
+    return this.options.plugin;
+  }
+
+  /** True when what it lets through depends on more than the request itself. */
+  get setsCallersApart(): boolean {
+    const { phase, changes } = this.plugin;
+    const isInside = phase === 'decision' || phase === 'limit' || phase === 'shape' || phase === 'cache';
+    return isInside || changes.length > 0;
+  }
+
+  /** The attributes that it reads and that differ between callers. */
+  get callerReads(): readonly string[] {
+    return this.reads.filter(
+      (name) => !REQUEST_ATTRIBUTES.some((own) => name === own || name.startsWith(`${own}.`)),
+    );
+  }
+
+  /** Called with all bindings of a route before its parts are used. */
+  sees(others: readonly Binding[]): void {
+    if (!this.reads.includes('view')) return;
+    const reads = others
+      .filter((other) => other !== this && other.setsCallersApart)
+      .flatMap((o) => o.callerReads);
+    this.viewReads = [...new Set(reads)].sort();
+  }
+
+  early(arrival: Arrival): unknown {
+    return new this.views.early(new ArrivalAttributes(arrival));
+  }
+
+  full(exchange: Known, one?: { target: ListEntry['target']; method: string }): unknown {
+    return new this.views.full(new ExchangeAttributes(exchange, one));
+  }
+
+  /**
+   * Runs a hook. What it throws that is no Refusal is a failure of the plugin.
+   *
+   * @param allowed what takes the place of its answer where failures are allowed.
+   */
+  run<T>(
+    hook: string,
+    call: () => MaybePromise<T>,
+    allowed: () => MaybePromise<T>,
+  ): MaybePromise<T | Refusal> {
+    if (this.failures.isOff) return this.unable(allowed, undefined);
+    const failed = (thrown: unknown): MaybePromise<T | Refusal> => {
+      if (thrown instanceof Refusal) return thrown;
+      this.failures.failed(hook, thrown);
+      return this.unable(allowed, thrown);
+    };
+    let answer: MaybePromise<T>;
+    try {
+      answer = call();
+    } catch (thrown) {
+      return failed(thrown);
+    }
+    if (answer instanceof Promise)
+      return answer.then((value) => {
+        this.failures.worked();
+        return value;
+      }, failed);
+    this.failures.worked();
+    return answer;
+  }
+
+  private unable<T>(allowed: () => MaybePromise<T>, cause: unknown): MaybePromise<T | Refusal> {
+    if (this.options.onFailure === 'allow') return allowed();
+    return new Refusal('failed', `plugin ${this.name} failed, and nothing passes without it`, { cause });
+  }
+
+  admission(): Layer<Arrival, Identity | Refusal> | undefined {
+    const { hooks } = this;
+    if (hooks.admission === undefined) return undefined;
+    return (next) => (arrival) => {
+      let found: MaybePromise<Identity | Refusal> | undefined;
+      const onward = () => {
+        found ??= next(arrival);
+        return found;
+      };
+      return this.run('admission', () => hooks.admission?.(this.early(arrival), onward) ?? onward(), onward);
+    };
+  }
+
+  identify(): Handler<Arrival, Identity | Refusal | undefined> | undefined {
+    const { hooks } = this;
+    if (hooks.identify === undefined) return undefined;
+    // A plugin that cannot say who calls lets nobody in by that, whatever its binding says; the next one is asked.
+    return (arrival) =>
+      this.run(
+        'identify',
+        () => hooks.identify?.(this.early(arrival)),
+        () => undefined,
+      );
+  }
+
+  /** One answer for all targets: one refusal refuses, and each needs its permit. */
+  decide(): Handler<Known, Decision> | undefined {
+    if (this.hooks.decide === undefined) return undefined;
+    return (exchange) => {
+      const { targets, method } = exchange.call;
+      if (targets.length < 2) return this.decision(exchange, undefined);
+      const from = (index: number): MaybePromise<Decision> => {
+        const target = targets[index];
+        if (target === undefined) return 'permit';
+        return after(this.decision(exchange, { target, method }), (said) =>
+          said === 'permit' ? from(index + 1) : said,
+        );
+      };
+      return from(0);
+    };
+  }
+
+  /** @param one the entry of a list, or one of several targets, that is asked about. */
+  decision(
+    exchange: Known,
+    one: { target: ListEntry['target']; method: string } | undefined,
+  ): MaybePromise<Decision> {
+    return this.run<Decision>(
+      'decide',
+      () => this.hooks.decide?.(this.full(exchange, one)),
+      () => 'permit',
+    );
+  }
+
+  /** What it does with a request and with what comes back; undefined when that is nothing. */
+  around(): (Layer<Allowed, Outcome> & Layer<Known, Outcome>) | undefined {
+    const { exchange, outcome, entries } = this.hooks;
+    const layers: Layer<Known, Outcome>[] = [];
+    if (exchange !== undefined) layers.push(this.exchangeLayer(exchange));
+    if (outcome !== undefined) layers.push(this.outcomeLayer(outcome));
+    if (entries !== undefined) layers.push(this.listLayer(entries));
+    if (layers.length === 0) return undefined;
+    const all = (next: Handler<Known, Outcome>) => layers.reduceRight((inner, layer) => layer(inner), next);
+    return all as unknown as Layer<Allowed, Outcome> & Layer<Known, Outcome>;
+  }
+
+  private exchangeLayer(hook: NonNullable<Hooks['exchange']>): Layer<Known, Outcome> {
+    return (next) => (asCame) => {
+      const { viewReads } = this;
+      const exchange = viewReads.length === 0 ? asCame : asCame.seenAs(this.viewOf(asCame));
+      let passed: MaybePromise<Outcome> | undefined;
+      const onward = (changes?: Changes): MaybePromise<Outcome> => {
+        if (passed !== undefined) throw new Error(`plugin ${this.name} called next() twice`);
+        passed = next(changes === undefined ? exchange : exchange.with(this.checked(changes)));
+        return passed;
+      };
+      // What ran already is not run again for a plugin that failed afterwards.
+      const answer = this.run<Outcome | Refusal>(
+        'exchange',
+        () => hook(this.full(exchange), onward),
+        () => passed ?? next(exchange),
+      );
+      return after(answer, asOutcome);
+    };
+  }
+
+  private viewOf(exchange: Known): string {
+    return JSON.stringify(valuesOf(new ExchangeAttributes(exchange), this.viewReads));
+  }
+
+  private checked(changes: Changes): Changes {
+    if (changes.arguments !== undefined && !this.plugin.changes.includes('arguments'))
+      throw new TypeError(`plugin ${this.name} changed the arguments; declare it in \`changes\``);
+    for (const name in changes.headers) {
+      if (!this.mayChangeHeader(name))
+        throw new TypeError(`plugin ${this.name} changed the header ${name}; declare it in \`changes\``);
+    }
+    return changes;
+  }
+
+  private outcomeLayer(hook: NonNullable<Hooks['outcome']>): Layer<Known, Outcome> {
+    return (next) => (exchange) =>
+      after(next(exchange), (came) =>
+        after(
+          this.run<Outcome | Refusal>(
+            'outcome',
+            () => after(hook(this.full(exchange), came), (own) => this.checkedOutcome(came, own)),
+            () => came,
+          ),
+          asOutcome,
+        ),
+      );
+  }
+
+  private checkedOutcome(came: Outcome, own: Outcome | Refusal): Outcome | Refusal {
+    const isChanged =
+      own instanceof Outcome && own.bytes !== came.bytes && own.resultJson !== came.resultJson;
+    if (isChanged && !this.plugin.changes.includes('result'))
+      throw new TypeError(`plugin ${this.name} changed the result; declare it in \`changes\``);
+    return own;
+  }
+
+  private listLayer(hook: NonNullable<Hooks['entries']>): Layer<Known, Outcome> {
+    return (next) => (exchange) => {
+      const row = listRow(exchange.call.method);
+      if (row === undefined) return next(exchange);
+      return after(next(exchange), (came) => this.filtered(hook, exchange, row, came));
+    };
+  }
+
+  private filtered(
+    hook: NonNullable<Hooks['entries']>,
+    exchange: Known,
+    row: ListRow,
+    came: Outcome,
+  ): MaybePromise<Outcome> {
+    const list = listOf(exchange.call, row, came);
+    if (list === undefined) return came;
+    const kept = this.run<readonly ListEntry[]>(
+      'entries',
+      () => hook(this.full(exchange), list.known),
+      () => list.known,
+    );
+    return after(kept, (own) => (own instanceof Refusal ? Outcome.ofRefusal(own) : list.with(own)));
+  }
+}
+
+function asOutcome(answer: Outcome | Refusal): Outcome {
+  return answer instanceof Refusal ? Outcome.ofRefusal(answer) : answer;
+}

@@ -1,0 +1,389 @@
+import { Type } from '@sinclair/typebox';
+import { describe, expect, it } from 'vitest';
+import type { Attribute } from './attributes.js';
+import { type Allowed, after, compileChain, type Handler, type Known, type Layer } from './chain.js';
+import type { Changes } from './exchange.js';
+import { Outcome } from './outcome.js';
+import {
+  definePlugin,
+  type Hooks,
+  type MaybePromise,
+  PHASES,
+  type Phase,
+  type PluginDeclaration,
+} from './plugin.js';
+import { Refusal } from './refusal.js';
+import { testPlugin } from './testing.js';
+
+function plugin(
+  name: string,
+  phase: Phase,
+  hooks: Hooks,
+  more: Partial<PluginDeclaration<never, Attribute>> = {},
+) {
+  return definePlugin({
+    name,
+    version: '1.0.0',
+    description: 'For a test.',
+    phase,
+    config: Type.Object({}),
+    reads: [],
+    changes: ['arguments', 'entries', 'headers', 'notifications', 'result'],
+    hooks: () => hooks,
+    ...(more as object),
+  });
+}
+
+describe('the order of a chain', () => {
+  it('is that of the phases, outermost first, and inside a phase that of the configuration', async () => {
+    const order: string[] = [];
+    const noting = (name: string, phase: Phase) =>
+      plugin(name, phase, {
+        exchange: (_, next) => {
+          order.push(name);
+          return next();
+        },
+      });
+    const backwards = [...PHASES].reverse().map((phase) => ({ plugin: noting(phase, phase) }));
+    const gateway = testPlugin(noting('second-limit', 'limit'), { beside: backwards });
+    await gateway.call({ tool: 'files:read' });
+    expect(order).toEqual([
+      'record',
+      'door',
+      'identity',
+      'decision',
+      'limit',
+      'second-limit',
+      'shape',
+      'cache',
+    ]);
+  });
+
+  it('shows a recorder what was refused before anybody knew who called', async () => {
+    const seen: unknown[] = [];
+    const recorder = plugin('recorder', 'record', {
+      admission: async (_, next) => {
+        const found = await next();
+        seen.push(found);
+        return found;
+      },
+    });
+    const login = plugin('login', 'identity', { identify: () => new Refusal('unauthenticated', 'no') });
+    const { status } = await testPlugin(login, { beside: [{ plugin: recorder }] }).call({});
+    expect(status).toBe(401);
+    expect(seen).toEqual([expect.any(Refusal)]);
+  });
+});
+
+describe('deciding', () => {
+  const permits = (name: string) =>
+    plugin(
+      'permits',
+      'decision',
+      {
+        decide: (ctx) =>
+          (ctx as { target?: { name: string } }).target?.name === name ? 'permit' : undefined,
+      },
+      { reads: ['target'] },
+    );
+  const refuses = (name: string) =>
+    plugin(
+      'refuses',
+      'decision',
+      {
+        decide: (ctx) =>
+          (ctx as { target?: { name: string } }).target?.name === name
+            ? new Refusal('forbidden', 'no')
+            : undefined,
+      },
+      { reads: ['target'] },
+    );
+
+  it('lets nothing pass that nobody permits, and nothing that somebody refuses', async () => {
+    const gateway = testPlugin(permits('read'), { beside: [{ plugin: refuses('write') }] });
+    expect((await gateway.call({ tool: 'files:read' })).status).toBe(200);
+    expect((await gateway.call({ tool: 'files:other' })).status).toBe(403);
+    const both = testPlugin(permits('write'), { beside: [{ plugin: refuses('write') }] });
+    expect((await both.call({ tool: 'files:write' })).status).toBe(403);
+    expect(both.reached).toEqual([]);
+  });
+
+  it('shows in lists what may be called, and nothing else', async () => {
+    const upstream = () => ({
+      tools: ['read', 'write', 'other'].map((name) => ({ name: `files:${name}` })),
+      ttlMs: 5,
+    });
+    const listing = plugin(
+      'listing',
+      'decision',
+      { decide: (ctx) => ((ctx as { method: string }).method === 'tools/list' ? 'permit' : undefined) },
+      { reads: ['method'] },
+    );
+    const gateway = testPlugin(permits('read'), {
+      beside: [{ plugin: refuses('write') }, { plugin: listing }],
+      upstream,
+    });
+    const { outcome } = await gateway.call({ method: 'tools/list' });
+    expect(outcome.result).toEqual({ tools: [{ name: 'files:read' }], ttlMs: 5 });
+  });
+});
+
+describe('what a plugin may read and change', () => {
+  const reading = (attribute: (ctx: never) => unknown, reads: Attribute[]) =>
+    plugin(
+      'reader',
+      'shape',
+      {
+        exchange: (ctx, next) => {
+          attribute(ctx as never);
+          return next();
+        },
+      },
+      { reads },
+    );
+
+  it.each<[string, (ctx: never) => unknown, Attribute[]]>([
+    ['an attribute', (ctx: { principal: unknown }) => ctx.principal, ['method']],
+    [
+      'another header',
+      (ctx: { headers: Record<string, string> }) => ctx.headers.cookie,
+      ['headers.x-tenant'],
+    ],
+    [
+      'another claim',
+      (ctx: { principal: { claims: Record<string, string> } }) => ctx.principal.claims.mail,
+      ['principal.claims.team'],
+    ],
+    ['another part', (ctx: { principal: { id: string } }) => ctx.principal.id, ['principal.claims.team']],
+  ])('refuses to read %s that was not declared, and names the plugin', async (_, attribute, reads) => {
+    const gateway = testPlugin(reading(attribute, reads), {});
+    const { status, outcome } = await gateway.call({ tool: 'files:read', as: { claims: { team: 'a' } } });
+    expect([status, outcome.error?.message]).toEqual([
+      503,
+      'plugin reader failed, and nothing passes without it',
+    ]);
+    expect(gateway.logged[0]?.message).toMatch(
+      /UndeclaredRead: plugin reader read ".+": declare it in `reads`/,
+    );
+    expect(gateway.reached).toEqual([]);
+  });
+
+  it('hands over what was declared', async () => {
+    let seen: unknown;
+    const reads: Attribute[] = [
+      'principal.claims.team',
+      'headers.x-tenant',
+      'arguments',
+      'target',
+      'session',
+    ];
+    const reader = plugin(
+      'reader',
+      'shape',
+      {
+        exchange: (ctx, next) => {
+          const all = ctx as {
+            principal: { claims: { team: string } };
+            headers: Record<string, string>;
+            arguments: unknown;
+            target: unknown;
+            session: unknown;
+          };
+          seen = [all.principal.claims.team, all.headers['x-tenant'], all.arguments, all.target, all.session];
+          return next();
+        },
+      },
+      { reads },
+    );
+    const as = { claims: { team: 'blue', mail: 'x' } };
+    await testPlugin(reader).call({
+      tool: 'files:read',
+      arguments: { a: 1 },
+      headers: { 'X-Tenant': 't' },
+      as,
+    });
+    expect(seen).toEqual([
+      'blue',
+      't',
+      { a: 1 },
+      { kind: 'tool', upstream: 'files', name: 'read' },
+      undefined,
+    ]);
+  });
+
+  it('refuses an attribute that there is none of', () => {
+    expect(() => testPlugin(plugin('reader', 'shape', {}, { reads: ['principle' as Attribute] }))).toThrow(
+      /"principle" is no attribute/,
+    );
+  });
+
+  it('refuses a change that was not declared', async () => {
+    const changing = plugin(
+      'changer',
+      'shape',
+      { exchange: (_, next) => next({ arguments: { b: 2 } }) },
+      { changes: ['headers.x-a'] },
+    );
+    const gateway = testPlugin(changing);
+    expect((await gateway.call({ tool: 'files:read' })).status).toBe(503);
+    expect(gateway.logged[0]?.message).toMatch(/changed the arguments; declare it/);
+  });
+
+  it('keeps others from changing in place what they are given', async () => {
+    const scribbler = plugin(
+      'scribbler',
+      'shape',
+      {
+        exchange: (ctx, next) => {
+          (ctx as { arguments: { a: number } }).arguments.a = 2;
+          return next();
+        },
+      },
+      { reads: ['arguments'] },
+    );
+    const gateway = testPlugin(scribbler, { onFailure: 'allow' });
+    const { outcome } = await gateway.call({ tool: 'files:read', arguments: { a: 1 } });
+    expect(outcome.result?.echo).toEqual({ a: 1 });
+  });
+
+  it('tells a later plugin and the upstream what was changed', async () => {
+    const changing = plugin('changer', 'shape', {
+      exchange: (_, next) => next({ arguments: { b: 2 }, headers: { 'x-a': '1' } }),
+    });
+    const gateway = testPlugin(changing);
+    await gateway.call({ tool: 'files:read', arguments: { a: 1 } });
+    expect(gateway.reached[0]).toMatchObject({ arguments: { b: 2 }, headers: { 'x-a': '1' } });
+  });
+});
+
+describe('a plugin that fails', () => {
+  const failing = (hook: (next: (changes?: Changes) => MaybePromise<Outcome>) => MaybePromise<Outcome>) =>
+    plugin('failing', 'limit', { exchange: (_, next) => hook(next) });
+
+  it('refuses, or lets pass where its binding says so', async () => {
+    const throwing = failing(() => {
+      throw new Error('broken');
+    });
+    expect((await testPlugin(throwing).call({ tool: 'files:read' })).status).toBe(503);
+    const open = testPlugin(throwing, { onFailure: 'allow' });
+    expect((await open.call({ tool: 'files:read' })).status).toBe(200);
+    expect(open.reached).toHaveLength(1);
+  });
+
+  it('runs nothing twice, whatever it does after the call ran', async () => {
+    const late = failing(async (next) => {
+      await next();
+      throw new Error('broken');
+    });
+    const gateway = testPlugin(late, { onFailure: 'allow' });
+    expect((await gateway.call({ tool: 'files:read' })).status).toBe(200);
+    const twice = testPlugin(
+      failing(async (next) => {
+        await next();
+        return next();
+      }),
+    );
+    expect((await twice.call({ tool: 'files:read' })).status).toBe(503);
+    expect([gateway.reached, twice.reached]).toEqual([[expect.anything()], [expect.anything()]]);
+  });
+
+  it('is left alone for a while when it keeps failing, and tried again', async () => {
+    let asked = 0;
+    let broken = true;
+    const gateway = testPlugin(
+      failing((next) => {
+        asked++;
+        if (broken) throw new Error('broken');
+        return next();
+      }),
+    );
+    for (let index = 0; index < 8; index++) await gateway.call({ tool: 'files:read' });
+    expect(asked).toBe(5);
+    expect(gateway.logged.map(({ message }) => message)).toContain('switched off');
+    broken = false;
+    gateway.clock.advance(1_000);
+    expect((await gateway.call({ tool: 'files:read' })).status).toBe(200);
+  });
+});
+
+describe('what sets callers apart', () => {
+  it.each([true, false])('is seen by a cache, wherever it stands (first: %s)', async (first) => {
+    const views: string[] = [];
+    const cache = plugin(
+      'some-cache',
+      'cache',
+      {
+        exchange: (ctx, next) => {
+          views.push((ctx as { view: string }).view);
+          return next();
+        },
+      },
+      { reads: ['view'] },
+    );
+    const shaping = plugin(
+      'shaping',
+      'cache',
+      {},
+      { reads: ['principal.claims.team', 'headers.x-tenant', 'arguments'] },
+    );
+    const gateway = testPlugin(cache, { first, beside: [{ plugin: shaping }] });
+    const callers = [
+      { as: { id: 'a', claims: { team: 'blue' } } },
+      { as: { id: 'b', claims: { team: 'blue' } } },
+      { as: { id: 'a', claims: { team: 'red' } } },
+      { as: { id: 'a', claims: { team: 'blue' } }, headers: { 'x-tenant': 'x' } },
+    ];
+    for (const caller of callers) await gateway.call({ tool: 'files:read', ...caller });
+    expect(views[0]).toBe(views[1]);
+    expect(new Set(views).size).toBe(3);
+    expect(gateway.route.setsCallersApart).toBe(true);
+  });
+});
+
+describe('types', () => {
+  it('keep what needs an identity or a permit from standing where there is none', () => {
+    const router: Handler<Allowed, Outcome> = () => Outcome.ofResult({});
+    const needsPermit: Layer<Allowed, Outcome> = (next) => next;
+    const stages = {
+      admission: [],
+      identify: [],
+      unknown: () => new Refusal('unauthenticated', ''),
+      decide: [],
+    };
+    compileChain({ ...stages, outer: [], inner: [needsPermit] }).to(router);
+    // @ts-expect-error what needs a permit cannot stand in front of the decision
+    compileChain({ ...stages, outer: [needsPermit], inner: [] }).to(router);
+    // @ts-expect-error the router is out of reach without a permit
+    const tooEarly: Handler<Known, Outcome> = router;
+    expect(tooEarly).toBe(router);
+  });
+
+  it('refuse a hook that forgets what next() gave it', () => {
+    plugin('forgetful', 'shape', {
+      // @ts-expect-error the outcome is not returned
+      exchange: (_, next) => {
+        after(next(), () => undefined);
+      },
+    });
+    definePlugin({
+      name: 'typed',
+      version: '1.0.0',
+      description: 'For a test.',
+      phase: 'limit',
+      config: Type.Object({ rate: Type.Number() }),
+      reads: ['principal.id', 'headers.x-tenant'],
+      changes: [],
+      hooks: ({ rate }) => ({
+        exchange(ctx, next) {
+          const id: string = ctx.principal.id;
+          const tenant: string | undefined = ctx.headers['x-tenant'];
+          const limit: number = rate;
+          // @ts-expect-error it was not declared
+          void ctx.arguments;
+          void [id, tenant, limit];
+          return next();
+        },
+      }),
+    });
+  });
+});

@@ -1,0 +1,77 @@
+/** The configuration of a plugin against its schema: every problem with the path of its field. */
+import { type StringOptions, type TSchema, type TString, Type } from '@sinclair/typebox';
+import { Value, type ValueError, ValueErrorType } from '@sinclair/typebox/value';
+import { attributeProblem } from './attributes.js';
+import type { ConfigProblem, Plugin } from './plugin.js';
+
+/** Problems of one configuration that are told; the rest repeats them. */
+const MAX_PROBLEM_COUNT = 20;
+
+export type CheckedConfig =
+  | { readonly ok: true; readonly config: unknown }
+  | { readonly ok: false; readonly problems: readonly ConfigProblem[] };
+
+/** Fills in defaults and checks. The value is not changed. */
+export function checkConfig(plugin: Plugin, value: unknown): CheckedConfig {
+  const config = Value.Default(plugin.config, structuredClone(value ?? {}));
+  const problems: ConfigProblem[] = [];
+  for (const error of Value.Errors(plugin.config, config)) {
+    if (problems.length === MAX_PROBLEM_COUNT) break;
+    const problem = problemOf(error);
+    if (!problems.some(({ path }) => path === problem.path)) problems.push(problem);
+  }
+  if (problems.length > 0) return { ok: false, problems };
+  const own = plugin.check(config);
+  if (own.length > 0) return { ok: false, problems: own };
+  for (const name of plugin.reads(config)) {
+    const problem = attributeProblem(name);
+    if (problem !== undefined) return { ok: false, problems: [{ path: '', message: `reads ${problem}` }] };
+  }
+  return { ok: true, config };
+}
+
+function problemOf({ path: pointer, message, schema, type, value }: ValueError): ConfigProblem {
+  const path = dotted(pointer);
+  if (type === ValueErrorType.ObjectAdditionalProperties) return { path, message: 'unknown field' };
+  if (type === ValueErrorType.ObjectRequiredProperty) {
+    return { path, message: 'is missing', ...hintOf(schema) };
+  }
+  if (type === ValueErrorType.Union) {
+    const values = constants(schema);
+    if (values.length > 0)
+      return { path, message: 'is none of the values that it can have', hint: values.join(', ') };
+  }
+  // Never the value: it may be a secret.
+  const kind = value === null ? 'null' : Array.isArray(value) ? 'a list' : `a ${typeof value}`;
+  return { path, message: `${lowerFirst(message)}; it is ${kind}`, ...hintOf(schema) };
+}
+
+function hintOf({ description }: TSchema): { hint?: string } {
+  return description === undefined ? {} : { hint: description };
+}
+
+function constants(schema: TSchema): string[] {
+  const any = (schema.anyOf ?? []) as TSchema[];
+  return any.flatMap((each) => (each.const === undefined ? [] : [JSON.stringify(each.const)]));
+}
+
+/** `/tiers/0/rate` as `tiers[0].rate`. */
+function dotted(pointer: string): string {
+  return pointer
+    .split('/')
+    .slice(1)
+    .map((part) => part.replaceAll('~1', '/').replaceAll('~0', '~'))
+    .reduce(
+      (path, part) => (/^\d+$/.test(part) ? `${path}[${part}]` : path === '' ? part : `${path}.${part}`),
+      '',
+    );
+}
+
+function lowerFirst(text: string): string {
+  return text.charAt(0).toLowerCase() + text.slice(1);
+}
+
+/** A text that never appears in logs, errors or answers of the admin API. Write it as `${VAR}` in a file. */
+export function Secret(options: StringOptions = {}): TString {
+  return Type.String({ ...options, writeOnly: true });
+}

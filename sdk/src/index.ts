@@ -1,0 +1,35 @@
+/** What the author of a plugin imports. */
+export { type Static, Type } from '@sinclair/typebox';
+export type { Attribute, Attributes, View } from './attributes.js';
+export { Secret } from './configuration.js';
+export type { Changes, Target, TargetKind, Transport } from './exchange.js';
+export { ANONYMOUS, type Identity, type Json, type JsonObject } from './identity.js';
+export { Outcome, type OutcomeError, type OutcomeKind } from './outcome.js';
+export {
+  type Change,
+  type Clock,
+  type ConfigProblem,
+  type Decision,
+  definePlugin,
+  type FetchAnswer,
+  type FetchOptions,
+  type HeadControl,
+  type Hooks,
+  INTERFACE_VERSION,
+  type InputRequest,
+  type Isolation,
+  type ListEntry,
+  type MaybePromise,
+  type Notification,
+  type PageAnswer,
+  type PageRequest,
+  PHASES,
+  type Phase,
+  type Plugin,
+  type PluginDeclaration,
+  type PluginHost,
+  type PluginLog,
+  type PluginMetrics,
+  type PluginStore,
+} from './plugin.js';
+export { type Fields, Refusal, RefusalKind } from './refusal.js';

@@ -1,0 +1,122 @@
+/** How a request ended: a result or an error, parsed only when somebody looks. */
+import type { Json, JsonObject } from './identity.js';
+import type { Fields, Refusal } from './refusal.js';
+
+export interface OutcomeError {
+  readonly code: number;
+  readonly message: string;
+  readonly data?: Json | undefined;
+}
+
+/** `task` and others are added by extensions (2026-07-28, basic, "resultType"). */
+export type OutcomeKind = 'complete' | 'input_required' | 'error' | (string & {});
+
+interface Parts {
+  readonly bytes?: Uint8Array;
+  readonly errorCode: number;
+  readonly result?: JsonObject;
+  readonly resultJson?: string;
+  readonly error?: OutcomeError;
+  readonly refusal?: Refusal;
+  readonly headers?: Fields;
+}
+
+/**
+ * Only the functions here make one, so a layer that forgets to return what `next()` gave it does not compile.
+ * Immutable; {@link withResult} and {@link withHeaders} make another.
+ */
+export class Outcome {
+  private parsed: { readonly result?: JsonObject; readonly error?: OutcomeError } | undefined;
+
+  private constructor(private readonly parts: Parts) {}
+
+  /**
+   * A JSON-RPC response as it came.
+   *
+   * @param errorCode 0 for a result, else the code of its error.
+   */
+  static ofResponse(bytes: Uint8Array, errorCode: number, headers?: Fields): Outcome {
+    return new Outcome({ bytes, errorCode, headers });
+  }
+
+  static ofResult(result: JsonObject): Outcome {
+    return new Outcome({ result, errorCode: 0 });
+  }
+
+  /** A result that is JSON text already. */
+  static ofResultJson(resultJson: string): Outcome {
+    return new Outcome({ resultJson, errorCode: 0 });
+  }
+
+  static ofError(error: OutcomeError): Outcome {
+    return new Outcome({ error, errorCode: error.code });
+  }
+
+  static ofRefusal(refusal: Refusal): Outcome {
+    const { code, message, details } = refusal;
+    const error = { code, message, ...(details.data === undefined ? {} : { data: details.data }) };
+    return new Outcome({ error, refusal, errorCode: code, headers: details.headers });
+  }
+
+  /** The response as it came, while nothing about it was changed. */
+  get bytes(): Uint8Array | undefined {
+    return this.parts.bytes;
+  }
+
+  /** 0 for a result. */
+  get errorCode(): number {
+    return this.parts.errorCode;
+  }
+
+  /** Set when a plugin refused. */
+  get refusal(): Refusal | undefined {
+    return this.parts.refusal;
+  }
+
+  /** Fields for the head of the HTTP answer, where the answer has a head of its own. */
+  get headers(): Fields {
+    return this.parts.headers ?? [];
+  }
+
+  get kind(): OutcomeKind {
+    if (this.errorCode !== 0) return 'error';
+    const type = this.result?.resultType;
+    return typeof type === 'string' ? type : 'complete';
+  }
+
+  /** Undefined for an error. Not to be changed in place. */
+  get result(): JsonObject | undefined {
+    return this.parts.result ?? this.read().result;
+  }
+
+  /** The result as JSON text. */
+  get resultJson(): string | undefined {
+    if (this.errorCode !== 0) return undefined;
+    return this.parts.resultJson ?? JSON.stringify(this.result);
+  }
+
+  get error(): OutcomeError | undefined {
+    return this.parts.error ?? this.read().error;
+  }
+
+  /** The same with another result. Its header fields stay. */
+  withResult(result: JsonObject): Outcome {
+    return new Outcome({ result, errorCode: 0, headers: this.parts.headers });
+  }
+
+  /** The same with more fields in the head of the HTTP answer. */
+  withHeaders(headers: Fields): Outcome {
+    return new Outcome({ ...this.parts, headers: [...this.headers, ...headers] });
+  }
+
+  private read() {
+    if (this.parsed === undefined) {
+      const { bytes, resultJson, errorCode } = this.parts;
+      if (bytes !== undefined) this.parsed = JSON.parse(Buffer.from(bytes).toString());
+      else if (resultJson !== undefined) this.parsed = { result: JSON.parse(resultJson) };
+      else this.parsed = {};
+      if (errorCode !== 0) this.parsed = { error: this.parsed?.error };
+    }
+    return this.parsed as NonNullable<typeof this.parsed>;
+  }
+}

@@ -1,0 +1,173 @@
+/** The plugins of one endpoint as one thing: what the gateway calls at each point of a request's life. */
+
+import type { Binding } from './binding.js';
+import { type Allowed, after, type Chain, compileChain, type Known, type Layer } from './chain.js';
+import type { Arrival } from './exchange.js';
+import type { JsonObject } from './identity.js';
+import { listOf, listRow } from './lists.js';
+import type { Outcome } from './outcome.js';
+import {
+  type Decision,
+  type HeadControl,
+  type InputRequest,
+  type MaybePromise,
+  type Notification,
+  type PageAnswer,
+  PHASES,
+  type Phase,
+} from './plugin.js';
+import { Refusal } from './refusal.js';
+
+export interface Route extends Chain {
+  readonly bindings: readonly Binding[];
+  /** True where somebody asks who calls. */
+  readonly authenticates: boolean;
+  /** True where somebody decides what the caller may do. */
+  readonly authorizes: boolean;
+  /** True when an answer may differ between callers because of what plugins read; it is then never public. */
+  readonly setsCallersApart: boolean;
+  readonly watchesNotifications: boolean;
+  readonly watchesInput: boolean;
+  head(arrival: Arrival, control: HeadControl): Refusal | PageAnswer | undefined;
+  notification(exchange: Known, notification: Notification): JsonObject | 'drop' | undefined;
+  input(exchange: Known, request: InputRequest): Refusal | undefined;
+  sessionStart(exchange: Known): MaybePromise<Refusal | undefined>;
+  sessionEnd(session: string): void;
+}
+
+/** Compiles a route of bindings in the order of the configuration; phases decide the rest. */
+export function compileRoute(inOrder: readonly Binding[]): Route {
+  const bindings = [...inOrder].sort(
+    (a, b) => PHASES.indexOf(a.plugin.phase) - PHASES.indexOf(b.plugin.phase),
+  );
+  for (const binding of bindings) binding.sees(bindings);
+  const of = (...phases: readonly Phase[]) => bindings.filter(({ plugin }) => phases.includes(plugin.phase));
+  const identifiers = bindings.filter(({ hooks }) => hooks.identify !== undefined);
+  const deciders = bindings.filter(({ hooks }) => hooks.decide !== undefined);
+  const around = (some: readonly Binding[]) => some.map((each) => each.around()).filter(isThere);
+  const chain = compileChain({
+    admission: of('record', 'door')
+      .map((each) => each.admission())
+      .filter(isThere),
+    identify: identifiers.map((each) => each.identify()).filter(isThere),
+    unknown: (arrival) => unknownCaller(identifiers, arrival),
+    outer: around(of('record', 'door', 'identity')),
+    decide: deciders.map((each) => each.decide()).filter(isThere),
+    inner: [
+      ...(deciders.length === 0 ? [] : [decidedEntries(deciders)]),
+      ...around(of('decision', 'limit', 'shape', 'cache')),
+    ],
+  });
+  const heads = bindings.filter(({ hooks }) => hooks.head !== undefined);
+  const notified = bindings.filter(({ hooks }) => hooks.notification !== undefined);
+  const asked = bindings.filter(({ hooks }) => hooks.input !== undefined);
+  return {
+    ...chain,
+    bindings,
+    authenticates: identifiers.length > 0,
+    authorizes: deciders.length > 0,
+    setsCallersApart: bindings.some((each) => each.setsCallersApart && each.callerReads.length > 0),
+    watchesNotifications: notified.length > 0,
+    watchesInput: asked.length > 0,
+    head(arrival, control) {
+      for (const binding of heads) {
+        const said = now(binding, 'head', () => binding.hooks.head?.(binding.early(arrival), control));
+        if (said !== undefined) return said;
+      }
+      return undefined;
+    },
+    notification(exchange, notification) {
+      let { params } = notification;
+      for (const binding of notified) {
+        const said = now(binding, 'notification', () =>
+          binding.hooks.notification?.(binding.full(exchange), { ...notification, params }),
+        );
+        if (said === 'drop' || said instanceof Refusal) return 'drop';
+        if (said !== undefined) params = said;
+      }
+      return params === notification.params ? undefined : params;
+    },
+    input(exchange, request) {
+      for (const binding of asked) {
+        const said = now(binding, 'input', () => binding.hooks.input?.(binding.full(exchange), request));
+        if (said !== undefined) return said;
+      }
+      return undefined;
+    },
+    async sessionStart(exchange) {
+      for (const binding of bindings) {
+        const said = await binding.run(
+          'sessionStart',
+          () => binding.hooks.sessionStart?.(binding.full(exchange)),
+          () => undefined,
+        );
+        if (said !== undefined) return said;
+      }
+      return undefined;
+    },
+    sessionEnd(session) {
+      for (const binding of bindings)
+        void binding.run(
+          'sessionEnd',
+          () => binding.hooks.sessionEnd?.(session),
+          () => undefined,
+        );
+    },
+  };
+}
+
+/** Runs a hook that cannot wait. */
+function now<T>(binding: Binding, hook: string, call: () => T | undefined): T | Refusal | undefined {
+  const said = binding.run<T | undefined>(hook, call, () => undefined);
+  if (!(said instanceof Promise)) return said;
+  return new Refusal('failed', `plugin ${binding.name}: the hook ${hook} cannot wait`);
+}
+
+/** A list shows what the caller may use: each entry is decided as its use would be. */
+function decidedEntries(deciders: readonly Binding[]): Layer<Allowed, Outcome> {
+  return (next) => (exchange) => {
+    const row = listRow(exchange.call.method);
+    if (row === undefined) return next(exchange);
+    return after(next(exchange), (came) => {
+      const list = listOf(exchange.call, row, came);
+      if (list === undefined) return came;
+      const said = list.known.map(({ target }) =>
+        decided(deciders, exchange, { target, method: row.usedBy }),
+      );
+      const pick = (all: readonly boolean[]) => list.with(list.known.filter((_, index) => all[index]));
+      const isWaiting = said.some((each) => each instanceof Promise);
+      return isWaiting ? Promise.all(said).then(pick) : pick(said as boolean[]);
+    });
+  };
+}
+
+function decided(
+  deciders: readonly Binding[],
+  exchange: Known,
+  one: Parameters<Binding['decision']>[1],
+): MaybePromise<boolean> {
+  const from = (index: number, isPermitted: boolean): MaybePromise<boolean> => {
+    const binding = deciders[index];
+    if (binding === undefined) return isPermitted;
+    return after<Decision, boolean>(binding.decision(exchange, one), (said) =>
+      said instanceof Refusal ? false : from(index + 1, isPermitted || said === 'permit'),
+    );
+  };
+  return from(0, false);
+}
+
+/** All that would do is said at once (RFC 9110, section 11.6.1). */
+function unknownCaller(identifiers: readonly Binding[], arrival: Arrival): Refusal {
+  const challenges = identifiers
+    .map((binding) => now(binding, 'challenge', () => binding.hooks.challenge?.(binding.early(arrival))))
+    .filter((said): said is string => typeof said === 'string');
+  const message =
+    'this endpoint wants to know who calls; send one of the credentials that WWW-Authenticate names';
+  return new Refusal('unauthenticated', message, {
+    headers: challenges.map((challenge) => ['WWW-Authenticate', challenge] as const),
+  });
+}
+
+function isThere<T>(value: T | undefined): value is T {
+  return value !== undefined;
+}

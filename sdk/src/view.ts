@@ -1,0 +1,125 @@
+/**
+ * Makes the class of what a hook is given: a getter for each attribute that was declared, and a throw for each that was
+ * not. Declared attributes cost a property read; only an undeclared one meets the proxy behind the class.
+ */
+import { attributeProblem, EARLY_ATTRIBUTES } from './attributes.js';
+
+/** A plugin read what it had not declared. Its author has to add it to `reads`. */
+export class UndeclaredRead extends Error {
+  override readonly name = 'UndeclaredRead';
+  constructor(
+    readonly plugin: string,
+    readonly attribute: string,
+    why: string,
+  ) {
+    super(`plugin ${plugin} read ${JSON.stringify(attribute)}: ${why}`);
+  }
+}
+
+type Source = Readonly<Record<string, unknown>>;
+type ViewClass = new (source: object) => object;
+
+/** What was declared below one name; undefined where all of it was. */
+interface Declared {
+  [part: string]: Declared | undefined;
+}
+
+/** Asked of everything by `await`, `console.log` and JSON. */
+const ASKED_BY_THE_LANGUAGE: ReadonlySet<string> = new Set([
+  'then',
+  'toJSON',
+  'constructor',
+  'inspect',
+  'nodeType',
+]);
+
+/** Makes both: what hooks are given before it is known who calls, and after. Throws a TypeError for an unknown attribute. */
+export function viewClasses(plugin: string, reads: readonly string[]): { early: ViewClass; full: ViewClass } {
+  const declared: Declared = Object.create(null);
+  for (const name of reads) {
+    const problem = attributeProblem(name);
+    if (problem !== undefined) throw new TypeError(`plugin ${plugin} reads ${problem}`);
+    declare(declared, name);
+  }
+  const isEarly = (name: string) => EARLY_ATTRIBUTES.some((each) => each === name);
+  return {
+    early: viewClass(plugin, '', declared, (name) => !isEarly(name)),
+    full: viewClass(plugin, '', declared, () => false),
+  };
+}
+
+function declare(declared: Declared, name: string): void {
+  const [head, ...rest] = splitOnce(name);
+  if (rest[0] === undefined) {
+    declared[head] = undefined;
+    return;
+  }
+  // The whole contains its parts.
+  if (head in declared && declared[head] === undefined) return;
+  declared[head] ??= Object.create(null) as Declared;
+  // A header or a claim may have dots in its name, so only the attributes' own parts are split further.
+  if (head === 'principal') declare(declared[head], rest[0]);
+  else declared[head][rest[0]] = undefined;
+}
+
+function splitOnce(name: string): [string, ...string[]] {
+  const dot = name.indexOf('.');
+  return dot === -1 ? [name] : [name.slice(0, dot), name.slice(dot + 1)];
+}
+
+function viewClass(
+  plugin: string,
+  path: string,
+  declared: Declared,
+  isTooEarly: (name: string) => boolean,
+): ViewClass {
+  class View {
+    constructor(readonly source: Source) {
+      Object.defineProperty(this, 'source', { enumerable: false });
+    }
+  }
+  const undeclared = new Proxy(Object.create(null), {
+    get(_, name) {
+      if (typeof name === 'symbol' || ASKED_BY_THE_LANGUAGE.has(name)) return undefined;
+      throw new UndeclaredRead(plugin, path + name, 'declare it in `reads`');
+    },
+  });
+  Object.setPrototypeOf(View.prototype, undeclared);
+  for (const [name, parts] of Object.entries(declared)) {
+    const own = path + name;
+    let get: (this: View) => unknown;
+    if (isTooEarly(name)) {
+      get = () => {
+        throw new UndeclaredRead(plugin, own, 'it is not known before it is known who calls');
+      };
+    } else if (parts === undefined) {
+      get = function () {
+        return this.source[name];
+      };
+    } else {
+      const Part = viewClass(plugin, `${own}.`, parts, () => false);
+      get = function () {
+        const value = this.source[name];
+        return value === undefined || value === null ? undefined : new Part(value as Source);
+      };
+    }
+    Object.defineProperty(View.prototype, name, { get, enumerable: true });
+  }
+  return View as unknown as ViewClass;
+}
+
+/** The values of attributes, for a digest. Order is that of `reads`. */
+export function valuesOf(source: object, reads: readonly string[]): unknown[] {
+  return reads.map((name) => {
+    let value: unknown = source;
+    let rest = name;
+    while (rest !== '') {
+      const isWhole = typeof value === 'object' && value !== null && rest in value;
+      const [head, tail] = isWhole ? [rest, ''] : (splitOnce(rest) as [string, string?]);
+      if (typeof value !== 'object' || value === null) return undefined;
+      value = (value as Source)[head];
+      rest = tail ?? '';
+    }
+    return value;
+  });
+}
