@@ -54,6 +54,8 @@ export const AWKWARD_URIS = [
   'no-scheme-at-all',
 ];
 
+const TOOLS_CHANGED = { jsonrpc: '2.0', method: 'notifications/tools/list_changed' };
+
 /** What outlives a session. */
 export class PlainWorld {
   /** @type {Map<string, () => void>} calls of `wait` by their key */
@@ -74,9 +76,19 @@ export class PlainWorld {
   /** @param {string} name */
   addTool(name) {
     this.toolNames.push(name);
-    const changed = { jsonrpc: '2.0', method: 'notifications/tools/list_changed' };
-    for (const session of this.sessions) session.sendOutside(changed);
-    for (const send of this.subscriptions) send(changed);
+    for (const session of this.sessions) session.sendOutside(TOOLS_CHANGED);
+    for (const send of this.subscriptions) send(TOOLS_CHANGED);
+  }
+
+  /**
+   * In the legacy era only sessions hear of it that are shown it.
+   * @param {string} name
+   */
+  addAskingTool(name) {
+    this.settings.askingTools.push(name);
+    for (const session of this.sessions)
+      if (session.hello?.capabilities.elicitation !== undefined) session.sendOutside(TOOLS_CHANGED);
+    for (const send of this.subscriptions) send(TOOLS_CHANGED);
   }
 }
 
@@ -168,6 +180,13 @@ const TOOLS = new Map(
       inputSchema: takes({ name: STRING }),
       run: ({ name }, { session }) => {
         session.world.addTool(name);
+        return text(`added ${name}`);
+      },
+    },
+    add_asking_tool: {
+      inputSchema: takes({ name: STRING }),
+      run: ({ name }, { session }) => {
+        session.world.addAskingTool(name);
         return text(`added ${name}`);
       },
     },

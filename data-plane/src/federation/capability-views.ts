@@ -91,7 +91,7 @@ export class CapabilityViews<Seen> {
   }
 
   private changeCount(): number {
-    return this.viewed.upstreams().reduce((sum, { upstream }) => sum + upstream.offerChangeCount, 0);
+    return this.viewed.upstreams().reduce((sum, { offerChangeCount }) => sum + offerChangeCount, 0);
   }
 
   private begin(caller: Caller): View<Seen> {

@@ -196,8 +196,9 @@ export class DirectLegacy implements LegacyBacking {
     const { upstream } = this;
     this.leg = undefined;
     this.offChanged?.();
-    this.offChanged = this.discovery.onListChanged((kind, changed) => {
-      if (changed === upstream) this.host.toClient(listChanged(kind), undefined);
+    this.offChanged = this.discovery.onListChanged((kind, changed, audience) => {
+      if (changed === upstream && audience(this.host.caller))
+        this.host.toClient(listChanged(kind), undefined);
     });
   }
 

@@ -73,8 +73,8 @@ export class DirectEndpoint implements Endpoint {
       expose: (_, uri) => uri,
       has: (kind) => upstream.facts?.capabilities[kind] !== undefined,
       onListChanged: (listener) =>
-        discovery.onListChanged((kind, changed) => {
-          if (changed === upstream) listener(kind);
+        discovery.onListChanged((kind, changed, audience) => {
+          if (changed === upstream && audience(exchange.caller)) listener(kind);
         }),
     });
   }

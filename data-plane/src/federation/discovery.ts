@@ -8,12 +8,20 @@ import { ErrorCode, RpcError } from '../protocol/errors.js';
 import { buildCatalogue, type Catalogue } from '../routing/catalogue.js';
 import type { Naming } from '../routing/names.js';
 import type { UpstreamOffer } from '../routing/offer.js';
-import { OFFER_KINDS, type OfferList, readList } from '../upstream/offers.js';
+import {
+  changedList,
+  LIST_KINDS,
+  type ListKind,
+  OFFER_KINDS,
+  type OfferList,
+  readList,
+} from '../upstream/offers.js';
 import { reasonOf } from '../upstream/reason.js';
 import { UpstreamSubscriptions } from '../upstream/subscriptions.js';
 import type { Upstream } from '../upstream/upstream.js';
+import { type Audience, EVERYBODY, OfferNews } from './offer-news.js';
 
-export type ListKind = 'tools' | 'prompts' | 'resources';
+type ListListener = (kind: ListKind, upstream: Upstream, audience: Audience) => void;
 
 export interface DiscoverySettings {
   readonly intervalMs: number;
@@ -32,6 +40,10 @@ export interface Known {
   again: boolean;
   /** When the last round ended, in milliseconds of the clock. */
   roundEndedAt: number;
+  /** What only some may have to be told of, once the round that it caused has ended. */
+  readonly news: OfferNews;
+  /** Counts how often it was heard that a list may have changed. */
+  offerChangeCount: number;
   /** The connection is a new one, which has heard of no subscription. */
   reconnected: boolean;
   timer: NodeJS.Timeout | undefined;
@@ -45,7 +57,7 @@ export const ROUND_PAUSE_MS = 250;
 export class Discovery {
   private all: readonly Known[] = [];
   private readonly byUpstream = new Map<Upstream, Known>();
-  private readonly listeners = new Set<(kind: ListKind, upstream: Upstream) => void>();
+  private readonly listeners = new Set<ListListener>();
   private readonly removals = new Set<(upstream: Upstream) => void>();
   private timer: NodeJS.Timeout | undefined;
   private current: Catalogue;
@@ -103,7 +115,7 @@ export class Discovery {
     const moved = renamed || before.some((known, i) => this.all[i] !== known);
     const [changed] = gone.length > 0 ? gone : before;
     if (moved && changed !== undefined)
-      for (const kind of ['tools', 'prompts', 'resources'] as const) this.tell(kind, changed.upstream);
+      for (const kind of LIST_KINDS) this.tell(kind, changed.upstream, EVERYBODY);
   }
 
   private askFirst(fresh: readonly Known[]): void {
@@ -121,19 +133,22 @@ export class Discovery {
   private begin(upstream: Upstream): Known {
     const known: Known = {
       upstream,
-      subscriptions: new UpstreamSubscriptions(upstream, this.log, () => void this.refresh(known)),
+      subscriptions: new UpstreamSubscriptions(upstream, this.log, () => this.offerChanged(upstream)),
       state: 'starting',
       error: undefined,
       offer: emptyOffer(upstream),
       round: undefined,
       again: false,
       roundEndedAt: 0,
+      news: new OfferNews(),
+      offerChangeCount: 0,
       reconnected: false,
       timer: undefined,
     };
     this.byUpstream.set(upstream, known);
     known.subscriptions.on(({ envelope }) => {
-      if (envelope.method.endsWith('/list_changed')) void this.refresh(known);
+      const kind = changedList(envelope.method);
+      if (kind !== undefined) this.offerChanged(upstream, kind);
     });
     return known;
   }
@@ -145,10 +160,10 @@ export class Discovery {
     for (const listener of [...this.removals]) listener(known.upstream);
   }
 
-  private tell(kind: ListKind, upstream: Upstream): void {
+  private tell(kind: ListKind, upstream: Upstream, audience: Audience): void {
     for (const listener of [...this.listeners]) {
       try {
-        listener(kind, upstream);
+        listener(kind, upstream, audience);
       } catch (thrown) {
         rethrowLater(thrown);
       }
@@ -208,10 +223,24 @@ export class Discovery {
     return this.all.find(({ upstream }) => upstream.id === upstreamId);
   }
 
-  /** Called back when a list of an upstream changed. */
-  onListChanged(listener: (kind: ListKind, upstream: Upstream) => void): () => void {
+  /** Called back when a list of an upstream changed, for all or for some. */
+  onListChanged(listener: ListListener): () => void {
     this.listeners.add(listener);
     return () => this.listeners.delete(listener);
+  }
+
+  /**
+   * Lists of an upstream have changed, or may have.
+   *
+   * @param kind undefined for all of them
+   * @param principal whose sessions heard of it; undefined when it was heard outside of sessions
+   */
+  offerChanged(upstream: Upstream, kind?: ListKind, principal?: string): void {
+    const known = this.byUpstream.get(upstream);
+    if (known === undefined) return;
+    known.news.heard(kind, principal);
+    known.offerChangeCount++;
+    void this.refresh(known);
   }
 
   /** The upstream was reached anew, or something may have been missed. */
@@ -328,6 +357,8 @@ export class Discovery {
       );
     }
     if (first || known.reconnected) known.subscriptions.start();
+    // Of a modern upstream everything is heard here, and nothing was meanwhile.
+    if (known.reconnected && upstream.era === 'modern') known.news.heard(undefined, undefined);
     known.reconnected = false;
     const changed: ListKind[] = [];
     if (!same(before.tools, offer.tools)) changed.push('tools');
@@ -335,7 +366,8 @@ export class Discovery {
     if (!same(before.resources, offer.resources) || !same(before.templates, offer.templates))
       changed.push('resources');
     if (changed.length > 0 || before.ttlMs !== offer.ttlMs) this.rebuild();
-    for (const kind of changed) this.tell(kind, upstream);
+    for (const kind of changed) this.tell(kind, upstream, EVERYBODY);
+    for (const [kind, audience] of known.news.take(changed)) this.tell(kind, upstream, audience);
   }
 
   private failed(known: Known, thrown: unknown): void {

@@ -15,11 +15,11 @@ import { encodeHeaderValue } from '../routing/param-headers.js';
 import { exposeUri } from '../routing/uris.js';
 import type { HeldAtUpstream } from '../sessions/store.js';
 import { BecameLegacy, EraMismatch, type UpstreamReply } from '../upstream/call.js';
-import { OFFER_KINDS, readList } from '../upstream/offers.js';
+import { type ListKind, OFFER_KINDS, readList } from '../upstream/offers.js';
 import { GATEWAY_INFO, ownCall } from '../upstream/own-request.js';
 import type { Upstream } from '../upstream/upstream.js';
 import { ClientAsks } from './client-asks.js';
-import { type ListKind, ROUND_PAUSE_MS, upstreamRemoved } from './discovery.js';
+import { ROUND_PAUSE_MS, upstreamRemoved } from './discovery.js';
 import { initializeResult } from './facts.js';
 import { HeldHere } from './held-here.js';
 import type { MergedEndpoint } from './merged.js';
@@ -69,7 +69,9 @@ export class MergedLegacy implements LegacyBacking {
     this.hasCapabilities = Object.keys(asked.capabilities as object).length > 0;
     await discovery.settled;
     if (this.closed) throw sessionEnded();
-    const offChanged = discovery.onListChanged((kind) => this.changed(kind));
+    const offChanged = discovery.onListChanged((kind, _, audience) => {
+      if (audience(this.host.caller)) this.changed(kind);
+    });
     const offRemoved = discovery.onRemoved((upstream) => this.drop(upstream));
     this.offChanged = () => {
       offChanged();

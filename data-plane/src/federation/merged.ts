@@ -187,7 +187,10 @@ export class MergedEndpoint implements Endpoint {
       expose: (upstream, uri) => exposeUri(upstream.name, uri),
       // An upstream that comes later may have what none has now.
       has: () => true,
-      onListChanged: (listener) => this.discovery.onListChanged((kind) => listener(kind)),
+      onListChanged: (listener) =>
+        this.discovery.onListChanged((kind, _, audience) => {
+          if (audience(exchange.caller)) listener(kind);
+        }),
     });
   }
 

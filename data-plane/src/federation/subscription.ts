@@ -8,6 +8,7 @@ import { META } from '../protocol/revisions.js';
 import type { Span } from '../protocol/scan.js';
 import { binaryOf, binaryToBytes, jsonBinary, parsed } from '../protocol/text.js';
 import { cancelledError } from '../upstream/call.js';
+import { LIST_KINDS, type ListKind } from '../upstream/offers.js';
 import { type UpstreamSubscriptions, updatedUri } from '../upstream/subscriptions.js';
 import type { Upstream } from '../upstream/upstream.js';
 
@@ -33,12 +34,9 @@ export interface SubscriptionSource {
   expose(upstream: Upstream, uri: string): string;
   /** False for a kind of list that nobody there has. */
   has(kind: ListKind): boolean;
-  /** Called back when a list of the endpoint changed. Returns how to stop that. */
+  /** Called back when a list changed that this client sees of the endpoint. Returns how to stop that. */
   onListChanged(listener: (kind: ListKind) => void): () => void;
 }
-
-const KINDS = ['tools', 'prompts', 'resources'] as const;
-type ListKind = (typeof KINDS)[number];
 
 /** Lives until the client closes its stream; never resolves by itself. */
 export async function subscribe(exchange: Exchange, source: SubscriptionSource): Promise<Outcome> {
@@ -71,7 +69,7 @@ function readFilter({ bytes, envelope }: Exchange): { kinds: readonly ListKind[]
       `\`resourceSubscriptions\` holds more than ${MAX_WATCHED_URI_COUNT} URIs`,
     );
   }
-  return { kinds: KINDS.filter((kind) => wanted[`${kind}ListChanged`] === true), uris: [...uris] };
+  return { kinds: LIST_KINDS.filter((kind) => wanted[`${kind}ListChanged`] === true), uris: [...uris] };
 }
 
 class Subscription implements Cancellable {

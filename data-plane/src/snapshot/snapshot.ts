@@ -13,6 +13,7 @@ import { scanMessage } from '../protocol/scan.js';
 import { RouteTable } from '../routing/table.js';
 import type { WorkerAddress } from '../sessions/node-bus.js';
 import type { Sealer } from '../sessions/seal.js';
+import type { ListKind } from '../upstream/offers.js';
 import { ParkedAccount } from '../upstream/parked/parked-account.js';
 import type { Shared } from '../upstream/shared-connection.js';
 import type { UpstreamSubscriptions } from '../upstream/subscriptions.js';
@@ -30,13 +31,18 @@ export interface SnapshotHost {
   removed(endpoint: Endpoint): void;
 }
 
-/** Subprocesses that all share run in one worker; the others reach them there. */
+/**
+ * Subprocesses that all share run in one worker; the others reach them there. Sessions in which a client may be asked
+ * are in one worker, and what the same client listens to may be in another.
+ */
 export interface RemoteUpstreams {
   /** How to connect to the worker that has the process; undefined when it is this one. */
   elsewhere(upstreamId: string): ((lost: (reason: string) => void) => Promise<Shared>) | undefined;
   /** Tells the other workers what an upstream of this one said outside of calls, or that it is to be asked anew. */
   heard(upstreamId: string, message: Buffer): void;
   stale(upstreamId: string, reason: string): void;
+  /** Tells the other workers of a change that sessions of a principal heard here; undefined: of any list. */
+  offerChanged(upstreamId: string, principal: string, kind: ListKind | undefined): void;
 }
 
 /** The running form of the newest configuration. */
@@ -133,6 +139,11 @@ export class Runtime {
       this.discovery.of(upstream).subscriptions.heard(bytes, envelope);
       if (upstream.traits.sharedAcrossWorkers) this.host.remote?.heard(upstream.id, bytes);
     },
+    offerChanged: (upstream, principal, kind) => {
+      if (!this.upstreams.includes(upstream)) return;
+      this.discovery.offerChanged(upstream, kind, principal);
+      this.host.remote?.offerChanged(upstream.id, principal, kind);
+    },
     stale: (upstream, reason) => {
       if (!this.upstreams.includes(upstream)) return;
       this.host.log.info({ upstream: upstream.name, reason }, `upstream is asked anew: ${reason}`);
@@ -156,6 +167,11 @@ export class Runtime {
   subscriptionsOf(upstreamId: string): UpstreamSubscriptions | undefined {
     const upstream = this.find(upstreamId);
     return upstream === undefined ? undefined : this.discovery.of(upstream).subscriptions;
+  }
+
+  offerChangedElsewhere(upstreamId: string, principal: string, kind: ListKind | undefined): void {
+    const upstream = this.find(upstreamId);
+    if (upstream !== undefined) this.discovery.offerChanged(upstream, kind, principal);
   }
 
   staleElsewhere(upstreamId: string): void {

@@ -64,6 +64,7 @@ beforeEach(() => {
         find: (id) => (id === 'id' ? (upstream as unknown as Upstream) : undefined),
         heard: (id, message) => told.push(`${id} ${message.toString()}`),
         stale: (id) => told.push(`stale ${id}`),
+        offerChanged: (id, principal, kind) => told.push(`${kind} of ${id} for ${principal}`),
         watch: async (_, uri) => {
           watched.push(`+${uri}`);
           return refusal;
@@ -93,6 +94,11 @@ const served = async (index: number) => {
 
 it('has one owner for each upstream', () => {
   expect(workers.filter((worker) => worker.elsewhere('id') === undefined)).toHaveLength(1);
+});
+
+it('tells the other workers what a session has heard', async () => {
+  workers[0]?.offerChanged('id', 'ann', 'tools');
+  await expect.poll(() => told).toEqual(['tools of id for ann']);
 });
 
 describe('a call from another worker', () => {

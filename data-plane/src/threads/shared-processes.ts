@@ -13,7 +13,7 @@ import { binaryToBytes, splice, stringOf } from '../protocol/text.js';
 import { ownBytes } from '../sessions/own-bytes.js';
 import type { RemoteUpstreams } from '../snapshot/snapshot.js';
 import { cancelledError, idOf, type UpstreamCall, type UpstreamReply } from '../upstream/call.js';
-import type { UpstreamFacts } from '../upstream/offers.js';
+import type { ListKind, UpstreamFacts } from '../upstream/offers.js';
 import type { Shared } from '../upstream/shared-connection.js';
 import { type Refusal, updatedUri } from '../upstream/subscriptions.js';
 import type { Upstream } from '../upstream/upstream.js';
@@ -27,6 +27,7 @@ export interface SharedProcessHost {
   find(upstreamId: string): Upstream | undefined;
   heard(upstreamId: string, message: Buffer): void;
   stale(upstreamId: string): void;
+  offerChanged(upstreamId: string, principal: string, kind: ListKind | undefined): void;
   /** One more worker wants to hear of a resource; resolves with why the upstream will not tell. */
   watch(upstreamId: string, uri: string): Promise<Refusal>;
   unwatch(upstreamId: string, uri: string): void;
@@ -50,7 +51,8 @@ type Wire =
   | { type: 'cancel'; id: number }
   | { type: 'listen'; upstreamId: string }
   | { type: 'heard'; upstreamId: string; bytes: Uint8Array }
-  | { type: 'stale'; upstreamId: string; reason: string };
+  | { type: 'stale'; upstreamId: string; reason: string }
+  | { type: 'offerChanged'; upstreamId: string; principal: string; kind: ListKind | undefined };
 
 interface Waiting {
   readonly call: UpstreamCall | undefined;
@@ -114,6 +116,10 @@ export class SharedProcesses implements RemoteUpstreams {
   stale(upstreamId: string, reason: string): void {
     if (this.ownerOf(upstreamId) !== this.index) return;
     for (const port of this.peers.values()) post(port, { type: 'stale', upstreamId, reason });
+  }
+
+  offerChanged(upstreamId: string, principal: string, kind: ListKind | undefined): void {
+    for (const port of this.peers.values()) post(port, { type: 'offerChanged', upstreamId, principal, kind });
   }
 
   /** The same in every worker and after every restart. */
@@ -196,6 +202,9 @@ export class SharedProcesses implements RemoteUpstreams {
         for (const lost of [...(this.connected.get(message.upstreamId) ?? [])]) lost(message.reason);
         this.connected.delete(message.upstreamId);
         this.host.stale(message.upstreamId);
+        return;
+      case 'offerChanged':
+        this.host.offerChanged(message.upstreamId, message.principal, message.kind);
         return;
       case 'note': {
         const bytes = toBuffer(message.bytes);

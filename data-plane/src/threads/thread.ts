@@ -38,6 +38,7 @@ function ask<T>(what: 'metrics' | 'sessions'): Promise<T> {
 const remote: SharedProcesses = new SharedProcesses(index, count, {
   find: (id) => worker.runtime.find(id),
   heard: (id, message) => worker.runtime.heardElsewhere(id, message),
+  offerChanged: (id, principal, kind) => worker.runtime.offerChangedElsewhere(id, principal, kind),
   stale: (id) => worker.runtime.staleElsewhere(id),
   watch: async (id, uri) => worker.runtime.subscriptionsOf(id)?.watch(uri),
   unwatch: (id, uri) => worker.runtime.subscriptionsOf(id)?.unwatch(uri),

@@ -5,6 +5,15 @@ import { resultOf } from './own-request.js';
 export const OFFER_KINDS = ['tools', 'prompts', 'resources', 'resourceTemplates'] as const;
 export type OfferKind = (typeof OFFER_KINDS)[number];
 
+/** The lists of whose changes a server tells; templates change with the resources. */
+export const LIST_KINDS = ['tools', 'prompts', 'resources'] as const;
+export type ListKind = (typeof LIST_KINDS)[number];
+
+/** The list that a notification says has changed; undefined for other notifications. */
+export function changedList(method: string): ListKind | undefined {
+  return LIST_KINDS.find((kind) => method === `notifications/${kind}/list_changed`);
+}
+
 /** Who the upstream says it is. */
 export interface UpstreamFacts {
   readonly revision: string;
@@ -34,7 +43,7 @@ export const LIST_METHODS: Readonly<Record<OfferKind, string>> = {
 };
 
 /** The capability under which a list stands. */
-export function capabilityOf(kind: OfferKind): 'tools' | 'prompts' | 'resources' {
+export function capabilityOf(kind: OfferKind): ListKind {
   return kind === 'resourceTemplates' ? 'resources' : kind;
 }
 

@@ -25,7 +25,7 @@ import { DedicatedChannels } from './dedicated-channel.js';
 import { KeptConnection } from './kept-connection.js';
 import { LowestLevel } from './legacy/lowest-level.js';
 import { type HeldSession, LegacySession, type LegacySessionEvents } from './legacy/session.js';
-import type { UpstreamFacts } from './offers.js';
+import type { ListKind, UpstreamFacts } from './offers.js';
 import { ownCall } from './own-request.js';
 import type { ParkedAccount } from './parked/parked-account.js';
 import { ParkedCalls } from './parked/parked-calls.js';
@@ -38,6 +38,8 @@ const UNHEARD: LegacySessionEvents = { message() {}, renewed() {}, gap() {}, los
 export interface UpstreamEvents {
   /** A notification that belongs to no call: `list_changed`, `resources/updated`. */
   notification(upstream: Upstream, bytes: Buffer, envelope: Envelope): void;
+  /** A list may have changed that it shows to clients of a principal that can be asked; undefined: any of its lists. */
+  offerChanged(upstream: Upstream, principal: string, kind: ListKind | undefined): void;
   /** The shared connection was lost or may have missed something: what was known may be stale. */
   stale(upstream: Upstream, reason: string): void;
 }
@@ -67,8 +69,6 @@ export class Upstream {
   readonly egressText: string;
   private readonly events: UpstreamEvents;
   private readonly log: Logger;
-  /** Counts how often it has said that a list has changed which it shows to clients that can be asked. */
-  offerChangeCount = 0;
   private readonly connections: Connections;
   private readonly parked: ParkedCalls | undefined;
   private readonly shared: KeptConnection;
@@ -123,9 +123,7 @@ export class Upstream {
         account: host.parked,
         tiesMessagesToRequests: this.traits.hasOwnStreams,
         openChannel: this.dedicated.open,
-        offerChanged: () => {
-          this.offerChangeCount++;
-        },
+        offerChanged: (principal, kind) => this.events.offerChanged(this, principal, kind),
       });
     }
   }

@@ -191,9 +191,9 @@ describe('lists', () => {
     await turns();
     parking.channel.last.answer(TOOLS);
     await reply;
-    const { offerChangeCount } = parking;
+    const changeCount = parking.offerChanges.length;
     parking.channel.say({ method: 'notifications/tools/list_changed' });
-    expect(parking.offerChangeCount).toBe(offerChangeCount + 1);
+    expect(parking.offerChanges.slice(changeCount)).toEqual([[CALLER.principal, 'tools']]);
   });
 
   it('one that is given up leaves the connection to the others, and to nobody after them', async () => {

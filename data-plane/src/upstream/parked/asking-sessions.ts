@@ -17,6 +17,7 @@ import { notTranslatable, questionOutsideCall } from '../../protocol/untranslata
 import type { Channel, ChannelEvents, ChannelRequest, ChannelSink } from '../channel.js';
 import { LowestLevel } from '../legacy/lowest-level.js';
 import { LegacySession } from '../legacy/session.js';
+import { changedList, type ListKind } from '../offers.js';
 import { GATEWAY_INFO } from '../own-request.js';
 
 /** Sessions that are shared, of one upstream: one for each principal and set of capabilities. */
@@ -35,8 +36,8 @@ export interface AskingSessionsOptions {
   readonly tiesMessagesToRequests: boolean;
   /** Throws an RpcError when there may be no more connections. */
   openChannel(events: ChannelEvents): Channel;
-  /** A list that the upstream shows in these sessions has changed. */
-  offerChanged(): void;
+  /** A list may have changed that the upstream shows in sessions of a principal; undefined: any of its lists. */
+  offerChanged(principal: string, kind: ListKind | undefined): void;
 }
 
 export class AskingSessions {
@@ -67,7 +68,7 @@ export class AskingSessions {
           `${MAX_SHARED_SESSION_COUNT} sets of client capabilities are in use at this upstream, as many as may`,
         );
       }
-      session = new AskingSession(this.options, key, helloOf(caller, capabilities), (lost) => {
+      session = new AskingSession(this.options, key, caller, capabilities, (lost) => {
         if (lost.callCount === 0) this.discard(lost);
       });
       sessions.push(session);
@@ -134,6 +135,7 @@ export class AskingSessions {
 
 export class AskingSession {
   private readonly session: LegacySession;
+  private readonly principal: string;
   private readonly level = new LowestLevel((level) => this.tellLevel(level));
   callCount = 0;
   /** Its calls may not be answered by a question. */
@@ -146,21 +148,23 @@ export class AskingSession {
   constructor(
     private readonly options: AskingSessionsOptions,
     readonly key: string,
-    hello: string,
+    caller: Caller,
+    capabilities: Readonly<Record<string, unknown>>,
     onLost: (session: AskingSession) => void,
   ) {
+    this.principal = caller.principal;
     this.session = new LegacySession({
       name: options.upstreamName,
       openChannel: (events) => options.openChannel(events),
-      hello,
+      hello: helloOf(caller, capabilities),
       ownerSaysInitialized: false,
       events: {
         message: (bytes, envelope) => this.untied(bytes, envelope),
         renewed: () => {
           this.level.forget();
-          options.offerChanged();
+          options.offerChanged(this.principal, undefined);
         },
-        gap: () => options.offerChanged(),
+        gap: () => options.offerChanged(this.principal, undefined),
         lost: () => onLost(this),
       },
     });
@@ -218,7 +222,10 @@ export class AskingSession {
       // Each call knows what it was asked.
       for (const { sink } of [...this.running]) sink.message(bytes, envelope);
     } else if (method === 'notifications/message') only?.sink.message(bytes, envelope);
-    else if (method.endsWith('/list_changed')) this.options.offerChanged();
+    else {
+      const kind = changedList(method);
+      if (kind !== undefined) this.options.offerChanged(this.principal, kind);
+    }
     // What is told of resources is not told to a call.
   }
 

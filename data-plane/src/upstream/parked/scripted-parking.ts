@@ -3,6 +3,7 @@ import type { Caller } from '../../exchange/exchange.js';
 import { ErrorCode, RpcError } from '../../protocol/errors.js';
 import { createSealer } from '../../sessions/seal.js';
 import type { ChannelEvents, ChannelRequest, ChannelSink } from '../channel.js';
+import type { ListKind } from '../offers.js';
 import { ScriptedChannel, ScriptedRequest, WELCOME } from '../scripted-channel.js';
 import { ParkedAccount, type ParkedLimits } from './parked-account.js';
 import { ParkedCalls, type ParkedCallsOptions } from './parked-calls.js';
@@ -46,7 +47,8 @@ export class GreetingChannel extends ScriptedChannel {
 
 export class ScriptedParking {
   readonly channels: GreetingChannel[] = [];
-  offerChangeCount = 0;
+  /** Whose lists changed, and which. */
+  readonly offerChanges: [principal: string, kind: ListKind | undefined][] = [];
   readonly account: ParkedAccount;
   readonly calls: ParkedCalls;
   /** Channels that may be open at once. */
@@ -62,7 +64,7 @@ export class ScriptedParking {
       account: this.account,
       tiesMessagesToRequests: true,
       openChannel: (events) => this.open(events),
-      offerChanged: () => this.offerChangeCount++,
+      offerChanged: (...change) => this.offerChanges.push(change),
       ...options,
     });
   }
