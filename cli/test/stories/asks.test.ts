@@ -13,6 +13,7 @@ import {
   type OfficialClient,
 } from './official-client.js';
 import { PLACE_NAMES, PLACES } from './places.js';
+import { lastMessage, postModern } from './raw-http.js';
 import {
   everything,
   filesystem,
@@ -202,6 +203,44 @@ describe('a server of either era', () => {
       });
     });
   });
+
+  it.each(['modern', 'legacy'])(
+    'of %s, on the path of all, takes back its state with what it was given for',
+    async (upstream) => {
+      const capabilities = { elicitation: {}, sampling: {}, roots: {} };
+      const { name } = PLACES['the path of all'];
+      const call = {
+        name: name(upstream, 'test_input_required_result_multiple_inputs'),
+        arguments: { a: 1 },
+      };
+      const send = async (params: { name?: string; [key: string]: unknown }) =>
+        lastMessage(await postModern(`${gateway.url}/mcp`, 'tools/call', params, capabilities));
+      const { inputRequests, requestState } = (await send(call)).result;
+      const answers = { elicitation: onElicit, sampling: onSample, roots: rootsOf('ada') } as Record<
+        string,
+        () => object
+      >;
+      const inputResponses = Object.fromEntries(
+        Object.entries(inputRequests as Record<string, { method: string }>).map(([key, { method }]) => [
+          key,
+          answers[method.split('/')[0] ?? '']?.(),
+        ]),
+      );
+      const retry = { ...call, inputResponses, requestState };
+      const altered = `${requestState.slice(0, -9)}${requestState.at(-9) === 'A' ? 'B' : 'A'}${requestState.slice(-8)}`;
+      for (const wrong of [
+        { ...retry, arguments: { a: 2 } },
+        { ...retry, name: name(upstream, 'test_input_required_result_multi_round') },
+        { ...retry, requestState: altered },
+      ]) {
+        expect((await send(wrong)).error).toMatchObject({
+          code: -32602,
+          message: expect.stringContaining('Invalid `requestState`'),
+        });
+      }
+      expect((await send(retry)).result.content[0].text).toMatch(/Three answers for Ada/);
+    },
+  );
 });
 
 const FORM = { type: 'object', properties: { name: { type: 'string' } }, required: ['name'] };

@@ -21,6 +21,7 @@ import { MergedLegacy } from './merged-legacy.js';
 import { answered, outcomeOf, passedHeaders, relayed, watchable } from './relay.js';
 import { subscribe } from './subscription.js';
 import { type Target, Targets } from './targets.js';
+import { openUpstreamState, sealUpstreamState } from './upstream-state.js';
 
 /** `_meta` key under which a partial list names the upstreams that it lacks. */
 const UNAVAILABLE_META = 'dev.sluice/unavailable';
@@ -32,6 +33,8 @@ export interface MergedOptions {
   readonly discovery: Discovery;
   readonly sealer: Sealer;
   readonly pageSize: number;
+  /** How long a `requestState` is taken back. */
+  stateLifetimeMs(): number;
 }
 
 const LISTS: Readonly<Record<string, CatalogueKind>> = {
@@ -236,16 +239,8 @@ export class MergedEndpoint implements Endpoint {
     const edits: Edit[] = [];
     if (envelope.requestState !== undefined) {
       const token = stringOf(bytes, envelope.requestState);
-      const state =
-        token === undefined
-          ? undefined
-          : this.options.sealer.open('request-state', token, this.stateContext(exchange, upstream));
-      if (state === undefined)
-        throw new RpcError(
-          ErrorCode.InvalidParams,
-          'Invalid `requestState`: it was not given out for this request',
-        );
-      edits.push(replace(envelope.requestState, jsonBinary(state.toString())));
+      const state = openUpstreamState(this.options.sealer, token, this.placeOf(upstream), exchange);
+      edits.push(replace(envelope.requestState, jsonBinary(state)));
     }
     const capabilities = envelope.metaCapabilities;
     if (
@@ -263,10 +258,8 @@ export class MergedEndpoint implements Endpoint {
     return edits;
   }
 
-  /** Binds a state to who asked, what for, and where. */
-  private stateContext({ bytes, envelope, caller }: Exchange, upstream: Upstream): string {
-    const name = stringOf(bytes, envelope.name ?? envelope.uri) ?? '';
-    return JSON.stringify([this.path, upstream.id, caller.principal, envelope.method, name]);
+  private placeOf(upstream: Upstream): string {
+    return `${this.path} ${upstream.id}`;
   }
 
   /** The upstream's answer in the names of this endpoint; untouched bytes when nothing in it is named. */
@@ -279,10 +272,10 @@ export class MergedEndpoint implements Endpoint {
     const span = exchange.caller.era === 'modern' ? envelope.resultState : undefined;
     const state = stringOf(bytes, span);
     if (span === undefined || state === undefined) return reply;
-    const context = this.stateContext(exchange, target.upstream);
+    const { sealer, stateLifetimeMs } = this.options;
     let sealed: string;
     try {
-      sealed = this.options.sealer.seal('request-state', state, context);
+      sealed = sealUpstreamState(sealer, state, stateLifetimeMs(), this.placeOf(target.upstream), exchange);
     } catch (thrown) {
       if (!(thrown instanceof RangeError)) throw thrown;
       throw new RpcError(

@@ -106,6 +106,7 @@ export class Runtime {
         discovery: this.discovery,
         sealer: this.host.sealer,
         pageSize: gateway.discovery.pageSizeCount,
+        stateLifetimeMs: () => this.parked.lifetimeMs,
       });
     }
     const direct = new Map<Upstream, DirectEndpoint>();

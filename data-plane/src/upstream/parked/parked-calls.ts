@@ -64,7 +64,7 @@ export class ParkedCalls {
       ...rewritten(asCame.bytes, asCame.envelope, asCame.edits),
       edits: [],
     };
-    const binding = bindingOf(this.options.upstreamId, call, caller);
+    const binding = bindingOf(this.options.upstreamId, call, caller.principal);
     const token = stringOf(call.bytes, call.envelope.requestState);
     if (call.envelope.requestState === undefined) return this.begin(call, caller, binding);
     return this.resume(call, binding, token ?? '');

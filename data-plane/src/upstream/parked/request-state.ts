@@ -3,12 +3,11 @@
  * Requirements"): sealed, of limited life, and bound to principal, upstream, method and parameters.
  */
 import { createHash } from 'node:crypto';
-import type { Caller } from '../../exchange/exchange.js';
 import { ErrorCode, RpcError } from '../../protocol/errors.js';
 import { parsed } from '../../protocol/text.js';
+import type { Message } from '../../protocol/translate.js';
 import type { WorkerAddress } from '../../sessions/node-bus.js';
 import type { Sealer } from '../../sessions/seal.js';
-import type { UpstreamCall } from '../call.js';
 
 /** What a sealed state holds. */
 export interface RequestState {
@@ -21,13 +20,21 @@ export interface RequestState {
   readonly expiresAt: number;
 }
 
-/** Principal, upstream and what was asked for, without `_meta`, answers and state: a state opens for nothing else. */
-export function bindingOf(upstreamId: string, call: UpstreamCall, caller: Caller): string {
+export const STATE_IS_FOREIGN =
+  'it was altered, or was given out for another request or to another principal';
+export const STATE_HAS_EXPIRED = 'it has expired; send the request again without it';
+
+/**
+ * Principal, upstream and what was asked for, without `_meta`, answers and state: a state opens for nothing else.
+ *
+ * @param place the upstream, and the endpoint where the same request may mean something else
+ */
+export function bindingOf(place: string, { bytes, envelope }: Message, principal: string): string {
   const { _meta, inputResponses, requestState, ...salient } = (
-    call.envelope.params === undefined ? {} : parsed(call.bytes, call.envelope.params)
+    envelope.params === undefined ? {} : parsed(bytes, envelope.params)
   ) as Record<string, unknown>;
   const digest = createHash('sha256').update(JSON.stringify(salient)).digest('base64');
-  return JSON.stringify([upstreamId, caller.principal, call.method, digest]);
+  return JSON.stringify([place, principal, envelope.method, digest]);
 }
 
 export function sealState(sealer: Sealer, state: RequestState, binding: string): string {
@@ -38,15 +45,14 @@ export function sealState(sealer: Sealer, state: RequestState, binding: string):
 /** @throws RpcError -32602 when it is not a state that was given out for this request, or is too old. */
 export function openState(sealer: Sealer, token: string, binding: string): RequestState {
   const sealed = sealer.open('request-state', token, binding);
-  if (sealed === undefined)
-    throw invalidState('it was altered, or was given out for another request or to another principal');
+  if (sealed === undefined) throw invalidState(STATE_IS_FOREIGN);
   const [worker, call, round, expiresAt] = JSON.parse(sealed.toString()) as [
     WorkerAddress,
     string,
     number,
     number,
   ];
-  if (expiresAt < Date.now()) throw invalidState('it has expired; send the request again without it');
+  if (expiresAt < Date.now()) throw invalidState(STATE_HAS_EXPIRED);
   return { worker, call, round, expiresAt };
 }
 
