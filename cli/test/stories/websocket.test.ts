@@ -286,6 +286,8 @@ describe('a gateway that is stopped', () => {
     await client.initialize();
     const call = (id: number, name: string, key: string) =>
       client.ask(id, 'tools/call', modernParams({ name, arguments: { key } }));
+    // The server is connected to with the first call, and has to have the next one when it is told to release it.
+    await client.ask(0, 'tools/call', modernParams({ name: 'echo', arguments: { text: 'there' } }));
     const waiting = call(1, 'wait', 'k');
     const subscription = client.ask(2, 'subscriptions/listen', modernParams({ notifications: {} }));
     const underWay = () => metric(gateway.url, 'sluice_requests_in_flight');

@@ -2,6 +2,7 @@
  * Lists as modern upstreams show them, and legacy ones show them to modern clients, to those who can be asked
  * something. An upstream may offer more to such a client (2026-07-28, basic: capabilities are said on each request),
  * so it is asked for its lists with these capabilities. Clients of one principal that declare the same have one view.
+ * So have those who cannot be asked, where a legacy server has changed its lists in that principal's session.
  */
 import type { Caller } from '../exchange/exchange.js';
 import { META, MODERN_REVISION } from '../protocol/revisions.js';
@@ -46,7 +47,7 @@ export class CapabilityViews<Seen> {
 
   /** What this client sees; undefined for one that sees what everybody sees. */
   async of(caller: Caller): Promise<Seen | undefined> {
-    if (!canBeAsked(caller) || !this.viewed.upstreams().some(mayOfferMore)) return undefined;
+    if (!this.viewed.upstreams().some((known) => mayShowOwn(known, caller))) return undefined;
     const key = keyOf(caller);
     let view = this.fresh(key);
     if (view === undefined) {
@@ -59,7 +60,7 @@ export class CapabilityViews<Seen> {
 
   /** The same, where it is at hand. */
   settled(caller: Caller): Seen | undefined {
-    return canBeAsked(caller) ? this.fresh(keyOf(caller))?.seen : undefined;
+    return this.views.size === 0 ? undefined : this.fresh(keyOf(caller))?.seen;
   }
 
   /** The same, read again because it turned out to be old; unless that has just been done. */
@@ -91,7 +92,12 @@ export class CapabilityViews<Seen> {
   }
 
   private changeCount(): number {
-    return this.viewed.upstreams().reduce((sum, { offerChangeCount }) => sum + offerChangeCount, 0);
+    return this.viewed
+      .upstreams()
+      .reduce(
+        (sum, { offerChangeCount, upstream }) => sum + offerChangeCount + upstream.ownListChangeCount,
+        0,
+      );
   }
 
   private begin(caller: Caller): View<Seen> {
@@ -120,7 +126,7 @@ export class CapabilityViews<Seen> {
     const { discovery, kinds } = this.viewed;
     const offers = await Promise.all(
       this.viewed.upstreams().map(async (known) => {
-        if (!mayOfferMore(known)) return known.offer;
+        if (!mayShowOwn(known, caller)) return known.offer;
         const own = ownOffer(known, caller, kinds).catch(() => undefined);
         const offer = await withinTime(own, discovery.deadlineMs);
         if (offer === undefined) onMissing();
@@ -136,12 +142,10 @@ function keyOf({ principal, capabilities }: Caller): string {
 }
 
 /** A legacy upstream whose only connection is everybody's hears no client's capabilities. */
-function mayOfferMore({ upstream, state }: Known): boolean {
-  return (
-    state === 'ready' &&
-    !upstream.config.hidden &&
-    (upstream.era === 'modern' || upstream.traits.canHaveOwnSessions)
-  );
+function mayShowOwn({ upstream, state }: Known, caller: Caller): boolean {
+  if (state !== 'ready' || upstream.config.hidden) return false;
+  if (!canBeAsked(caller)) return upstream.hasOwnLists(caller.principal);
+  return upstream.era === 'modern' || upstream.traits.canHaveOwnSessions;
 }
 
 async function ownOffer(

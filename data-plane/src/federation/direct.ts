@@ -68,7 +68,8 @@ export class DirectEndpoint implements Endpoint {
   private listen(exchange: Exchange): Promise<Outcome> {
     const { upstream, discovery } = this;
     return subscribe(exchange, {
-      upstreams: [discovery.of(upstream)],
+      upstreams: [upstream],
+      subscriptionsOf: () => discovery.subscriptionsOf(upstream, exchange.caller),
       resolve: (uri) => (watchable(upstream) ? { exposed: uri, uri, upstream } : undefined),
       expose: (_, uri) => uri,
       has: (kind) => upstream.facts?.capabilities[kind] !== undefined,

@@ -3,6 +3,7 @@
  * says that something changed. One slow or dead upstream costs its own entries and nothing else.
  */
 import type { Logger } from 'pino';
+import type { Caller } from '../exchange/exchange.js';
 import { rethrowLater } from '../exchange/rethrow-later.js';
 import { ErrorCode, RpcError } from '../protocol/errors.js';
 import { buildCatalogue, type Catalogue } from '../routing/catalogue.js';
@@ -208,6 +209,11 @@ export class Discovery {
     const known = this.byUpstream.get(upstream);
     if (known === undefined) throw upstreamRemoved(upstream);
     return known;
+  }
+
+  /** What an upstream tells this caller outside of calls. Throws an RpcError when it cannot tell one more. */
+  subscriptionsOf(upstream: Upstream, { principal }: Caller): UpstreamSubscriptions {
+    return upstream.subscriptionsOf(principal) ?? this.of(upstream).subscriptions;
   }
 
   /** Reads the lists of an upstream again, which turned out to be old; unless that has just been done. */

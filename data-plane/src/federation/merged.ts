@@ -179,7 +179,8 @@ export class MergedEndpoint implements Endpoint {
 
   private listen(exchange: Exchange): Promise<Outcome> {
     return subscribe(exchange, {
-      upstreams: this.discovery.known,
+      upstreams: this.discovery.known.map(({ upstream }) => upstream),
+      subscriptionsOf: (upstream) => this.discovery.subscriptionsOf(upstream, exchange.caller),
       resolve: (uri) => {
         const catalogue = this.views.settled(exchange.caller) ?? this.discovery.catalogue;
         const found = catalogue.resolveResource(uri);

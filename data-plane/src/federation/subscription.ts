@@ -27,7 +27,9 @@ export interface Watched {
 }
 
 export interface SubscriptionSource {
-  readonly upstreams: readonly { upstream: Upstream; subscriptions: UpstreamSubscriptions }[];
+  readonly upstreams: readonly Upstream[];
+  /** What an upstream tells whoever subscribes here. Throws an RpcError when it cannot tell one more. */
+  subscriptionsOf(upstream: Upstream): UpstreamSubscriptions;
   /** Where a URI leads; undefined when nobody offers it or nobody there tells of changes. */
   resolve(uri: string): Watched | undefined;
   /** The client's form of an upstream's URI. */
@@ -94,12 +96,19 @@ class Subscription implements Cancellable {
           if (kinds.includes(kind)) this.tell(`notifications/${kind}/list_changed`, {});
         }),
       );
+      for (const upstream of source.upstreams) {
+        const off = upstream.onOwnListChanged(this.exchange.caller.principal, (kind) => {
+          if (kinds.includes(kind)) this.tell(`notifications/${kind}/list_changed`, {});
+        });
+        this.stops.push(off);
+      }
     }
     const accepted = new Set<string>();
     const answers: Promise<void>[] = [];
-    for (const { upstream, subscriptions } of source.upstreams) {
+    for (const upstream of source.upstreams) {
       const mine = watched.filter((each) => each.upstream === upstream);
-      if (mine.length === 0) continue;
+      const subscriptions = mine.length === 0 ? undefined : toldOrNot(() => source.subscriptionsOf(upstream));
+      if (subscriptions === undefined) continue;
       const uris = mine.map(({ uri }) => uri);
       const off = subscriptions.on((message) => {
         const updated = updatedUri(message);
@@ -152,6 +161,16 @@ class Subscription implements Cancellable {
     const message = binaryToBytes(`{"jsonrpc":"2.0","method":"${method}","params":${params}}`);
     if (this.early === undefined) this.exchange.notify(message);
     else if (this.early.length < MAX_EARLY_COUNT) this.early.push(message);
+  }
+}
+
+/** Who cannot be told is not acknowledged. */
+function toldOrNot(of: () => UpstreamSubscriptions): UpstreamSubscriptions | undefined {
+  try {
+    return of();
+  } catch (thrown) {
+    if (thrown instanceof RpcError) return undefined;
+    throw thrown;
   }
 }
 

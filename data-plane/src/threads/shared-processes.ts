@@ -140,7 +140,10 @@ export class SharedProcesses implements RemoteUpstreams {
       era,
       facts,
       call: (call) => this.call(owner, upstreamId, call),
-      listen: () => this.send(owner, { type: 'listen', upstreamId }),
+      listen: () => {
+        this.send(owner, { type: 'listen', upstreamId });
+        return undefined;
+      },
       close: async () => {
         listeners.delete(lost);
       },

@@ -72,9 +72,12 @@ export async function legacyToModern(
   );
 }
 
+/** A legacy server, and the connection to it that is this caller's or everybody's. */
+export type LegacyServer = Pick<Shared, 'facts' | 'call'>;
+
 /** A call that may ask back is parked where that can be; all others go over the shared connection. */
 export async function modernToLegacy(
-  shared: Shared,
+  shared: LegacyServer,
   call: UpstreamCall,
   caller: Caller,
   parked: ParkedCalls | undefined,

@@ -1,4 +1,4 @@
-/** The one shared connection of an upstream: made when it is needed, and again when it was lost. */
+/** A connection to an upstream that is shared: made when it is needed, and again when it was lost. */
 import { ErrorCode, RpcError } from '../protocol/errors.js';
 import { reasonOf } from './reason.js';
 import type { Shared } from './shared-connection.js';
@@ -48,7 +48,9 @@ export class KeptConnection {
         return shared;
       })
       .catch((thrown: unknown) => {
-        this.backOff(reasonOf(RpcError.from(thrown)));
+        const error = RpcError.from(thrown);
+        // Where there is no room for one more it is not the upstream that has to be spared.
+        if (error.code !== ErrorCode.Overloaded) this.backOff(reasonOf(error));
         throw thrown;
       })
       .finally(() => {

@@ -36,7 +36,7 @@ export interface Shared {
   readonly facts: UpstreamFacts;
   call(call: UpstreamCall): Promise<UpstreamReply>;
   /** Asks for notifications outside calls; a modern upstream takes a subscription instead. */
-  listen(): void;
+  listen(): Promise<void> | undefined;
   close(): Promise<void>;
 }
 
@@ -82,7 +82,7 @@ export class SharedConnector {
         era: 'modern',
         facts: verdict,
         call: (call) => modern.call(call),
-        listen() {},
+        listen: () => undefined,
         close: () => Promise.resolve(),
       };
     }
@@ -135,7 +135,7 @@ export class SharedConnector {
         era: 'modern',
         facts,
         call: (call) => multiplexer.call(call),
-        listen() {},
+        listen: () => undefined,
         close: () => channel.close(),
       };
     }
@@ -164,7 +164,8 @@ export class SharedConnector {
     };
   }
 
-  private async connectLegacy(openChannel: (events: ChannelEvents) => Channel): Promise<Shared> {
+  /** Begins a legacy session, without asking which era the upstream speaks. */
+  async connectLegacy(openChannel: (events: ChannelEvents) => Channel): Promise<Shared> {
     let multiplexer: Multiplexer | undefined;
     const session: LegacySession = new LegacySession({
       name: this.config.name,

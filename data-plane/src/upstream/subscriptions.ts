@@ -1,6 +1,7 @@
 /**
  * What an upstream tells outside of calls, heard once and told to many: changes of its lists and of resources that
- * somebody watches. One subscription for each upstream, in whatever era it speaks.
+ * somebody watches. One subscription for each upstream, in whatever era it speaks; where an upstream may tell one
+ * principal what it does not tell another, one for each of them.
  */
 import type { Logger } from 'pino';
 import { Cancellation } from '../exchange/exchange.js';
@@ -15,6 +16,9 @@ import type { Upstream } from './upstream.js';
 /** Wait before a broken subscription is opened again, doubled up to the maximum. */
 const REOPEN_MIN_MS = 500;
 const REOPEN_MAX_MS = 30_000;
+
+/** What is needed of the upstream, or of one principal's connection to it. */
+export type SubscribedUpstream = Pick<Upstream, 'name' | 'era' | 'facts' | 'listen' | 'ask'>;
 
 export type Listener = (message: Message) => void;
 
@@ -39,7 +43,7 @@ export class UpstreamSubscriptions {
   private stopped = false;
 
   constructor(
-    private readonly upstream: Pick<Upstream, 'name' | 'era' | 'facts' | 'listen' | 'ask'>,
+    private readonly upstream: SubscribedUpstream,
     private readonly log: Logger,
     /** Called when changes may have been missed. */
     private readonly onGap: () => void,
@@ -125,6 +129,11 @@ export class UpstreamSubscriptions {
    */
   concerns(updated: string, uris: readonly string[]): boolean {
     return uris.some((uri) => isPartOf(updated, uri)) || (uris.length > 0 && !this.watched.has(updated));
+  }
+
+  /** True while somebody watches a resource. */
+  get isWatching(): boolean {
+    return this.watched.size > 0;
   }
 
   stop(): void {

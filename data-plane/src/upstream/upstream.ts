@@ -20,7 +20,7 @@ import {
   type UpstreamReply,
 } from './call.js';
 import { type Connections, makeConnections } from './connection.js';
-import { legacyToModern, modernToLegacy, withLogLevel } from './crossing.js';
+import { type LegacyServer, legacyToModern, modernToLegacy, withLogLevel } from './crossing.js';
 import { DedicatedChannels } from './dedicated-channel.js';
 import { KeptConnection } from './kept-connection.js';
 import { LowestLevel } from './legacy/lowest-level.js';
@@ -29,7 +29,9 @@ import type { ListKind, UpstreamFacts } from './offers.js';
 import { ownCall } from './own-request.js';
 import type { ParkedAccount } from './parked/parked-account.js';
 import { ParkedCalls } from './parked/parked-calls.js';
+import { PrincipalConnections, type PrincipalConnectionsHost } from './principal-connections.js';
 import { OWN_HELLO, type Shared, SharedConnector } from './shared-connection.js';
+import type { UpstreamSubscriptions } from './subscriptions.js';
 import type { EgressPolicy } from './transport/egress-policy.js';
 import { type TransportTraits, traitsOf } from './transport-traits.js';
 
@@ -69,9 +71,14 @@ export class Upstream {
   readonly egressText: string;
   private readonly events: UpstreamEvents;
   private readonly log: Logger;
+  /** Counts how often a list has changed in a session of one principal. */
+  ownListChangeCount = 0;
   private readonly connections: Connections;
   private readonly parked: ParkedCalls | undefined;
+  /** The gateway's own, and that of all where there can be no others. */
   private readonly shared: KeptConnection;
+  /** Those to a legacy server that keeps its callers apart; undefined where one connection is everybody's. */
+  private readonly principals: PrincipalConnections | undefined;
   /** Of the shared connection to a legacy server. */
   private readonly level = new LowestLevel((level) => this.ask('logging/setLevel', { level }));
   /** True once every `initialize` was refused: then legacy clients are served by translation. */
@@ -96,7 +103,7 @@ export class Upstream {
     this.dedicated = new DedicatedChannels(
       this.name,
       this.connections,
-      () => this.parked?.closeIdle() === true,
+      () => this.parked?.closeIdle() === true || this.principals?.closeIdle() === true,
     );
     const connector = new SharedConnector(config, this.connections, {
       notification: (bytes, envelope) => this.events.notification(this, bytes, envelope),
@@ -110,8 +117,12 @@ export class Upstream {
     this.shared = new KeptConnection({
       name: this.name,
       backoffMaxMs: this.connections.backoffMaxMs,
-      connect: async () =>
-        elsewhere === undefined ? connector.connect() : elsewhere((reason) => this.lost(reason)),
+      connect: async () => {
+        const lost = (reason: string) => this.lost(reason);
+        const shared = await (elsewhere === undefined ? connector.connect() : elsewhere(lost));
+        this.principals?.eraIs(shared.era);
+        return shared;
+      },
     });
     // Where many share the only connection nobody can tell which call asks.
     if (this.traits.canHaveOwnSessions) {
@@ -125,7 +136,36 @@ export class Upstream {
         openChannel: this.dedicated.open,
         offerChanged: (principal, kind) => this.events.offerChanged(this, principal, kind),
       });
+      this.principals = new PrincipalConnections(this.ofPrincipals());
     }
+  }
+
+  /** True when this principal may be shown other lists than everybody, in a session of its own. */
+  hasOwnLists(principal: string): boolean {
+    return this.principals?.hasOwnLists(principal) === true;
+  }
+
+  /** Called back when a list changes in a session of this principal's own. Returns how to stop that. */
+  onOwnListChanged(principal: string, listener: (kind: ListKind) => void): () => void {
+    return this.principals?.onListChanged(principal, listener) ?? (() => {});
+  }
+
+  private ofPrincipals(): PrincipalConnectionsHost {
+    const upstream = this;
+    return {
+      name: this.name,
+      log: this.log,
+      backoffMaxMs: this.connections.backoffMaxMs,
+      get facts() {
+        return upstream.facts;
+      },
+      connect: (events) =>
+        new SharedConnector(this.config, this.connections, events).connectLegacy(this.dedicated.open),
+      ask: (...asked) => this.ask(...asked),
+      ownListsChanged: () => {
+        this.ownListChangeCount++;
+      },
+    };
   }
 
   /** What the upstream said of itself, when it has been reached. */
@@ -182,7 +222,15 @@ export class Upstream {
   }
 
   listen(): void {
-    this.shared.current?.listen();
+    void this.shared.current?.listen();
+  }
+
+  /**
+   * What this principal is told outside of calls, where that may be something else than what others are told. Throws
+   * an RpcError when there are too many of them.
+   */
+  subscriptionsOf(principal: string): UpstreamSubscriptions | undefined {
+    return this.era === 'legacy' ? this.principals?.subscriptionsOf(principal) : undefined;
   }
 
   /** Sends a call in the upstream's own era, for a worker that has no connection of its own. */
@@ -197,9 +245,8 @@ export class Upstream {
 
   /** Has a legacy server told which messages this call is for; undefined when it knows, or has no levels. */
   private wantLevel(shared: Shared, call: UpstreamCall, caller: Caller): Promise<unknown> | undefined {
-    if (shared.era !== 'legacy') return undefined;
-    const level =
-      caller.era === 'legacy' ? caller.logLevel : stringOf(call.bytes, call.envelope.metaLogLevel);
+    if (shared.era !== 'legacy' || this.principals !== undefined) return undefined;
+    const level = levelOf(call, caller);
     return level === undefined || shared.facts.capabilities.logging === undefined
       ? undefined
       : this.level.want(level);
@@ -257,19 +304,24 @@ export class Upstream {
   async close(): Promise<void> {
     const closing = this.shared.close();
     this.parked?.close();
-    await Promise.all([closing, this.dedicated.close()]);
+    await Promise.all([closing, this.principals?.close(), this.dedicated.close()]);
     this.connections.close();
   }
 
   private callIn(shared: Shared, call: UpstreamCall, caller: Caller): Promise<UpstreamReply> {
-    if (shared.era === caller.era) {
-      // Of the clients that share a legacy connection each has set its own level, and none of them at the server.
-      const isLevelled = caller.era === 'legacy' && caller.logLevel !== undefined;
-      return shared.call(isLevelled ? withLogLevel(call, caller.logLevel) : call);
-    }
-    return shared.era === 'modern'
-      ? legacyToModern(shared, call, caller, this.name)
-      : modernToLegacy(shared, call, caller, this.parked);
+    if (shared.era === 'modern')
+      return caller.era === 'modern' ? shared.call(call) : legacyToModern(shared, call, caller, this.name);
+    const { principals } = this;
+    const over: LegacyServer =
+      principals === undefined
+        ? shared
+        : {
+            facts: shared.facts,
+            call: (each) => principals.call(caller.principal, each, levelOf(call, caller)),
+          };
+    if (caller.era === 'modern') return modernToLegacy(over, call, caller, this.parked);
+    // Of the clients that share a legacy connection each has set its own level, and none of them at the server.
+    return over.call(caller.logLevel === undefined ? call : withLogLevel(call, caller.logLevel));
   }
 
   /** The connection after an upstream has come to speak the other era. Rejects with what was thrown when it has not. */
@@ -303,6 +355,11 @@ export class Upstream {
     this.shared.lost(reason);
     this.events.stale(this, reason);
   }
+}
+
+/** From where on a client wants log messages, where it has said so. */
+function levelOf(call: UpstreamCall, caller: Caller): string | undefined {
+  return caller.era === 'legacy' ? caller.logLevel : stringOf(call.bytes, call.envelope.metaLogLevel);
 }
 
 function isRefusal(thrown: unknown): boolean {

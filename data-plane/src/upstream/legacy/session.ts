@@ -108,10 +108,10 @@ export class LegacySession {
     this.channel?.post(text);
   }
 
-  /** Asks for messages outside requests from now on. */
-  listen(): void {
+  /** Asks for messages outside requests from now on. Resolves when the server has heard of it, or takes its time. */
+  listen(): Promise<void> {
     this.listening = true;
-    this.channel?.listen();
+    return withinGrace(this.channel?.listen());
   }
 
   async close(): Promise<void> {

@@ -21,7 +21,9 @@ import { changedList, type ListKind } from '../offers.js';
 import { GATEWAY_INFO } from '../own-request.js';
 
 /** Sessions that are shared, of one upstream: one for each principal and set of capabilities. */
-const MAX_SHARED_SESSION_COUNT = 64;
+const MAX_SHARED_SESSION_COUNT = 500;
+/** Of these, those of one principal, who may declare as many sets as it likes. */
+export const MAX_SHARED_SESSION_PER_PRINCIPAL_COUNT = 64;
 /** How long a session stays without a call. */
 export const SESSION_IDLE_MS = 5 * 60_000;
 
@@ -62,12 +64,7 @@ export class AskingSessions {
       sessions.findLast((each) => each.callCount > 0 && (shared || (!mayAsk && each.asksNothing))) ??
       sessions.findLast((each) => each.callCount === 0);
     if (session === undefined) {
-      if (shared && this.count >= MAX_SHARED_SESSION_COUNT && !this.closeIdle()) {
-        throw new RpcError(
-          ErrorCode.Overloaded,
-          `${MAX_SHARED_SESSION_COUNT} sets of client capabilities are in use at this upstream, as many as may`,
-        );
-      }
+      if (shared) this.makeRoom(caller.principal);
       session = new AskingSession(this.options, key, caller, capabilities, (lost) => {
         if (lost.callCount === 0) this.discard(lost);
       });
@@ -98,10 +95,26 @@ export class AskingSessions {
     if (index >= 0) sessions?.push(...sessions.splice(index, 1));
   }
 
+  /** Throws an RpcError when as many sessions are in use as may be. */
+  private makeRoom(principal: string): void {
+    const own = this.all().filter((session) => session.principal === principal);
+    if (own.length >= MAX_SHARED_SESSION_PER_PRINCIPAL_COUNT && !this.closeIdle(own)) {
+      throw new RpcError(
+        ErrorCode.Overloaded,
+        `${own.length} sets of client capabilities of one principal are in use at this upstream, as many as may`,
+      );
+    }
+    if (this.count < MAX_SHARED_SESSION_COUNT || this.closeIdle()) return;
+    throw new RpcError(
+      ErrorCode.Overloaded,
+      `${this.count} principals and their sets of client capabilities are in use at this upstream, as many as may`,
+    );
+  }
+
   /** Closes the session that has been without a call for longest; false when all are in use. */
-  closeIdle(): boolean {
+  closeIdle(sessions: readonly AskingSession[] = this.all()): boolean {
     let oldest: AskingSession | undefined;
-    for (const session of this.all())
+    for (const session of sessions)
       if (session.callCount === 0 && (oldest === undefined || session.idleSince < oldest.idleSince))
         oldest = session;
     if (oldest === undefined) return false;
@@ -135,7 +148,7 @@ export class AskingSessions {
 
 export class AskingSession {
   private readonly session: LegacySession;
-  private readonly principal: string;
+  readonly principal: string;
   private readonly level = new LowestLevel((level) => this.tellLevel(level));
   callCount = 0;
   /** Its calls may not be answered by a question. */

@@ -4,6 +4,7 @@ import { ErrorCode } from '../../protocol/errors.js';
 import { ParkedElsewhere } from '../../sessions/parked-elsewhere.js';
 import type { UpstreamCall, UpstreamReply } from '../call.js';
 import { ownCall } from '../own-request.js';
+import { MAX_SHARED_SESSION_PER_PRINCIPAL_COUNT } from './asking-sessions.js';
 import { ParkedAccount } from './parked-account.js';
 import { CALLER, ScriptedParking, turns, UNLIMITED } from './scripted-parking.js';
 
@@ -251,6 +252,23 @@ describe('limits of the whole worker', () => {
     expect(at.channel.last.aborted).toBe(true);
     return error.message;
   }
+
+  it('leave room for others where one principal declares ever other capabilities', async () => {
+    const declaring = (principal: string, form: number) =>
+      send(toolCall(), { ...CALLER, principal, capabilities: `{"elicitation":{"form${form}":{}}}` });
+    for (let form = 0; form < MAX_SHARED_SESSION_PER_PRINCIPAL_COUNT; form++) await declaring('ada', form);
+    const refusal = '64 sets of client capabilities of one principal are in use';
+    await expect((await declaring('ada', 100)).reply).rejects.toThrow(refusal);
+    await declaring('ben', 0);
+    expect(parking.openChannels).toHaveLength(MAX_SHARED_SESSION_PER_PRINCIPAL_COUNT + 1);
+    parking.channels[3]?.last.answer(ANSWER);
+    await turns();
+    // One that is idle makes room.
+    const { reply } = await declaring('ada', 100);
+    expect(parking.channels[3]?.closed).toBe(true);
+    parking.channel.last.answer(ANSWER);
+    expect(resultOf(await reply)).toEqual({ content: [] });
+  });
 
   it('count the calls of all upstreams, and of each principal', async () => {
     const account = new ParkedAccount({

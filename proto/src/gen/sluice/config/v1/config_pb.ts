@@ -747,7 +747,7 @@ export type WebSocketTransport = Message<"sluice.config.v1.WebSocketTransport"> 
   headers: { [key: string]: string };
 
   /**
-   * Connections for each worker: one that is shared, one for each legacy session, and one for each call that may ask. Default 256.
+   * Connections for each worker: one of the gateway's own, one for each legacy session, one for each call that may ask, and one for the other calls of each principal. With 1 all principals share it. Default 256.
    *
    * @generated from field: optional uint32 max_connections = 3;
    */
@@ -967,14 +967,14 @@ export enum StdioSharing {
   UNSPECIFIED = 0,
 
   /**
-   * One process for all, started without client capabilities; what it asks of a client is refused.
+   * One process for all, whatever their principal, started without client capabilities; what it asks of a client is refused. Not for servers that keep something for whoever calls.
    *
    * @generated from enum value: STDIO_SHARING_SHARED = 1;
    */
   SHARED = 1,
 
   /**
-   * One process for each legacy session, started with that client's capabilities and ended with it; and one for each call in which a modern client may be asked, kept a while for the next one.
+   * One process for each legacy session, started with that client's capabilities and ended with it; one for each call in which a modern client may be asked, kept a while for the next one; and one for the other calls of each principal.
    *
    * @generated from enum value: STDIO_SHARING_PER_SESSION = 2;
    */
