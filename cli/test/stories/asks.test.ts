@@ -375,6 +375,53 @@ describe('a server over HTTP that asks on the stream for what belongs to no call
 });
 
 // Its configuration file is changed, which nodes of a test do not have.
+describe('a legacy server that asks for what the client did not declare', () => {
+  beforeAll(async () => {
+    servers = [await startPlain()];
+    await serve([{ name: 'http', url: servers[0]?.url }, plain('pipe', [], { sharing: 'per_session' })]);
+  });
+  afterAll(stop);
+
+  const SAMPLE = { method: 'sampling/createMessage', params: { messages: [], maxTokens: 1 } };
+  const PAGE = {
+    method: 'elicitation/create',
+    params: { mode: 'url', message: 'Look!', url: 'https://a.test' },
+  };
+  const FORM_ONLY = { elicitation: { form: {} } };
+
+  describe.each(PLACE_NAMES)('on %s', (place) => {
+    const { path, name } = PLACES[place];
+
+    it.each([
+      ['http', 'nothing at all', {}, SAMPLE, { sampling: {} }],
+      ['http', 'forms only', FORM_ONLY, SAMPLE, { sampling: {} }],
+      ['http', 'forms only', FORM_ONLY, PAGE, { elicitation: { url: {} } }],
+      ['pipe', 'forms only', FORM_ONLY, SAMPLE, { sampling: {} }],
+      ['pipe', 'forms only', FORM_ONLY, PAGE, { elicitation: { url: {} } }],
+    ])('(%s) which can do %s: %j %j', async (upstream, _, capabilities, question, requiredCapabilities) => {
+      const ask = (needed: boolean) =>
+        postModern(
+          gateway.url + path(upstream),
+          'tools/call',
+          { name: name(upstream, 'ask'), arguments: { ...question, needed } },
+          capabilities,
+        );
+      const failed = await ask(true);
+      expect(failed.status).toBe(400);
+      expect((await lastMessage(failed)).error).toMatchObject({
+        code: -32021,
+        data: { requiredCapabilities },
+      });
+      // One that gets along without is not stopped.
+      const { result } = await lastMessage(await ask(false));
+      expect([result.resultType, result.content[0].text]).toEqual([
+        'complete',
+        expect.stringContaining('"error"'),
+      ]);
+    });
+  });
+});
+
 describe.skipIf(areNodes)('a gateway in which one call may wait for its client (one with a file)', () => {
   const waiting = (max_parked_calls: number) => ({
     gateway: { sessions: { max_parked_calls } },

@@ -190,11 +190,21 @@ const TOOLS = new Map(
         return text(`added ${name}`);
       },
     },
-    /** Asks the client within the call: on its stream, or with `outside` on the one for what belongs to no call. */
+    /**
+     * Asks the client within the call: on its stream, or with `outside` on the one for what belongs to no call. With
+     * `needed` it fails when there is no answer.
+     */
     ask: {
-      inputSchema: takes({ method: STRING, params: { type: 'object' }, outside: { type: 'boolean' } }),
-      run: async ({ method, params, outside }, { session, send }) =>
-        text(JSON.stringify(await session.ask(method, params, outside ? session.sendOutside : send))),
+      inputSchema: takes({
+        method: STRING,
+        params: { type: 'object' },
+        outside: { type: 'boolean' },
+        needed: { type: 'boolean' },
+      }),
+      run: async ({ method, params, outside, needed }, { session, send }) => {
+        const answer = await session.ask(method, params, outside ? session.sendOutside : send);
+        return { ...text(JSON.stringify(answer)), ...(needed && answer.error && { isError: true }) };
+      },
     },
     /** Asks the client when the call has ended; `answers` tells what became of it. */
     ask_later: {

@@ -20,6 +20,8 @@ export interface UpstreamCall {
   readonly cancellation: Cancellation;
   /** Answers what a modern upstream asks in the middle of a call, where the client is of the legacy era. */
   readonly asks?: CallAsks | undefined;
+  /** Told of what is asked in the call on a connection where everything that is asked is refused. */
+  readonly onRefusedAsk?: (bytes: Buffer, envelope: Envelope) => void;
   /** Notifications that belong to this call, as the upstream sent them. */
   onNotification(bytes: Buffer, envelope: Envelope): void;
 }

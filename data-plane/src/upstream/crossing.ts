@@ -15,6 +15,7 @@ import {
   rewritten,
   withId,
 } from '../protocol/translate.js';
+import { Undeclared } from '../protocol/undeclared.js';
 import { isTaskMethod, notTranslatable, taskMethod, unknownResultType } from '../protocol/untranslatable.js';
 import { cancelledError, idOf, type UpstreamCall, type UpstreamReply } from './call.js';
 import { ASKING_METHODS, type ParkedCalls } from './parked/parked-calls.js';
@@ -91,7 +92,7 @@ export async function modernToLegacy(
   const own = heardByModern(call);
   const reply =
     (await parkedReply(own, caller, parked)) ??
-    (await shared.call({ ...own, ...legacyRequest(edited(call)), edits: [] }));
+    (await sharedReply(shared, { ...own, ...legacyRequest(edited(call)), edits: [] }, caller));
   if (isInputRequired(reply)) return reply;
   if (reply.envelope.errorCode === ErrorCode.UrlElicitationRequired && ASKING_METHODS.has(call.method)) {
     const asked = pagesAsQuestions(reply, call, caller.capabilities);
@@ -115,6 +116,22 @@ async function parkedReply(
     if (isFull && !ASKING_METHODS.has(call.method)) return undefined;
     throw thrown;
   }
+}
+
+/** Over the connection on which nobody is asked. */
+async function sharedReply(shared: LegacyServer, call: UpstreamCall, caller: Caller): Promise<UpstreamReply> {
+  if (!ASKING_METHODS.has(call.method)) return shared.call(call);
+  const undeclared = new Undeclared();
+  const reply = await shared.call({
+    ...call,
+    onRefusedAsk: (bytes, { method, params }) => {
+      const declared = JSON.parse(Buffer.from(caller.capabilities, 'latin1').toString()) as object;
+      undeclared.allows(method, params && parsed(bytes, params), declared as Record<string, unknown>);
+    },
+  });
+  const error = undeclared.errorFor(reply);
+  if (error !== undefined) throw error;
+  return reply;
 }
 
 function isInputRequired({ bytes, envelope }: UpstreamReply): boolean {

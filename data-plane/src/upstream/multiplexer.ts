@@ -97,6 +97,7 @@ class Running implements ChannelSink, Cancellable {
   message(bytes: Buffer, envelope: Envelope): void {
     if (this.settled) return;
     if (envelope.kind === 'request') {
+      this.call.onRefusedAsk?.(bytes, envelope);
       this.owner.refuse(bytes, envelope);
       return;
     }

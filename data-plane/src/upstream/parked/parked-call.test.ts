@@ -31,7 +31,9 @@ class Upstream {
         over: () => this.overCount++,
         holding: new Holding(this.account, 'anonymous'),
       },
-      new Set(capabilities),
+      Object.fromEntries(
+        capabilities.map((name) => [name, name === 'elicitation' ? { form: {}, url: {} } : {}]),
+      ),
     );
   }
 
@@ -236,6 +238,21 @@ describe('a parked call', () => {
     upstream.asks(2);
     upstream.says({ method: 'notifications/cancelled', params: { requestId: 1 } });
     expect(keysOf(await afterQuiet(first))).toEqual(['elicitation-2']);
+  });
+
+  it('goes on when all that was asked is taken back while its client thinks', async () => {
+    const upstream = new Upstream();
+    const first = upstream.call.stand(() => undefined);
+    upstream.asks(1);
+    expect(keysOf(await afterQuiet(first))).toEqual(['elicitation-1']);
+    upstream.says({ method: 'notifications/cancelled', params: { requestId: 1 } });
+    expect(upstream.patient).toBe(false);
+    upstream.call.answer({ 'elicitation-1': ACCEPT });
+    const second = upstream.call.stand(() => undefined);
+    await vi.advanceTimersByTimeAsync(QUIET_OVER_MS);
+    expect([upstream.call.ended, upstream.abortCount, upstream.posted]).toEqual([false, 0, []]);
+    upstream.answers();
+    expect((await second).kind).toBe('ended');
   });
 
   it('leaves out of an ask what only the legacy era knows', async () => {

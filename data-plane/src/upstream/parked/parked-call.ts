@@ -6,6 +6,7 @@
 import { ErrorCode, errorMessage, RpcError, resultMessage } from '../../protocol/errors.js';
 import type { Envelope, Span } from '../../protocol/scan.js';
 import { binaryOf, jsonBinary, parsed } from '../../protocol/text.js';
+import { Undeclared } from '../../protocol/undeclared.js';
 import type { UpstreamReply } from '../call.js';
 import type { ChannelSink } from '../channel.js';
 import type { Holding } from './parked-account.js';
@@ -81,13 +82,14 @@ export class ParkedCall implements ChannelSink {
   private holdOpen: NodeJS.Timeout | undefined = undefined;
   private progress = 0;
   private outcome: UpstreamReply | RpcError | undefined = undefined;
+  private readonly undeclared = new Undeclared();
   /** Rounds that have been asked. */
   round = 0;
 
   constructor(
     readonly host: ParkedCallHost,
-    /** Names of the capabilities that the client declared; undefined where its request may not be answered by a question. */
-    private readonly capabilities: ReadonlySet<string> | undefined,
+    /** What the client declared; undefined where its request may not be answered by a question. */
+    private readonly capabilities: Readonly<Record<string, unknown>> | undefined,
   ) {}
 
   get ended(): boolean {
@@ -147,21 +149,11 @@ export class ParkedCall implements ChannelSink {
       this.host.post(resultMessage(id, '{}'));
       return;
     }
+    const asIs = envelope.params === undefined ? undefined : parsed(bytes, envelope.params);
     const capability = CAPABILITY_OF[method];
-    if (
-      capability === undefined ||
-      !this.capabilities?.has(capability) ||
-      this.asks.size >= MAX_OPEN_ASK_COUNT
-    ) {
-      const why =
-        capability === undefined
-          ? 'is not known'
-          : this.capabilities === undefined
-            ? 'may be asked during tools/call, prompts/get and resources/read only'
-            : this.asks.size >= MAX_OPEN_ASK_COUNT
-              ? 'waits behind too many others'
-              : 'was not declared by the client';
-      this.host.post(errorMessage(id, new RpcError(ErrorCode.MethodNotFound, `${method} ${why}`)));
+    const refusal = capability === undefined ? 'is not known' : this.refusalOf(method, asIs);
+    if (refusal !== undefined) {
+      this.host.post(errorMessage(id, new RpcError(ErrorCode.MethodNotFound, `${method} ${refusal}`)));
       return;
     }
     const { holding } = this.host;
@@ -169,14 +161,23 @@ export class ParkedCall implements ChannelSink {
       this.end(holding.account.bytesError());
       return;
     }
-    const params = envelope.params === undefined ? undefined : withoutLegacy(parsed(bytes, envelope.params));
-    const request = params === undefined ? { method } : { method, params };
+    const request = asIs === undefined ? { method } : { method, params: withoutLegacy(asIs) };
     const token =
       envelope.metaProgressToken === undefined ? undefined : binaryOf(bytes, envelope.metaProgressToken);
     this.asks.set(`${capability}-${++this.askCount}`, { id, token, bytes: bytes.length, request });
     if (this.asks.size === 1) this.host.patient(true);
     if (token !== undefined) this.holdOpen ??= setInterval(() => this.tellProgress(), HOLD_OPEN_MS).unref();
     this.listenOn();
+  }
+
+  /** Why the client is not asked this; the server may get along without. */
+  private refusalOf(method: string, params: unknown): string | undefined {
+    if (this.capabilities === undefined)
+      return 'may be asked during tools/call, prompts/get and resources/read only';
+    if (this.asks.size >= MAX_OPEN_ASK_COUNT) return 'waits behind too many others';
+    return this.undeclared.allows(method, params, this.capabilities)
+      ? undefined
+      : 'of this kind was not declared by the client';
   }
 
   /** Each ask that came with a token is told that it is being answered (2025-11-25, basic/utilities/progress). */
@@ -261,19 +262,21 @@ export class ParkedCall implements ChannelSink {
     this.host.holding.give(size);
   }
 
-  private conclude(outcome: UpstreamReply | RpcError): void {
+  private conclude(ending: UpstreamReply | RpcError): void {
+    const answered = !(ending instanceof RpcError);
+    const outcome = answered ? (this.undeclared.errorFor(ending) ?? ending) : ending;
     clearTimeout(this.quiet);
     this.stopHolding();
     for (const { id, bytes } of this.asks.values()) {
       this.host.holding.give(bytes);
-      if (!(outcome instanceof RpcError)) this.host.post(errorMessage(id, ASKED_TOO_LATE));
+      if (answered) this.host.post(errorMessage(id, ASKED_TOO_LATE));
     }
     this.asks.clear();
     const { holding } = this.host;
     const tooMuch =
       this.waiter === undefined && !(outcome instanceof RpcError) && !holding.take(outcome.bytes.length);
     this.outcome = tooMuch ? holding.account.bytesError() : outcome;
-    this.host.over(!(outcome instanceof RpcError));
+    this.host.over(answered);
     this.settle();
   }
 
