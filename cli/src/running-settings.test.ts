@@ -53,3 +53,33 @@ test('a port that the system may choose is no change', () => {
   expect(waiting).toEqual([]);
   expect(JSON.stringify(configuration)).toBe(JSON.stringify(running));
 });
+
+const TOKENS = { one: 'one-'.repeat(10), other: 'other-'.repeat(10) };
+
+test('the admin API takes another token at once', () => {
+  const running = configure({ SLUICE_ADMIN_PORT: '9092', SLUICE_ADMIN_TOKEN: TOKENS.one });
+  const changed = configure({ SLUICE_ADMIN_PORT: '9092', SLUICE_ADMIN_TOKEN: TOKENS.other });
+  const { configuration, waiting } = withRunningSettings(changed, running);
+  expect([configuration.gateway.admin, waiting]).toEqual([changed.gateway.admin, []]);
+});
+
+test.each([
+  ['leaves it out for another address', { SLUICE_ADMIN_HOST: '127.0.0.1', SLUICE_ADMIN_PORT: '9092' }],
+  ['has another for another port', { SLUICE_ADMIN_PORT: '9093', SLUICE_ADMIN_TOKEN: TOKENS.other }],
+  ['has no admin API', {}],
+])('the admin API keeps its address and token when the change %s', (_, environment) => {
+  const running = configure({
+    SLUICE_ADMIN_HOST: '0.0.0.0',
+    SLUICE_ADMIN_PORT: '9092',
+    SLUICE_ADMIN_TOKEN: TOKENS.one,
+  });
+  const { configuration, waiting } = withRunningSettings(configure(environment), running);
+  expect([configuration.gateway.admin, waiting]).toEqual([running.gateway.admin, ['gateway.admin']]);
+});
+
+test('a port that the system chose for the admin API is kept', () => {
+  const free = configure({ SLUICE_ADMIN_PORT: '0' });
+  const running = withChosenPorts(free, { url: 'http://127.0.0.1:1', adminUrl: 'http://127.0.0.1:40003' });
+  expect(running.gateway.admin?.port).toBe(40003);
+  expect(withRunningSettings(free, running).waiting).toEqual([]);
+});

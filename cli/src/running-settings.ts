@@ -1,6 +1,11 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { DataPlane } from '@sluice/data-plane';
-import type { ResolvedAddress, ResolvedConfiguration, ResolvedGateway } from '@sluice/proto';
+import type {
+  ResolvedAddress,
+  ResolvedAdminAddress,
+  ResolvedConfiguration,
+  ResolvedGateway,
+} from '@sluice/proto';
 
 /**
  * A configuration in which every port that the system was to choose is the one that it chose, so that a start
@@ -8,10 +13,15 @@ import type { ResolvedAddress, ResolvedConfiguration, ResolvedGateway } from '@s
  */
 export function withChosenPorts(
   configuration: ResolvedConfiguration,
-  { url, metricsUrl, healthUrl }: Pick<DataPlane, 'url' | 'metricsUrl' | 'healthUrl'>,
+  { url, metricsUrl, healthUrl, adminUrl }: Pick<DataPlane, 'url' | 'metricsUrl' | 'healthUrl' | 'adminUrl'>,
 ): ResolvedConfiguration {
   const portOf = (text: string | undefined) => (text === undefined ? 0 : Number(new URL(text).port));
-  return withPorts(configuration, portOf(url), portOf(metricsUrl), portOf(healthUrl));
+  return withPorts(configuration, {
+    listen: portOf(url),
+    metrics: portOf(metricsUrl),
+    health: portOf(healthUrl),
+    admin: portOf(adminUrl),
+  });
 }
 
 /** What of `listen` is looked at for every request, and can therefore change while the gateway runs. */
@@ -37,24 +47,44 @@ export function withRunningSettings(
   changed: ResolvedConfiguration,
   running: ResolvedConfiguration,
 ): { configuration: ResolvedConfiguration; waiting: string[] } {
-  const { listen, limits, metrics, health } = running.gateway;
+  const { listen, limits, metrics, health, admin } = running.gateway;
   // A port that is left to the system is no wish for another one.
-  const wanted = withPorts(changed, listen.port, metrics?.port ?? 0, health?.port ?? 0).gateway;
+  const wanted = withPorts(changed, {
+    listen: listen.port,
+    metrics: metrics?.port ?? 0,
+    health: health?.port ?? 0,
+    admin: admin?.port ?? 0,
+  }).gateway;
+  const keptAdmin = runningAdmin(admin, wanted.admin);
   const configuration = withGateway(changed, {
     listen: { ...listen, ...pick(wanted.listen, LIVE_LISTEN_SETTINGS) },
     limits: { ...wanted.limits, ...pick(limits, PARSER_LIMITS) },
     metrics,
     health,
+    admin: keptAdmin,
   });
   const kept = configuration.gateway;
   const waiting = [
     ...differences(wanted.listen, kept.listen).map((name) => `gateway.listen.${WRITTEN_NAMES[name] ?? name}`),
     ...differences(wanted.limits, kept.limits).map((name) => `gateway.limits.${WRITTEN_NAMES[name] ?? name}`),
-    ...differences({ metrics: wanted.metrics, health: wanted.health }, { metrics, health }).map(
-      (name) => `gateway.${name}`,
-    ),
+    ...differences(
+      { metrics: wanted.metrics, health: wanted.health, admin: wanted.admin },
+      { metrics, health, admin: keptAdmin },
+    ).map((name) => `gateway.${name}`),
   ];
   return { configuration, waiting };
+}
+
+/**
+ * The address of the admin API stays, and takes another token at once. A token that was chosen for another address
+ * (or left out there) says nothing of this one, which may be open to more machines.
+ */
+function runningAdmin(
+  running: ResolvedAdminAddress | undefined,
+  wanted: ResolvedAdminAddress | undefined,
+): ResolvedAdminAddress | undefined {
+  const isSame = running?.host === wanted?.host && running?.port === wanted?.port;
+  return isSame ? wanted : running;
 }
 
 function pick<T extends object>(settings: T, names: readonly string[]): Partial<T> {
@@ -66,17 +96,18 @@ function differences<T extends object>(one: T, other: T): string[] {
   return [...names].filter((name) => !isDeepStrictEqual(one[name as keyof T], other[name as keyof T]));
 }
 
+type OwnAddress = 'listen' | 'metrics' | 'health' | 'admin';
+
 function withPorts(
   configuration: ResolvedConfiguration,
-  listenPort: number,
-  metricsPort: number,
-  healthPort: number,
+  ports: Readonly<Record<OwnAddress, number>>,
 ): ResolvedConfiguration {
-  const { listen, metrics, health } = configuration.gateway;
+  const { listen, metrics, health, admin } = configuration.gateway;
   return withGateway(configuration, {
-    listen: withPort(listen, listenPort),
-    ...(metrics && { metrics: withPort(metrics, metricsPort) }),
-    ...(health && { health: withPort(health, healthPort) }),
+    listen: withPort(listen, ports.listen),
+    ...(metrics && { metrics: withPort(metrics, ports.metrics) }),
+    ...(health && { health: withPort(health, ports.health) }),
+    ...(admin && { admin: withPort(admin, ports.admin) }),
   });
 }
 

@@ -82,3 +82,10 @@ test('the request to paste is one line, and the configuration is JSON', () => {
   const configuration = JSON.parse(text.slice(text.indexOf('{\n')));
   expect(configuration.mcpServers.sluice.url).toBe('http://127.0.0.1:8080/mcp');
 });
+
+test('an admin API is shown where there is one', () => {
+  const content = { version: '1.2.3', url: 'http://127.0.0.1:8080', upstreams: [] };
+  expect(renderScreen(content, false)).not.toContain('admin');
+  const text = renderScreen({ ...content, adminUrl: 'http://127.0.0.1:9092' }, false);
+  expect(text).toMatch(/admin +http:\/\/127\.0\.0\.1:9092\/api\/v1\/status\n/);
+});

@@ -13,6 +13,8 @@ export interface ScreenContent {
   readonly url: string;
   readonly healthUrl?: string | undefined;
   readonly metricsUrl?: string | undefined;
+  /** Absent: there is no admin API. */
+  readonly adminUrl?: string | undefined;
   readonly upstreams: readonly UpstreamStatus[];
 }
 
@@ -46,6 +48,7 @@ function endpointLines(content: ScreenContent, base: string): string[] {
     ...(more > 0 ? [['', `and ${more} more`]] : []),
     ['health', `${reachable(content.healthUrl ?? content.url)}/health`],
     ['metrics', `${reachable(content.metricsUrl ?? content.url)}/metrics`],
+    ...(content.adminUrl === undefined ? [] : [['admin', `${reachable(content.adminUrl)}/api/v1/status`]]),
   ]);
 }
 

@@ -28,6 +28,7 @@ export async function showStartUpScreen(
     url: gateway.url,
     healthUrl: gateway.healthUrl,
     metricsUrl: gateway.metricsUrl,
+    adminUrl: gateway.adminUrl,
     upstreams: gateway.status(),
   };
   out.write(renderScreen(content, usesColour(out)));

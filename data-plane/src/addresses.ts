@@ -8,11 +8,29 @@ export function clientUrl({ gateway }: ResolvedConfiguration, port: number): str
   return `${tls === undefined ? 'http' : 'https'}://${hostInUrl(host)}:${port}`;
 }
 
-/** Opens the addresses of their own for metrics and health, where the configuration has them; they may be one. */
+/** Where operators find what has an address of its own. */
+export interface OpsUrls {
+  readonly metricsUrl?: string;
+  readonly healthUrl?: string;
+  readonly adminUrl?: string;
+}
+
+/** Opens the addresses of their own for metrics, health and the admin API, where the configuration has them. */
 export async function opsAddresses(
-  { gateway: { metrics, health } }: ResolvedConfiguration,
+  { gateway }: ResolvedConfiguration,
+  worker: Pick<Worker, 'listenOps' | 'listenAdmin'>,
+): Promise<OpsUrls> {
+  const { admin } = gateway;
+  const urls = await metricsAndHealth(gateway, worker);
+  if (admin === undefined) return urls;
+  return { ...urls, adminUrl: `http://${hostInUrl(admin.host)}:${await worker.listenAdmin(admin)}` };
+}
+
+/** The two may be one. */
+async function metricsAndHealth(
+  { metrics, health }: ResolvedConfiguration['gateway'],
   worker: Pick<Worker, 'listenOps'>,
-): Promise<{ metricsUrl?: string; healthUrl?: string }> {
+): Promise<OpsUrls> {
   const open = async (address: ResolvedAddress, serves: 'metrics' | 'health' | 'all') =>
     `http://${hostInUrl(address.host)}:${await worker.listenOps(address, serves)}`;
   if (

@@ -1,7 +1,7 @@
 /** Starts the data plane of one process: one worker in this thread, or several in threads of their own. */
 import type { ResolvedConfiguration } from '@sluice/proto';
 import type { Logger } from 'pino';
-import { clientUrl, opsAddresses } from './addresses.js';
+import { clientUrl, type OpsUrls, opsAddresses } from './addresses.js';
 import { type NodeBus, newNodeId } from './sessions/node-bus.js';
 import type { SessionStore } from './sessions/store.js';
 import type { UpstreamStatus } from './telemetry/ops-door.js';
@@ -25,13 +25,9 @@ export interface Cluster {
   readonly sessionStore: SessionStore;
 }
 
-export interface DataPlane {
+export interface DataPlane extends OpsUrls {
   /** Where clients reach it: `http://127.0.0.1:8080`. */
   readonly url: string;
-  /** Where metrics are, when they have an address of their own. */
-  readonly metricsUrl?: string;
-  /** Where health is, when it has an address of its own. */
-  readonly healthUrl?: string;
   readonly listener: 'uws' | 'node';
   /** Swaps in a new configuration. Rejects, and keeps the old one, when it cannot be run. */
   apply(configuration: ResolvedConfiguration): Promise<void>;

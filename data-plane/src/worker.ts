@@ -2,12 +2,13 @@
  * One worker: a listener, the fronts, and the endpoints behind them, put together, drained and closed. Every worker has
  * all of it; they share nothing but the port and the configuration. The path of a request is in `client-door.ts`.
  */
-import type { ResolvedConfiguration } from '@sluice/proto';
+import type { ResolvedAddress, ResolvedConfiguration } from '@sluice/proto';
 import type { Logger } from 'pino';
+import { AdminDoor } from './admin/admin-door.js';
+import { NodeAdmin, type NodeAdminSource } from './admin/node-admin.js';
+import { WorkerPart } from './admin/worker-part.js';
 import { ClientDoor } from './client-door.js';
 import { DuplexFront } from './front/duplex/front.js';
-import { Guard } from './front/guard.js';
-import { refuse } from './front/http-answers.js';
 import { LegacyFront } from './front/legacy/front.js';
 import { ModernFront } from './front/modern/front.js';
 import { SessionRoom } from './front/session-room.js';
@@ -15,16 +16,15 @@ import { SseFront } from './front/sse/front.js';
 import { WebSockets } from './front/websocket/web-sockets.js';
 import { createListener } from './listener/create.js';
 import type { Door, Listener, ListenerLimits } from './listener/listener.js';
-import { ErrorCode } from './protocol/errors.js';
 import { Forwarder } from './sessions/forwarding.js';
 import { Neighbours } from './sessions/neighbours.js';
 import { type Pipe, type WorkerAddress, workerAddress } from './sessions/node-bus.js';
-import { keyRing, RotatingSealer } from './sessions/seal.js';
+import { type KeyRing, keyRing, RotatingSealer } from './sessions/seal.js';
 import { MemorySessionStore, type SessionStore } from './sessions/store.js';
 import { SessionTokens } from './sessions/tokens.js';
 import { type RemoteUpstreams, Runtime } from './snapshot/snapshot.js';
 import { Metrics } from './telemetry/metrics.js';
-import { OpsDoor, type UpstreamStatus } from './telemetry/ops-door.js';
+import { OpsDoor, opsAddressDoor, type UpstreamStatus } from './telemetry/ops-door.js';
 import { Traffic } from './telemetry/traffic.js';
 
 /** Time for the head of a request, and for an idle connection between two requests. */
@@ -56,6 +56,8 @@ export interface WorkerOptions {
   readonly metricsText?: () => Promise<string>;
   /** Sessions of all workers together; by default those of this one. */
   readonly totalSessionCount?: () => Promise<number>;
+  /** Asks all workers for their part of the admin API; by default only this one is asked. */
+  readonly askWorkers?: NodeAdminSource['ask'];
   /** What other workers have; undefined when there is only this one. */
   readonly remote?: RemoteUpstreams;
 }
@@ -77,7 +79,11 @@ export class Worker {
   readonly runtime: Runtime;
   private readonly traffic: Traffic;
   private readonly door: ClientDoor;
+  /** This worker's part of the admin API. */
+  readonly adminPart: WorkerPart;
   private configuration: ResolvedConfiguration;
+  /** Since when; milliseconds of the clock. */
+  private appliedAt = Date.now();
   private listener: Listener | undefined;
   private opsListeners: Listener[] = [];
   private ready = false;
@@ -86,7 +92,7 @@ export class Worker {
     const { configuration, log } = options;
     this.configuration = configuration;
     const settings = () => this.configuration.gateway.sessions;
-    this.sealer = new RotatingSealer(keyRing(configuration.gateway.sessions.keys, options.key));
+    this.sealer = new RotatingSealer(this.keys);
     this.address = workerAddress(options.node, options.index);
     this.tokens = new SessionTokens(this.sealer, this.address);
     this.metrics = new Metrics(
@@ -170,6 +176,16 @@ export class Worker {
       traffic: this.traffic,
       onFault: (thrown) => this.fault(thrown),
     });
+    this.adminPart = new WorkerPart({
+      counts: () => ({
+        sessions: this.sessionCount,
+        openExchanges: this.traffic.count,
+        parkedCalls: this.runtime.parked.callCount,
+        draining: this.traffic.draining,
+      }),
+      status: () => this.status(),
+      connections: () => [this.legacy.connections, this.duplex.connections],
+    });
     void this.settled.then(() => {
       this.ready = true;
     });
@@ -195,39 +211,52 @@ export class Worker {
   }
 
   /** Serves metrics or health on an address of its own. Resolves with the port. */
-  async listenOps(
-    address: { host: string; port: number },
-    serves: 'metrics' | 'health' | 'all',
-  ): Promise<number> {
-    let { allowedHosts } = this.configuration.gateway.listen;
-    let guard = new Guard({ host: address.host, allowedHosts, allowedOrigins: [] });
-    const door: Door = {
-      head: (head, reply) => {
-        if (allowedHosts !== this.configuration.gateway.listen.allowedHosts) {
-          ({ allowedHosts } = this.configuration.gateway.listen);
-          guard = new Guard({ host: address.host, allowedHosts, allowedOrigins: [] });
-        }
-        const refusal = guard.refusal(head);
-        if (refusal === undefined) return 1;
-        refuse(reply, 403, ErrorCode.Forbidden, refusal);
-        return 0;
-      },
-      request: (head, _body, reply) => {
-        if (!this.ops.answer(head, reply, serves))
-          refuse(
-            reply,
-            404,
-            ErrorCode.Forbidden,
-            `nothing is served at ${JSON.stringify(head.path.slice(0, 100))}`,
-          );
-      },
-      refusal: (status, reason) => this.door.refusal(status, reason),
-    };
+  listenOps(address: ResolvedAddress, serves: 'metrics' | 'health' | 'all'): Promise<number> {
+    const refusal: Door['refusal'] = (status, reason) => this.door.refusal(status, reason);
+    return this.listenApart(
+      address,
+      opsAddressDoor(this.ops, serves, address.host, () => this.allowedHosts, refusal),
+    );
+  }
+
+  /** Serves the admin API on an address of its own. Resolves with the port. */
+  listenAdmin(address: ResolvedAddress): Promise<number> {
+    const { node, count, askWorkers } = this.options;
+    const api = new NodeAdmin({
+      node,
+      workerCount: count,
+      configuration: () => ({
+        content: this.configuration,
+        key: this.keys.current,
+        appliedAt: this.appliedAt,
+      }),
+      ask: askWorkers ?? (async (query) => [this.adminPart.answer(query)]),
+    });
+    const door = new AdminDoor({
+      api,
+      host: address.host,
+      allowedHosts: () => this.allowedHosts,
+      token: () => this.configuration.gateway.admin?.token,
+      onRefused: (status) => this.traffic.refused(status),
+      onFault: (thrown) => this.fault(thrown),
+    });
+    return this.listenApart(address, door);
+  }
+
+  private get allowedHosts(): readonly string[] {
+    return this.configuration.gateway.listen.allowedHosts;
+  }
+
+  private get keys(): KeyRing {
+    return keyRing(this.configuration.gateway.sessions.keys, this.options.key);
+  }
+
+  private async listenApart({ host, port }: ResolvedAddress, door: Door): Promise<number> {
     const listener = await createListener(
       this.configuration.gateway.listen.listener,
       {
-        host: address.host,
-        port: address.port,
+        host,
+        port,
         sharedPort: false,
         limits: listenerLimits(this.configuration),
         onFault: (thrown) => this.fault(thrown),
@@ -254,7 +283,8 @@ export class Worker {
   apply(configuration: ResolvedConfiguration): void {
     this.runtime.apply(configuration);
     this.configuration = configuration;
-    this.sealer.rotate(keyRing(configuration.gateway.sessions.keys, this.options.key));
+    this.appliedAt = Date.now();
+    this.sealer.rotate(this.keys);
     this.door.renew();
     const limits = listenerLimits(configuration);
     for (const listener of [this.listener, ...this.opsListeners]) listener?.setLimits(limits);

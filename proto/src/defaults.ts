@@ -21,6 +21,8 @@ export const GATEWAY_DEFAULTS = {
   'metrics.host': '127.0.0.1',
   /** As local as the client address. */
   'health.host': '127.0.0.1',
+  /** As local as the client address; whoever reaches it may end other people's sessions. */
+  'admin.host': '127.0.0.1',
   /** Holds an image or a document as base64 in one call, and little enough to buffer for many callers. */
   'limits.max_body_bytes': 4 * MIB,
   /** What node:http allows too, so that both listeners answer alike. */

@@ -5,6 +5,7 @@ export type { SettingRange } from './ranges.js';
 export type {
   LogLevel,
   ResolvedAddress,
+  ResolvedAdminAddress,
   ResolvedConfiguration,
   ResolvedGateway,
   ResolvedHttpTransport,

@@ -32,6 +32,7 @@ export const GATEWAY_RANGES: Readonly<Record<string, SettingRange>> = {
   'listen.workers': { min: 1, max: 256 },
   'metrics.port': PORT,
   'health.port': PORT,
+  'admin.port': PORT,
   /** Below 1 KiB not even an ordinary `initialize` fits. */
   'limits.max_body_bytes': { min: KIB, max: LARGEST_MESSAGE_BYTES },
   /** The upper end stays below the buffers of both listeners, so that the gateway answers and not they. */

@@ -25,6 +25,8 @@ export interface ResolvedGateway {
   readonly metrics?: ResolvedAddress;
   /** Absent: the client address serves `/health`, `/live` and `/ready`. */
   readonly health?: ResolvedAddress;
+  /** Absent: there is no admin API. */
+  readonly admin?: ResolvedAdminAddress;
   readonly limits: {
     readonly maxBodyBytes: number;
     readonly maxHeaderBytes: number;
@@ -87,6 +89,12 @@ export const LOG_FORMATS = ['json', 'text'] as const;
 export interface ResolvedAddress {
   readonly host: string;
   readonly port: number;
+}
+
+/** The address of the admin API. */
+export interface ResolvedAdminAddress extends ResolvedAddress {
+  /** The secret that every request has to carry. Absent: none is asked for. */
+  readonly token?: string;
 }
 
 /** The address that clients use, and who may use it. */
@@ -181,6 +189,12 @@ function resolveGateway(gateway: Gateway | undefined): ResolvedGateway {
     listen: resolveListen(gateway?.listen),
     ...(gateway?.metrics && { metrics: resolveAddress(gateway.metrics, defaults['metrics.host']) }),
     ...(gateway?.health && { health: resolveAddress(gateway.health, defaults['health.host']) }),
+    ...(gateway?.admin && {
+      admin: {
+        ...resolveAddress(gateway.admin, defaults['admin.host']),
+        ...(gateway.admin.token && { token: gateway.admin.token }),
+      },
+    }),
     limits: {
       maxBodyBytes: limits?.maxBodyBytes ?? defaults['limits.max_body_bytes'],
       maxHeaderBytes: limits?.maxHeaderBytes ?? defaults['limits.max_header_bytes'],
@@ -228,7 +242,7 @@ function resolveGateway(gateway: Gateway | undefined): ResolvedGateway {
   };
 }
 
-function resolveAddress(address: Address, defaultHost: string): ResolvedAddress {
+function resolveAddress(address: Pick<Address, 'host' | 'port'>, defaultHost: string): ResolvedAddress {
   return { host: address.host || defaultHost, port: address.port };
 }
 

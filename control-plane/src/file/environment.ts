@@ -256,7 +256,8 @@ function warnUnknown(decoding: Decoding, json: ConfigurationJson, name: string):
     ),
   );
   const known = [...GATEWAY_BY_VARIABLE.keys(), ...upstreamNames];
-  const near = nearestName(name, known) ?? endingAlike(name);
+  // A name that only lacks where the setting stands is no misspelling of a shorter place.
+  const near = endingAlike(name, 1) ?? nearestName(name, known) ?? endingAlike(name);
   const hint =
     near === undefined ? 'unset it, or see the reference of settings for its name' : `did you mean ${near}?`;
   decoding.warn({ name }, '', 'this variable sets nothing', hint);
@@ -267,15 +268,17 @@ const GATEWAY_PREFIX = `${ENVIRONMENT_PREFIX}GATEWAY_`;
 /**
  * The variable of the gateway that ends in the most words of a name, for names that leave out where a setting
  * stands: `SLUICE_PORT`. Of several, the first in the schema: the client address comes before those of machines.
+ *
+ * @param startCount at how many of its words the ending may begin
  */
-function endingAlike(name: string): string | undefined {
+function endingAlike(name: string, startCount = Number.POSITIVE_INFINITY): string | undefined {
   const isLong = name.startsWith(GATEWAY_PREFIX);
   const prefix = isLong ? GATEWAY_PREFIX : ENVIRONMENT_PREFIX;
   const candidates = [...GATEWAY_BY_VARIABLE.keys()].filter(
     (known) => known.startsWith(GATEWAY_PREFIX) === isLong,
   );
   const words = name.slice(prefix.length).split('_');
-  for (let start = 0; start < words.length; start++) {
+  for (let start = 0; start < Math.min(words.length, startCount); start++) {
     const ending = `_${words.slice(start).join('_')}`;
     const found = candidates.find((known) => known.endsWith(ending));
     if (found !== undefined) return found;

@@ -1,5 +1,5 @@
 import { durationMs } from '@bufbuild/protobuf/wkt';
-import type { Address, Configuration, Gateway, Listen } from '@sluice/proto';
+import type { Configuration, Gateway, Listen } from '@sluice/proto';
 import { GATEWAY_DEFAULTS, GATEWAY_SETTINGS, LOG_FORMATS, LOG_LEVELS } from '@sluice/proto';
 import { isCidr, isHost, isLoopbackHost } from './addresses.js';
 import type { Findings } from './findings.js';
@@ -12,6 +12,8 @@ export function checkGateway(findings: Findings, { gateway, upstreams }: Configu
   checkListen(findings, gateway?.listen);
   checkOwnAddress(findings, 'metrics', gateway);
   checkOwnAddress(findings, 'health', gateway);
+  checkOwnAddress(findings, 'admin', gateway);
+  checkAdmin(findings, gateway);
   checkSeparator(findings, gateway?.naming?.separator ?? '');
   checkDiscovery(findings, gateway);
   checkEgress(findings, gateway);
@@ -83,8 +85,17 @@ function checkTls(findings: Findings, { tls }: Listen): void {
   findings.error(`gateway.listen.tls.${missing}`, message, hint, ['gateway.listen.tls']);
 }
 
-function checkOwnAddress(findings: Findings, name: 'metrics' | 'health', gateway: Gateway | undefined): void {
-  const address: Address | undefined = gateway?.[name];
+type OwnAddress = 'metrics' | 'health' | 'admin';
+
+/** What each of them does to those who reach it. */
+const EXPOSES: Readonly<Record<OwnAddress, string>> = {
+  metrics: 'shows metrics to other machines',
+  health: 'shows health to other machines',
+  admin: 'lets other machines end the sessions of clients',
+};
+
+function checkOwnAddress(findings: Findings, name: OwnAddress, gateway: Gateway | undefined): void {
+  const address = gateway?.[name];
   if (address === undefined) return;
   const path = `gateway.${name}`;
   checkHost(findings, `${path}.host`, address.host);
@@ -92,15 +103,50 @@ function checkOwnAddress(findings: Findings, name: 'metrics' | 'health', gateway
   const clientHost = gateway?.listen?.host || GATEWAY_DEFAULTS['listen.host'];
   const clientPort = gateway?.listen?.port ?? GATEWAY_DEFAULTS['listen.port'];
   if (address.port !== 0 && address.port === clientPort && host === clientHost) {
-    const hint = `choose another port, or leave out ${name} so that the client address serves it`;
+    const whoElse = name === 'admin' ? '' : `, or leave out ${name} so that the client address serves it`;
     const others = [`${path}.host`, 'gateway.listen.host', 'gateway.listen.port'];
-    findings.error(`${path}.port`, 'the same address as that for clients', hint, others);
+    findings.error(
+      `${path}.port`,
+      'the same address as that for clients',
+      `choose another port${whoElse}`,
+      others,
+    );
   }
-  if (isHost(host) && !isLoopbackHost(host) && !gateway?.listen?.insecure) {
+  const hasToken = name === 'admin' && (gateway?.admin?.token ?? '') !== '';
+  if (isHost(host) && !isLoopbackHost(host) && !gateway?.listen?.insecure && !hasToken) {
+    const token = name === 'admin' ? 'give it a `token`, ' : '';
+    const hint = `${token}listen on 127.0.0.1, or say \`gateway.listen.insecure: true\` (--insecure) where a firewall keeps others out`;
+    const message = `${host} ${EXPOSES[name]}, and nothing asks them who they are`;
+    const others = ['gateway.listen.insecure', ...(name === 'admin' ? ['gateway.admin.token'] : [])];
+    findings.error(`${path}.host`, message, hint, others);
+  }
+}
+
+function checkAdmin(findings: Findings, gateway: Gateway | undefined): void {
+  const { admin } = gateway ?? {};
+  if (admin === undefined) return;
+  const host = admin.host || GATEWAY_DEFAULTS['admin.host'];
+  for (const name of ['metrics', 'health'] as const) {
+    const other = gateway?.[name];
+    if (other === undefined || admin.port === 0 || admin.port !== other.port) continue;
+    if (host !== (other.host || GATEWAY_DEFAULTS[`${name}.host`])) continue;
+    const others = ['gateway.admin.host', `gateway.${name}.host`, `gateway.${name}.port`];
+    const hint = 'choose another port: who may see it is not who may change things';
+    findings.error('gateway.admin.port', `the same address as that for ${name}`, hint, others);
+  }
+  if (admin.token === '') return;
+  // Its value is told to nobody, so neither is what is wrong in it.
+  if (admin.token.length < MIN_KEY_LENGTH) {
     const hint =
-      'listen on 127.0.0.1, or say `gateway.listen.insecure: true` (--insecure) where a firewall keeps others out';
-    const message = `${host} shows ${name} to other machines, and nothing asks them who they are`;
-    findings.error(`${path}.host`, message, hint, ['gateway.listen.insecure']);
+      'write a random one, for example from `openssl rand -hex 32`, by a variable such as ${SLUICE_ADMIN_TOKEN}';
+    const message = `shorter than ${MIN_KEY_LENGTH} characters, so that it could be guessed`;
+    findings.error('gateway.admin.token', message, hint);
+  } else if (!/^[A-Za-z0-9._~+/-]+=*$/.test(admin.token)) {
+    const hint = 'use letters, digits and - . _ ~ + / only, with = at the end only (RFC 6750 section 2.1)';
+    findings.error('gateway.admin.token', 'has characters that an Authorization header cannot carry', hint);
+  } else if (isHost(host) && !isLoopbackHost(host)) {
+    const hint = 'let only a private network reach it, or put something with TLS in front';
+    findings.warn('gateway.admin.host', `${host} takes the token over plain HTTP`, hint);
   }
 }
 

@@ -18,6 +18,10 @@ const withUpstream = (upstream: JsonObject, gateway: JsonObject = {}): JsonObjec
   upstreams: [{ name: 'time', ...upstream }],
 });
 
+const ADMIN_TOKEN = '0123456789abcdef'.repeat(2);
+const admin = (settings: JsonObject, gateway: JsonObject = {}) =>
+  withGateway({ admin: { port: 9092, ...settings }, ...gateway });
+
 const http = (settings: JsonObject) => withUpstream({ http: { url: 'https://h.example/mcp', ...settings } });
 const sse = (settings: JsonObject) => withUpstream({ sse: { url: 'https://h.example/sse', ...settings } });
 const webSocket = (settings: JsonObject) =>
@@ -47,6 +51,9 @@ describe('what is accepted', () => {
       'metrics and health on one address of their own',
       withGateway({ metrics: { port: 9090 }, health: { port: 9090 } }),
     ],
+    ['admin on loopback', admin({})],
+    ['admin for other machines, when told to', admin({ host: '0.0.0.0' }, { listen: { insecure: true } })],
+    ['admin with a token of base64', admin({ token: `${'a+/-._~'.repeat(5)}==` })],
     [
       'the same port on another address',
       withGateway({ listen: { host: '127.0.0.1' }, metrics: { host: '::1', port: 8080 } }),
@@ -134,6 +141,29 @@ const REFUSALS: [JsonObject, string, RegExp, RegExp][] = [
     /not a host name/,
     /for example/,
   ],
+  [admin({ host: 'a b' }), 'gateway.admin.host', /host name/, /127.0.0.1/],
+  [admin({ port: 70_000 }), 'gateway.admin.port', /out of range/, /65535/],
+  [admin({ port: 8080 }), 'gateway.admin.port', /same address as that for clients/, /another port$/],
+  [
+    admin({}, { metrics: { port: 9092 } }),
+    'gateway.admin.port',
+    /same address as that for metrics/,
+    /another port/,
+  ],
+  [
+    admin({}, { health: { host: '127.0.0.1', port: 9092 } }),
+    'gateway.admin.port',
+    /same address as that for health/,
+    /another port/,
+  ],
+  [
+    admin({ host: '0.0.0.0' }),
+    'gateway.admin.host',
+    /0\.0\.0\.0 lets other machines end the sessions/,
+    /`token`, listen on 127\.0\.0\.1, or say `gateway.listen.insecure: true`/,
+  ],
+  [admin({ token: SECRET }), 'gateway.admin.token', /shorter than 32/, /SLUICE_ADMIN_TOKEN/],
+  [admin({ token: `${ADMIN_TOKEN} ${SECRET}` }), 'gateway.admin.token', /cannot carry/, /letters, digits/],
   [withGateway({ metrics: { port: 70_000 } }), 'gateway.metrics.port', /out of range/, /65535/],
   [
     withGateway({ limits: { maxBodyBytes: 10 } }),
@@ -514,6 +544,7 @@ describe('what is worth a warning', () => {
   it.each<[string, JsonObject, string]>([
     ['no upstreams', {}, 'upstreams'],
     ['only disabled upstreams', { upstreams: [{ name: 'a', disabled: true }] }, 'upstreams'],
+    ['an admin token in the open', admin({ host: '0.0.0.0', token: ADMIN_TOKEN }), 'gateway.admin.host'],
     [
       'a token in the open',
       http({ url: 'http://h.example/', headers: { authorization: SECRET } }),

@@ -45,6 +45,15 @@ export abstract class ClientSession<Way extends AnswerWay> implements LegHost {
     this.backing = endpoint.openLegacy(this);
   }
 
+  get principal(): string {
+    return this.caller.principal;
+  }
+
+  /** Requests under way. */
+  get requestCount(): number {
+    return this.running.size;
+  }
+
   /** True while something is under way. */
   abstract get busy(): boolean;
 

@@ -54,6 +54,27 @@ export class Guard {
   }
 }
 
+/**
+ * The guard of an address for operators, which pages of other sites have no business with.
+ *
+ * @param allowedHosts as they are now: they may change while the gateway runs
+ */
+export function operatorsGuard(
+  host: string,
+  allowedHosts: () => readonly string[],
+): (head: RequestHead) => string | undefined {
+  const make = (allowed: readonly string[]) => new Guard({ host, allowedHosts: allowed, allowedOrigins: [] });
+  let allowed = allowedHosts();
+  let guard = make(allowed);
+  return (head) => {
+    if (allowed !== allowedHosts()) {
+      allowed = allowedHosts();
+      guard = make(allowed);
+    }
+    return guard.refusal(head);
+  };
+}
+
 /** Name or bracketed address, and a port (RFC 9110 section 7.2). */
 const HOST = /^(\[[0-9a-f:.]+\]|[^:@[\]]+)(?::\d{0,5})?$/;
 

@@ -1,6 +1,9 @@
 /** Health, readiness and metrics over HTTP, under the names that operators of other gateways know. */
 import type { ResolvedTransport } from '@sluice/proto';
-import type { Reply, RequestHead } from '../listener/listener.js';
+import { operatorsGuard } from '../front/guard.js';
+import { refuse } from '../front/http-answers.js';
+import type { Door, Reply, RequestHead } from '../listener/listener.js';
+import { ErrorCode } from '../protocol/errors.js';
 
 /** State of one upstream. */
 export interface UpstreamStatus {
@@ -90,4 +93,29 @@ export class OpsDoor {
       () => reply.send(500, JSON_TYPE, '{"error":"metrics could not be collected"}'),
     );
   }
+}
+
+/** The door of an address of their own for metrics, health or both. */
+export function opsAddressDoor(
+  ops: OpsDoor,
+  serves: 'metrics' | 'health' | 'all',
+  host: string,
+  allowedHosts: () => readonly string[],
+  refusal: Door['refusal'],
+): Door {
+  const guard = operatorsGuard(host, allowedHosts);
+  return {
+    head: (head, reply) => {
+      const reason = guard(head);
+      if (reason === undefined) return 1;
+      refuse(reply, 403, ErrorCode.Forbidden, reason);
+      return 0;
+    },
+    request: (head, _body, reply) => {
+      if (ops.answer(head, reply, serves)) return;
+      const path = JSON.stringify(head.path.slice(0, 100));
+      refuse(reply, 404, ErrorCode.Forbidden, `nothing is served at ${path}`);
+    },
+    refusal,
+  };
 }

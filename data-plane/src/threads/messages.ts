@@ -2,6 +2,8 @@
 
 import type { MessagePort } from 'node:worker_threads';
 import type { ResolvedConfiguration } from '@sluice/proto';
+import type { OpsUrls } from '../addresses.js';
+import type { WorkerQuery } from '../admin/worker-part.js';
 import type { WorkerAddress } from '../sessions/node-bus.js';
 import type { SessionRecord } from '../sessions/store.js';
 import type { UpstreamStatus } from '../telemetry/ops-door.js';
@@ -21,12 +23,8 @@ export interface ThreadData {
   readonly inCluster: boolean;
 }
 
-/** What is collected from all threads, and how one thread's part looks. */
-export interface Collected {
-  readonly metrics: object[];
-  readonly sessions: number;
-}
-export type CollectedKind = keyof Collected;
+/** What can be asked of all threads together. */
+export type Question = 'metrics' | 'sessions' | WorkerQuery;
 
 /** How a claim in the session store ended. */
 export type ClaimOutcome = { record: SessionRecord | undefined } | { error: string };
@@ -45,8 +43,8 @@ export type ToThread =
   | { type: 'listen'; port: number }
   | { type: 'apply'; id: number; configuration: ResolvedConfiguration }
   | { type: 'reloadTls'; id: number }
-  | { type: 'collect'; id: number; what: CollectedKind }
-  | { type: 'answer'; id: number; value: string | number }
+  | { type: 'collect'; id: number; what: Question }
+  | { type: 'answer'; id: number; value: unknown }
   /** Takes nothing new, and lets what runs end within the grace. */
   | { type: 'drain'; id: number; graceMs: number }
   /** Closes everything; what others may still want to say to it can be said until `exit`. */
@@ -54,7 +52,7 @@ export type ToThread =
   | { type: 'exit' };
 
 export type FromThread =
-  | { type: 'listening'; port: number; kind: 'uws' | 'node'; metricsUrl?: string; healthUrl?: string }
+  | ({ type: 'listening'; port: number; kind: 'uws' | 'node' } & OpsUrls)
   | { type: 'failed'; message: string; code?: string }
   | { type: 'settled' }
   | { type: 'status'; status: UpstreamStatus[] }
@@ -63,6 +61,6 @@ export type FromThread =
   /** A group of subprocesses has begun, or has ended. */
   | { type: 'processGroup'; leaderPid: number; lives: boolean }
   | { type: 'done'; id: number; error?: string }
-  | { type: 'collected'; id: number; value: object[] | number }
+  | { type: 'collected'; id: number; value: unknown }
   /** A thread wants what all threads have together. */
-  | { type: 'ask'; id: number; what: CollectedKind };
+  | { type: 'ask'; id: number; what: Question };

@@ -6,7 +6,7 @@ import { workerAddress } from '../sessions/node-bus.js';
 import { onProcessGroups } from '../upstream/transport/process-group.js';
 import { Worker } from '../worker.js';
 import { StoreOfMainThread } from './cluster.js';
-import type { FromThread, ThreadData, ToThread } from './messages.js';
+import type { FromThread, Question, ThreadData, ToThread } from './messages.js';
 import { portPipe } from './port-pipe.js';
 import { SharedProcesses } from './shared-processes.js';
 
@@ -27,7 +27,7 @@ const sessionStore = inCluster ? new StoreOfMainThread(tell) : undefined;
 
 let askCount = 0;
 const asked = new Map<number, (value: never) => void>();
-function ask<T>(what: 'metrics' | 'sessions'): Promise<T> {
+function ask<T>(what: Question): Promise<T> {
   return new Promise((resolve) => {
     const id = ++askCount;
     asked.set(id, resolve as (value: never) => void);
@@ -55,6 +55,7 @@ const worker: Worker = new Worker({
   sessionStore,
   metricsText: () => ask<string>('metrics'),
   totalSessionCount: () => ask<number>('sessions'),
+  askWorkers: (query) => ask(query),
 });
 
 process.on('uncaughtException', (thrown) => worker.fault(thrown));
@@ -126,12 +127,14 @@ function done(id: number, work: () => Promise<void>): void {
   );
 }
 
-async function collect(id: number, what: 'metrics' | 'sessions'): Promise<void> {
-  tell({
-    type: 'collected',
-    id,
-    value: what === 'metrics' ? await worker.metricsSnapshot() : worker.sessionCount,
-  });
+async function collect(id: number, what: Question): Promise<void> {
+  tell({ type: 'collected', id, value: await partOf(what) });
+}
+
+/** This thread's part of an answer. */
+function partOf(what: Question): unknown {
+  if (what === 'metrics') return worker.metricsSnapshot();
+  return what === 'sessions' ? worker.sessionCount : worker.adminPart.answer(what);
 }
 
 /** A thread that ends while its listener is open takes the process along, so everything is closed before. */

@@ -2,14 +2,14 @@
 import { MessageChannel, Worker as Thread } from 'node:worker_threads';
 import type { ResolvedConfiguration } from '@sluice/proto';
 import { AggregatorRegistry } from 'prom-client';
-import { clientUrl } from '../addresses.js';
+import { clientUrl, type OpsUrls } from '../addresses.js';
 import type { DataPlane, DataPlaneOptions } from '../data-plane.js';
 import { refuseTakenPort } from '../listener/listen-error.js';
 import { loadUws } from '../listener/uws-load.js';
 import { newNodeId, type WorkerAddress, workerAddress } from '../sessions/node-bus.js';
 import type { UpstreamStatus } from '../telemetry/ops-door.js';
 import { metForThreads, serveStore } from './cluster.js';
-import type { CollectedKind, FromThread, ThreadData, ToThread } from './messages.js';
+import type { FromThread, Question, ThreadData, ToThread } from './messages.js';
 
 /** Time for all threads to hand in their part of a collection. */
 const COLLECT_TIMEOUT_MS = 2_000;
@@ -32,8 +32,7 @@ export async function startThreads(options: DataPlaneOptions): Promise<DataPlane
     for (let index = 1; index < team.size; index++) await team.listen(index, first.port);
     return {
       url: clientUrl(configuration, first.port),
-      ...(first.metricsUrl === undefined ? {} : { metricsUrl: first.metricsUrl }),
-      ...(first.healthUrl === undefined ? {} : { healthUrl: first.healthUrl }),
+      ...opsUrlsOf(first),
       listener: first.kind,
       apply: (next) => team.apply(next),
       reloadTls: () => team.reloadTls(),
@@ -47,11 +46,19 @@ export async function startThreads(options: DataPlaneOptions): Promise<DataPlane
   }
 }
 
+function opsUrlsOf({ metricsUrl, healthUrl, adminUrl }: Listening): OpsUrls {
+  return {
+    ...(metricsUrl !== undefined && { metricsUrl }),
+    ...(healthUrl !== undefined && { healthUrl }),
+    ...(adminUrl !== undefined && { adminUrl }),
+  };
+}
+
 class Team {
   private readonly threads: Thread[] = [];
   private readonly listening: ((found: Listening | Error) => void)[] = [];
   private readonly waiting = new Map<number, (outcome: { error?: string | undefined }) => void>();
-  private readonly collecting = new Map<number, (value: object[] | number) => void>();
+  private readonly collecting = new Map<number, (value: unknown) => void>();
   private count = 0;
   private ending = false;
   status: UpstreamStatus[] = [];
@@ -187,8 +194,14 @@ class Team {
         return;
       case 'ask':
         this.answer(index, message.id, message.what).catch((thrown: unknown) => {
-          this.options.log.error({ err: thrown }, `${message.what} of the workers could not be collected`);
-          this.tell(index, { type: 'answer', id: message.id, value: message.what === 'sessions' ? 0 : '' });
+          const { id, what } = message;
+          const kind = typeof what === 'string' ? what : what.what;
+          this.options.log.error({ err: thrown }, `${kind} of the workers could not be collected`);
+          this.tell(index, {
+            type: 'answer',
+            id,
+            value: what === 'sessions' ? 0 : what === 'metrics' ? '' : [],
+          });
         });
         return;
       default:
@@ -210,23 +223,16 @@ class Team {
     if (name !== undefined) log[name](rest, msg as string | undefined);
   }
 
-  private async answer(index: number, id: number, what: CollectedKind): Promise<void> {
+  private async answer(index: number, id: number, what: Question): Promise<void> {
     const parts = await Promise.all(this.threads.map((_, each) => this.collect(each, what)));
-    if (what === 'sessions') {
-      const value = parts.reduce<number>((sum, part) => sum + (typeof part === 'number' ? part : 0), 0);
-      this.tell(index, { type: 'answer', id, value });
-      return;
-    }
-    const known = parts.filter((part): part is object[] => Array.isArray(part));
-    const value = await AggregatorRegistry.aggregate(known as never).metrics();
-    this.tell(index, { type: 'answer', id, value });
+    this.tell(index, { type: 'answer', id, value: await together(what, parts) });
   }
 
-  private collect(index: number, what: CollectedKind): Promise<object[] | number | undefined> {
+  private collect(index: number, what: Question): Promise<unknown> {
     return new Promise((resolve) => {
       const id = ++this.count;
       const timer = setTimeout(() => settle(undefined), COLLECT_TIMEOUT_MS);
-      const settle = (value: object[] | number | undefined) => {
+      const settle = (value: unknown) => {
         clearTimeout(timer);
         this.collecting.delete(id);
         resolve(value);
@@ -271,4 +277,16 @@ async function within(ms: number, work: Promise<unknown>): Promise<void> {
   });
   await Promise.race([work.catch(() => undefined), late]);
   clearTimeout(timer);
+}
+
+/** The answer to a question out of those of all threads; undefined stands for one that did not answer in time. */
+async function together(what: Question, parts: readonly unknown[]): Promise<unknown> {
+  switch (what) {
+    case 'sessions':
+      return parts.reduce<number>((sum, part) => sum + (typeof part === 'number' ? part : 0), 0);
+    case 'metrics':
+      return AggregatorRegistry.aggregate(parts.filter(Array.isArray) as never).metrics();
+    default:
+      return parts;
+  }
 }

@@ -2,7 +2,8 @@
  * One client on a connection of its own. Every message says its era by itself: a request with a protocol version in
  * its `_meta` is modern, `initialize` begins the connection's one legacy session, and both may alternate.
  */
-import type { RequestHeaders } from '../../exchange/exchange.js';
+import { randomBytes } from 'node:crypto';
+import type { Caller, RequestHeaders } from '../../exchange/exchange.js';
 import type { Reply, RequestHead } from '../../listener/listener.js';
 import { hasBatches } from '../../protocol/batch.js';
 import { ErrorCode, errorMessage, RpcError, resultMessage } from '../../protocol/errors.js';
@@ -11,6 +12,7 @@ import type { Envelope } from '../../protocol/scan.js';
 import { binaryOf, binaryToBytes } from '../../protocol/text.js';
 import type { Message } from '../../protocol/translate.js';
 import type { WorkerAddress } from '../../sessions/node-bus.js';
+import type { ClientConnection, ClientTransport } from '../client-connection.js';
 import type { Endpoint } from '../endpoint.js';
 import { readHello, settled } from '../handshake.js';
 import { checkBody, statusOf } from '../modern-body.js';
@@ -34,7 +36,16 @@ export interface ClientHost {
   left(client: ConnectedClient): void;
 }
 
-export class ConnectedClient implements DuplexClient, SessionHost, RequestHost {
+/** Random part of an operator's name for a connection: no two are alike. */
+const CONNECTION_ID_BYTES = 16;
+
+export class ConnectedClient implements DuplexClient, ClientConnection, SessionHost, RequestHost {
+  readonly beganAt = Date.now();
+  lastUsedAt = this.beganAt;
+  /** Made when an operator first looks. */
+  private ownId: string | undefined;
+  /** Who speaks, as the first modern request says it. */
+  private modernCaller: Caller | undefined;
   private session: DuplexSession | undefined;
   /** The session while its `initialize` is not answered. */
   private opening: DuplexSession | undefined;
@@ -55,6 +66,19 @@ export class ConnectedClient implements DuplexClient, SessionHost, RequestHost {
     readonly principal: string,
   ) {}
 
+  get connectionId(): string {
+    this.ownId ??= randomBytes(CONNECTION_ID_BYTES).toString('base64url');
+    return this.ownId;
+  }
+
+  get transport(): ClientTransport {
+    return this.connection.transport;
+  }
+
+  get caller(): Caller | undefined {
+    return this.session?.caller ?? this.modernCaller;
+  }
+
   get hasSession(): boolean {
     return this.session !== undefined;
   }
@@ -65,6 +89,7 @@ export class ConnectedClient implements DuplexClient, SessionHost, RequestHost {
 
   message(bytes: Buffer): void {
     if (this.over) return;
+    this.lastUsedAt = Date.now();
     try {
       this.read(bytes);
     } catch (thrown) {
@@ -78,7 +103,7 @@ export class ConnectedClient implements DuplexClient, SessionHost, RequestHost {
   }
 
   /** Ends the connection at once. */
-  close(reason: string): void {
+  end(reason: string): void {
     this.finish(reason);
   }
 
@@ -109,9 +134,14 @@ export class ConnectedClient implements DuplexClient, SessionHost, RequestHost {
   }
 
   ended(method: string, status: number, errorCode: number, startedAt: number): void {
+    this.lastUsedAt = Date.now();
     this.host.traffic.ended(this.endpoint, method, status, errorCode, startedAt);
     // The response leaves after this.
     if (this.retiring !== undefined) queueMicrotask(() => this.leaveIfDone());
+  }
+
+  speaks(caller: Caller): void {
+    this.modernCaller ??= caller;
   }
 
   forward(worker: WorkerAddress, head: RequestHead, body: Buffer, reply: Reply): boolean {

@@ -11,8 +11,11 @@ export interface Beginning {
   readonly principal: string;
 }
 
+import type { ClientTransport } from '../client-connection.js';
+
 /** The way to one client; one message each. */
 export interface DuplexConnection {
+  readonly transport: ClientTransport;
   /** False when the client does not read and its queue is full: the connection is then closed. */
   send(message: Buffer): boolean;
   /** `reason` is a sentence for the client's log, where the transport has a place for one. */

@@ -18,6 +18,7 @@ afterEach(() => {
 type Sent = { id?: unknown; method?: string; result?: unknown; error?: { code: number; message: string } };
 
 class Connection implements DuplexConnection {
+  readonly transport = 'websocket';
   readonly sent: (Sent | Sent[])[] = [];
   readonly closes: string[] = [];
   reads = true;

@@ -3,6 +3,7 @@
  * know which transport carries them.
  */
 import type { RequestHeaders } from '../../exchange/exchange.js';
+import type { ClientConnection } from '../client-connection.js';
 import type { Endpoint } from '../endpoint.js';
 import type { SessionRoom } from '../session-room.js';
 import { type ClientHost, ConnectedClient } from './client.js';
@@ -47,6 +48,10 @@ export class DuplexFront implements ClientHost {
     return client;
   }
 
+  get connections(): Iterable<ClientConnection> {
+    return this.clients;
+  }
+
   /** Ends the connections of an endpoint that is not there any more; requests under way end as they began. */
   closeEndpoint(endpoint: Endpoint, reason: string): void {
     for (const client of [...this.clients]) if (client.endpoint === endpoint) client.retire(reason);
@@ -58,7 +63,7 @@ export class DuplexFront implements ClientHost {
   }
 
   close(reason: string): void {
-    for (const client of [...this.clients]) client.close(reason);
+    for (const client of [...this.clients]) client.end(reason);
   }
 
   maxMessageBytes(): number {

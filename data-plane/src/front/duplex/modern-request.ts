@@ -1,5 +1,11 @@
 /** One modern request on a connection that it shares with others (2026-07-28, basic/transports/stdio). */
-import { Cancellation, type Exchange, type Outcome, type RequestHeaders } from '../../exchange/exchange.js';
+import {
+  type Caller,
+  Cancellation,
+  type Exchange,
+  type Outcome,
+  type RequestHeaders,
+} from '../../exchange/exchange.js';
 import type { Reply, RequestHead } from '../../listener/listener.js';
 import { ErrorCode, errorMessage, RpcError } from '../../protocol/errors.js';
 import { methodRow } from '../../protocol/methods.js';
@@ -19,6 +25,8 @@ export interface RequestHost {
   readonly headers: RequestHeaders;
   readonly principal: string;
   send(message: Buffer): void;
+  /** Who it is that speaks, as a request says it. */
+  speaks(caller: Caller): void;
   /** Hands a request over to another worker; false when nobody is there. */
   forward(worker: WorkerAddress, head: RequestHead, body: Buffer, reply: Reply): boolean;
   /** Called once; nothing is sent for the request afterwards. `errorCode` 0 says that it has a result. */
@@ -42,11 +50,13 @@ export class ModernRequest implements OpenRequest, AnswerReader {
 
   run(): void {
     const { bytes, envelope } = this.message;
+    const caller = callerOf(bytes, envelope, this.host.principal);
+    this.host.speaks(caller);
     const exchange: Exchange = {
       row: methodRow(this.method),
       bytes,
       envelope,
-      caller: callerOf(bytes, envelope, this.host.principal),
+      caller,
       headers: this.host.headers,
       bodyOnly: true,
       cancellation: this.cancellation,

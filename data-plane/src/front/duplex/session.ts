@@ -35,11 +35,6 @@ export class DuplexSession extends ClientSession<DuplexWay> implements SeatedSes
     return this.running.size > 0;
   }
 
-  /** Requests under way. */
-  get requestCount(): number {
-    return this.running.size;
-  }
-
   /** Why a request of this id cannot begin; undefined when it can. */
   override refusal(id: string): RpcError | undefined {
     return this.host.idRefusal(id) ?? super.refusal(id);

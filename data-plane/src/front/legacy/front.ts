@@ -9,6 +9,7 @@ import { isLegacyRevision } from '../../protocol/revisions.js';
 import { binaryOf, binaryToBytes } from '../../protocol/text.js';
 import type { Message } from '../../protocol/translate.js';
 import type { WorkerAddress } from '../../sessions/node-bus.js';
+import type { ClientConnection } from '../client-connection.js';
 import type { Endpoint } from '../endpoint.js';
 import { readHello } from '../handshake.js';
 import { accepts, JSON_HEADERS, refuse } from '../http-answers.js';
@@ -39,6 +40,11 @@ export class LegacyFront {
 
   constructor(private readonly options: LegacyFrontOptions) {
     this.sessions = new LegacySessions(options);
+  }
+
+  /** The sessions of this worker. */
+  get connections(): Iterable<ClientConnection> {
+    return this.sessions.open;
   }
 
   /** Ends everything here. In the store the sessions stay: another worker goes on with them. */

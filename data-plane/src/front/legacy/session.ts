@@ -6,6 +6,7 @@ import { ErrorCode, errorMessage, RpcError } from '../../protocol/errors.js';
 import { binaryToBytes } from '../../protocol/text.js';
 import type { Message } from '../../protocol/translate.js';
 import type { HeldAtUpstream } from '../../sessions/store.js';
+import type { ClientConnection } from '../client-connection.js';
 import { ClientSession, type LegacyRequest } from '../client-session.js';
 import type { Endpoint, HeldBefore } from '../endpoint.js';
 import { idOf } from '../open-requests.js';
@@ -28,7 +29,8 @@ export interface LegacySessionEvents {
   held(session: LegacySession): void;
 }
 
-export class LegacySession extends ClientSession<Answer> {
+export class LegacySession extends ClientSession<Answer> implements ClientConnection {
+  readonly transport = 'http';
   readonly beganAt = this.lastUsedAt;
   /** Those of requests, for resumption. */
   private readonly streams = new SparseMap<string, EventStream>();
@@ -60,6 +62,11 @@ export class LegacySession extends ClientSession<Answer> {
   /** Requests and open streams; a session with none is idle. */
   get busy(): boolean {
     return this.running.size > 0 || this.outsideStream.attached;
+  }
+
+  /** The name in the store says which session, and is worth nothing without the seal of a token. */
+  get connectionId(): string {
+    return this.id;
   }
 
   /** Settles what the handshake found. */

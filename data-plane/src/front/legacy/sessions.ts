@@ -109,6 +109,11 @@ export class LegacySessions {
     return [...this.sessions.values(), ...this.opening, ...this.leaving];
   }
 
+  /** Those that clients can reach. */
+  get open(): Iterable<LegacySession> {
+    return this.sessions.values();
+  }
+
   /** The session that a token names, when it is of this worker and this principal. */
   get(endpoint: Endpoint, token: string | undefined, principal: string): LegacySession | undefined {
     const session = token === undefined ? undefined : this.sessions.get(token);

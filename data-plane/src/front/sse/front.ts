@@ -115,6 +115,7 @@ export class SseFront {
 
 /** One stream, and with the POSTs that name it one connection. */
 class SseStream implements DuplexConnection {
+  readonly transport = 'sse';
   client: DuplexClient | undefined;
   private lastWriteAt = Date.now();
 

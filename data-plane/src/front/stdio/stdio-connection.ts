@@ -34,6 +34,7 @@ const NOTHING = Buffer.alloc(0);
 const READER_CHECK_MS = 250;
 
 export class StdioConnection implements DuplexConnection {
+  readonly transport = 'stdio';
   private readonly lines: LineSplitter;
   private isEnded = false;
   private inputEnded = false;

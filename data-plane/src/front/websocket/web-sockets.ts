@@ -60,6 +60,7 @@ export function offeredProtocols(headers: RequestHeaders): readonly string[] | u
 }
 
 class WebSocketClient implements SocketHandler, DuplexConnection {
+  readonly transport = 'websocket';
   private socket: MessageSocket | undefined;
   private client: DuplexClient | undefined;
   private lastHeardAt = Date.now();

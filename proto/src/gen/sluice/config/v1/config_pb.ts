@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file sluice/config/v1/config.proto.
  */
 export const file_sluice_config_v1_config: GenFile = /*@__PURE__*/
-  fileDesc("Ch1zbHVpY2UvY29uZmlnL3YxL2NvbmZpZy5wcm90bxIQc2x1aWNlLmNvbmZpZy52MSJqCg1Db25maWd1cmF0aW9uEioKB2dhdGV3YXkYASABKAsyGS5zbHVpY2UuY29uZmlnLnYxLkdhdGV3YXkSLQoJdXBzdHJlYW1zGAIgAygLMhouc2x1aWNlLmNvbmZpZy52MS5VcHN0cmVhbSLXAwoHR2F0ZXdheRIoCgZsaXN0ZW4YASABKAsyGC5zbHVpY2UuY29uZmlnLnYxLkxpc3RlbhIqCgdtZXRyaWNzGAIgASgLMhkuc2x1aWNlLmNvbmZpZy52MS5BZGRyZXNzEikKBmhlYWx0aBgDIAEoCzIZLnNsdWljZS5jb25maWcudjEuQWRkcmVzcxIoCgZsaW1pdHMYBCABKAsyGC5zbHVpY2UuY29uZmlnLnYxLkxpbWl0cxIoCgZuYW1pbmcYBSABKAsyGC5zbHVpY2UuY29uZmlnLnYxLk5hbWluZxIuCglkaXNjb3ZlcnkYBiABKAsyGy5zbHVpY2UuY29uZmlnLnYxLkRpc2NvdmVyeRIsCghzZXNzaW9ucxgHIAEoCzIaLnNsdWljZS5jb25maWcudjEuU2Vzc2lvbnMSKAoGZWdyZXNzGAggASgLMhguc2x1aWNlLmNvbmZpZy52MS5FZ3Jlc3MSIgoDbG9nGAkgASgLMhUuc2x1aWNlLmNvbmZpZy52MS5Mb2cSGAoQZGVmYXVsdF91cHN0cmVhbRgKIAEoCRIxCg5zaHV0ZG93bl9ncmFjZRgLIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiIlCgdBZGRyZXNzEgwKBGhvc3QYASABKAkSDAoEcG9ydBgCIAEoDSKAAgoGTGlzdGVuEgwKBGhvc3QYASABKAkSEQoEcG9ydBgCIAEoDUgAiAEBEhQKB3dvcmtlcnMYAyABKA1IAYgBARIwCghsaXN0ZW5lchgEIAEoDjIeLnNsdWljZS5jb25maWcudjEuTGlzdGVuZXJLaW5kEiIKA3RscxgFIAEoCzIVLnNsdWljZS5jb25maWcudjEuVGxzEhUKDWFsbG93ZWRfaG9zdHMYBiADKAkSFwoPYWxsb3dlZF9vcmlnaW5zGAcgAygJEhAKCGluc2VjdXJlGAggASgIEhIKCnNoYXJlX3BvcnQYCSABKAhCBwoFX3BvcnRCCgoIX3dvcmtlcnMiKgoDVGxzEhEKCWNlcnRfZmlsZRgBIAEoCRIQCghrZXlfZmlsZRgCIAEoCSL/AgoGTGltaXRzEhsKDm1heF9ib2R5X2J5dGVzGAEgASgNSACIAQESHQoQbWF4X2hlYWRlcl9ieXRlcxgCIAEoDUgBiAEBEhoKDW1heF91cmxfYnl0ZXMYAyABKA1IAogBARIvCgxib2R5X3RpbWVvdXQYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SHAoPbWF4X2Nvbm5lY3Rpb25zGAUgASgNSAOIAQESIwoWbWF4X3JlcXVlc3RzX2luX2ZsaWdodBgGIAEoDUgEiAEBEiQKF21heF9wZW5kaW5nX3JlcGx5X2J5dGVzGAcgASgNSAWIAQFCEQoPX21heF9ib2R5X2J5dGVzQhMKEV9tYXhfaGVhZGVyX2J5dGVzQhAKDl9tYXhfdXJsX2J5dGVzQhIKEF9tYXhfY29ubmVjdGlvbnNCGQoXX21heF9yZXF1ZXN0c19pbl9mbGlnaHRCGgoYX21heF9wZW5kaW5nX3JlcGx5X2J5dGVzInkKBk5hbWluZxIRCglzZXBhcmF0b3IYASABKAkSKgoEbW9kZRgCIAEoDjIcLnNsdWljZS5jb25maWcudjEuTmFtaW5nTW9kZRIcCg9tYXhfbmFtZV9sZW5ndGgYAyABKA1IAIgBAUISChBfbWF4X25hbWVfbGVuZ3RoIosBCglEaXNjb3ZlcnkSKwoIaW50ZXJ2YWwYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKwoIZGVhZGxpbmUYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SFgoJcGFnZV9zaXplGAMgASgNSACIAQFCDAoKX3BhZ2Vfc2l6ZSK7BAoIU2Vzc2lvbnMSLwoMaWRsZV90aW1lb3V0GAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhkKDG1heF9zZXNzaW9ucxgCIAEoDUgAiAEBEhwKD3JlcGxheV9tZXNzYWdlcxgDIAEoDUgBiAEBEhkKDHJlcGxheV9ieXRlcxgEIAEoDUgCiAEBEi0KCmtlZXBfYWxpdmUYBSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SJwoabWF4X3Nlc3Npb25zX3Blcl9wcmluY2lwYWwYBiABKA1IA4gBARIdChBtYXhfcGFya2VkX2NhbGxzGAcgASgNSASIAQESKwoebWF4X3BhcmtlZF9jYWxsc19wZXJfcHJpbmNpcGFsGAggASgNSAWIAQESHQoQbWF4X3BhcmtlZF9ieXRlcxgJIAEoDUgGiAEBEjcKFHBhcmtlZF9jYWxsX2xpZmV0aW1lGAogASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEgwKBGtleXMYCyADKAlCDwoNX21heF9zZXNzaW9uc0ISChBfcmVwbGF5X21lc3NhZ2VzQg8KDV9yZXBsYXlfYnl0ZXNCHQobX21heF9zZXNzaW9uc19wZXJfcHJpbmNpcGFsQhMKEV9tYXhfcGFya2VkX2NhbGxzQiEKH19tYXhfcGFya2VkX2NhbGxzX3Blcl9wcmluY2lwYWxCEwoRX21heF9wYXJrZWRfYnl0ZXMiJQoGRWdyZXNzEgwKBGRlbnkYASADKAkSDQoFYWxsb3cYAiADKAkiJAoDTG9nEg0KBWxldmVsGAEgASgJEg4KBmZvcm1hdBgCIAEoCSKTBAoIVXBzdHJlYW0SCgoCaWQYASABKAkSDAoEbmFtZRgCIAEoCRIvCgRodHRwGAMgASgLMh8uc2x1aWNlLmNvbmZpZy52MS5IdHRwVHJhbnNwb3J0SAASMQoFc3RkaW8YBCABKAsyIC5zbHVpY2UuY29uZmlnLnYxLlN0ZGlvVHJhbnNwb3J0SAASLQoDc3NlGAsgASgLMh4uc2x1aWNlLmNvbmZpZy52MS5Tc2VUcmFuc3BvcnRIABI5Cgl3ZWJzb2NrZXQYDCABKAsyJC5zbHVpY2UuY29uZmlnLnYxLldlYlNvY2tldFRyYW5zcG9ydEgAEiIKA2VyYRgFIAEoDjIVLnNsdWljZS5jb25maWcudjEuRXJhEioKB3RpbWVvdXQYBiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SMgoPY29ubmVjdF90aW1lb3V0GAcgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEh4KEW1heF9tZXNzYWdlX2J5dGVzGAggASgNSAGIAQESDgoGaGlkZGVuGAkgASgIEhAKCGRpc2FibGVkGAogASgIEjYKD29uX3Nlc3Npb25fbG9zcxgNIAEoDjIdLnNsdWljZS5jb25maWcudjEuU2Vzc2lvbkxvc3NCCwoJdHJhbnNwb3J0QhQKEl9tYXhfbWVzc2FnZV9ieXRlcyK9AQoNSHR0cFRyYW5zcG9ydBILCgN1cmwYASABKAkSPQoHaGVhZGVycxgCIAMoCzIsLnNsdWljZS5jb25maWcudjEuSHR0cFRyYW5zcG9ydC5IZWFkZXJzRW50cnkSHAoPbWF4X2Nvbm5lY3Rpb25zGAMgASgNSACIAQEaLgoMSGVhZGVyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCEgoQX21heF9jb25uZWN0aW9ucyKJAQoMU3NlVHJhbnNwb3J0EgsKA3VybBgBIAEoCRI8CgdoZWFkZXJzGAIgAygLMisuc2x1aWNlLmNvbmZpZy52MS5Tc2VUcmFuc3BvcnQuSGVhZGVyc0VudHJ5Gi4KDEhlYWRlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIscBChJXZWJTb2NrZXRUcmFuc3BvcnQSCwoDdXJsGAEgASgJEkIKB2hlYWRlcnMYAiADKAsyMS5zbHVpY2UuY29uZmlnLnYxLldlYlNvY2tldFRyYW5zcG9ydC5IZWFkZXJzRW50cnkSHAoPbWF4X2Nvbm5lY3Rpb25zGAMgASgNSACIAQEaLgoMSGVhZGVyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCEgoQX21heF9jb25uZWN0aW9ucyL/AQoOU3RkaW9UcmFuc3BvcnQSDwoHY29tbWFuZBgBIAEoCRIMCgRhcmdzGAIgAygJEjYKA2VudhgDIAMoCzIpLnNsdWljZS5jb25maWcudjEuU3RkaW9UcmFuc3BvcnQuRW52RW50cnkSCwoDY3dkGAQgASgJEi8KB3NoYXJpbmcYBSABKA4yHi5zbHVpY2UuY29uZmlnLnYxLlN0ZGlvU2hhcmluZxIaCg1tYXhfcHJvY2Vzc2VzGAYgASgNSACIAQEaKgoIRW52RW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AUIQCg5fbWF4X3Byb2Nlc3NlcypcCgxMaXN0ZW5lcktpbmQSHQoZTElTVEVORVJfS0lORF9VTlNQRUNJRklFRBAAEhUKEUxJU1RFTkVSX0tJTkRfVVdTEAESFgoSTElTVEVORVJfS0lORF9OT0RFEAIqXgoKTmFtaW5nTW9kZRIbChdOQU1JTkdfTU9ERV9VTlNQRUNJRklFRBAAEhYKEk5BTUlOR19NT0RFX0FMV0FZUxABEhsKF05BTUlOR19NT0RFX1dIRU5fTkVFREVEEAIqYAoLU2Vzc2lvbkxvc3MSHAoYU0VTU0lPTl9MT1NTX1VOU1BFQ0lGSUVEEAASHQoZU0VTU0lPTl9MT1NTX1JFSU5JVElBTElaRRABEhQKEFNFU1NJT05fTE9TU19FTkQQAio6CgNFcmESEwoPRVJBX1VOU1BFQ0lGSUVEEAASDgoKRVJBX01PREVSThABEg4KCkVSQV9MRUdBQ1kQAipmCgxTdGRpb1NoYXJpbmcSHQoZU1RESU9fU0hBUklOR19VTlNQRUNJRklFRBAAEhgKFFNURElPX1NIQVJJTkdfU0hBUkVEEAESHQoZU1RESU9fU0hBUklOR19QRVJfU0VTU0lPThACYgZwcm90bzM", [file_google_protobuf_duration]);
+  fileDesc("Ch1zbHVpY2UvY29uZmlnL3YxL2NvbmZpZy5wcm90bxIQc2x1aWNlLmNvbmZpZy52MSJqCg1Db25maWd1cmF0aW9uEioKB2dhdGV3YXkYASABKAsyGS5zbHVpY2UuY29uZmlnLnYxLkdhdGV3YXkSLQoJdXBzdHJlYW1zGAIgAygLMhouc2x1aWNlLmNvbmZpZy52MS5VcHN0cmVhbSKGBAoHR2F0ZXdheRIoCgZsaXN0ZW4YASABKAsyGC5zbHVpY2UuY29uZmlnLnYxLkxpc3RlbhIqCgdtZXRyaWNzGAIgASgLMhkuc2x1aWNlLmNvbmZpZy52MS5BZGRyZXNzEikKBmhlYWx0aBgDIAEoCzIZLnNsdWljZS5jb25maWcudjEuQWRkcmVzcxItCgVhZG1pbhgMIAEoCzIeLnNsdWljZS5jb25maWcudjEuQWRtaW5BZGRyZXNzEigKBmxpbWl0cxgEIAEoCzIYLnNsdWljZS5jb25maWcudjEuTGltaXRzEigKBm5hbWluZxgFIAEoCzIYLnNsdWljZS5jb25maWcudjEuTmFtaW5nEi4KCWRpc2NvdmVyeRgGIAEoCzIbLnNsdWljZS5jb25maWcudjEuRGlzY292ZXJ5EiwKCHNlc3Npb25zGAcgASgLMhouc2x1aWNlLmNvbmZpZy52MS5TZXNzaW9ucxIoCgZlZ3Jlc3MYCCABKAsyGC5zbHVpY2UuY29uZmlnLnYxLkVncmVzcxIiCgNsb2cYCSABKAsyFS5zbHVpY2UuY29uZmlnLnYxLkxvZxIYChBkZWZhdWx0X3Vwc3RyZWFtGAogASgJEjEKDnNodXRkb3duX2dyYWNlGAsgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIiUKB0FkZHJlc3MSDAoEaG9zdBgBIAEoCRIMCgRwb3J0GAIgASgNIjkKDEFkbWluQWRkcmVzcxIMCgRob3N0GAEgASgJEgwKBHBvcnQYAiABKA0SDQoFdG9rZW4YAyABKAkigAIKBkxpc3RlbhIMCgRob3N0GAEgASgJEhEKBHBvcnQYAiABKA1IAIgBARIUCgd3b3JrZXJzGAMgASgNSAGIAQESMAoIbGlzdGVuZXIYBCABKA4yHi5zbHVpY2UuY29uZmlnLnYxLkxpc3RlbmVyS2luZBIiCgN0bHMYBSABKAsyFS5zbHVpY2UuY29uZmlnLnYxLlRscxIVCg1hbGxvd2VkX2hvc3RzGAYgAygJEhcKD2FsbG93ZWRfb3JpZ2lucxgHIAMoCRIQCghpbnNlY3VyZRgIIAEoCBISCgpzaGFyZV9wb3J0GAkgASgIQgcKBV9wb3J0QgoKCF93b3JrZXJzIioKA1RscxIRCgljZXJ0X2ZpbGUYASABKAkSEAoIa2V5X2ZpbGUYAiABKAki/wIKBkxpbWl0cxIbCg5tYXhfYm9keV9ieXRlcxgBIAEoDUgAiAEBEh0KEG1heF9oZWFkZXJfYnl0ZXMYAiABKA1IAYgBARIaCg1tYXhfdXJsX2J5dGVzGAMgASgNSAKIAQESLwoMYm9keV90aW1lb3V0GAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhwKD21heF9jb25uZWN0aW9ucxgFIAEoDUgDiAEBEiMKFm1heF9yZXF1ZXN0c19pbl9mbGlnaHQYBiABKA1IBIgBARIkChdtYXhfcGVuZGluZ19yZXBseV9ieXRlcxgHIAEoDUgFiAEBQhEKD19tYXhfYm9keV9ieXRlc0ITChFfbWF4X2hlYWRlcl9ieXRlc0IQCg5fbWF4X3VybF9ieXRlc0ISChBfbWF4X2Nvbm5lY3Rpb25zQhkKF19tYXhfcmVxdWVzdHNfaW5fZmxpZ2h0QhoKGF9tYXhfcGVuZGluZ19yZXBseV9ieXRlcyJ5CgZOYW1pbmcSEQoJc2VwYXJhdG9yGAEgASgJEioKBG1vZGUYAiABKA4yHC5zbHVpY2UuY29uZmlnLnYxLk5hbWluZ01vZGUSHAoPbWF4X25hbWVfbGVuZ3RoGAMgASgNSACIAQFCEgoQX21heF9uYW1lX2xlbmd0aCKLAQoJRGlzY292ZXJ5EisKCGludGVydmFsGAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEisKCGRlYWRsaW5lGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhYKCXBhZ2Vfc2l6ZRgDIAEoDUgAiAEBQgwKCl9wYWdlX3NpemUiuwQKCFNlc3Npb25zEi8KDGlkbGVfdGltZW91dBgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIZCgxtYXhfc2Vzc2lvbnMYAiABKA1IAIgBARIcCg9yZXBsYXlfbWVzc2FnZXMYAyABKA1IAYgBARIZCgxyZXBsYXlfYnl0ZXMYBCABKA1IAogBARItCgprZWVwX2FsaXZlGAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEicKGm1heF9zZXNzaW9uc19wZXJfcHJpbmNpcGFsGAYgASgNSAOIAQESHQoQbWF4X3BhcmtlZF9jYWxscxgHIAEoDUgEiAEBEisKHm1heF9wYXJrZWRfY2FsbHNfcGVyX3ByaW5jaXBhbBgIIAEoDUgFiAEBEh0KEG1heF9wYXJrZWRfYnl0ZXMYCSABKA1IBogBARI3ChRwYXJrZWRfY2FsbF9saWZldGltZRgKIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIMCgRrZXlzGAsgAygJQg8KDV9tYXhfc2Vzc2lvbnNCEgoQX3JlcGxheV9tZXNzYWdlc0IPCg1fcmVwbGF5X2J5dGVzQh0KG19tYXhfc2Vzc2lvbnNfcGVyX3ByaW5jaXBhbEITChFfbWF4X3BhcmtlZF9jYWxsc0IhCh9fbWF4X3BhcmtlZF9jYWxsc19wZXJfcHJpbmNpcGFsQhMKEV9tYXhfcGFya2VkX2J5dGVzIiUKBkVncmVzcxIMCgRkZW55GAEgAygJEg0KBWFsbG93GAIgAygJIiQKA0xvZxINCgVsZXZlbBgBIAEoCRIOCgZmb3JtYXQYAiABKAkikwQKCFVwc3RyZWFtEgoKAmlkGAEgASgJEgwKBG5hbWUYAiABKAkSLwoEaHR0cBgDIAEoCzIfLnNsdWljZS5jb25maWcudjEuSHR0cFRyYW5zcG9ydEgAEjEKBXN0ZGlvGAQgASgLMiAuc2x1aWNlLmNvbmZpZy52MS5TdGRpb1RyYW5zcG9ydEgAEi0KA3NzZRgLIAEoCzIeLnNsdWljZS5jb25maWcudjEuU3NlVHJhbnNwb3J0SAASOQoJd2Vic29ja2V0GAwgASgLMiQuc2x1aWNlLmNvbmZpZy52MS5XZWJTb2NrZXRUcmFuc3BvcnRIABIiCgNlcmEYBSABKA4yFS5zbHVpY2UuY29uZmlnLnYxLkVyYRIqCgd0aW1lb3V0GAYgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjIKD2Nvbm5lY3RfdGltZW91dBgHIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIeChFtYXhfbWVzc2FnZV9ieXRlcxgIIAEoDUgBiAEBEg4KBmhpZGRlbhgJIAEoCBIQCghkaXNhYmxlZBgKIAEoCBI2Cg9vbl9zZXNzaW9uX2xvc3MYDSABKA4yHS5zbHVpY2UuY29uZmlnLnYxLlNlc3Npb25Mb3NzQgsKCXRyYW5zcG9ydEIUChJfbWF4X21lc3NhZ2VfYnl0ZXMivQEKDUh0dHBUcmFuc3BvcnQSCwoDdXJsGAEgASgJEj0KB2hlYWRlcnMYAiADKAsyLC5zbHVpY2UuY29uZmlnLnYxLkh0dHBUcmFuc3BvcnQuSGVhZGVyc0VudHJ5EhwKD21heF9jb25uZWN0aW9ucxgDIAEoDUgAiAEBGi4KDEhlYWRlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQhIKEF9tYXhfY29ubmVjdGlvbnMiiQEKDFNzZVRyYW5zcG9ydBILCgN1cmwYASABKAkSPAoHaGVhZGVycxgCIAMoCzIrLnNsdWljZS5jb25maWcudjEuU3NlVHJhbnNwb3J0LkhlYWRlcnNFbnRyeRouCgxIZWFkZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASLHAQoSV2ViU29ja2V0VHJhbnNwb3J0EgsKA3VybBgBIAEoCRJCCgdoZWFkZXJzGAIgAygLMjEuc2x1aWNlLmNvbmZpZy52MS5XZWJTb2NrZXRUcmFuc3BvcnQuSGVhZGVyc0VudHJ5EhwKD21heF9jb25uZWN0aW9ucxgDIAEoDUgAiAEBGi4KDEhlYWRlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQhIKEF9tYXhfY29ubmVjdGlvbnMi/wEKDlN0ZGlvVHJhbnNwb3J0Eg8KB2NvbW1hbmQYASABKAkSDAoEYXJncxgCIAMoCRI2CgNlbnYYAyADKAsyKS5zbHVpY2UuY29uZmlnLnYxLlN0ZGlvVHJhbnNwb3J0LkVudkVudHJ5EgsKA2N3ZBgEIAEoCRIvCgdzaGFyaW5nGAUgASgOMh4uc2x1aWNlLmNvbmZpZy52MS5TdGRpb1NoYXJpbmcSGgoNbWF4X3Byb2Nlc3NlcxgGIAEoDUgAiAEBGioKCEVudkVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCEAoOX21heF9wcm9jZXNzZXMqXAoMTGlzdGVuZXJLaW5kEh0KGUxJU1RFTkVSX0tJTkRfVU5TUEVDSUZJRUQQABIVChFMSVNURU5FUl9LSU5EX1VXUxABEhYKEkxJU1RFTkVSX0tJTkRfTk9ERRACKl4KCk5hbWluZ01vZGUSGwoXTkFNSU5HX01PREVfVU5TUEVDSUZJRUQQABIWChJOQU1JTkdfTU9ERV9BTFdBWVMQARIbChdOQU1JTkdfTU9ERV9XSEVOX05FRURFRBACKmAKC1Nlc3Npb25Mb3NzEhwKGFNFU1NJT05fTE9TU19VTlNQRUNJRklFRBAAEh0KGVNFU1NJT05fTE9TU19SRUlOSVRJQUxJWkUQARIUChBTRVNTSU9OX0xPU1NfRU5EEAIqOgoDRXJhEhMKD0VSQV9VTlNQRUNJRklFRBAAEg4KCkVSQV9NT0RFUk4QARIOCgpFUkFfTEVHQUNZEAIqZgoMU3RkaW9TaGFyaW5nEh0KGVNURElPX1NIQVJJTkdfVU5TUEVDSUZJRUQQABIYChRTVERJT19TSEFSSU5HX1NIQVJFRBABEh0KGVNURElPX1NIQVJJTkdfUEVSX1NFU1NJT04QAmIGcHJvdG8z", [file_google_protobuf_duration]);
 
 /**
  * A whole configuration: what a file holds, what a revision holds, and what a data plane compiles.
@@ -68,6 +68,13 @@ export type Gateway = Message<"sluice.config.v1.Gateway"> & {
    * @generated from field: sluice.config.v1.Address health = 3;
    */
   health?: Address | undefined;
+
+  /**
+   * An address of its own for the admin API below /api/v1; without it, there is none.
+   *
+   * @generated from field: sluice.config.v1.AdminAddress admin = 12;
+   */
+  admin?: AdminAddress | undefined;
 
   /**
    * Limits on what clients may send and open.
@@ -162,6 +169,41 @@ export const AddressSchema: GenMessage<Address> = /*@__PURE__*/
   messageDesc(file_sluice_config_v1_config, 2);
 
 /**
+ * An address to listen on, and the secret that is asked for there.
+ *
+ * @generated from message sluice.config.v1.AdminAddress
+ */
+export type AdminAddress = Message<"sluice.config.v1.AdminAddress"> & {
+  /**
+   * Host name or IP address; anything that is not loopback needs `token`, or `gateway.listen.insecure`. Default 127.0.0.1.
+   *
+   * @generated from field: string host = 1;
+   */
+  host: string;
+
+  /**
+   * TCP port; 0 lets the system choose.
+   *
+   * @generated from field: uint32 port = 2;
+   */
+  port: number;
+
+  /**
+   * What every request has to say as `Authorization: Bearer ...`: 32 characters or more, best by a variable. Without it, whoever reaches the address may do everything.
+   *
+   * @generated from field: string token = 3;
+   */
+  token: string;
+};
+
+/**
+ * Describes the message sluice.config.v1.AdminAddress.
+ * Use `create(AdminAddressSchema)` to create a new message.
+ */
+export const AdminAddressSchema: GenMessage<AdminAddress> = /*@__PURE__*/
+  messageDesc(file_sluice_config_v1_config, 3);
+
+/**
  * The address that clients use, and who may use it.
  *
  * @generated from message sluice.config.v1.Listen
@@ -236,7 +278,7 @@ export type Listen = Message<"sluice.config.v1.Listen"> & {
  * Use `create(ListenSchema)` to create a new message.
  */
 export const ListenSchema: GenMessage<Listen> = /*@__PURE__*/
-  messageDesc(file_sluice_config_v1_config, 3);
+  messageDesc(file_sluice_config_v1_config, 4);
 
 /**
  * A certificate and its key, PEM, read again when the files change.
@@ -264,7 +306,7 @@ export type Tls = Message<"sluice.config.v1.Tls"> & {
  * Use `create(TlsSchema)` to create a new message.
  */
 export const TlsSchema: GenMessage<Tls> = /*@__PURE__*/
-  messageDesc(file_sluice_config_v1_config, 4);
+  messageDesc(file_sluice_config_v1_config, 5);
 
 /**
  * Limits on what clients may send and open.
@@ -327,7 +369,7 @@ export type Limits = Message<"sluice.config.v1.Limits"> & {
  * Use `create(LimitsSchema)` to create a new message.
  */
 export const LimitsSchema: GenMessage<Limits> = /*@__PURE__*/
-  messageDesc(file_sluice_config_v1_config, 5);
+  messageDesc(file_sluice_config_v1_config, 6);
 
 /**
  * How names of many upstreams become one list at /mcp.
@@ -362,7 +404,7 @@ export type Naming = Message<"sluice.config.v1.Naming"> & {
  * Use `create(NamingSchema)` to create a new message.
  */
 export const NamingSchema: GenMessage<Naming> = /*@__PURE__*/
-  messageDesc(file_sluice_config_v1_config, 6);
+  messageDesc(file_sluice_config_v1_config, 7);
 
 /**
  * When upstreams are asked for what they offer.
@@ -397,7 +439,7 @@ export type Discovery = Message<"sluice.config.v1.Discovery"> & {
  * Use `create(DiscoverySchema)` to create a new message.
  */
 export const DiscoverySchema: GenMessage<Discovery> = /*@__PURE__*/
-  messageDesc(file_sluice_config_v1_config, 7);
+  messageDesc(file_sluice_config_v1_config, 8);
 
 /**
  * Sessions of clients that speak revisions before 2026-07-28.
@@ -488,7 +530,7 @@ export type Sessions = Message<"sluice.config.v1.Sessions"> & {
  * Use `create(SessionsSchema)` to create a new message.
  */
 export const SessionsSchema: GenMessage<Sessions> = /*@__PURE__*/
-  messageDesc(file_sluice_config_v1_config, 8);
+  messageDesc(file_sluice_config_v1_config, 9);
 
 /**
  * What the gateway may connect to. Checked after the name is resolved; the address is then pinned.
@@ -517,7 +559,7 @@ export type Egress = Message<"sluice.config.v1.Egress"> & {
  * Use `create(EgressSchema)` to create a new message.
  */
 export const EgressSchema: GenMessage<Egress> = /*@__PURE__*/
-  messageDesc(file_sluice_config_v1_config, 9);
+  messageDesc(file_sluice_config_v1_config, 10);
 
 /**
  * Log output.
@@ -545,7 +587,7 @@ export type Log = Message<"sluice.config.v1.Log"> & {
  * Use `create(LogSchema)` to create a new message.
  */
 export const LogSchema: GenMessage<Log> = /*@__PURE__*/
-  messageDesc(file_sluice_config_v1_config, 10);
+  messageDesc(file_sluice_config_v1_config, 11);
 
 /**
  * One MCP server behind the gateway.
@@ -661,7 +703,7 @@ export type Upstream = Message<"sluice.config.v1.Upstream"> & {
  * Use `create(UpstreamSchema)` to create a new message.
  */
 export const UpstreamSchema: GenMessage<Upstream> = /*@__PURE__*/
-  messageDesc(file_sluice_config_v1_config, 11);
+  messageDesc(file_sluice_config_v1_config, 12);
 
 /**
  * Streamable HTTP.
@@ -696,7 +738,7 @@ export type HttpTransport = Message<"sluice.config.v1.HttpTransport"> & {
  * Use `create(HttpTransportSchema)` to create a new message.
  */
 export const HttpTransportSchema: GenMessage<HttpTransport> = /*@__PURE__*/
-  messageDesc(file_sluice_config_v1_config, 12);
+  messageDesc(file_sluice_config_v1_config, 13);
 
 /**
  * HTTP+SSE of revision 2024-11-05: a stream that names the address for messages.
@@ -724,7 +766,7 @@ export type SseTransport = Message<"sluice.config.v1.SseTransport"> & {
  * Use `create(SseTransportSchema)` to create a new message.
  */
 export const SseTransportSchema: GenMessage<SseTransport> = /*@__PURE__*/
-  messageDesc(file_sluice_config_v1_config, 13);
+  messageDesc(file_sluice_config_v1_config, 14);
 
 /**
  * WebSocket with the subprotocol `mcp`, one message in each text frame.
@@ -759,7 +801,7 @@ export type WebSocketTransport = Message<"sluice.config.v1.WebSocketTransport"> 
  * Use `create(WebSocketTransportSchema)` to create a new message.
  */
 export const WebSocketTransportSchema: GenMessage<WebSocketTransport> = /*@__PURE__*/
-  messageDesc(file_sluice_config_v1_config, 14);
+  messageDesc(file_sluice_config_v1_config, 15);
 
 /**
  * A subprocess that speaks over stdin and stdout.
@@ -815,7 +857,7 @@ export type StdioTransport = Message<"sluice.config.v1.StdioTransport"> & {
  * Use `create(StdioTransportSchema)` to create a new message.
  */
 export const StdioTransportSchema: GenMessage<StdioTransport> = /*@__PURE__*/
-  messageDesc(file_sluice_config_v1_config, 15);
+  messageDesc(file_sluice_config_v1_config, 16);
 
 /**
  * Implementations of the listener.
