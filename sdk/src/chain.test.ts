@@ -168,6 +168,21 @@ describe('what a plugin may read and change', () => {
     expect(gateway.reached).toEqual([]);
   });
 
+  it.each(['source', 'constructor', '__proto__', 'then'])(
+    'reads a claim named %s like any other',
+    async (name) => {
+      let seen: unknown;
+      const read = (ctx: unknown) => {
+        seen = (ctx as { principal: { claims: Record<string, unknown> } }).principal.claims[name];
+        return 'permit' as const;
+      };
+      const reader = plugin('reader', 'decision', { decide: read }, { reads: [`principal.claims.${name}`] });
+      const claims = JSON.parse(`{"${name}": "own", "secret": "other"}`);
+      await testPlugin(reader).call({ tool: 'files:read', as: { claims } });
+      expect(seen).toBe('own');
+    },
+  );
+
   it('hands over what was declared', async () => {
     let seen: unknown;
     const reads: Attribute[] = [

@@ -74,8 +74,13 @@ function viewClass(
   isTooEarly: (name: string) => boolean,
 ): ViewClass {
   class View {
-    constructor(readonly source: Source) {
-      Object.defineProperty(this, 'source', { enumerable: false });
+    // Private, because a header or a claim may have any name.
+    readonly #source: Source;
+    constructor(source: Source) {
+      this.#source = source;
+    }
+    static sourceOf(view: View): Source {
+      return view.#source;
     }
   }
   const undeclared = new Proxy(Object.create(null), {
@@ -94,12 +99,12 @@ function viewClass(
       };
     } else if (parts === undefined) {
       get = function () {
-        return this.source[name];
+        return View.sourceOf(this)[name];
       };
     } else {
       const Part = viewClass(plugin, `${own}.`, parts, () => false);
       get = function () {
-        const value = this.source[name];
+        const value = View.sourceOf(this)[name];
         return value === undefined || value === null ? undefined : new Part(value as Source);
       };
     }
