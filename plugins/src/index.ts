@@ -1,9 +1,10 @@
 /** The plugins that come with Sluice, by name. They are built on the public interface of `@sluice/sdk` alone. */
 import type { Plugin } from '@sluice/sdk';
 import authApiKey from './auth-api-key/index.js';
+import authOauth from './auth-oauth/index.js';
 
 export { createApiKey, type NewApiKey } from './auth-api-key/index.js';
 
 export const BUILT_IN: ReadonlyMap<string, Plugin> = new Map(
-  [authApiKey].map((plugin) => [plugin.name, plugin]),
+  [authApiKey, authOauth].map((plugin) => [plugin.name, plugin]),
 );

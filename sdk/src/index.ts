@@ -4,6 +4,7 @@ export type { Attribute, Attributes, View } from './attributes.js';
 export { Secret } from './configuration.js';
 export { Duration, durationMs } from './duration.js';
 export type { Changes, Target, TargetKind, Transport } from './exchange.js';
+export { frozen } from './frozen.js';
 export { ANONYMOUS, type Identity, type Json, type JsonObject } from './identity.js';
 export { Outcome, type OutcomeError, type OutcomeKind } from './outcome.js';
 export {

@@ -4,6 +4,7 @@
  */
 import { createHmac, randomBytes } from 'node:crypto';
 import { definePlugin, type Identity, Refusal, Secret, type Static, Type } from '@sluice/sdk';
+import { bearerToken } from '../tokens/bearer.js';
 
 /** How every key begins, so that scanners of source code and logs find one that leaked. */
 const KEY_START = 'slk_';
@@ -123,7 +124,7 @@ export default definePlugin({
     const known = new Map(keys.map((key) => [key.hash, identityOf(key)]));
 
     function identify({ headers, repeatedHeaders }: Ctx): Identity | Refusal | undefined {
-      const key = headers['x-api-key'] ?? bearer(headers.authorization);
+      const key = headers['x-api-key'] ?? bearerToken(headers.authorization);
       if (key === undefined) return undefined;
       if (repeatedHeaders.includes('x-api-key') || repeatedHeaders.includes('authorization'))
         return refused('the credential was sent more than once');
@@ -146,10 +147,6 @@ export default definePlugin({
 interface Ctx {
   readonly headers: { readonly authorization: string | undefined; readonly 'x-api-key': string | undefined };
   readonly repeatedHeaders: readonly string[];
-}
-
-function bearer(authorization: string | undefined): string | undefined {
-  return authorization === undefined ? undefined : /^Bearer +(\S+) *$/i.exec(authorization)?.[1];
 }
 
 function refused(message: string): Refusal {

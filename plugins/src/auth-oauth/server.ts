@@ -1,0 +1,135 @@
+/** One authorization server: whether a token is one of its own, and for whom it stands. */
+import { frozen, type Identity, type JsonObject, type MaybePromise, type PluginHost } from '@sluice/sdk';
+import { mapClaims } from '../tokens/claims.js';
+import type { RemoteDocument } from '../tokens/document.js';
+import { RemoteKeys } from '../tokens/jwks.js';
+import { digestOf, VerifiedTokens } from '../tokens/verified.js';
+import { InvalidToken, type VerifyRules, verifyToken } from '../tokens/verify.js';
+import type { AuthorizationServer } from './config.js';
+import { Introspector } from './introspection.js';
+import { remoteMetadata, type ServerMetadata } from './metadata.js';
+
+/** What tells opaque tokens apart in logs: characters of a digest, which lead back to no token. */
+const CREDENTIAL_LENGTH = 12;
+/** Claims that make a token one for other uses than access, and by which values: what issuers mark ID tokens with. */
+const NO_ACCESS_TOKEN: Readonly<Record<string, readonly unknown[] | undefined>> = {
+  at_hash: undefined,
+  token_use: ['id'],
+  typ: ['ID', 'Refresh', 'Offline', 'Logout'],
+};
+
+export class Server {
+  private readonly metadata: RemoteDocument<ServerMetadata>;
+  private readonly keys: RemoteKeys;
+  private readonly rules: VerifyRules;
+  private readonly verified = new VerifiedTokens();
+  private readonly introspector: Introspector | undefined;
+
+  constructor(
+    private readonly config: AuthorizationServer,
+    private readonly skewMs: number,
+    private readonly host: PluginHost,
+  ) {
+    const { issuer, algorithms, jwks_uri, introspection } = config;
+    this.metadata = remoteMetadata(config, host);
+    this.keys = new RemoteKeys(
+      issuer,
+      host,
+      async () => jwks_uri ?? named('jwks_uri', (await this.metadata.get()).jwksUri),
+    );
+    // The audience is looked at for each endpoint, also of a token that is remembered.
+    this.rules = { algorithms, issuers: [issuer], clockSkewMs: skewMs, requiredClaims: ['exp', 'aud'] };
+    if (introspection === undefined) return;
+    this.introspector = new Introspector(
+      issuer,
+      introspection,
+      host,
+      async () =>
+        introspection.endpoint ??
+        named('introspection_endpoint', (await this.metadata.get()).introspectionEndpoint),
+    );
+  }
+
+  get issuer(): string {
+    return this.config.issuer;
+  }
+
+  get introspects(): boolean {
+    return this.introspector !== undefined;
+  }
+
+  /** For whom a JWT stands. Throws Unavailable while the keys cannot be had. */
+  ofJwt(token: string): MaybePromise<Identity | InvalidToken> {
+    const known = this.verified.identityOf(token, this.host.clock.now());
+    if (known === undefined) return this.verify(token);
+    this.keys.keepFresh();
+    return known;
+  }
+
+  /** For whom an opaque token stands; undefined when the server does not know it. Throws Unavailable. */
+  ofOpaque(token: string): MaybePromise<Identity | InvalidToken | undefined> {
+    const claims = this.introspector?.claimsOf(token);
+    const identity = (found: JsonObject | undefined) => {
+      if (found === undefined) return undefined;
+      return (
+        this.introspectedProblem(found) ?? this.identityOf(found, digestOf(token).slice(0, CREDENTIAL_LENGTH))
+      );
+    };
+    return claims instanceof Promise ? claims.then(identity) : identity(claims);
+  }
+
+  private async verify(token: string): Promise<Identity | InvalidToken> {
+    const answer = await verifyToken(token, this.keys, this.rules, this.host.clock.now());
+    if (answer instanceof InvalidToken) return answer;
+    const { claims, key } = answer;
+    const identity = this.identityOf(claims, typeof claims.jti === 'string' ? claims.jti : digestOf(token));
+    if (identity instanceof InvalidToken) return identity;
+    this.verified.remember(token, identity, identity.expiresAtMs as number, key);
+    return identity;
+  }
+
+  /** What the server says of an active token still has to be about us and about now. */
+  private introspectedProblem({ iss, exp, nbf, token_type }: JsonObject): InvalidToken | undefined {
+    const nowMs = this.host.clock.now();
+    if (iss !== undefined && iss !== this.issuer) return new InvalidToken('the token is of another issuer');
+    if (typeof exp === 'number' && nowMs >= exp * 1_000 + this.skewMs)
+      return new InvalidToken('the token has expired');
+    if (typeof nbf === 'number' && nowMs < nbf * 1_000 - this.skewMs)
+      return new InvalidToken('the token does not count yet');
+    if (typeof token_type === 'string' && !/^(bearer|access_token)$/i.test(token_type))
+      return new InvalidToken('the token is of a type that is no bearer token');
+    return undefined;
+  }
+
+  private identityOf(claims: JsonObject, credential: string): Identity | InvalidToken {
+    // RFC 9449, section 7.1, RFC 8705, section 3: with the proof that it is bound to left out it opens nothing.
+    if (claims.cnf !== undefined)
+      return new InvalidToken(
+        'the token is bound to a proof of possession, which this gateway does not check',
+      );
+    for (const [name, values] of Object.entries(NO_ACCESS_TOKEN)) {
+      const value = Object.hasOwn(claims, name) ? claims[name] : undefined;
+      if (value !== undefined && (values === undefined || values.includes(value)))
+        return new InvalidToken('the token is for other uses than access');
+    }
+    const { subject, consumer, tenant, scopes } = mapClaims(claims, this.config.claims);
+    // An issuer has neither query nor fragment, so no two of these are alike.
+    const caller =
+      subject !== undefined ? `#${subject}` : consumer !== undefined ? `?client=${consumer}` : undefined;
+    if (caller === undefined) return new InvalidToken('the token names nobody');
+    return frozen({
+      id: `auth-oauth:${this.issuer}${caller}`,
+      consumer,
+      tenant,
+      scopes,
+      claims,
+      credential,
+      expiresAtMs: typeof claims.exp === 'number' ? claims.exp * 1_000 + this.skewMs : undefined,
+    });
+  }
+}
+
+function named(name: string, url: string | undefined): string {
+  if (url === undefined) throw new Error(`the metadata of the issuer names no ${name}`);
+  return url;
+}
