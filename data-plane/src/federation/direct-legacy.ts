@@ -5,6 +5,7 @@ import { ErrorCode, RpcError } from '../protocol/errors.js';
 import { inWordsOf } from '../protocol/older-content.js';
 import { jsonBinary, stringOf } from '../protocol/text.js';
 import type { Message } from '../protocol/translate.js';
+import { isTaskMethod } from '../protocol/untranslatable.js';
 import { BecameLegacy, EraMismatch } from '../upstream/call.js';
 import type { Upstream } from '../upstream/upstream.js';
 import { ClientAsks } from './client-asks.js';
@@ -181,6 +182,13 @@ export class DirectLegacy implements LegacyBacking {
       throw new RpcError(
         ErrorCode.MethodNotFound,
         `Method not found: ${envelope.method} is not a method of ${exchange.caller.revision}`,
+      );
+    }
+    // Whose tasks they are nobody knows who has them all on one connection; the session was promised none.
+    if (upstream.era === 'legacy' && !upstream.traits.canHaveOwnSessions && isTaskMethod(envelope.method)) {
+      throw new RpcError(
+        ErrorCode.MethodNotFound,
+        `Method not found: ${envelope.method} needs a session of one's own with upstream ${JSON.stringify(upstream.name)}, whose connection all clients share`,
       );
     }
     const caller = { ...exchange.caller, logLevel: this.logLevel };

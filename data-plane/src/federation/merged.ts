@@ -1,11 +1,11 @@
 /** `/mcp`: all upstreams as one server. Names and URIs are those of the catalogue; every call goes to one upstream. */
-import type { Exchange, Outcome } from '../exchange/exchange.js';
+import type { Caller, Exchange, Outcome } from '../exchange/exchange.js';
 import type { Endpoint, LegacyBacking, LegHost } from '../front/endpoint.js';
 import { ErrorCode, RpcError } from '../protocol/errors.js';
 import { type Edit, jsonBinary, parsed, replace, stringOf } from '../protocol/text.js';
 import { legacyTool, type Message, rewritten } from '../protocol/translate.js';
 import { buildCatalogue, type Catalogue } from '../routing/catalogue.js';
-import { listPage } from '../routing/merge.js';
+import { type ListPage, listPage } from '../routing/merge.js';
 import type { ListKind as CatalogueKind } from '../routing/offer.js';
 import { encodeHeaderValue } from '../routing/param-headers.js';
 import { exposeUri, rewriteUris, type UriPlace } from '../routing/uris.js';
@@ -23,6 +23,8 @@ import { subscribe } from './subscription.js';
 import { type Target, Targets } from './targets.js';
 import { openUpstreamState, sealUpstreamState } from './upstream-state.js';
 
+/** First pages of one catalogue that are kept as they are sent; each may hold a thousand entries. */
+const MAX_FIRST_PAGE_COUNT = 32;
 /** `_meta` key under which a partial list names the upstreams that it lacks. */
 const UNAVAILABLE_META = 'dev.sluice/unavailable';
 
@@ -111,47 +113,40 @@ export class MergedEndpoint implements Endpoint {
       this.pages.set(catalogue, pages);
     }
     const unavailable = this.unavailable();
-    // A page names its follower in a cursor that is bound to the principal.
-    const key = JSON.stringify([row?.list, caller.era, caller.principal, unavailable]);
-    let text = cursor === undefined ? pages.get(key) : undefined;
+    const member = row?.list as string;
+    if (cursor !== undefined) {
+      const page = this.page(catalogue, kind, cursor, caller);
+      return answered(exchange, rendered(page, kind, member, caller, unavailable));
+    }
+    // A page that has a follower names it in a cursor that is bound to the principal; one that has none is everybody's.
+    const key = JSON.stringify([member, caller.era, unavailable]);
+    const ownKey = `${key} ${caller.principal}`;
+    let text = pages.get(key) ?? pages.get(ownKey);
     if (text === undefined) {
-      text = this.render(catalogue, kind, row?.list as string, cursor, exchange, unavailable);
-      if (cursor === undefined) pages.set(key, text);
+      const page = this.page(catalogue, kind, undefined, caller);
+      text = rendered(page, kind, member, caller, unavailable);
+      if (pages.size >= MAX_FIRST_PAGE_COUNT) pages.clear();
+      pages.set(page.nextCursor === undefined ? key : ownKey, text);
     }
     return answered(exchange, text);
   }
 
-  private render(
+  private page(
     catalogue: Catalogue,
     kind: CatalogueKind,
-    member: string,
     cursor: string | undefined,
-    { caller }: Exchange,
-    unavailable: readonly string[],
-  ): string {
+    caller: Caller,
+  ): ListPage {
     const page = listPage(catalogue, kind, cursor, {
       pageSize: this.options.pageSize,
       sealer: this.options.sealer,
       context: `${this.path} ${caller.principal}`,
     });
-    if (page === undefined)
-      throw new RpcError(
-        ErrorCode.InvalidParams,
-        'Invalid cursor: it was not given out for this list; begin again without one',
-      );
-    const entries = caller.era === 'legacy' && kind === 'tools' ? page.entries.map(legacyTool) : page.entries;
-    const result: Record<string, unknown> = { [member]: entries };
-    if (page.nextCursor !== undefined) result.nextCursor = page.nextCursor;
-    const meta: Record<string, unknown> = {};
-    if (unavailable.length > 0) meta[UNAVAILABLE_META] = unavailable;
-    if (caller.era === 'modern') {
-      result.resultType = 'complete';
-      result.ttlMs = page.ttlMs;
-      result.cacheScope = page.cacheScope;
-      meta['io.modelcontextprotocol/serverInfo'] = GATEWAY_INFO;
-    }
-    if (Object.keys(meta).length > 0) result._meta = meta;
-    return jsonBinary(result);
+    if (page !== undefined) return page;
+    throw new RpcError(
+      ErrorCode.InvalidParams,
+      'Invalid cursor: it was not given out for this list; begin again without one',
+    );
   }
 
   private unavailable(): string[] {
@@ -307,4 +302,27 @@ export class MergedEndpoint implements Endpoint {
 /** A quick look before anything is parsed: most results name no resource. */
 function mentionsUri(bytes: Buffer): boolean {
   return bytes.includes('"uri"') || bytes.includes('\\u');
+}
+
+/** A page as the result of a client's era. */
+function rendered(
+  page: ListPage,
+  kind: CatalogueKind,
+  member: string,
+  { era }: Caller,
+  unavailable: readonly string[],
+): string {
+  const entries = era === 'legacy' && kind === 'tools' ? page.entries.map(legacyTool) : page.entries;
+  const result: Record<string, unknown> = { [member]: entries };
+  if (page.nextCursor !== undefined) result.nextCursor = page.nextCursor;
+  const meta: Record<string, unknown> = {};
+  if (unavailable.length > 0) meta[UNAVAILABLE_META] = unavailable;
+  if (era === 'modern') {
+    result.resultType = 'complete';
+    result.ttlMs = page.ttlMs;
+    result.cacheScope = page.cacheScope;
+    meta['io.modelcontextprotocol/serverInfo'] = GATEWAY_INFO;
+  }
+  if (Object.keys(meta).length > 0) result._meta = meta;
+  return jsonBinary(result);
 }

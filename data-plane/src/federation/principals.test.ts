@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { type Configuration, resolveConfiguration } from '@sluice/proto';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { Cancellation, type Exchange } from '../exchange/exchange.js';
+import { ANONYMOUS, type Caller, Cancellation, type Exchange } from '../exchange/exchange.js';
 import type { Endpoint } from '../front/endpoint.js';
 import { ErrorCode, type RpcError } from '../protocol/errors.js';
 import { methodRow } from '../protocol/methods.js';
@@ -127,15 +127,28 @@ class FakeServer {
   }
 }
 
-let server: FakeServer;
+const MODERN_CALLER: Caller = {
+  era: 'modern',
+  revision: MODERN_REVISION,
+  principal: ANONYMOUS,
+  capabilities: '{}',
+  clientInfo: undefined,
+  logLevel: undefined,
+};
+
+let server: FakeServer | undefined;
 let runtime: Runtime;
 const open: Cancellation[] = [];
 let count = 0;
 
 async function start(era: 'legacy' | 'modern'): Promise<void> {
   server = new FakeServer(era);
-  const url = await server.listen();
-  const upstream = { id: 'up', name: 'up', era: 0, transport: { case: 'http', value: { url, headers: {} } } };
+  await run({ case: 'http', value: { url: await server.listen(), headers: {} } });
+}
+
+/** Runs a gateway with one upstream. */
+async function run(transport: object): Promise<void> {
+  const upstream = { id: 'up', name: 'up', era: 0, transport };
   const configuration = resolveConfiguration({
     gateway: { discovery: { pageSize: 1 } },
     upstreams: [upstream],
@@ -153,7 +166,8 @@ async function start(era: 'legacy' | 'modern'): Promise<void> {
 afterEach(async () => {
   for (const cancellation of open.splice(0)) cancellation.cancel();
   await runtime.close();
-  await server.close();
+  await server?.close();
+  server = undefined;
 });
 
 /** Sends a request; `told` are the notifications that belong to it. */
@@ -169,14 +183,7 @@ function send(principal: string, path: string, method: string, params: Params) {
     row: methodRow(method),
     bytes,
     envelope: scanMessage(bytes),
-    caller: {
-      era: 'modern',
-      revision: MODERN_REVISION,
-      principal,
-      capabilities: '{}',
-      clientInfo: undefined,
-      logLevel: undefined,
-    },
+    caller: { ...MODERN_CALLER, principal },
     headers: { 'mcp-method': method },
     bodyOnly: true,
     cancellation,
@@ -213,11 +220,11 @@ describe('at a legacy server', () => {
     expect(new Set([ada, ben]).size).toBe(2);
     expect(await said('ada', '/mcp', 'up__one')).toBe(ada);
     expect(await said('ben', '/mcp', 'up__two')).toBe(ben);
-    expect(server.sessionsThatHeard('tools/call').sort()).toEqual([ada, ben].sort());
+    expect((server as FakeServer).sessionsThatHeard('tools/call').sort()).toEqual([ada, ben].sort());
     // The lists of `/mcp` are what the gateway was shown.
-    const [own] = server.sessionsThatHeard('tools/list');
+    const [own] = (server as FakeServer).sessionsThatHeard('tools/list');
     expect([ada, ben]).not.toContain(own);
-    expect(server.sessionsThatHeard('initialize')).toHaveLength(3);
+    expect((server as FakeServer).sessionsThatHeard('initialize')).toHaveLength(3);
   });
 
   it.each(['/mcp', '/mcp/up'])('what one watches at %s is told to nobody else', async (path) => {
@@ -225,15 +232,15 @@ describe('at a legacy server', () => {
     const notifications = { resourceSubscriptions: [uri] };
     const ada = send('ada', path, 'subscriptions/listen', { notifications });
     await expect.poll(() => ada.told).toHaveLength(1);
-    const [adasSession] = server.sessionsThatHeard('resources/subscribe');
+    const [adasSession] = (server as FakeServer).sessionsThatHeard('resources/subscribe');
     const ben = send('ben', path, 'subscriptions/listen', { notifications });
     const another = send('ada', path, 'subscriptions/listen', { notifications });
     await expect.poll(() => [ben.told, another.told]).toMatchObject([{ length: 1 }, { length: 1 }]);
-    const sessions = server.sessionsThatHeard('resources/subscribe');
+    const sessions = (server as FakeServer).sessionsThatHeard('resources/subscribe');
     expect(sessions).toHaveLength(2);
-    server.updated(adasSession as string, 'test://a');
+    (server as FakeServer).updated(adasSession as string, 'test://a');
     await expect.poll(() => [ada.told.length, another.told.length]).toEqual([2, 2]);
-    server.updated(sessions.find((session) => session !== adasSession) as string, 'test://a');
+    (server as FakeServer).updated(sessions.find((session) => session !== adasSession) as string, 'test://a');
     await expect.poll(() => ben.told.length).toBe(2);
     expect([ada.told.length, another.told.length]).toEqual([2, 2]);
   });
@@ -251,7 +258,7 @@ describe('at a legacy server that changes its tools in one session', () => {
     const told = () => [ada, ben].map((each) => each?.told.at(-1));
     const acknowledged = 'notifications/subscriptions/acknowledged';
     expect(told()).toEqual([acknowledged, acknowledged]);
-    server.addTool(server.sessionsThatHeard('tools/call')[0] as string);
+    (server as FakeServer).addTool((server as FakeServer).sessionsThatHeard('tools/call')[0] as string);
     await expect.poll(told).toEqual(['notifications/tools/list_changed', acknowledged]);
     const page = async (principal: string, cursor?: unknown): Promise<unknown[]> => {
       const { tools, nextCursor } = await resultOf(principal, '/mcp', 'tools/list', { cursor });
@@ -277,7 +284,11 @@ describe('at a modern server', () => {
     const foreign = await refusal(send('ben', '/mcp', 'tools/list', next));
     expect(foreign).toEqual(await refusal(send('ben', '/mcp', 'tools/list', { cursor: 'made up' })));
     expect(foreign?.code).toBe(ErrorCode.InvalidParams);
-    expect(await resultOf('ada', '/mcp', 'tools/list', next)).toMatchObject({ tools: [{ name: 'up__two' }] });
+    const two = { tools: [{ name: 'up__two' }] };
+    expect(await resultOf('ada', '/mcp', 'tools/list', next)).toMatchObject(two);
+    // The page that was kept for one is not shown to the other.
+    const own = await resultOf('ben', '/mcp', 'tools/list', {});
+    expect(await resultOf('ben', '/mcp', 'tools/list', { cursor: own.nextCursor })).toMatchObject(two);
   });
 
   it('a requestState is taken from the principal to whom it was given, and from nobody else', async () => {
@@ -290,5 +301,36 @@ describe('at a modern server', () => {
     expect(await resultOf('ada', '/mcp', 'tools/call', { ...call, requestState })).toMatchObject(
       text('the state'),
     );
+  });
+});
+
+describe('at a process that all share', () => {
+  /** A legacy server that would tell everybody of everybody's tasks. */
+  const PROGRAM = `
+    require('readline').createInterface({ input: process.stdin }).on('line', (line) => {
+      const { id, method } = JSON.parse(line);
+      const capabilities = { tasks: { list: {} } };
+      const result = method === 'initialize'
+        ? { protocolVersion: '2025-11-25', capabilities, serverInfo: { name: 's', version: '1' } }
+        : { tasks: [{ taskId: 'of somebody' }] };
+      const error = { code: -32601, message: method };
+      if (id !== undefined)
+        console.log(JSON.stringify({ jsonrpc: '2.0', id, ...(method.startsWith('server/') ? { error } : { result }) }));
+    });`;
+
+  it('nobody is told of tasks, which may be those of others', async () => {
+    const value = { command: process.execPath, args: ['-e', PROGRAM], env: {}, cwd: '' };
+    await run({ case: 'stdio', value });
+    const caller: Caller = { ...MODERN_CALLER, era: 'legacy', revision: '2025-11-25' };
+    const endpoint = runtime.table.find('/mcp/up') as Endpoint;
+    const session = endpoint.openLegacy({ caller, toClient() {}, holds() {}, end() {} });
+    const initialized = JSON.parse(await session.initialize('{"capabilities":{}}', '2025-11-25'));
+    expect(initialized.capabilities).toEqual({});
+    const bytes = Buffer.from('{"jsonrpc":"2.0","id":1,"method":"tasks/list"}');
+    const cancellation = new Cancellation();
+    const envelope = scanMessage(bytes);
+    const exchange = { row: undefined, bytes, envelope, caller, headers: {}, cancellation, notify() {} };
+    await expect(session.request(exchange)).rejects.toMatchObject({ code: ErrorCode.MethodNotFound });
+    session.close();
   });
 });
