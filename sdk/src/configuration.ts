@@ -13,8 +13,8 @@ export type CheckedConfig =
 
 /** Fills in defaults and checks. The value is not changed. */
 export function checkConfig(plugin: Plugin, value: unknown): CheckedConfig {
+  const problems = prototypeProblems(value, '');
   const config = Value.Default(plugin.config, structuredClone(value ?? {}));
-  const problems: ConfigProblem[] = [];
   for (const error of Value.Errors(plugin.config, config)) {
     if (problems.length === MAX_PROBLEM_COUNT) break;
     const problem = problemOf(error);
@@ -28,6 +28,16 @@ export function checkConfig(plugin: Plugin, value: unknown): CheckedConfig {
     if (problem !== undefined) return { ok: false, problems: [{ path: '', message: `reads ${problem}` }] };
   }
   return { ok: true, config };
+}
+
+/** A field of that name would be taken for what the object inherits, here or in a plugin. */
+function prototypeProblems(value: unknown, pointer: string): ConfigProblem[] {
+  if (typeof value !== 'object' || value === null) return [];
+  return Object.entries(value).flatMap(([key, member]) => {
+    const own = `${pointer}/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`;
+    if (key === '__proto__') return [{ path: dotted(own), message: 'is no name that a field can have' }];
+    return prototypeProblems(member, own);
+  });
 }
 
 function problemOf({ path: pointer, message, schema, type, value }: ValueError): ConfigProblem {
