@@ -2,9 +2,10 @@
 import type { Plugin } from '@sluice/sdk';
 import authApiKey from './auth-api-key/index.js';
 import authOauth from './auth-oauth/index.js';
+import authorize from './authorize/index.js';
 
 export { createApiKey, type NewApiKey } from './auth-api-key/index.js';
 
 export const BUILT_IN: ReadonlyMap<string, Plugin> = new Map(
-  [authApiKey, authOauth].map((plugin) => [plugin.name, plugin]),
+  [authApiKey, authOauth, authorize].map((plugin) => [plugin.name, plugin]),
 );
