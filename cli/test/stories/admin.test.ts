@@ -1,3 +1,6 @@
+import { once } from 'node:events';
+import { createServer, request, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type RunningGateway, startGateway } from '../gateway.js';
 import { metric } from './gateway-metrics.js';
@@ -28,6 +31,9 @@ interface Connection {
 
 describe.each([1, 2])('with %i workers', (workers) => {
   let http: HttpServer;
+  let between: Server;
+  /** Sessions that were ended at the server over HTTP. */
+  let ended: unknown[];
   let gateway: RunningGateway;
   let admin: string;
   /** Processes of the gateway, and of upstreams that it keeps for itself. */
@@ -46,6 +52,9 @@ describe.each([1, 2])('with %i workers', (workers) => {
 
   beforeAll(async () => {
     http = await startPlain();
+    ended = [];
+    between = noting(http.url, ended).listen(0, '127.0.0.1');
+    await once(between, 'listening');
     const port = await freePort();
     admin = `http://127.0.0.1:${port}`;
     gateway = await startGateway({
@@ -55,7 +64,11 @@ describe.each([1, 2])('with %i workers', (workers) => {
         gateway: { admin: { port, token: '${STORY_ADMIN_TOKEN}' } },
         upstreams: [
           plain('own', [], { sharing: 'per_session', env: { KEY: SECRET } }),
-          { name: 'http', url: http.url, headers: { 'x-key': SECRET } },
+          {
+            name: 'http',
+            url: `http://127.0.0.1:${(between.address() as AddressInfo).port}/mcp`,
+            headers: { 'x-key': SECRET },
+          },
           { name: 'dead', id: 'gone', url: `${DEAD_URL}?key=${SECRET}` },
         ],
       },
@@ -76,6 +89,8 @@ describe.each([1, 2])('with %i workers', (workers) => {
   afterAll(async () => {
     expect(await metric(gateway.url, 'sluice_faults_total')).toBe(0);
     await gateway.stop();
+    between.closeAllConnections();
+    between.close();
     await http.kill();
     expect(gateway.logs()).not.toContain(TOKEN);
   });
@@ -180,8 +195,10 @@ describe.each([1, 2])('with %i workers', (workers) => {
     expect(await connections()).toEqual([]);
   });
 
-  it('has an id for a session that nobody comes in by', async () => {
-    const { id: token } = await beginSession(`${gateway.url}/mcp/http`);
+  it('has an id for a session that nobody comes in by, and ends that of the server too', async () => {
+    const { id: token, ask: say } = await beginSession(`${gateway.url}/mcp/http`);
+    expect((await say('tools/call', { name: 'count', arguments: {} })).error).toBeUndefined();
+    const endedBefore = ended.length;
     const [found] = await connections();
     const { id } = found as Connection;
     expect(token).not.toContain(id);
@@ -190,7 +207,9 @@ describe.each([1, 2])('with %i workers', (workers) => {
     expect(answer.status).toBe(404);
     expect((await ask(`connections/${token}`, 'DELETE')).status).toBe(404);
     expect(await connections()).toHaveLength(1);
+    expect(ended).toHaveLength(endedBefore);
     expect((await ask(`connections/${id}`, 'DELETE')).status).toBe(204);
+    await expect.poll(() => ended.length, PATIENCE).toBe(endedBefore + 1);
   });
 
   it('turns pages over the connections of all workers', async () => {
@@ -208,3 +227,18 @@ describe.each([1, 2])('with %i workers', (workers) => {
     for (const id of seen) await ask(`connections/${id}`, 'DELETE');
   });
 });
+
+/** Passes everything on to a server, and notes the sessions that a client of it ends. */
+function noting(target: string, ended: unknown[]): Server {
+  return createServer((asked, answer) => {
+    const { method, headers, url } = asked;
+    if (method === 'DELETE') ended.push(headers['mcp-session-id']);
+    const onward = request(new URL(url ?? '', target), { method, headers }, (said) => {
+      answer.writeHead(said.statusCode ?? 502, said.headers).flushHeaders();
+      said.pipe(answer);
+    });
+    onward.on('error', () => answer.destroy());
+    answer.on('close', () => onward.destroy());
+    asked.pipe(onward);
+  });
+}
