@@ -3,9 +3,11 @@ import type { Plugin } from '@sluice/sdk';
 import authApiKey from './auth-api-key/index.js';
 import authOauth from './auth-oauth/index.js';
 import authorize from './authorize/index.js';
+import loginLimit from './login-limit/index.js';
+import ratelimit from './ratelimit/index.js';
 
 export { createApiKey, type NewApiKey } from './auth-api-key/index.js';
 
 export const BUILT_IN: ReadonlyMap<string, Plugin> = new Map(
-  [authApiKey, authOauth, authorize].map((plugin) => [plugin.name, plugin]),
+  [authApiKey, authOauth, authorize, loginLimit, ratelimit].map((plugin) => [plugin.name, plugin]),
 );
