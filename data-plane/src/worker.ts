@@ -17,15 +17,17 @@ import { WebSockets } from './front/websocket/web-sockets.js';
 import { createListener } from './listener/create.js';
 import type { Door, Listener, ListenerLimits } from './listener/listener.js';
 import { Forwarder } from './sessions/forwarding.js';
+import { lanesOf } from './sessions/lanes.js';
 import { Neighbours } from './sessions/neighbours.js';
 import { type Pipe, type WorkerAddress, workerAddress } from './sessions/node-bus.js';
 import { type KeyRing, keyRing, RotatingSealer } from './sessions/seal.js';
 import { MemorySessionStore, type SessionStore } from './sessions/store.js';
 import { SessionTokens } from './sessions/tokens.js';
-import { type RemoteUpstreams, Runtime } from './snapshot/snapshot.js';
+import { Runtime } from './snapshot/snapshot.js';
 import { Metrics } from './telemetry/metrics.js';
 import { OpsDoor, opsAddressDoor, type UpstreamStatus } from './telemetry/ops-door.js';
 import { Traffic } from './telemetry/traffic.js';
+import { SharedProcesses } from './upstream/elsewhere/shared-processes.js';
 
 /** Time for the head of a request, and for an idle connection between two requests. */
 const HEAD_TIMEOUT_MS = 10_000;
@@ -58,8 +60,6 @@ export interface WorkerOptions {
   readonly totalSessionCount?: () => Promise<number>;
   /** Asks all workers for their part of the admin API; by default only this one is asked. */
   readonly askWorkers?: NodeAdminSource['ask'];
-  /** What other workers have; undefined when there is only this one. */
-  readonly remote?: RemoteUpstreams;
 }
 
 export class Worker {
@@ -70,6 +70,8 @@ export class Worker {
   /** Where other workers reach this one. */
   readonly address: WorkerAddress;
   private readonly forwarder = new Forwarder((head, body, reply) => this.door.forwarded(head, body, reply));
+  /** Undefined where there is no other worker. */
+  private readonly processes: SharedProcesses | undefined;
   private readonly room: SessionRoom;
   private readonly modern: ModernFront;
   private readonly legacy: LegacyFront;
@@ -146,11 +148,19 @@ export class Worker {
       front: this.duplex,
       idleTimeoutMs: () => settings().idleTimeoutMs,
     });
+    const { sessionStore: store } = options;
+    if (options.count > 1 || store !== undefined)
+      this.processes = new SharedProcesses({
+        ...options,
+        self: this.address,
+        store,
+        host: () => this.runtime,
+      });
     this.runtime = new Runtime(configuration, {
       sealer: this.sealer,
       log,
       worker: this.address,
-      remote: options.remote,
+      processes: this.processes,
       removed: (endpoint) => {
         const reason = 'the endpoint was removed from the configuration';
         this.legacy.closeEndpoint(endpoint, reason);
@@ -330,7 +340,7 @@ export class Worker {
     this.listener?.drain();
     this.modern.endStreams();
     this.duplex.drain('the gateway shuts down');
-    await until(() => this.traffic.count === 0, graceMs);
+    await until(() => this.traffic.count + (this.processes?.lentCallCount ?? 0) === 0, graceMs);
   }
 
   /** Ends sessions and their streams, lets answers leave that are on their way, and closes everything. */
@@ -353,7 +363,9 @@ export class Worker {
 
   /** Another worker is there, of this node or of another. */
   meet(address: WorkerAddress, pipe: Pipe): void {
-    this.forwarder.addPeer(address, pipe);
+    const { requests, upstreams } = lanesOf(pipe);
+    this.forwarder.addPeer(address, requests);
+    this.processes?.addPeer(address, upstreams);
   }
 
   /** Says goodbye to the other workers. */

@@ -165,7 +165,7 @@ export interface ResolvedStdioTransport {
   readonly env: Readonly<Record<string, string>>;
   /** Folder it starts in; empty means that of the gateway's own process. */
   readonly cwd: string;
-  readonly sharing: 'shared' | 'per_session';
+  readonly sharing: 'shared' | 'per_session' | 'cluster';
   /** Processes at once for `per_session`, for each worker. */
   readonly maxProcessCount: number;
 }
@@ -266,6 +266,13 @@ function resolveListen(listen: Listen | undefined): ResolvedListen {
   };
 }
 
+const SHARINGS = {
+  [StdioSharing.UNSPECIFIED]: UPSTREAM_DEFAULTS['stdio.sharing'],
+  [StdioSharing.SHARED]: 'shared',
+  [StdioSharing.PER_SESSION]: 'per_session',
+  [StdioSharing.CLUSTER]: 'cluster',
+} as const;
+
 const ERAS = {
   [Era.UNSPECIFIED]: UPSTREAM_DEFAULTS.era,
   [Era.MODERN]: 'modern',
@@ -318,7 +325,7 @@ function resolveTransport({ name, transport }: Upstream): ResolvedTransport {
         args: [...args],
         env: { ...env },
         cwd,
-        sharing: sharing === StdioSharing.PER_SESSION ? 'per_session' : UPSTREAM_DEFAULTS['stdio.sharing'],
+        sharing: SHARINGS[sharing],
         maxProcessCount: maxProcesses ?? UPSTREAM_DEFAULTS['stdio.max_processes'],
       };
     }

@@ -18,8 +18,10 @@ const STOP_LIMIT_MS = 10_000;
 
 export interface ClusterNode {
   readonly url: string;
-  /** Ends it as a power cut would. */
+  /** Ends it as a power cut would. The others know it when this resolves. */
   kill(): Promise<void>;
+  /** Ends it in order, with a second for what runs. */
+  stop(): Promise<void>;
 }
 
 export interface Cluster {
@@ -40,7 +42,7 @@ export async function startCluster(config: object, nodeCount = 2): Promise<Clust
   const configuration = await resolved(config, join(folder, 'sluice.json'));
   const key = randomBytes(32);
   const hub = new Hub(new MemorySessionStore());
-  const running: RunningNode[] = [];
+  const running: ClusterNode[] = [];
   const add = async () => {
     const node = await startNode(hub, configuration, key);
     running.push(node);
@@ -62,8 +64,6 @@ export async function startCluster(config: object, nodeCount = 2): Promise<Clust
   };
 }
 
-type RunningNode = ClusterNode & { stop(): Promise<void> };
-
 const children = new Set<ChildProcess>();
 process.once('exit', () => {
   for (const child of children) child.kill('SIGKILL');
@@ -73,7 +73,7 @@ async function startNode(
   hub: Hub,
   configuration: ResolvedConfiguration,
   key: Uint8Array,
-): Promise<RunningNode> {
+): Promise<ClusterNode> {
   const child = fork(PROGRAM, { serialization: 'advanced' });
   children.add(child);
   const ended = once(child, 'exit').finally(() => children.delete(child));
@@ -88,8 +88,11 @@ async function startNode(
   return {
     url,
     async kill() {
+      // What it wrote down in the last moment would be lost or not, by chance.
+      await hub.written(child);
       child.kill('SIGKILL');
       await ended;
+      await hub.leave(child);
     },
     async stop() {
       if (!children.has(child)) return;

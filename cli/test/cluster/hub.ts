@@ -1,5 +1,6 @@
 /** The bus between the nodes of a test and their session store: every message passes through this process. */
 import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
 import type { SessionRecord, SessionStore } from '@sluice/data-plane';
 
 type FromNode =
@@ -7,18 +8,21 @@ type FromNode =
   /** To another worker, on the pipe between the two. */
   | { type: 'post'; from: string; to: string; message: unknown }
   | { type: 'leave' }
+  /** It knows that workers are gone; all of its own have had a turn. */
+  | { type: 'parted'; id: number }
   | { type: 'put'; id: string; record: SessionRecord }
   | { type: 'end'; id: string }
   | { type: 'claim'; call: number; id: string; from: string; to: string };
 
 export class Hub {
   private readonly members = new Map<string, ChildProcess>();
+  private readonly parting = new Map<number, () => void>();
+  private count = 0;
 
   constructor(private readonly store: SessionStore) {}
 
   add(node: ChildProcess): void {
     node.on('message', (message: FromNode) => this.receive(node, message));
-    node.on('exit', () => this.leave(node));
   }
 
   private receive(node: ChildProcess, message: FromNode): void {
@@ -34,7 +38,11 @@ export class Hub {
         return;
       }
       case 'leave':
-        this.leave(node);
+        void this.leave(node);
+        return;
+      case 'parted':
+        this.parting.get(message.id)?.();
+        this.parting.delete(message.id);
         return;
       case 'put':
         this.store.put(message.id, message.record);
@@ -59,11 +67,25 @@ export class Hub {
     for (const own of ours) this.members.set(own, node);
   }
 
-  private leave(node: ChildProcess): void {
-    const gone = [...this.members].filter(([, member]) => member === node).map(([address]) => address);
-    for (const address of gone) this.members.delete(address);
-    const others = new Set(this.members.values());
-    for (const other of others) tell(other, { type: 'gone', addresses: gone });
+  /** Resolves when all the others know that a node is gone. */
+  async leave(node: ChildProcess): Promise<void> {
+    const addresses = [...this.members].filter(([, member]) => member === node).map(([address]) => address);
+    for (const address of addresses) this.members.delete(address);
+    if (addresses.length === 0) return;
+    const others = [...new Set(this.members.values())];
+    await Promise.all(others.map((other) => this.part(other, addresses)));
+  }
+
+  /** Resolves when what the workers of a node have put down is in the store. */
+  written(node: ChildProcess): Promise<unknown> {
+    return this.part(node, []);
+  }
+
+  private part(node: ChildProcess, addresses: readonly string[]): Promise<unknown> {
+    const id = ++this.count;
+    const parted = new Promise<void>((resolve) => this.parting.set(id, resolve));
+    tell(node, { type: 'gone', id, addresses });
+    return Promise.race([parted, once(node, 'exit')]);
   }
 }
 

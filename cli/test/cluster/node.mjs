@@ -70,7 +70,7 @@ function closed(name) {
   listening?.closed();
 }
 
-/** @type {import('@sluice/data-plane').DataPlane} */
+/** @type {import('@sluice/data-plane').DataPlane | undefined} */
 let dataPlane;
 
 process.on('message', async (/** @type {any} */ message) => {
@@ -91,14 +91,19 @@ process.on('message', async (/** @type {any} */ message) => {
       pipes.get(`${message.ours} ${message.other}`)?.receive(message.message);
       return;
     case 'gone':
-      for (const name of [...pipes.keys()]) if (message.addresses.includes(name.split(' ')[1])) closed(name);
+      for (const name of [...pipes.keys()]) {
+        if (message.addresses.includes(name.split(' ')[1])) closed(name);
+      }
+      // It has nothing to read, but asks every worker, each of which then has seen its pipes closed, and been heard.
+      await dataPlane?.reloadTls();
+      tell({ type: 'parted', id: message.id });
       return;
     case 'claimed':
       claims.get(message.call)?.(message.record);
       claims.delete(message.call);
       return;
     case 'stop':
-      await dataPlane.stop(1_000);
+      await dataPlane?.stop(1_000);
       process.disconnect();
   }
 });

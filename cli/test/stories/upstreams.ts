@@ -23,7 +23,7 @@ const FIXTURE = ownPath('../fixture/server.mjs');
 export type UpstreamEntry = { name: string } & Record<string, unknown>;
 
 interface StdioSettings {
-  sharing?: 'shared' | 'per_session';
+  sharing?: 'shared' | 'per_session' | 'cluster';
   env?: Record<string, string>;
   max_processes?: number;
 }
@@ -49,8 +49,8 @@ export const thinking = () => node('thinking', [modulePath('server-sequential-th
 export const plain = (name: string, args: readonly string[] = [], settings?: StdioSettings) =>
   node(name, [PLAIN, '--name', name, ...args], settings);
 
-export const fixtureOverStdio = (name: string, era: 'both' | 'modern' | 'legacy') =>
-  node(name, [FIXTURE, '--transport', 'stdio', '--era', era]);
+export const fixtureOverStdio = (name: string, era: FixtureEra, settings?: StdioSettings) =>
+  node(name, [FIXTURE, '--transport', 'stdio', '--era', era], settings);
 
 /** A server over HTTP, in a process of its own. */
 export interface HttpServer {

@@ -144,7 +144,7 @@ describe('numbers, booleans and words', () => {
   it('names the words when none fits', () => {
     expect(convertWord(EraSchema, 'ancient')).toMatchObject({ hint: 'write one of: auto, modern, legacy' });
     expect(convertWord(StdioSharingSchema, 'auto')).toMatchObject({
-      hint: 'write one of: shared, per_session',
+      hint: 'write one of: shared, per_session, cluster',
     });
   });
 });

@@ -6,7 +6,7 @@ import type { Reply, RequestHead } from '../listener/listener.js';
 import { ErrorCode, errorMessage, RpcError } from '../protocol/errors.js';
 import { scanMessage } from '../protocol/scan.js';
 import { binaryOf, binaryToBytes } from '../protocol/text.js';
-import type { BusMessage, Headers, Pipe, WorkerAddress } from './node-bus.js';
+import type { Headers, Pipe, RequestMessage, WorkerAddress } from './node-bus.js';
 import { ownBytes } from './own-bytes.js';
 
 /** Takes a request that another worker received. */
@@ -17,7 +17,7 @@ export class Forwarder {
 
   constructor(private readonly take: TakeForwarded) {}
 
-  addPeer(address: WorkerAddress, pipe: Pipe): void {
+  addPeer(address: WorkerAddress, pipe: Pipe<RequestMessage>): void {
     this.peers.set(address, new Peer(pipe, this.take));
     pipe.onClose(() => {
       const peer = this.peers.get(address);
@@ -60,7 +60,7 @@ class Peer {
   private readonly here = new Map<number, RemoteReply>();
 
   constructor(
-    private readonly pipe: Pipe,
+    private readonly pipe: Pipe<RequestMessage>,
     private readonly take: TakeForwarded,
   ) {
     pipe.onMessage((message) => this.receive(message));
@@ -93,7 +93,7 @@ class Peer {
   }
 
   /** @internal */
-  post(message: BusMessage): void {
+  post(message: RequestMessage): void {
     this.pipe.post(message);
   }
 
@@ -102,7 +102,7 @@ class Peer {
     this.here.delete(id);
   }
 
-  private receive(message: BusMessage): void {
+  private receive(message: RequestMessage): void {
     const { id } = message;
     if (message.type === 'request') {
       const reply = new RemoteReply(this, id);

@@ -5,6 +5,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import type { RequestHead } from '../listener/listener.js';
+import type { UpstreamMessage } from '../upstream/elsewhere/messages.js';
 
 /** Node and worker: `5f1c9a0b7d2e4c63.0`. */
 export type WorkerAddress = string;
@@ -20,10 +21,14 @@ export function workerAddress(node: string, index: number): WorkerAddress {
   return `${node}.${index}`;
 }
 
+export function isOfNode(worker: WorkerAddress, node: string): boolean {
+  return worker.startsWith(`${node}.`);
+}
+
 export type Headers = readonly (readonly [string, string])[];
 
 /** A request on its way to the worker that can serve it, and its answer on the way back, piece by piece. */
-export type BusMessage =
+export type RequestMessage =
   | { type: 'request'; id: number; head: RequestHead; body: Uint8Array }
   | { type: 'abort'; id: number }
   | { type: 'send'; id: number; status: number; headers: Headers; body: Uint8Array | string }
@@ -32,10 +37,17 @@ export type BusMessage =
   | { type: 'end'; id: number }
   | { type: 'close'; id: number };
 
+/** Requests that another worker serves, and what concerns its upstreams. */
+export type BusMessage =
+  | { lane: 'requests'; message: RequestMessage }
+  | { lane: 'upstreams'; message: UpstreamMessage };
+
 /** The way to one other worker: what is posted arrives whole and in order, or the pipe closes at both ends. */
-export interface Pipe {
-  post(message: BusMessage): void;
-  onMessage(listener: (message: BusMessage) => void): void;
+export interface Pipe<M = BusMessage> {
+  /** Does nothing when the pipe is closed. */
+  post(message: M): void;
+  /** Who listens; there is one. */
+  onMessage(listener: (message: M) => void): void;
   /** The other worker is gone, or cannot be reached any more. */
   onClose(listener: () => void): void;
   close(): void;

@@ -1,6 +1,7 @@
 /**
  * The port to what is known of legacy sessions beside their tokens: which worker has each, and what it holds at
- * upstreams. Without it a session that lost its worker goes on all the same; what it held is then made anew.
+ * upstreams. Without it a session that lost its worker goes on all the same; what it held is then made anew. A process
+ * that all nodes of a cluster share is claimed in it too, in the way of a session that holds nothing.
  */
 import type { WorkerAddress } from './node-bus.js';
 

@@ -13,40 +13,26 @@ import { scanMessage } from '../protocol/scan.js';
 import { RouteTable } from '../routing/table.js';
 import type { WorkerAddress } from '../sessions/node-bus.js';
 import type { Sealer } from '../sessions/seal.js';
+import type { ProcessHost, SharedProcesses } from '../upstream/elsewhere/shared-processes.js';
 import type { ListKind } from '../upstream/offers.js';
 import { ParkedAccount } from '../upstream/parked/parked-account.js';
-import type { Shared } from '../upstream/shared-connection.js';
-import type { UpstreamSubscriptions } from '../upstream/subscriptions.js';
+import type { Refusal, UpstreamSubscriptions } from '../upstream/subscriptions.js';
 import { EgressPolicy } from '../upstream/transport/egress-policy.js';
 import { traitsOf } from '../upstream/transport-traits.js';
-import { Upstream, type UpstreamEvents } from '../upstream/upstream.js';
+import { Upstream, type UpstreamEvents, type UpstreamHost } from '../upstream/upstream.js';
 
 export interface SnapshotHost {
   readonly sealer: Sealer;
   readonly log: Logger;
   readonly worker: WorkerAddress;
-  /** What other workers have; undefined when there is one worker only. */
-  readonly remote?: RemoteUpstreams | undefined;
+  /** Processes that are shared with other workers; undefined when there are none. */
+  readonly processes?: SharedProcesses | undefined;
   /** The endpoint is not served any more; its sessions end. */
   removed(endpoint: Endpoint): void;
 }
 
-/**
- * Subprocesses that all share run in one worker; the others reach them there. Sessions in which a client may be asked
- * are in one worker, and what the same client listens to may be in another.
- */
-export interface RemoteUpstreams {
-  /** How to connect to the worker that has the process; undefined when it is this one. */
-  elsewhere(upstreamId: string): ((lost: (reason: string) => void) => Promise<Shared>) | undefined;
-  /** Tells the other workers what an upstream of this one said outside of calls, or that it is to be asked anew. */
-  heard(upstreamId: string, message: Buffer): void;
-  stale(upstreamId: string, reason: string): void;
-  /** Tells the other workers of a change that sessions of a principal heard here; undefined: of any list. */
-  offerChanged(upstreamId: string, principal: string, kind: ListKind | undefined): void;
-}
-
 /** The running form of the newest configuration. */
-export class Runtime {
+export class Runtime implements ProcessHost {
   private upstreams: Upstream[] = [];
   /** Those that are gone from the configuration, until their requests have ended. */
   private readonly leaving = new Set<Upstream>();
@@ -138,50 +124,66 @@ export class Runtime {
     notification: (upstream, bytes, envelope) => {
       if (!this.upstreams.includes(upstream)) return;
       this.discovery.of(upstream).subscriptions.heard(bytes, envelope);
-      if (upstream.traits.sharedAcrossWorkers) this.host.remote?.heard(upstream.id, bytes);
+      if (upstream.traits.sharedAcrossWorkers) this.host.processes?.heard(upstream, bytes);
     },
     offerChanged: (upstream, principal, kind) => {
       if (!this.upstreams.includes(upstream)) return;
       this.discovery.offerChanged(upstream, kind, principal);
-      this.host.remote?.offerChanged(upstream.id, principal, kind);
+      this.host.processes?.offerChanged(upstream.id, principal, kind);
     },
     stale: (upstream, reason) => {
       if (!this.upstreams.includes(upstream)) return;
       this.host.log.info({ upstream: upstream.name, reason }, `upstream is asked anew: ${reason}`);
       this.discovery.stale(upstream);
-      if (upstream.traits.sharedAcrossWorkers) this.host.remote?.stale(upstream.id, reason);
+      if (upstream.traits.sharedAcrossWorkers) this.host.processes?.stale(upstream, reason);
     },
   };
 
-  /** The upstream of this worker with an id, for the other workers. */
+  get all(): readonly Upstream[] {
+    return this.upstreams;
+  }
+
   find(upstreamId: string): Upstream | undefined {
     return this.upstreams.find((upstream) => upstream.id === upstreamId);
   }
 
-  /** What another worker's upstream said; told here as if it had been said here. */
-  heardElsewhere(upstreamId: string, bytes: Buffer): void {
-    const upstream = this.find(upstreamId);
-    if (upstream !== undefined) this.discovery.of(upstream).subscriptions.heard(bytes, scanMessage(bytes));
+  /** What the process of an upstream said at another worker; told here as if it had been said here. */
+  heard(upstreamId: string, bytes: Buffer): void {
+    this.subscriptionsOf(upstreamId)?.heard(bytes, scanMessage(bytes));
   }
 
-  /** What an upstream of this worker tells outside of calls. */
-  subscriptionsOf(upstreamId: string): UpstreamSubscriptions | undefined {
-    const upstream = this.find(upstreamId);
-    return upstream === undefined ? undefined : this.discovery.of(upstream).subscriptions;
-  }
-
-  offerChangedElsewhere(upstreamId: string, principal: string, kind: ListKind | undefined): void {
+  offerChanged(upstreamId: string, principal: string, kind: ListKind | undefined): void {
     const upstream = this.find(upstreamId);
     if (upstream !== undefined) this.discovery.offerChanged(upstream, kind, principal);
   }
 
-  staleElsewhere(upstreamId: string): void {
+  stale(upstreamId: string): void {
     const upstream = this.find(upstreamId);
     if (upstream !== undefined) this.discovery.stale(upstream);
   }
 
-  private elsewhere({ id, transport }: ResolvedUpstream) {
-    return traitsOf(transport).sharedAcrossWorkers ? this.host.remote?.elsewhere(id) : undefined;
+  async watch(upstreamId: string, uri: string): Promise<Refusal> {
+    return this.subscriptionsOf(upstreamId)?.watch(uri);
+  }
+
+  unwatch(upstreamId: string, uri: string): void {
+    this.subscriptionsOf(upstreamId)?.unwatch(uri);
+  }
+
+  concerns(upstreamId: string, updated: string, uris: readonly string[]): boolean {
+    return this.subscriptionsOf(upstreamId)?.concerns(updated, uris) ?? false;
+  }
+
+  private subscriptionsOf(upstreamId: string): UpstreamSubscriptions | undefined {
+    const upstream = this.find(upstreamId);
+    return upstream === undefined ? undefined : this.discovery.of(upstream).subscriptions;
+  }
+
+  private elsewhere({ id, name, transport }: ResolvedUpstream): UpstreamHost['elsewhere'] {
+    const traits = traitsOf(transport);
+    const { processes } = this.host;
+    if (processes === undefined || !traits.sharedAcrossWorkers) return undefined;
+    return (lost) => processes.connect({ id, name, traits }, lost);
   }
 }
 

@@ -5,7 +5,8 @@ import { MemorySessionStore, type SessionStore } from '../sessions/store.js';
 import { metForThreads, StoreOfMainThread, serveStore } from './cluster.js';
 import { portPipe } from './port-pipe.js';
 
-const message = (id: number): BusMessage => ({ type: 'abort', id });
+const message = (id: number): BusMessage => ({ lane: 'requests', message: { type: 'abort', id } });
+const idOf = ({ message }: BusMessage) => ('id' in message ? message.id : undefined);
 
 describe('a worker of another node', () => {
   let introduced: { ours: string; other: string; port: MessagePort }[];
@@ -32,8 +33,8 @@ describe('a worker of another node', () => {
 
   it('is spoken with in order, both ways', async () => {
     const heard: string[] = [];
-    thread.onMessage(({ id }) => heard.push(`thread ${id}`));
-    other.onMessage(({ id }) => heard.push(`other ${id}`));
+    thread.onMessage((sent) => heard.push(`thread ${idOf(sent)}`));
+    other.onMessage((sent) => heard.push(`other ${idOf(sent)}`));
     for (const id of [1, 2, 3]) other.post(message(id));
     await expect.poll(() => heard).toEqual(['thread 1', 'thread 2', 'thread 3']);
     for (const id of [4, 5]) thread.post(message(id));
@@ -41,8 +42,8 @@ describe('a worker of another node', () => {
   });
 
   it('is gone when its end is closed, after what it said', async () => {
-    const heard: (number | string)[] = [];
-    thread.onMessage(({ id }) => heard.push(id));
+    const heard: (number | string | undefined)[] = [];
+    thread.onMessage((sent) => heard.push(idOf(sent)));
     thread.onClose(() => heard.push('closed'));
     other.post(message(1));
     other.close();

@@ -36,9 +36,8 @@ export type ToSessionStore =
   | { type: 'claimSession'; id: number; session: string; from: WorkerAddress; to: WorkerAddress };
 
 export type ToThread =
-  | { type: 'peer'; index: number; requests: MessagePort; upstreams: MessagePort }
-  /** A worker of another node is there. */
-  | { type: 'met'; address: WorkerAddress; requests: MessagePort }
+  /** Another worker is there, of this node or of another. */
+  | { type: 'met'; address: WorkerAddress; port: MessagePort }
   | { type: 'claimed'; id: number; outcome: ClaimOutcome }
   | { type: 'listen'; port: number }
   | { type: 'apply'; id: number; configuration: ResolvedConfiguration }

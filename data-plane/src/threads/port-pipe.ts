@@ -2,12 +2,12 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { BusMessage, Pipe } from '../sessions/node-bus.js';
 
-export function portPipe(port: MessagePort): Pipe {
+export function portPipe<M = BusMessage>(port: MessagePort): Pipe<M> {
   port.unref();
   return {
     post: (message) => port.postMessage(message),
     onMessage: (listener) => {
-      port.on('message', (message: BusMessage) => listener(message));
+      port.on('message', listener);
       // A listener alone would keep the thread.
       port.unref();
     },

@@ -2,13 +2,11 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { pino } from 'pino';
 import { opsAddresses } from '../addresses.js';
-import { workerAddress } from '../sessions/node-bus.js';
 import { onProcessGroups } from '../upstream/transport/process-group.js';
 import { Worker } from '../worker.js';
 import { StoreOfMainThread } from './cluster.js';
 import type { FromThread, Question, ThreadData, ToThread } from './messages.js';
 import { portPipe } from './port-pipe.js';
-import { SharedProcesses } from './shared-processes.js';
 
 /** How often the main thread is told how upstreams are. */
 const STATUS_INTERVAL_MS = 500;
@@ -35,17 +33,7 @@ function ask<T>(what: Question): Promise<T> {
   });
 }
 
-const remote: SharedProcesses = new SharedProcesses(index, count, {
-  find: (id) => worker.runtime.find(id),
-  heard: (id, message) => worker.runtime.heardElsewhere(id, message),
-  offerChanged: (id, principal, kind) => worker.runtime.offerChangedElsewhere(id, principal, kind),
-  stale: (id) => worker.runtime.staleElsewhere(id),
-  watch: async (id, uri) => worker.runtime.subscriptionsOf(id)?.watch(uri),
-  unwatch: (id, uri) => worker.runtime.subscriptionsOf(id)?.unwatch(uri),
-  concerns: (id, updated, uris) => worker.runtime.subscriptionsOf(id)?.concerns(updated, uris) ?? false,
-});
-const worker: Worker = new Worker({
-  remote,
+const worker = new Worker({
   configuration,
   key,
   log,
@@ -70,12 +58,8 @@ void worker.settled.then(() => {
 
 port.on('message', (message: ToThread) => {
   switch (message.type) {
-    case 'peer':
-      worker.meet(workerAddress(node, message.index), portPipe(message.requests));
-      remote.addPeer(message.index, message.upstreams);
-      return;
     case 'met':
-      worker.meet(message.address, portPipe(message.requests));
+      worker.meet(message.address, portPipe(message.port));
       return;
     case 'claimed':
       sessionStore?.claimed(message.id, message.outcome);
@@ -140,6 +124,5 @@ function partOf(what: Question): unknown {
 /** A thread that ends while its listener is open takes the process along, so everything is closed before. */
 function exit(): void {
   worker.part();
-  remote.close();
   port.close();
 }

@@ -1,5 +1,5 @@
 /** Several workers in one process: starts their threads, connects each with each, and brings together what they know. */
-import { MessageChannel, Worker as Thread } from 'node:worker_threads';
+import { MessageChannel, type MessagePort, Worker as Thread } from 'node:worker_threads';
 import type { ResolvedConfiguration } from '@sluice/proto';
 import { AggregatorRegistry } from 'prom-client';
 import { clientUrl, type OpsUrls } from '../addresses.js';
@@ -93,24 +93,20 @@ class Team {
     });
     for (let a = 0; a < size; a++) {
       for (let b = a + 1; b < size; b++) {
-        const requests = new MessageChannel();
-        const upstreams = new MessageChannel();
-        const one = { requests: requests.port1, upstreams: upstreams.port1 };
-        const other = { requests: requests.port2, upstreams: upstreams.port2 };
-        this.tell(a, { type: 'peer', index: b, ...one }, Object.values(one));
-        this.tell(b, { type: 'peer', index: a, ...other }, Object.values(other));
+        const { port1, port2 } = new MessageChannel();
+        this.introduce(a, workerAddress(node, b), port1);
+        this.introduce(b, workerAddress(node, a), port2);
       }
     }
-    this.joinCluster(this.threads.map((_, index) => workerAddress(node, index)));
+    const ours = this.threads.map((_, index) => workerAddress(node, index));
+    options.cluster?.bus.join(
+      ours,
+      metForThreads((own, other, port) => this.introduce(ours.indexOf(own), other, port)),
+    );
   }
 
-  private joinCluster(ours: readonly WorkerAddress[]): void {
-    this.options.cluster?.bus.join(
-      ours,
-      metForThreads((own, address, requests) =>
-        this.tell(ours.indexOf(own), { type: 'met', address, requests }, [requests]),
-      ),
-    );
+  private introduce(index: number, address: WorkerAddress, port: MessagePort): void {
+    this.tell(index, { type: 'met', address, port }, [port]);
   }
 
   listen(index: number, port: number): Promise<Listening> {

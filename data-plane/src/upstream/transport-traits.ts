@@ -10,6 +10,8 @@ export interface TransportTraits {
   readonly canHaveOwnSessions: boolean;
   /** One connection serves all workers, because the other end cannot be had twice. */
   readonly sharedAcrossWorkers: boolean;
+  /** And it serves all nodes. */
+  readonly sharedAcrossNodes: boolean;
 }
 
 /** @param transport as it is configured */
@@ -21,6 +23,7 @@ export function traitsOf(transport: ResolvedTransport): TransportTraits {
         mirrorsHeaders: true,
         canHaveOwnSessions: true,
         sharedAcrossWorkers: false,
+        sharedAcrossNodes: false,
       };
     case 'sse':
     case 'websocket':
@@ -30,6 +33,7 @@ export function traitsOf(transport: ResolvedTransport): TransportTraits {
         // The only connection that there may be is shared.
         canHaveOwnSessions: transport.kind === 'sse' || transport.maxConnectionCount > 1,
         sharedAcrossWorkers: false,
+        sharedAcrossNodes: false,
       };
     case 'stdio':
       return {
@@ -37,6 +41,7 @@ export function traitsOf(transport: ResolvedTransport): TransportTraits {
         mirrorsHeaders: false,
         canHaveOwnSessions: transport.sharing === 'per_session',
         sharedAcrossWorkers: true,
+        sharedAcrossNodes: transport.sharing === 'cluster',
       };
   }
 }

@@ -58,8 +58,8 @@ export interface UpstreamHost {
   readonly worker: WorkerAddress;
   /** What the parked calls of the worker may take together. */
   readonly parked: ParkedAccount;
-  /** Connects to the worker that has the shared process, where that is another one. */
-  readonly elsewhere: ((lost: (reason: string) => void) => Promise<Shared>) | undefined;
+  /** Connects to the worker that has the shared process; resolves with undefined when it is this one. */
+  readonly elsewhere: ((lost: (reason: string) => void) => Promise<Shared | undefined>) | undefined;
 }
 
 export class Upstream {
@@ -119,7 +119,7 @@ export class Upstream {
       backoffMaxMs: this.connections.backoffMaxMs,
       connect: async () => {
         const lost = (reason: string) => this.lost(reason);
-        const shared = await (elsewhere === undefined ? connector.connect() : elsewhere(lost));
+        const shared = (await elsewhere?.(lost)) ?? (await connector.connect());
         this.principals?.eraIs(shared.era);
         return shared;
       },
