@@ -1,6 +1,7 @@
 /** The plugins that come with Sluice, by name. They are built on the public interface of `@sluice/sdk` alone. */
 import type { Plugin } from '@sluice/sdk';
 import authApiKey from './auth-api-key/index.js';
+import authJwt from './auth-jwt/index.js';
 import authOauth from './auth-oauth/index.js';
 import authorize from './authorize/index.js';
 import loginLimit from './login-limit/index.js';
@@ -9,5 +10,5 @@ import ratelimit from './ratelimit/index.js';
 export { createApiKey, type NewApiKey } from './auth-api-key/index.js';
 
 export const BUILT_IN: ReadonlyMap<string, Plugin> = new Map(
-  [authApiKey, authOauth, authorize, loginLimit, ratelimit].map((plugin) => [plugin.name, plugin]),
+  [authApiKey, authJwt, authOauth, authorize, loginLimit, ratelimit].map((plugin) => [plugin.name, plugin]),
 );

@@ -2,7 +2,7 @@
 import { type ConfigProblem, Duration, durationMs, Secret, type Static, Type } from '@sluice/sdk';
 import { ClaimMapping } from '../tokens/claims.js';
 import { PUBLIC_KEY_ALGORITHMS } from '../tokens/keys.js';
-import { isLoopback, urlOf } from './urls.js';
+import { isLoopback, urlOf } from '../tokens/urls.js';
 
 /** A scope as RFC 6749, section 3.3, has it: so it can stand in a quoted text as it is. */
 const SCOPE = '^[\\x21\\x23-\\x5B\\x5D-\\x7E]+$';

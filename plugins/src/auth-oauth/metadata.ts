@@ -1,8 +1,8 @@
 /** The metadata of an authorization server (RFC 8414, OpenID Connect Discovery 1.0), found from its issuer. */
 import type { PluginHost } from '@sluice/sdk';
 import { fetchObject, RemoteDocument } from '../tokens/document.js';
+import { isLoopback, urlOf } from '../tokens/urls.js';
 import type { AuthorizationServer } from './config.js';
-import { isLoopback, urlOf } from './urls.js';
 
 /** What this plugin needs of it. */
 export interface ServerMetadata {

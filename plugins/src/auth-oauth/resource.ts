@@ -1,7 +1,7 @@
 /** What the gateway says of itself as an OAuth 2.0 protected resource (RFC 9728), and which audiences mean it. */
 import type { Json, PageAnswer, PageRequest } from '@sluice/sdk';
+import { urlOf } from '../tokens/urls.js';
 import type { Config } from './config.js';
-import { urlOf } from './urls.js';
 
 export const WELL_KNOWN = '/.well-known/oauth-protected-resource';
 /** How long clients may keep the metadata: a changed configuration is seen after so long. */

@@ -61,9 +61,7 @@ export class Server {
   /** For whom a JWT stands. Throws Unavailable while the keys cannot be had. */
   ofJwt(token: string): MaybePromise<Identity | InvalidToken> {
     const known = this.verified.identityOf(token, this.host.clock.now());
-    if (known === undefined) return this.verify(token);
-    this.keys.keepFresh();
-    return known;
+    return known === undefined || !this.keys.keepFresh() ? this.verify(token) : known;
   }
 
   /** For whom an opaque token stands; undefined when the server does not know it. Throws Unavailable. */

@@ -44,22 +44,35 @@ export class RemoteDocument<T> {
 
   /** The document as it is known, without waiting; undefined when there is none. Begins a renewal when one is due. */
   known(): T | undefined {
-    const { last } = this;
-    const ageMs = last === undefined ? Number.POSITIVE_INFINITY : this.host.clock.now() - last.atMs;
+    const { last, ageMs } = this;
     if (ageMs >= FRESH_MS && !this.isBackingOff) void this.renewal();
     return ageMs < LAST_GOOD_MS ? last?.value : undefined;
   }
 
   /** The document. Throws {@link Unavailable}. */
   async get(): Promise<T> {
-    const { last, host } = this;
-    const isOld = last === undefined || host.clock.now() - last.atMs >= IDLE_MS;
-    // While the issuer fails, callers who can go on with the last good one do not wait for its timeouts.
-    if (isOld && !this.isBackingOff && (last === undefined || this.failureCount === 0)) await this.renewal();
+    if (!this.isBackingOff && (this.ageMs >= LAST_GOOD_MS || this.isOverdue)) await this.renewal();
     const value = this.known();
     if (value !== undefined) return value;
-    const inMs = Math.max(1_000, this.triedAtMs + this.backoffMs - host.clock.now());
-    throw new Unavailable(`${this.what} cannot be had at this moment`, inMs, this.failure);
+    throw this.unavailable();
+  }
+
+  /**
+   * True when nobody called for a while, so that it is to be waited for. While the issuer fails, callers who can go on
+   * with the last good one do not wait for its timeouts.
+   */
+  get isOverdue(): boolean {
+    return this.failureCount === 0 && this.ageMs >= IDLE_MS;
+  }
+
+  /** Throws {@link Unavailable} while the issuer fails. */
+  assertReachable(): void {
+    if (this.failureCount > 0) throw this.unavailable();
+  }
+
+  private unavailable(): Unavailable {
+    const inMs = Math.max(1_000, this.triedAtMs + this.backoffMs - this.host.clock.now());
+    return new Unavailable(`${this.what} cannot be had at this moment`, inMs, this.failure);
   }
 
   /** The document as it is now, for a caller who misses something in it; the known one where that was just asked. */
@@ -67,6 +80,10 @@ export class RemoteDocument<T> {
     const isPaused = this.host.clock.now() - this.triedAtMs < RENEWAL_PAUSE_MS;
     if (this.running !== undefined || !(isPaused || this.isBackingOff)) await this.renewal();
     return this.get();
+  }
+
+  private get ageMs(): number {
+    return this.last === undefined ? Number.POSITIVE_INFINITY : this.host.clock.now() - this.last.atMs;
   }
 
   private get backoffMs(): number {

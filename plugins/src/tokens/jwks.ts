@@ -25,12 +25,20 @@ export class RemoteKeys implements KeySource {
   async keysFor(algorithm: Algorithm, kid: string | undefined): Promise<readonly VerificationKey[]> {
     const fitting = (set: KeySet) => [...set.values()].filter((key) => key.canVerify(algorithm, kid));
     const known = fitting(await this.document.get());
-    return known.length > 0 ? known : fitting(await this.document.renewed());
+    if (known.length > 0) return known;
+    const renewed = fitting(await this.document.renewed());
+    // A key of which nobody can say at this moment whether it is one.
+    if (renewed.length === 0) this.document.assertReachable();
+    return renewed;
   }
 
-  /** Called where a verified token is used again: without it, busy callers would keep an old set alive. */
-  keepFresh(): void {
-    this.document.known();
+  /**
+   * Called where a verified token is used again: without it, busy callers would keep an old set alive.
+   *
+   * @returns false when the set is too old to vouch for what was verified with it
+   */
+  keepFresh(): boolean {
+    return this.document.known() !== undefined && !this.document.isOverdue;
   }
 }
 
