@@ -1,5 +1,9 @@
 /** The path of a request from the socket to the front that takes it, in this file, in order. */
 import type { ResolvedConfiguration } from '@sluice/proto';
+import { type MaybePromise, Refusal } from '@sluice/sdk';
+import { type Admitted, type Arrival, after, type Route } from '@sluice/sdk/engine';
+import { HttpArrival, originOf } from './chain/http-arrival.js';
+import type { Plugins } from './chain/plugins.js';
 import type { Endpoint } from './front/endpoint.js';
 import { Guard } from './front/guard.js';
 import { refuse, refuseMethod } from './front/http-answers.js';
@@ -24,6 +28,7 @@ export interface ClientDoorOptions {
   /** As it is now. */
   readonly configuration: () => ResolvedConfiguration;
   readonly runtime: Runtime;
+  readonly plugins: Plugins;
   readonly modern: ModernFront;
   readonly legacy: LegacyFront;
   readonly sse: SseFront;
@@ -52,7 +57,34 @@ export class ClientDoor implements Door {
     const refusal = this.guard.refusal(head);
     if (refusal !== undefined) return this.refuseHead(reply, 403, ErrorCode.Forbidden, refusal);
     if (this.hasTooMuchToDo(reply)) return 0;
-    return this.options.configuration().gateway.limits.maxBodyBytes;
+    const { maxBodyBytes } = this.options.configuration().gateway.limits;
+    const endpoint = this.endpointOf(head);
+    const route = endpoint?.route;
+    return endpoint === undefined || route === undefined || !route.watchesHeads
+      ? maxBodyBytes
+      : this.headForPlugins(endpoint, route, head, reply, maxBodyBytes);
+  }
+
+  /** 1b. The head for the plugins that want to see it. */
+  private headForPlugins(
+    endpoint: Endpoint,
+    route: Route,
+    head: RequestHead,
+    reply: Reply,
+    maxBodyBytes: number,
+  ): number {
+    let limitBytes = maxBodyBytes;
+    const said = route.head(this.arrival(endpoint, route, head), {
+      setHeader: (name, value) => reply.addHeader(name, value),
+      limitBody: (bytes) => {
+        // 0 would say that it was answered.
+        limitBytes = Math.max(1, Math.min(limitBytes, bytes));
+      },
+    });
+    if (said === undefined) return limitBytes;
+    if (said instanceof Refusal) this.refuseByPlugin(said, reply);
+    else reply.send(said.status, said.headers, said.body);
+    return 0;
   }
 
   /** 1a. A request that another worker received: the head was looked at there, the work is done here. */
@@ -71,13 +103,12 @@ export class ClientDoor implements Door {
     try {
       this.route(head, body, reply);
     } catch (thrown) {
-      this.options.onFault(thrown);
-      refuse(reply, 500, ErrorCode.InternalError, 'Internal error of the gateway');
+      this.failed(thrown, reply);
     }
   }
 
   /** 2a. A request that becomes a WebSocket connection: from then on the duplex front has it. */
-  upgrade(head: RequestHead, reply: Reply): SocketHandler | undefined {
+  upgrade(head: RequestHead, reply: Reply): MaybePromise<SocketHandler | undefined> {
     const { runtime, webSockets } = this.options;
     const endpoint = runtime.table.find(head.path);
     if (endpoint === undefined) {
@@ -92,7 +123,9 @@ export class ClientDoor implements Door {
     }
     if (this.isDraining(reply)) return undefined;
     stripInternal(head);
-    return webSockets.accept(endpoint, head);
+    return after(this.admitted(endpoint, head, reply, 'websocket'), (isAdmitted) =>
+      isAdmitted ? webSockets.accept(endpoint, head) : undefined,
+    );
   }
 
   /** What the listener says when it refuses by itself. */
@@ -103,20 +136,125 @@ export class ClientDoor implements Door {
   }
 
   private route(head: RequestHead, body: Buffer, reply: Reply): void {
-    const { runtime, ops, sse } = this.options;
-    const streamPath = streamTarget(head.path);
-    const endpoint = runtime.table.find(streamPath ?? head.path);
-    const isMessages = isMessagesPath(head.path);
-    if (endpoint === undefined && !isMessages) {
-      if (!ops.answer(head, reply, this.opsHere())) this.unknownPath(head, reply);
+    const endpoint = this.endpointOf(head);
+    if (endpoint === undefined && !isMessagesPath(head.path)) {
+      this.elsewhere(head, reply);
       return;
     }
     if (this.isDraining(reply)) return;
     stripInternal(head);
-    if (endpoint === undefined) this.message(head, body, reply);
-    else if (streamPath !== undefined) sse.stream(endpoint, head, reply);
+    if (endpoint?.route === undefined || head.admission !== undefined) {
+      this.enter(endpoint, head, body, reply);
+      return;
+    }
+    const transport = streamTarget(head.path) === undefined && !isMessagesPath(head.path) ? 'http' : 'sse';
+    const admitted = this.admitted(endpoint, head, reply, transport);
+    if (admitted instanceof Promise)
+      void admitted.then((isAdmitted) => isAdmitted && this.late(endpoint, head, body, reply));
+    else if (admitted) this.enter(endpoint, head, body, reply);
+  }
+
+  /** Where a request is going, if that is an endpoint of MCP. */
+  private endpointOf(head: RequestHead): Endpoint | undefined {
+    const { runtime, neighbours } = this.options;
+    const { path } = head;
+    if (!isMessagesPath(path)) return runtime.table.find(streamTarget(path) ?? path);
+    // What is posted to a stream belongs where the stream does.
+    const streamPath = neighbours.pathOf(streamToken(head));
+    return streamPath === undefined ? undefined : runtime.table.find(streamPath);
+  }
+
+  /** What is served beside endpoints: health, metrics, pages of plugins. */
+  private elsewhere(head: RequestHead, reply: Reply): void {
+    const { ops, plugins, configuration } = this.options;
+    if (ops.answer(head, reply, this.opsHere())) return;
+    const { path, query, headers, method } = head;
+    const origin = originOf(head, configuration().gateway.listen.tls !== undefined);
+    const page =
+      method === 'GET' || method === 'HEAD' ? plugins.page({ path, query, headers, origin }) : undefined;
+    if (page === undefined) {
+      this.unknownPath(head, reply);
+      return;
+    }
+    page.then(
+      (answer) => {
+        if (answer === undefined) this.unknownPath(head, reply);
+        else reply.send(answer.status, answer.headers, answer.body);
+      },
+      (thrown: unknown) => this.failed(thrown, reply),
+    );
+  }
+
+  /** 2b. Who calls, for every request anew: a session says which, never who. False when that was answered already. */
+  private admitted(
+    endpoint: Endpoint,
+    head: RequestHead,
+    reply: Reply,
+    transport: Arrival['transport'],
+  ): MaybePromise<boolean> {
+    const { route } = endpoint;
+    if (route === undefined) return true;
+    const arrival = this.arrival(endpoint, route, head, transport);
+    const take = (found: Admitted | Refusal): boolean => {
+      if (found instanceof Refusal) {
+        this.refuseByPlugin(found, reply);
+        return false;
+      }
+      head.principal = found.identity.id;
+      head.admission = { arrival, admitted: found };
+      return true;
+    };
+    const found = route.admit(arrival);
+    if (!(found instanceof Promise)) return take(found);
+    return found.then(take, (thrown: unknown) => {
+      this.failed(thrown, reply);
+      return false;
+    });
+  }
+
+  private arrival(
+    endpoint: Endpoint,
+    route: Route,
+    head: RequestHead,
+    transport: Arrival['transport'] = 'http',
+  ): Arrival {
+    const isTls = this.options.configuration().gateway.listen.tls !== undefined;
+    return new HttpArrival(
+      head,
+      endpoint.path,
+      transport,
+      isTls,
+      route.readsAddress ? head.remoteAddress : '',
+    );
+  }
+
+  /** Goes on with a request for which somebody had to be asked. */
+  private late(endpoint: Endpoint, head: RequestHead, body: Buffer, reply: Reply): void {
+    if (!reply.open || this.isDraining(reply)) return;
+    try {
+      this.enter(endpoint, head, body, reply);
+    } catch (thrown) {
+      this.failed(thrown, reply);
+    }
+  }
+
+  /** 2c. By path and method to its front. */
+  private enter(endpoint: Endpoint | undefined, head: RequestHead, body: Buffer, reply: Reply): void {
+    if (endpoint === undefined || isMessagesPath(head.path)) this.message(head, body, reply);
+    else if (streamTarget(head.path) !== undefined) this.options.sse.stream(endpoint, head, reply);
     else if (head.method === 'POST') this.post(endpoint, head, body, reply);
     else this.withoutBody(endpoint, head, reply);
+  }
+
+  private refuseByPlugin({ status, code, message, details }: Refusal, reply: Reply): void {
+    this.options.traffic.refused(status);
+    for (const [name, value] of details.headers ?? []) reply.addHeader(name, value);
+    refuse(reply, status, code, message, undefined, details.data);
+  }
+
+  private failed(thrown: unknown, reply: Reply): void {
+    this.options.onFault(thrown);
+    refuse(reply, 500, ErrorCode.InternalError, 'Internal error of the gateway');
   }
 
   /** What has no address of its own is served at that of the clients. */

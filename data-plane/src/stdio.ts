@@ -2,8 +2,13 @@
 import { randomBytes } from 'node:crypto';
 import type { Readable, Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { BUILT_IN } from '@sluice/plugins';
 import type { ResolvedConfiguration } from '@sluice/proto';
 import type { Logger } from 'pino';
+import { MemoryPluginStores } from './chain/memory-store.js';
+import type { PluginSeries } from './chain/plugin-host.js';
+import { Plugins } from './chain/plugins.js';
+import { type SharedMemory, sharedMemory } from './chain/shared-memory.js';
 import { ANONYMOUS } from './exchange/exchange.js';
 import type { DuplexClient } from './front/duplex/connection.js';
 import { DuplexFront } from './front/duplex/front.js';
@@ -13,6 +18,7 @@ import { newNodeId, workerAddress } from './sessions/node-bus.js';
 import { createSealer } from './sessions/seal.js';
 import { Runtime } from './snapshot/snapshot.js';
 import { Traffic, type TrafficMetrics } from './telemetry/traffic.js';
+import { EgressPolicy } from './upstream/transport/egress-policy.js';
 
 type Limits = ResolvedConfiguration['gateway']['limits'];
 
@@ -56,7 +62,14 @@ const LEAST_WAITING_BYTES = 64 * 1024 * 1024;
 const FLUSH_CHECK_MS = 10;
 const LEAVING = 'the gateway shuts down';
 /** Nobody asks a process with one client for metrics. */
-const NO_METRICS: TrafficMetrics = { ended() {}, failed() {}, refused() {} };
+const NO_METRICS: TrafficMetrics & PluginSeries = {
+  ended() {},
+  failed() {},
+  refused() {},
+  pluginCounted() {},
+  pluginObserved() {},
+  pluginFailed() {},
+};
 
 /** @throws when `upstream` names none of the configuration */
 export function startStdio(options: StdioOptions): StdioServer {
@@ -69,6 +82,8 @@ class StdioServing implements StdioServer {
   private readonly front: DuplexFront;
   private readonly client: DuplexClient;
   private limits: Limits;
+  private shared: SharedMemory;
+  private egress: ResolvedConfiguration['gateway']['egress'];
   private resolveEnded: (end: StdioEnd) => void = () => {};
   private hurry: () => void = () => {};
   private stopping: Promise<void> | undefined;
@@ -79,6 +94,8 @@ class StdioServing implements StdioServer {
     const { configuration, log, input, output, upstream } = options;
     const { gateway } = configuration;
     this.limits = gateway.limits;
+    this.shared = sharedMemory(configuration);
+    this.egress = gateway.egress;
     this.ended = new Promise((resolve) => {
       this.resolveEnded = resolve;
     });
@@ -95,6 +112,7 @@ class StdioServing implements StdioServer {
       sealer: createSealer({ current: randomBytes(KEY_BYTES), previous: [] }),
       log,
       worker: workerAddress(newNodeId(), 0),
+      plugins: this.plugins(),
       removed: (endpoint) =>
         this.front.closeEndpoint(endpoint, 'the configuration has changed what this connection is for'),
     });
@@ -129,7 +147,21 @@ class StdioServing implements StdioServer {
     connection.start();
   }
 
+  private plugins(): Plugins {
+    const stores = new MemoryPluginStores();
+    return new Plugins({
+      log: this.options.log,
+      metrics: NO_METRICS,
+      find: ({ plugin }) => BUILT_IN.get(plugin),
+      store: (binding) => stores.of(binding),
+      shared: (binding) => this.shared.get(binding),
+      egress: () => new EgressPolicy(this.egress.deny, this.egress.allow),
+    });
+  }
+
   apply(configuration: ResolvedConfiguration): void {
+    this.shared = sharedMemory(configuration, this.shared);
+    this.egress = configuration.gateway.egress;
     this.runtime.apply(configuration);
     this.limits = configuration.gateway.limits;
   }

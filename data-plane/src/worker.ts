@@ -2,11 +2,15 @@
  * One worker: a listener, the fronts, and the endpoints behind them, put together, drained and closed. Every worker has
  * all of it; they share nothing but the port and the configuration. The path of a request is in `client-door.ts`.
  */
+import { BUILT_IN } from '@sluice/plugins';
 import type { ResolvedAddress, ResolvedConfiguration } from '@sluice/proto';
 import type { Logger } from 'pino';
 import { AdminDoor } from './admin/admin-door.js';
 import { NodeAdmin, type NodeAdminSource } from './admin/node-admin.js';
 import { WorkerPart } from './admin/worker-part.js';
+import { MemoryPluginStores } from './chain/memory-store.js';
+import { Plugins } from './chain/plugins.js';
+import { type SharedMemory, sharedMemory } from './chain/shared-memory.js';
 import { ClientDoor } from './client-door.js';
 import { DuplexFront } from './front/duplex/front.js';
 import { LegacyFront } from './front/legacy/front.js';
@@ -28,6 +32,7 @@ import { Metrics } from './telemetry/metrics.js';
 import { OpsDoor, opsAddressDoor, type UpstreamStatus } from './telemetry/ops-door.js';
 import { Traffic } from './telemetry/traffic.js';
 import { SharedProcesses } from './upstream/elsewhere/shared-processes.js';
+import { EgressPolicy } from './upstream/transport/egress-policy.js';
 
 /** Time for the head of a request, and for an idle connection between two requests. */
 const HEAD_TIMEOUT_MS = 10_000;
@@ -54,6 +59,8 @@ export interface WorkerOptions {
   readonly count: number;
   /** What is known of legacy sessions on all nodes; by default nothing beyond this worker. */
   readonly sessionStore?: SessionStore | undefined;
+  /** Memory that the workers of the node share for their plugins; by default this worker's own. */
+  readonly shared?: SharedMemory | undefined;
   /** Where metrics of all workers come together; by default those of this one. */
   readonly metricsText?: () => Promise<string>;
   /** Sessions of all workers together; by default those of this one. */
@@ -79,6 +86,8 @@ export class Worker {
   private readonly sse: SseFront;
   private readonly webSockets: WebSockets;
   readonly runtime: Runtime;
+  private readonly plugins: Plugins;
+  private shared: SharedMemory;
   private readonly traffic: Traffic;
   private readonly door: ClientDoor;
   /** This worker's part of the admin API. */
@@ -93,6 +102,8 @@ export class Worker {
   constructor(private readonly options: WorkerOptions) {
     const { configuration, log } = options;
     this.configuration = configuration;
+    this.shared = options.shared ?? sharedMemory(configuration);
+    const stores = new MemoryPluginStores();
     const settings = () => this.configuration.gateway.sessions;
     this.sealer = new RotatingSealer(this.keys);
     this.address = workerAddress(options.node, options.index);
@@ -156,11 +167,21 @@ export class Worker {
         store,
         host: () => this.runtime,
       });
+    this.plugins = new Plugins({
+      log,
+      metrics: this.metrics,
+      find: ({ plugin }) => BUILT_IN.get(plugin),
+      store: (binding) => stores.of(binding),
+      shared: (binding) => this.shared.get(binding),
+      egress: () =>
+        new EgressPolicy(this.configuration.gateway.egress.deny, this.configuration.gateway.egress.allow),
+    });
     this.runtime = new Runtime(configuration, {
       sealer: this.sealer,
       log,
       worker: this.address,
       processes: this.processes,
+      plugins: this.plugins,
       removed: (endpoint) => {
         const reason = 'the endpoint was removed from the configuration';
         this.legacy.closeEndpoint(endpoint, reason);
@@ -177,6 +198,7 @@ export class Worker {
     this.door = new ClientDoor({
       configuration: () => this.configuration,
       runtime: this.runtime,
+      plugins: this.plugins,
       modern: this.modern,
       legacy: this.legacy,
       sse: this.sse,
@@ -290,7 +312,9 @@ export class Worker {
     return this.runtime.discovery.settled;
   }
 
-  apply(configuration: ResolvedConfiguration): void {
+  /** @param shared memory that the workers of the node share; by default this worker's own. */
+  apply(configuration: ResolvedConfiguration, shared?: SharedMemory): void {
+    this.shared = shared ?? sharedMemory(configuration, this.shared);
     this.runtime.apply(configuration);
     this.configuration = configuration;
     this.appliedAt = Date.now();

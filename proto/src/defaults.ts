@@ -77,6 +77,12 @@ export const GATEWAY_DEFAULTS = {
   shutdown_grace: 10 * SECOND_MS,
 } as const;
 
+/** Defaults of each use of a plugin; see {@link GATEWAY_DEFAULTS}. */
+export const PLUGIN_DEFAULTS = {
+  /** A gate that opens when its guard is away is none. */
+  on_failure: 'deny',
+} as const;
+
 /** Defaults of one upstream; see {@link GATEWAY_DEFAULTS}. */
 export const UPSTREAM_DEFAULTS = {
   /** Asking once is cheaper than an operator who has to know. */

@@ -10,6 +10,7 @@ export type {
   ResolvedGateway,
   ResolvedHttpTransport,
   ResolvedListen,
+  ResolvedPlugin,
   ResolvedSseTransport,
   ResolvedStdioTransport,
   ResolvedTransport,
@@ -18,4 +19,11 @@ export type {
 } from './resolved.js';
 export { LOG_FORMATS, LOG_LEVELS, resolveConfiguration } from './resolved.js';
 export type { Setting, SettingType } from './settings.js';
-export { enumWords, GATEWAY_SETTINGS, settingType, UPSTREAM_SETTINGS } from './settings.js';
+export {
+  enumWords,
+  GATEWAY_SETTINGS,
+  isFreeForm,
+  PLUGIN_SETTINGS,
+  settingType,
+  UPSTREAM_SETTINGS,
+} from './settings.js';

@@ -1,8 +1,17 @@
 import type { Duration } from '@bufbuild/protobuf/wkt';
-import { GATEWAY_DEFAULTS, UPSTREAM_DEFAULTS } from './defaults.js';
-import type { Address, Configuration, Gateway, Listen, Upstream } from './gen/sluice/config/v1/config_pb.js';
+import { GATEWAY_DEFAULTS, PLUGIN_DEFAULTS, UPSTREAM_DEFAULTS } from './defaults.js';
+import type {
+  Address,
+  Configuration,
+  Gateway,
+  Listen,
+  PluginBinding,
+  Upstream,
+} from './gen/sluice/config/v1/config_pb.js';
 import {
   Era,
+  FailurePolicy,
+  Isolation,
   ListenerKind,
   NamingMode,
   SessionLoss,
@@ -16,6 +25,8 @@ import {
 export interface ResolvedConfiguration {
   readonly gateway: ResolvedGateway;
   readonly upstreams: readonly ResolvedUpstream[];
+  /** In the order of the configuration; disabled ones are left out. */
+  readonly plugins: readonly ResolvedPlugin[];
 }
 
 /** Settings of the gateway itself; see `Gateway` in the schema for what each means. */
@@ -132,6 +143,21 @@ export type ResolvedTransport =
   | ResolvedSseTransport
   | ResolvedWebSocketTransport;
 
+/** One plugin in its place. */
+export interface ResolvedPlugin {
+  /** Unique in the configuration. */
+  readonly name: string;
+  readonly plugin: string;
+  /** Paths of endpoints; empty: all. */
+  readonly endpoints: readonly string[];
+  readonly onFailure: 'deny' | 'allow';
+  /** Undefined: as the plugin says. */
+  readonly isolation?: 'inline' | 'pool' | 'process';
+  readonly hash?: string;
+  /** Without the defaults of the plugin's schema. */
+  readonly config: Readonly<Record<string, unknown>>;
+}
+
 /** Streamable HTTP, also over a Unix socket. */
 export interface ResolvedHttpTransport {
   readonly kind: 'http';
@@ -179,6 +205,7 @@ export function resolveConfiguration(configuration: Configuration): ResolvedConf
   return deepFreeze({
     gateway: resolveGateway(configuration.gateway),
     upstreams: configuration.upstreams.filter((upstream) => !upstream.disabled).map(resolveUpstream),
+    plugins: configuration.plugins.filter((plugin) => !plugin.disabled).map(resolvePlugin),
   });
 }
 
@@ -272,6 +299,39 @@ const SHARINGS = {
   [StdioSharing.PER_SESSION]: 'per_session',
   [StdioSharing.CLUSTER]: 'cluster',
 } as const;
+
+const FAILURE_POLICIES = {
+  [FailurePolicy.UNSPECIFIED]: PLUGIN_DEFAULTS.on_failure,
+  [FailurePolicy.DENY]: 'deny',
+  [FailurePolicy.ALLOW]: 'allow',
+} as const;
+
+const ISOLATIONS = {
+  [Isolation.UNSPECIFIED]: undefined,
+  [Isolation.INLINE]: 'inline',
+  [Isolation.POOL]: 'pool',
+  [Isolation.PROCESS]: 'process',
+} as const;
+
+function resolvePlugin({
+  name,
+  plugin,
+  endpoints,
+  onFailure,
+  isolation,
+  hash,
+  config,
+}: PluginBinding): ResolvedPlugin {
+  return {
+    name: name || plugin,
+    plugin,
+    endpoints: [...endpoints],
+    onFailure: FAILURE_POLICIES[onFailure],
+    ...(ISOLATIONS[isolation] && { isolation: ISOLATIONS[isolation] }),
+    ...(hash && { hash }),
+    config: structuredClone(config ?? {}),
+  };
+}
 
 const ERAS = {
   [Era.UNSPECIFIED]: UPSTREAM_DEFAULTS.era,

@@ -5,8 +5,8 @@ import {
   type DescMessage,
   ScalarType,
 } from '@bufbuild/protobuf';
-import { GATEWAY_DEFAULTS, UPSTREAM_DEFAULTS } from './defaults.js';
-import { GatewaySchema, UpstreamSchema } from './gen/sluice/config/v1/config_pb.js';
+import { GATEWAY_DEFAULTS, PLUGIN_DEFAULTS, UPSTREAM_DEFAULTS } from './defaults.js';
+import { GatewaySchema, PluginBindingSchema, UpstreamSchema } from './gen/sluice/config/v1/config_pb.js';
 import { GATEWAY_RANGES, type SettingRange, UPSTREAM_RANGES } from './ranges.js';
 
 /** What a person writes for a setting; `word` is one of those that {@link enumWords} lists. */
@@ -22,8 +22,8 @@ export type SettingType =
 
 /** One thing that can be configured: a leaf of the schema. */
 export interface Setting {
-  /** Where it belongs: to the gateway, or to each upstream. */
-  readonly scope: 'gateway' | 'upstream';
+  /** Where it belongs: to the gateway, to each upstream, or to each plugin. */
+  readonly scope: 'gateway' | 'upstream' | 'plugin';
   /** Path below the scope in the schema's spelling, for example `listen.port` or `http.url`. */
   readonly path: string;
   /** The fields of the schema along the path. */
@@ -41,6 +41,12 @@ export interface Setting {
 }
 
 const DURATION_TYPE = 'google.protobuf.Duration';
+const STRUCT_TYPE = 'google.protobuf.Struct';
+
+/** True for a field that holds what only a plugin knows. */
+export function isFreeForm(field: DescField): boolean {
+  return field.message?.typeName === STRUCT_TYPE;
+}
 
 /** What a person writes for a field of the schema, or `undefined` where it holds further settings. */
 export function settingType(field: DescField): SettingType | undefined {
@@ -88,6 +94,7 @@ const NAMED_TRANSPORTS = new Set(['sse']);
 
 function collectSettings(scope: Setting['scope'], message: DescMessage, parents: DescField[]): Setting[] {
   return message.fields.flatMap((field) => {
+    if (isFreeForm(field)) return [];
     const fields = [...parents, field];
     const type = settingType(field);
     if (type !== undefined) return [makeSetting(scope, fields, type)];
@@ -95,11 +102,12 @@ function collectSettings(scope: Setting['scope'], message: DescMessage, parents:
   });
 }
 
+const DEFAULTS = { gateway: GATEWAY_DEFAULTS, upstream: UPSTREAM_DEFAULTS, plugin: PLUGIN_DEFAULTS } as const;
+
 function makeSetting(scope: Setting['scope'], fields: DescField[], type: SettingType): Setting {
   const path = fields.map((field) => field.name).join('.');
-  const defaults: Readonly<Record<string, string | number | readonly string[]>> =
-    scope === 'gateway' ? GATEWAY_DEFAULTS : UPSTREAM_DEFAULTS;
-  const range = (scope === 'gateway' ? GATEWAY_RANGES : UPSTREAM_RANGES)[path];
+  const defaults: Readonly<Record<string, string | number | readonly string[]>> = DEFAULTS[scope];
+  const range = (scope === 'gateway' ? GATEWAY_RANGES : scope === 'upstream' ? UPSTREAM_RANGES : {})[path];
   return {
     scope,
     path,
@@ -114,6 +122,8 @@ function makeSetting(scope: Setting['scope'], fields: DescField[], type: Setting
 function environmentNames(scope: Setting['scope'], fields: DescField[]): string[] {
   const upper = (some: DescField[]) => some.map((field) => field.name.toUpperCase()).join('_');
   if (scope === 'gateway') return [`SLUICE_${upper(fields)}`, `SLUICE_GATEWAY_${upper(fields)}`];
+  // A list has no names that variables could speak of; what a plugin needs of them stands in its configuration.
+  if (scope === 'plugin') return [];
   if (UPSTREAM_IDENTITY.has(fields[0]?.name ?? '')) return [];
   const prefix = 'SLUICE_UPSTREAMS_<NAME>_';
   const whole = prefix + upper(fields);
@@ -128,3 +138,6 @@ export const GATEWAY_SETTINGS: readonly Setting[] = collectSettings('gateway', G
 
 /** All settings of one upstream, in the order of the schema. */
 export const UPSTREAM_SETTINGS: readonly Setting[] = collectSettings('upstream', UpstreamSchema, []);
+
+/** All settings of one use of a plugin but its own configuration, in the order of the schema. */
+export const PLUGIN_SETTINGS: readonly Setting[] = collectSettings('plugin', PluginBindingSchema, []);

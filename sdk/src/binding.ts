@@ -29,8 +29,6 @@ export class Binding {
   private readonly views: ReturnType<typeof viewClasses>;
   private readonly failures: Failures;
   private readonly mayChangeHeader: (name: string) => boolean;
-  /** The attributes that {@link ExchangeAttributes.view} is made of; empty when this plugin does not read it. */
-  private viewReads: readonly string[] = [];
 
   constructor(private readonly options: BindingOptions) {
     const { plugin, config, host, hooks, events } = options;
@@ -61,13 +59,13 @@ export class Binding {
     );
   }
 
-  /** Called with all bindings of a route before its parts are used. */
-  sees(others: readonly Binding[]): void {
-    if (!this.reads.includes('view')) return;
+  /** The attributes that its view is made of among the others of a route; empty when it does not read that. */
+  private viewReadsAmong(others: readonly Binding[]): readonly string[] {
+    if (!this.reads.includes('view')) return [];
     const reads = others
       .filter((other) => other !== this && other.setsCallersApart)
       .flatMap((o) => o.callerReads);
-    this.viewReads = [...new Set(reads)].sort();
+    return [...new Set(reads)].sort();
   }
 
   early(arrival: Arrival): unknown {
@@ -168,11 +166,15 @@ export class Binding {
     );
   }
 
-  /** What it does with a request and with what comes back; undefined when that is nothing. */
-  around(): (Layer<Allowed, Outcome> & Layer<Known, Outcome>) | undefined {
+  /**
+   * What it does with a request and with what comes back; undefined when that is nothing.
+   *
+   * @param among all of the route.
+   */
+  around(among: readonly Binding[]): (Layer<Allowed, Outcome> & Layer<Known, Outcome>) | undefined {
     const { exchange, outcome, entries } = this.hooks;
     const layers: Layer<Known, Outcome>[] = [];
-    if (exchange !== undefined) layers.push(this.exchangeLayer(exchange));
+    if (exchange !== undefined) layers.push(this.exchangeLayer(exchange, this.viewReadsAmong(among)));
     if (outcome !== undefined) layers.push(this.outcomeLayer(outcome));
     if (entries !== undefined) layers.push(this.listLayer(entries));
     if (layers.length === 0) return undefined;
@@ -180,10 +182,12 @@ export class Binding {
     return all as unknown as Layer<Allowed, Outcome> & Layer<Known, Outcome>;
   }
 
-  private exchangeLayer(hook: NonNullable<Hooks['exchange']>): Layer<Known, Outcome> {
+  private exchangeLayer(
+    hook: NonNullable<Hooks['exchange']>,
+    viewReads: readonly string[],
+  ): Layer<Known, Outcome> {
     return (next) => (asCame) => {
-      const { viewReads } = this;
-      const exchange = viewReads.length === 0 ? asCame : asCame.seenAs(this.viewOf(asCame));
+      const exchange = viewReads.length === 0 ? asCame : asCame.seenAs(viewOf(asCame, viewReads));
       let passed: MaybePromise<Outcome> | undefined;
       const onward = (changes?: Changes): MaybePromise<Outcome> => {
         if (passed !== undefined) throw new Error(`plugin ${this.name} called next() twice`);
@@ -198,10 +202,6 @@ export class Binding {
       );
       return after(answer, asOutcome);
     };
-  }
-
-  private viewOf(exchange: Known): string {
-    return JSON.stringify(valuesOf(new ExchangeAttributes(exchange), this.viewReads));
   }
 
   private checked(changes: Changes): Changes {
@@ -259,6 +259,10 @@ export class Binding {
     );
     return after(kept, (own) => (own instanceof Refusal ? Outcome.ofRefusal(own) : list.with(own)));
   }
+}
+
+function viewOf(exchange: Known, reads: readonly string[]): string {
+  return JSON.stringify(valuesOf(new ExchangeAttributes(exchange), reads));
 }
 
 function asOutcome(answer: Outcome | Refusal): Outcome {

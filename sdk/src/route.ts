@@ -26,6 +26,9 @@ export interface Route extends Chain {
   readonly authorizes: boolean;
   /** True when an answer may differ between callers because of what plugins read; it is then never public. */
   readonly setsCallersApart: boolean;
+  /** True when somebody wants to see heads, and where they come from. */
+  readonly watchesHeads: boolean;
+  readonly readsAddress: boolean;
   readonly watchesNotifications: boolean;
   readonly watchesInput: boolean;
   head(arrival: Arrival, control: HeadControl): Refusal | PageAnswer | undefined;
@@ -40,11 +43,10 @@ export function compileRoute(inOrder: readonly Binding[]): Route {
   const bindings = [...inOrder].sort(
     (a, b) => PHASES.indexOf(a.plugin.phase) - PHASES.indexOf(b.plugin.phase),
   );
-  for (const binding of bindings) binding.sees(bindings);
   const of = (...phases: readonly Phase[]) => bindings.filter(({ plugin }) => phases.includes(plugin.phase));
   const identifiers = bindings.filter(({ hooks }) => hooks.identify !== undefined);
   const deciders = bindings.filter(({ hooks }) => hooks.decide !== undefined);
-  const around = (some: readonly Binding[]) => some.map((each) => each.around()).filter(isThere);
+  const around = (some: readonly Binding[]) => some.map((each) => each.around(bindings)).filter(isThere);
   const chain = compileChain({
     admission: of('record', 'door')
       .map((each) => each.admission())
@@ -67,6 +69,8 @@ export function compileRoute(inOrder: readonly Binding[]): Route {
     authenticates: identifiers.length > 0,
     authorizes: deciders.length > 0,
     setsCallersApart: bindings.some((each) => each.setsCallersApart && each.callerReads.length > 0),
+    watchesHeads: heads.length > 0,
+    readsAddress: bindings.some(({ reads }) => reads.includes('address')),
     watchesNotifications: notified.length > 0,
     watchesInput: asked.length > 0,
     head(arrival, control) {

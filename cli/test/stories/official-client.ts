@@ -50,6 +50,8 @@ export interface CallOptions {
 type Answer = (params: any) => object;
 
 export interface ConnectOptions {
+  /** Sent with every request over streamable HTTP. */
+  headers?: Record<string, string>;
   /** What the client does when it is asked; each also declares the capability. */
   onElicit?: Answer;
   onSample?: Answer;
@@ -114,6 +116,10 @@ export async function connect(
   return client;
 }
 
+function requestOf({ headers }: ConnectOptions): { requestInit?: RequestInit } {
+  return headers === undefined ? {} : { requestInit: { headers } };
+}
+
 export async function closeClients(): Promise<void> {
   const clients = [...open];
   open.clear();
@@ -149,7 +155,8 @@ async function connectV2(
       return {};
     });
   }
-  const transport = (options.transport as TransportV2 | undefined) ?? new HttpV2(new URL(url));
+  const transport =
+    (options.transport as TransportV2 | undefined) ?? new HttpV2(new URL(url), requestOf(options));
   await client.connect(transport);
   const isModern = client.getProtocolEra() === 'modern';
   const bypass = { cacheMode: 'bypass' } as const;
@@ -206,7 +213,8 @@ async function connectV1(url: string, options: ConnectOptions): Promise<Official
       return {};
     });
   }
-  const transport = (options.transport as TransportV1 | undefined) ?? new HttpV1(new URL(url));
+  const transport =
+    (options.transport as TransportV1 | undefined) ?? new HttpV1(new URL(url), requestOf(options));
   await client.connect(transport);
   return described({
     kind: 'SDK v1',

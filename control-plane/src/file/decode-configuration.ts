@@ -1,3 +1,4 @@
+import type { JsonObject } from '@bufbuild/protobuf';
 import { ConfigurationSchema, GatewaySchema, UpstreamSchema } from '@sluice/proto';
 import { nearestName } from '../validation/nearest-name.js';
 import {
@@ -10,6 +11,7 @@ import {
 } from './decode-message.js';
 import type { Decoding } from './decoding.js';
 import { decodeMcpServers, MCP_SERVERS_KEY } from './mcp-servers.js';
+import { decodePlugins } from './plugins.js';
 import type { MappingEntry, MappingNode, SourceNode } from './source-tree.js';
 import { addressedTransport, findShortKey, SHORT_KEYS, transportsOf } from './transport-shorthand.js';
 
@@ -17,6 +19,7 @@ import { addressedTransport, findShortKey, SHORT_KEYS, transportsOf } from './tr
 export interface ConfigurationJson {
   gateway: MessageJson;
   upstreams: MessageJson[];
+  plugins: JsonObject[];
 }
 
 /** Keys at the top that are not in the schema. `$schema` tells editors where the JSON Schema is. */
@@ -27,7 +30,7 @@ const OTHER_TOP_KEYS = [MCP_SERVERS_KEY, '$schema'];
  * clients, or both. Problems are reported to `decoding`.
  */
 export function decodeConfiguration(decoding: Decoding, root: SourceNode): ConfigurationJson {
-  const json: ConfigurationJson = { gateway: {}, upstreams: [] };
+  const json: ConfigurationJson = { gateway: {}, upstreams: [], plugins: [] };
   const mapping = expectMapping(decoding, root, '');
   if (mapping === undefined) return json;
   const byKey = new Map(mapping.entries.map((entry) => [entry.key, entry]));
@@ -35,6 +38,8 @@ export function decodeConfiguration(decoding: Decoding, root: SourceNode): Confi
   if (gateway) json.gateway = decodeMessage(decoding, GatewaySchema, gateway.value, 'gateway') ?? {};
   const upstreams = byKey.get('upstreams');
   if (upstreams) json.upstreams.push(...decodeUpstreams(decoding, upstreams.value));
+  const plugins = byKey.get('plugins');
+  if (plugins) json.plugins.push(...decodePlugins(decoding, plugins.value));
   const servers = byKey.get(MCP_SERVERS_KEY);
   if (servers) json.upstreams.push(...decodeMcpServers(decoding, servers.value, json.upstreams.length));
   for (const entry of mapping.entries) reportTopKey(decoding, entry, servers !== undefined);

@@ -60,7 +60,7 @@ export async function loadConfigurationFile(
 /** The configuration that environment variables and flags make without any file. */
 export function loadConfigurationWithoutFile(options: LoadOptions = {}): LoadedConfiguration {
   const decoding = new Decoding(options.environment ?? process.env);
-  return finish(decoding, { gateway: {}, upstreams: [] }, options);
+  return finish(decoding, { gateway: {}, upstreams: [], plugins: [] }, options);
 }
 
 /** As {@link loadConfigurationFile}, for a text that is there already. */
@@ -125,6 +125,9 @@ function anchorPaths(configuration: Configuration, folder: string): void {
   const tls = configuration.gateway?.listen?.tls;
   if (tls?.certFile) tls.certFile = resolve(folder, tls.certFile);
   if (tls?.keyFile) tls.keyFile = resolve(folder, tls.keyFile);
+  for (const binding of configuration.plugins) {
+    if (/^\.{0,2}\//.test(binding.plugin)) binding.plugin = resolve(folder, binding.plugin);
+  }
   for (const { transport } of configuration.upstreams) {
     if (transport.case === 'stdio') transport.value.cwd = resolve(folder, transport.value.cwd);
   }

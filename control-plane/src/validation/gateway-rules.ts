@@ -4,12 +4,14 @@ import { GATEWAY_DEFAULTS, GATEWAY_SETTINGS, LOG_FORMATS, LOG_LEVELS } from '@sl
 import { isCidr, isHost, isLoopbackHost } from './addresses.js';
 import type { Findings } from './findings.js';
 import { nearestName } from './nearest-name.js';
+import { authenticatesAll } from './plugin-rules.js';
 import { checkRanges } from './ranges.js';
 
 /** Rules for the gateway's own settings. */
-export function checkGateway(findings: Findings, { gateway, upstreams }: Configuration): void {
+export function checkGateway(findings: Findings, configuration: Configuration): void {
+  const { gateway, upstreams } = configuration;
   checkRanges(findings, gateway, 'gateway', GATEWAY_SETTINGS);
-  checkListen(findings, gateway?.listen);
+  checkListen(findings, gateway?.listen, authenticatesAll(configuration));
   checkOwnAddress(findings, 'metrics', gateway);
   checkOwnAddress(findings, 'health', gateway);
   checkOwnAddress(findings, 'admin', gateway);
@@ -30,16 +32,16 @@ function checkHost(findings: Findings, path: string, host: string): boolean {
   return false;
 }
 
-function checkListen(findings: Findings, listen: Listen | undefined): void {
+function checkListen(findings: Findings, listen: Listen | undefined, isAuthenticated: boolean): void {
   if (listen === undefined) return;
   const path = 'gateway.listen';
   const isKnown = checkHost(findings, `${path}.host`, listen.host);
-  if (isKnown && listen.host !== '' && !isLoopbackHost(listen.host) && !listen.insecure) {
+  if (isKnown && listen.host !== '' && !isLoopbackHost(listen.host) && !listen.insecure && !isAuthenticated) {
     findings.error(
       `${path}.host`,
       `${listen.host} can be reached from other machines, and nothing asks them who they are`,
-      'listen on 127.0.0.1, or say `insecure: true` (--insecure) where something in front authenticates',
-      [`${path}.insecure`],
+      'listen on 127.0.0.1, use a plugin that knows callers on all endpoints (auth-…), or say `insecure: true` (--insecure) where something in front authenticates',
+      [`${path}.insecure`, 'plugins'],
     );
   }
   listen.allowedHosts.forEach((host, index) => {

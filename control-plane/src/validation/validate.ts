@@ -1,6 +1,7 @@
 import type { Configuration } from '@sluice/proto';
 import { Findings } from './findings.js';
 import { checkGateway } from './gateway-rules.js';
+import { checkPlugins } from './plugin-rules.js';
 import type { Problem } from './problem.js';
 import { checkUpstreams } from './upstream-rules.js';
 
@@ -17,5 +18,6 @@ export function validateConfiguration(
   const findings = new Findings(unreadPaths);
   checkGateway(findings, configuration);
   checkUpstreams(findings, configuration);
+  checkPlugins(findings, configuration);
   return findings.problems;
 }

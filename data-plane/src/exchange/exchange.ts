@@ -2,6 +2,8 @@
  * The exchange: one client request on its way through the gateway, in any era. It keeps the bytes it came with
  * and ends as exactly one {@link Outcome} or one thrown RpcError.
  */
+import type { Target } from '@sluice/sdk';
+import type { Admitted, Arrival } from '@sluice/sdk/engine';
 import type { MethodRow } from '../protocol/methods.js';
 import type { Era } from '../protocol/revisions.js';
 import type { Envelope } from '../protocol/scan.js';
@@ -22,6 +24,12 @@ export interface Caller {
   readonly clientInfo: string | undefined;
   /** The level that a legacy client set with `logging/setLevel`; a modern client says it on each request. */
   readonly logLevel: string | undefined;
+}
+
+/** What was found out about a request before anybody looked at what it says. */
+export interface Admission {
+  readonly arrival: Arrival;
+  readonly admitted: Admitted;
 }
 
 /** Header fields of a request, by lower-case name. */
@@ -71,6 +79,14 @@ export interface Exchange {
   readonly headers: RequestHeaders;
   /** True where the transport has no headers for a message of its own, which therefore repeat nothing of the body. */
   readonly bodyOnly?: boolean;
+  /** Undefined where no plugin is in the way, and for what the gateway asks by itself. */
+  readonly admission?: Admission | undefined;
+  /** Names the client's legacy session, where it has one; no credential. */
+  readonly session?: string | undefined;
+  /** Fields for the request to the upstream, by lower-case name, that plugins have set. */
+  readonly ownHeaders?: Readonly<Record<string, string>> | undefined;
+  /** What plugins were told that it is about: it goes there, or nowhere. */
+  readonly decidedFor?: readonly Target[] | undefined;
   readonly cancellation: Cancellation;
   /** Hands the client a notification that belongs to this exchange, in the client's names and tokens. */
   notify(message: Buffer): void;
@@ -82,4 +98,13 @@ export interface Outcome {
   readonly bytes: Buffer;
   /** 0 for a result, else the error's code. */
   readonly errorCode: number;
+  /** For the head of an HTTP answer that has nothing else in it. */
+  readonly http?: HttpHead | undefined;
+}
+
+/** What plugins want to see in the head of an answer. */
+export interface HttpHead {
+  /** Undefined: as the error code says. */
+  readonly status: number | undefined;
+  readonly headers: readonly (readonly [name: string, value: string])[];
 }

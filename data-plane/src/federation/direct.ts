@@ -1,6 +1,8 @@
 /** `/mcp/{upstream}`: one upstream, relayed transparently, names untouched. */
+import type { Target } from '@sluice/sdk';
+import { type Located, namedBy, type RoutedEndpoint } from '../chain/routed-endpoint.js';
 import type { Exchange, Outcome } from '../exchange/exchange.js';
-import type { Endpoint, LegacyBacking, LegHost } from '../front/endpoint.js';
+import type { LegacyBacking, LegHost } from '../front/endpoint.js';
 import { ErrorCode, RpcError } from '../protocol/errors.js';
 import { SUPPORTED_REVISIONS } from '../protocol/revisions.js';
 import { jsonBinary, parsed, replace } from '../protocol/text.js';
@@ -14,7 +16,7 @@ import { MirroredHeaders } from './mirrored-headers.js';
 import { answered, outcomeOf, passedHeaders, relayed, watchable } from './relay.js';
 import { subscribe } from './subscription.js';
 
-export class DirectEndpoint implements Endpoint {
+export class DirectEndpoint implements RoutedEndpoint {
   readonly path: string;
   readonly label: string;
   private readonly mirrored: MirroredHeaders;
@@ -42,7 +44,7 @@ export class DirectEndpoint implements Endpoint {
         );
       }
     }
-    const passed = passedHeaders(exchange.headers);
+    const passed = passedHeaders(exchange);
     const reply =
       exchange.bodyOnly === true
         ? await this.mirrored.send(exchange, exchange.caller, (lines) =>
@@ -50,6 +52,15 @@ export class DirectEndpoint implements Endpoint {
           )
         : await upstream.call(relayed(exchange, passed), exchange.caller);
     return outcomeOf(exchange.envelope.method === 'server/discover' ? withAllRevisions(reply) : reply);
+  }
+
+  resolve(exchange: Exchange): readonly Target[] {
+    const upstream = this.upstream.name;
+    return namedBy(exchange).map(({ kind, exposed }) => ({ kind, upstream, name: exposed }));
+  }
+
+  locate(exposed: string): Located {
+    return { upstream: this.upstream.name, name: exposed };
   }
 
   modernNotification(_message: Message): void {

@@ -1,6 +1,8 @@
 /** `/mcp`: all upstreams as one server. Names and URIs are those of the catalogue; every call goes to one upstream. */
+import type { Target as ChainTarget, MaybePromise, TargetKind } from '@sluice/sdk';
+import { type Located, namedBy, type RoutedEndpoint } from '../chain/routed-endpoint.js';
 import type { Caller, Exchange, Outcome } from '../exchange/exchange.js';
-import type { Endpoint, LegacyBacking, LegHost } from '../front/endpoint.js';
+import type { LegacyBacking, LegHost } from '../front/endpoint.js';
 import { ErrorCode, RpcError } from '../protocol/errors.js';
 import { type Edit, jsonBinary, parsed, replace, stringOf } from '../protocol/text.js';
 import { legacyTool, type Message, rewritten } from '../protocol/translate.js';
@@ -52,7 +54,7 @@ const RESULT_PLACES: Readonly<Record<string, UriPlace>> = {
   'resources/read': 'resources/read result',
 };
 
-export class MergedEndpoint implements Endpoint {
+export class MergedEndpoint implements RoutedEndpoint {
   readonly path = '/mcp';
   readonly label = '*';
   private readonly pages = new WeakMap<Catalogue, Map<string, string>>();
@@ -86,6 +88,55 @@ export class MergedEndpoint implements Endpoint {
   }
 
   modernNotification(_message: Message): void {}
+
+  resolve(exchange: Exchange): MaybePromise<readonly ChainTarget[]> {
+    const named = namedBy(exchange);
+    if (named.length === 0) return [];
+    return this.located(exchange, named) ?? this.locatedLater(exchange, named);
+  }
+
+  /** Undefined when one of them is not known, or not yet. */
+  private located({ caller }: Exchange, named: ReturnType<typeof namedBy>): ChainTarget[] | undefined {
+    const targets: ChainTarget[] = [];
+    for (const { kind, exposed } of named) {
+      const found = this.locate(exposed, kind, caller);
+      if (found === undefined) return undefined;
+      targets.push({ kind, ...found });
+    }
+    return targets;
+  }
+
+  private async locatedLater(
+    exchange: Exchange,
+    named: ReturnType<typeof namedBy>,
+  ): Promise<readonly ChainTarget[]> {
+    // What a subscription names and nobody has is left out of it, here as there.
+    if (exchange.row?.target === undefined) {
+      await this.discovery.settled;
+      return named.flatMap((each) => this.located(exchange, [each]) ?? []);
+    }
+    await this.ownTarget(exchange);
+    const found = this.located(exchange, named);
+    if (found === undefined)
+      throw new RpcError(ErrorCode.InvalidParams, 'it is not known any more; ask again');
+    return found;
+  }
+
+  locate(exposed: string, kind: TargetKind, caller: Caller): Located | undefined {
+    const catalogue = this.views.settled(caller) ?? this.discovery.catalogue;
+    if (kind === 'resource') {
+      const found = catalogue.resolveResource(exposed);
+      const listed = found.kind === 'found' ? found : catalogue.resolveTemplateOrUri(exposed);
+      return listed.kind === 'found' ? this.at(listed.upstreamId, listed.uri) : undefined;
+    }
+    const found = kind === 'tool' ? catalogue.resolveTool(exposed) : catalogue.resolvePrompt(exposed);
+    return found.kind === 'found' ? this.at(found.upstreamId, found.name) : undefined;
+  }
+
+  private at(upstreamId: string, name: string): Located | undefined {
+    const known = this.discovery.byId(upstreamId);
+    return known === undefined ? undefined : { upstream: known.upstream.name, name };
+  }
 
   openLegacy(host: LegHost): LegacyBacking {
     return new MergedLegacy(this, host);
@@ -208,7 +259,7 @@ export class MergedEndpoint implements Endpoint {
     const { upstream } = target;
     const edits = [...target.edits, ...this.modernEdits(exchange, upstream)];
     const { row } = exchange;
-    let headerLines = passedHeaders(exchange.headers);
+    let headerLines = passedHeaders(exchange);
     if (row?.nameHeader !== undefined) {
       headerLines = `${headerLines.replace(/^mcp-name: .*\r\n/m, '')}mcp-name: ${encodeHeaderValue(target.name)}\r\n`;
     }

@@ -44,6 +44,8 @@ async function openLeg(kind: 'http' | 'stdio' = 'http'): Promise<OwnLeg> {
     hello: '{}',
     host: {
       caller: {} as Caller,
+      admission: undefined,
+      sessionName: undefined,
       toClient: ({ bytes }, requestId) => told.push([JSON.parse(bytes.toString()), requestId]),
       holds() {},
       end() {},

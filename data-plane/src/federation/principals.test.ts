@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { type Configuration, resolveConfiguration } from '@sluice/proto';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { Plugins, type PluginsOptions } from '../chain/plugins.js';
 import { ANONYMOUS, type Caller, Cancellation, type Exchange } from '../exchange/exchange.js';
 import type { Endpoint } from '../front/endpoint.js';
 import { ErrorCode, type RpcError } from '../protocol/errors.js';
@@ -152,11 +153,14 @@ async function run(transport: object): Promise<void> {
   const configuration = resolveConfiguration({
     gateway: { discovery: { pageSize: 1 } },
     upstreams: [upstream],
+    plugins: [],
   } as unknown as Configuration);
   runtime = new Runtime(configuration, {
     sealer: createSealer({ current: Buffer.alloc(32, 1), previous: [] }),
     log: pino({ level: 'silent' }),
     worker: 'n.0',
+    // None are used.
+    plugins: new Plugins({ log: pino({ level: 'silent' }) } as PluginsOptions),
     removed() {},
   });
   runtime.discovery.start();
@@ -323,7 +327,14 @@ describe('at a process that all share', () => {
     await run({ case: 'stdio', value });
     const caller: Caller = { ...MODERN_CALLER, era: 'legacy', revision: '2025-11-25' };
     const endpoint = runtime.table.find('/mcp/up') as Endpoint;
-    const session = endpoint.openLegacy({ caller, toClient() {}, holds() {}, end() {} });
+    const session = endpoint.openLegacy({
+      caller,
+      admission: undefined,
+      sessionName: undefined,
+      toClient() {},
+      holds() {},
+      end() {},
+    });
     const initialized = JSON.parse(await session.initialize('{"capabilities":{}}', '2025-11-25'));
     expect(initialized.capabilities).toEqual({});
     const bytes = Buffer.from('{"jsonrpc":"2.0","id":1,"method":"tasks/list"}');

@@ -1,4 +1,5 @@
 /** Where a request to `/mcp` goes: its name, URI or reference, looked up in the catalogue. */
+import type { Target as DecidedTarget } from '@sluice/sdk';
 import type { Exchange } from '../exchange/exchange.js';
 import { ErrorCode, RpcError } from '../protocol/errors.js';
 import type { Span } from '../protocol/scan.js';
@@ -37,7 +38,17 @@ export class Targets {
     }
   }
 
+  /** What was decided about is what it goes to, even when the lists have changed in between. */
   resolve(exchange: Exchange, catalogue: Catalogue): Target {
+    const target = this.lookUp(exchange, catalogue);
+    const { decidedFor, row } = exchange;
+    const isSame = ({ upstream, name }: DecidedTarget) =>
+      upstream === target.upstream.name && (row?.target === 'ref' || name === target.name);
+    if (decidedFor === undefined || decidedFor.some(isSame)) return target;
+    throw new RpcError(ErrorCode.InvalidParams, 'what this name stands for has changed meanwhile; ask again');
+  }
+
+  private lookUp(exchange: Exchange, catalogue: Catalogue): Target {
     const { row, bytes, envelope } = exchange;
     switch (row?.target) {
       case 'name': {

@@ -2,12 +2,19 @@
  * The session of a legacy client whatever carries it: its requests under way, cancelling, and the endpoint's side.
  * How messages reach the client is the matter of those who extend it.
  */
-import { type Caller, Cancellation, type Exchange, type RequestHeaders } from '../exchange/exchange.js';
+import {
+  type Admission,
+  type Caller,
+  Cancellation,
+  type Exchange,
+  type HttpHead,
+} from '../exchange/exchange.js';
 import { ErrorCode, errorMessage, RpcError } from '../protocol/errors.js';
 import { methodRow } from '../protocol/methods.js';
 import { binaryToBytes } from '../protocol/text.js';
 import type { Message } from '../protocol/translate.js';
 import type { HeldAtUpstream } from '../sessions/store.js';
+import type { Beginning } from './duplex/connection.js';
 import type { Endpoint, HeldBefore, LegacyBacking, LegHost } from './endpoint.js';
 import { idOf, type OpenRequest, OpenRequests } from './open-requests.js';
 
@@ -19,7 +26,7 @@ export interface AnswerWay {
    * The response. A client that has cancelled wants none (2025-11-25, basic/utilities/cancellation), but what waits
    * for it has to end all the same.
    */
-  response(bytes: Buffer, cancelled: boolean): void;
+  response(bytes: Buffer, cancelled: boolean, http?: HttpHead): void;
 }
 
 export interface LegacyRequest<Way extends AnswerWay> extends OpenRequest {
@@ -39,6 +46,8 @@ export abstract class ClientSession<Way extends AnswerWay> implements LegHost {
   constructor(
     readonly endpoint: Endpoint,
     public caller: Caller,
+    /** Of its newest request. */
+    public admission: Admission | undefined,
     /** What it held where it was before, when it began at another worker. */
     private readonly before?: HeldBefore,
   ) {
@@ -52,6 +61,11 @@ export abstract class ClientSession<Way extends AnswerWay> implements LegHost {
   /** Requests under way. */
   get requestCount(): number {
     return this.running.size;
+  }
+
+  /** Names the session in what plugins see; undefined where it has no name of its own. */
+  get sessionName(): string | undefined {
+    return undefined;
   }
 
   /** True while something is under way. */
@@ -91,7 +105,8 @@ export abstract class ClientSession<Way extends AnswerWay> implements LegHost {
   }
 
   /** Takes a request and answers it on its way. */
-  protected request(message: Message, way: Way, headers: RequestHeaders): void {
+  protected request(message: Message, way: Way, { headers, admission }: Beginning): void {
+    this.admission = admission;
     const id = idOf(message);
     const { method } = message.envelope;
     const cancellation = new Cancellation();
@@ -109,13 +124,15 @@ export abstract class ClientSession<Way extends AnswerWay> implements LegHost {
       envelope: message.envelope,
       caller: this.caller,
       headers,
+      admission,
+      session: this.sessionName,
       cancellation,
       notify: (bytes) => {
         if (!way.message(bytes)) this.outside(bytes);
       },
     };
     this.backing.request(exchange).then(
-      (outcome) => this.finish(id, request, outcome.bytes, outcome.errorCode),
+      (outcome) => this.finish(id, request, outcome.bytes, outcome.errorCode, outcome.http),
       (thrown: unknown) => {
         const error = RpcError.from(thrown);
         const code = cancellation.cancelled ? 0 : error.code;
@@ -124,11 +141,17 @@ export abstract class ClientSession<Way extends AnswerWay> implements LegHost {
     );
   }
 
-  private finish(id: string, request: LegacyRequest<Way>, bytes: Buffer, errorCode: number): void {
+  private finish(
+    id: string,
+    request: LegacyRequest<Way>,
+    bytes: Buffer,
+    errorCode: number,
+    http?: HttpHead,
+  ): void {
     const isOpen = this.running.delete(id, request);
     this.lastUsedAt = Date.now();
     if (isOpen) this.ended(request, errorCode);
-    request.way.response(bytes, request.cancellation.cancelled);
+    request.way.response(bytes, request.cancellation.cancelled, http);
     if (this.retired !== undefined && this.running.size === 0) this.close();
   }
 

@@ -1,11 +1,16 @@
 /** What stands behind a path: one upstream, or all of them as one server. Fronts know endpoints by this port. */
-import type { Caller, Exchange, Outcome } from '../exchange/exchange.js';
+import type { Route } from '@sluice/sdk/engine';
+import type { Admission, Caller, Exchange, Outcome } from '../exchange/exchange.js';
 import type { Message } from '../protocol/translate.js';
 import type { HeldAtUpstream } from '../sessions/store.js';
 
 /** What a legacy session hears from its endpoint. */
 export interface LegHost {
   readonly caller: Caller;
+  /** What is known of who has it; undefined where no plugin is in the way. */
+  readonly admission: Admission | undefined;
+  /** Names the session, where it has a name; no credential. */
+  readonly sessionName: string | undefined;
   /**
    * A message for the client that is not a response: an ask, or a notification. `requestId` names the client's
    * request that it belongs to (JSON text), where that is known.
@@ -45,6 +50,8 @@ export interface Endpoint {
   readonly path: string;
   /** For metrics: the upstream's name, or `*`. */
   readonly label: string;
+  /** The plugins in front of it; undefined where there are none. */
+  readonly route?: Route | undefined;
   /** A request of a modern client. */
   modern(exchange: Exchange): Promise<Outcome>;
   /** A notification of a modern client. */

@@ -16,6 +16,7 @@ export class RecordingReply implements Reply {
   body = '';
   hasEnded = false;
   private isGone = false;
+  private readonly added: [string, string][] = [];
   private readonly listeners: (() => void)[] = [];
 
   get open(): boolean {
@@ -32,12 +33,16 @@ export class RecordingReply implements Reply {
   begin(status: number, headers: readonly (readonly [string, string])[]): void {
     if (!this.open || this.status !== 0) return;
     this.status = status;
-    this.headers = Object.fromEntries(headers);
+    this.headers = Object.fromEntries([...headers, ...this.added]);
   }
 
   write(chunk: Uint8Array | string): number {
     if (this.open && this.status !== 0) this.body += Buffer.from(chunk as string).toString();
     return 0;
+  }
+
+  addHeader(name: string, value: string): void {
+    this.added.push([name, value]);
   }
 
   end(): void {

@@ -56,6 +56,7 @@ export abstract class ConnectionReply implements Reply {
   #dropped = false;
   #gone = false;
   #listeners: (() => void)[] | undefined;
+  #added: Field[] | undefined;
 
   constructor(
     protected readonly host: ReplyHost,
@@ -96,6 +97,11 @@ export abstract class ConnectionReply implements Reply {
     if (!this.open || !this.begun) return;
     this.#answered = true;
     this.finish();
+  }
+
+  addHeader(name: string, value: string): void {
+    this.#added ??= [];
+    this.#added.push([name, value]);
   }
 
   close(): void {
@@ -180,7 +186,10 @@ export abstract class ConnectionReply implements Reply {
   }
 
   /** The door's fields without the listener's own, or undefined after answering 500 because they cannot be sent. */
-  #checked(status: number, headers: readonly Field[]): readonly Field[] | undefined {
+  #checked(status: number, own: readonly Field[]): readonly Field[] | undefined {
+    const headers = this.#added === undefined ? own : [...own, ...this.#added];
+    // A fault is answered without what may have caused it.
+    this.#added = undefined;
     const problem = headProblem(status, headers);
     if (problem === undefined) return withoutOwn(headers);
     this.fail(new TypeError(`The answer cannot be sent: ${problem}.`));

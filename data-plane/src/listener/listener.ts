@@ -6,6 +6,8 @@
  * framing by closing the connection, and hands whole requests to the {@link Door}.
  */
 
+import type { Admission } from '../exchange/exchange.js';
+
 /** What was in front of the body. Valid for as long as the request lives (everything is copied out). */
 export interface RequestHead {
   /** Upper case, as sent: `POST`. */
@@ -28,6 +30,8 @@ export interface RequestHead {
    * who asks, which has to be before a front sees the head. A request that is handed to another worker carries it.
    */
   principal: string;
+  /** What plugins found out about it; set by the door, like {@link principal}. */
+  admission?: Admission | undefined;
 }
 
 /**
@@ -53,6 +57,8 @@ export interface Reply {
   write(chunk: Uint8Array | string): number;
   /** Ends a streamed answer after what is queued. */
   end(): void;
+  /** Adds a field to the head of the answer, whoever gives it. Without effect once the answer has begun. */
+  addHeader(name: string, value: string): void;
   /** Drops the connection without another byte. */
   close(): void;
   /** Called once, when the client went away before the end (or the connection was closed by a limit). */
@@ -102,9 +108,9 @@ export interface Door {
   request(head: RequestHead, body: Buffer, reply: Reply): void;
   /**
    * Called after {@link head} for a request that asks to become a WebSocket connection. Returns who takes it, or
-   * undefined when the door has answered by itself. Without this function such requests are like all others.
+   * undefined when the door has answered by itself; a promise of that where it takes time. Without this function such requests are like all others.
    */
-  upgrade?(head: RequestHead, reply: Reply): SocketHandler | undefined;
+  upgrade?(head: RequestHead, reply: Reply): SocketHandler | undefined | Promise<SocketHandler | undefined>;
   /**
    * Makes the body of an answer that the listener gives by itself (408, 413, 414, 431, 400), so that its
    * wording has one home.

@@ -17,7 +17,14 @@ import { readCertificate } from './certificate.js';
 import { reasonPhrase } from './connection-reply.js';
 import { AMBIGUOUS, asksToClose, bodyFraming, CHUNKED, FieldSection } from './fields.js';
 import { listenError } from './listen-error.js';
-import type { Door, Listener, ListenerLimits, ListenerOptions, RequestHead } from './listener.js';
+import type {
+  Door,
+  Listener,
+  ListenerLimits,
+  ListenerOptions,
+  RequestHead,
+  SocketHandler,
+} from './listener.js';
 import { ListenerHost } from './listener-host.js';
 import { NodeReply } from './node-reply.js';
 import { NodeSocket } from './node-socket.js';
@@ -201,7 +208,22 @@ class NodeListener extends ListenerHost implements Listener {
     socket.on('error', () => undefined);
     admit(this.door, this.limits, head, section, 0, reply);
     const handler = reply.open ? askForSocket(this.door, head, reply) : undefined;
-    if (handler === undefined) return;
+    const become = (found: SocketHandler | undefined) => {
+      if (found !== undefined && !socket.destroyed)
+        this.#becomeSocket(found, req, socket, behind, reply, res);
+    };
+    if (handler instanceof Promise) void handler.then(become);
+    else become(handler);
+  }
+
+  #becomeSocket(
+    handler: SocketHandler,
+    req: IncomingMessage,
+    socket: Socket,
+    behind: Buffer,
+    reply: NodeReply,
+    res: ServerResponse,
+  ): void {
     reply.handOver();
     this.#replies.get(socket)?.delete(reply);
     res.detachSocket(socket);

@@ -20,7 +20,7 @@ export function askForSocket(
   door: Door,
   head: RequestHead,
   reply: ConnectionReply,
-): SocketHandler | undefined {
+): SocketHandler | undefined | Promise<SocketHandler | undefined> {
   const { headers } = head;
   const version = headers['sec-websocket-version'];
   if (version !== VERSION) {
@@ -33,7 +33,14 @@ export function askForSocket(
   }
   try {
     const handler = door.upgrade?.(head, reply);
-    return reply.open ? handler : undefined;
+    if (!(handler instanceof Promise)) return reply.open ? handler : undefined;
+    return handler.then(
+      (found) => (reply.open ? found : undefined),
+      (error: unknown) => {
+        reply.fail(error);
+        return undefined;
+      },
+    );
   } catch (error) {
     reply.fail(error);
     return undefined;

@@ -18,6 +18,7 @@ import type {
   ListenerOptions,
   ListenerTls,
   RequestHead,
+  SocketHandler,
 } from './listener.js';
 import { ListenerHost } from './listener-host.js';
 import { askForSocket, asksForWebSocket } from './upgrade.js';
@@ -265,17 +266,17 @@ class UwsListener extends ListenerHost implements Listener {
   #upgrade(head: RequestHead, section: FieldSection, reply: UwsReply, context: us_socket_context_t): void {
     admit(this.door, this.limits, head, section, 0, reply);
     const handler = reply.open ? askForSocket(this.door, head, reply) : undefined;
-    if (handler === undefined) return;
-    const { headers } = head;
-    reply
-      .handOver()
-      ?.upgrade<UwsSocketData>(
-        { handler, socket: undefined },
-        headers['sec-websocket-key'] ?? '',
-        handler.protocol ?? '',
-        '',
-        context,
-      );
+    const key = head.headers['sec-websocket-key'] ?? '';
+    if (handler instanceof Promise)
+      void handler.then((found) => found && this.#becomeSocket(found, key, reply, context));
+    else if (handler !== undefined) this.#becomeSocket(handler, key, reply, context);
+  }
+
+  #becomeSocket(handler: SocketHandler, key: string, reply: UwsReply, context: us_socket_context_t): void {
+    const res = reply.handOver();
+    res?.cork(() =>
+      res.upgrade<UwsSocketData>({ handler, socket: undefined }, key, handler.protocol ?? '', '', context),
+    );
   }
 
   #admit(head: RequestHead, section: FieldSection, framing: number, reply: UwsReply): void {

@@ -2,6 +2,7 @@
  * Every error code that Sluice gives by itself, in one table. Codes of JSON-RPC 2.0 and of MCP keep their
  * meaning; Sluice's own stand outside the reserved range (specification 2026-07-28, basic, "Error Codes").
  */
+import type { HttpHead } from '../exchange/exchange.js';
 import type { ScanError } from './scan.js';
 import { jsonBinary } from './text.js';
 
@@ -49,13 +50,16 @@ export type ErrorCode = (typeof ErrorCode)[keyof typeof ErrorCode];
 /** A refusal or failure on its way to the client: a JSON-RPC error with a sentence that can be shown. */
 export class RpcError extends Error {
   override readonly name = 'RpcError';
+  /** For the head of an HTTP answer that has nothing else in it. */
+  readonly http: HttpHead | undefined;
   constructor(
     readonly code: number,
     message: string,
     readonly data?: unknown,
-    options?: { cause?: unknown },
+    options?: { cause?: unknown; http?: HttpHead },
   ) {
     super(message, options);
+    this.http = options?.http;
   }
 
   /** Any thrown thing as an error for the wire; what is not an RpcError says nothing of its inside. */

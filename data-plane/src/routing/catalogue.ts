@@ -51,6 +51,8 @@ export interface Catalogue {
   resolveTool(name: string): Resolution<NamedTarget>;
   resolvePrompt(name: string): Resolution<NamedTarget>;
   resolveResource(uri: string): Resolution<ResourceTarget>;
+  /** The same for what may also be a URI template, as in a list of them. */
+  resolveTemplateOrUri(uri: string): Resolution<ResourceTarget>;
   /** `ref` of completion/complete: `ref/prompt` with a name, or `ref/resource` with a URI or URI template. */
   resolveCompletion(ref: unknown): Resolution<CompletionTarget>;
   /** What the upstreams sent and could not be used. */
@@ -96,6 +98,7 @@ export function buildCatalogue(offers: readonly UpstreamOffer[], naming: Naming)
     resolveTool: tools.resolve,
     resolvePrompt: prompts.resolve,
     resolveResource: resources.resolveUri,
+    resolveTemplateOrUri: resources.resolveUriOrTemplate,
     resolveCompletion(ref) {
       if (!isJsonObject(ref)) return { kind: 'unknown' };
       if (ref.type === 'ref/prompt' && typeof ref.name === 'string') {

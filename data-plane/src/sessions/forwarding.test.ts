@@ -20,6 +20,7 @@ class NotedReply implements Reply {
     this.done.push(['write', textOf(chunk)]);
     return 0;
   }
+  addHeader(): void {}
   end(): void {
     this.done.push(['end']);
   }

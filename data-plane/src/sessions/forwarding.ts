@@ -2,11 +2,20 @@
  * A request that landed on a worker which does not have its session is handed, as it is, to the one that has it; the
  * answer comes back piece by piece. This is how any worker of any node serves any session.
  */
+import { Admitted } from '@sluice/sdk/engine';
+import type { Admission } from '../exchange/exchange.js';
 import type { Reply, RequestHead } from '../listener/listener.js';
 import { ErrorCode, errorMessage, RpcError } from '../protocol/errors.js';
 import { scanMessage } from '../protocol/scan.js';
 import { binaryOf, binaryToBytes } from '../protocol/text.js';
-import type { Headers, Pipe, RequestMessage, WorkerAddress } from './node-bus.js';
+import type {
+  ForwardedAdmission,
+  ForwardedHead,
+  Headers,
+  Pipe,
+  RequestMessage,
+  WorkerAddress,
+} from './node-bus.js';
 import { ownBytes } from './own-bytes.js';
 
 /** Takes a request that another worker received. */
@@ -69,11 +78,20 @@ class Peer {
   forward(head: RequestHead, body: Buffer, reply: Reply): void {
     const id = ++this.count;
     this.away.set(id, { reply, body, isPost: head.method === 'POST', begun: false });
-    const { method, path, query, headers, repeated, remoteAddress, principal } = head;
+    const { method, path, query, headers, repeated, remoteAddress, principal, admission } = head;
     this.post({
       type: 'request',
       id,
-      head: { method, path, query, headers, repeated, remoteAddress, principal },
+      head: {
+        method,
+        path,
+        query,
+        headers,
+        repeated,
+        remoteAddress,
+        principal,
+        ...(admission === undefined ? {} : { admission: sentAdmission(admission) }),
+      },
       body: ownBytes(body),
     });
     reply.onAborted(() => {
@@ -110,7 +128,7 @@ class Peer {
       // Whatever a client calls its header fields, they are only fields.
       Object.setPrototypeOf(message.head.headers, null);
       this.take(
-        message.head,
+        receivedHead(message.head),
         Buffer.from(message.body.buffer, message.body.byteOffset, message.body.byteLength),
         reply,
       );
@@ -145,6 +163,19 @@ class Peer {
         return;
     }
   }
+}
+
+/** The header fields are in the head already. */
+function sentAdmission({ arrival, admitted }: Admission): ForwardedAdmission {
+  const { transport, endpoint, httpMethod, repeatedHeaders, address, origin } = arrival;
+  const sent = { transport, endpoint, httpMethod, repeatedHeaders, address, origin };
+  return { arrival: sent, identity: admitted.identity };
+}
+
+function receivedHead({ admission, ...head }: ForwardedHead): RequestHead {
+  if (admission === undefined) return head;
+  const arrival = { ...admission.arrival, headers: head.headers };
+  return { ...head, admission: { arrival, admitted: Admitted.as(admission.identity) } };
 }
 
 /** A stream breaks off, so that the client resumes it; a call hears that nobody knows whether it ran. */
@@ -207,6 +238,9 @@ class RemoteReply implements Reply {
     if (this.alive) this.peer.post({ type: 'write', id: this.id, chunk: owned(chunk) });
     return 0;
   }
+
+  /** Only the worker that has the connection adds some, before it forwards. */
+  addHeader(): void {}
 
   end(): void {
     if (this.finish()) this.peer.post({ type: 'end', id: this.id });

@@ -14,6 +14,11 @@ export class Neighbours {
     private readonly count: number,
   ) {}
 
+  /** The endpoint of a stream that a token stands for; undefined for a token that was not made here. */
+  pathOf(token: string | undefined): string | undefined {
+    return token === undefined ? undefined : this.tokens.open(token)?.path;
+  }
+
   /** Sessions live where they began; a request that landed elsewhere is handed over as it is. False: it is ours. */
   takeSession(token: string | undefined, head: RequestHead, body: Buffer, reply: Reply): boolean {
     if (token === undefined || this.forwarder.peerCount === 0) return false;

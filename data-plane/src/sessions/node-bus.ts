@@ -4,6 +4,8 @@
  * started again is somebody else.
  */
 import { randomBytes } from 'node:crypto';
+import type { Identity } from '@sluice/sdk';
+import type { Arrival } from '@sluice/sdk/engine';
 import type { RequestHead } from '../listener/listener.js';
 import type { UpstreamMessage } from '../upstream/elsewhere/messages.js';
 
@@ -27,9 +29,17 @@ export function isOfNode(worker: WorkerAddress, node: string): boolean {
 
 export type Headers = readonly (readonly [string, string])[];
 
+/** What was found out about a request where it came in; it is not found out again. */
+export interface ForwardedAdmission {
+  readonly arrival: Omit<Arrival, 'headers'>;
+  readonly identity: Identity;
+}
+
+export type ForwardedHead = Omit<RequestHead, 'admission'> & { readonly admission?: ForwardedAdmission };
+
 /** A request on its way to the worker that can serve it, and its answer on the way back, piece by piece. */
 export type RequestMessage =
-  | { type: 'request'; id: number; head: RequestHead; body: Uint8Array }
+  | { type: 'request'; id: number; head: ForwardedHead; body: Uint8Array }
   | { type: 'abort'; id: number }
   | { type: 'send'; id: number; status: number; headers: Headers; body: Uint8Array | string }
   | { type: 'begin'; id: number; status: number; headers: Headers }

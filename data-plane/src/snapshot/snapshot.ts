@@ -5,6 +5,8 @@
  */
 import type { ResolvedConfiguration, ResolvedUpstream } from '@sluice/proto';
 import type { Logger } from 'pino';
+import { ChainedEndpoint } from '../chain/chained-endpoint.js';
+import type { Plugins } from '../chain/plugins.js';
 import { DirectEndpoint } from '../federation/direct.js';
 import { Discovery } from '../federation/discovery.js';
 import { MergedEndpoint } from '../federation/merged.js';
@@ -27,6 +29,7 @@ export interface SnapshotHost {
   readonly worker: WorkerAddress;
   /** Processes that are shared with other workers; undefined when there are none. */
   readonly processes?: SharedProcesses | undefined;
+  readonly plugins: Plugins;
   /** The endpoint is not served any more; its sessions end. */
   removed(endpoint: Endpoint): void;
 }
@@ -36,8 +39,8 @@ export class Runtime implements ProcessHost {
   private upstreams: Upstream[] = [];
   /** Those that are gone from the configuration, until their requests have ended. */
   private readonly leaving = new Set<Upstream>();
-  private direct = new Map<Upstream, DirectEndpoint>();
-  private merged: MergedEndpoint | undefined;
+  private direct = new Map<Upstream, ChainedEndpoint>();
+  private merged: { readonly pageSize: number; readonly endpoint: ChainedEndpoint } | undefined;
   readonly discovery: Discovery;
   /** Of all upstreams together. */
   readonly parked: ParkedAccount;
@@ -61,10 +64,13 @@ export class Runtime implements ProcessHost {
 
   async close(): Promise<void> {
     this.discovery.stop();
+    await this.host.plugins.close();
     await Promise.all([...this.upstreams, ...this.leaving].map((upstream) => upstream.close()));
   }
 
-  private compile({ gateway, upstreams }: ResolvedConfiguration): RouteTable<Endpoint> {
+  private compile(configuration: ResolvedConfiguration): RouteTable<Endpoint> {
+    const { gateway, upstreams } = configuration;
+    const plugins = this.host.plugins.prepare(configuration, pathsOf(configuration));
     const egress = new EgressPolicy(gateway.egress.deny, gateway.egress.allow);
     const egressText = JSON.stringify(gateway.egress);
     const before = this.upstreams;
@@ -86,27 +92,33 @@ export class Runtime implements ProcessHost {
     );
     const gone = before.filter((upstream) => !next.includes(upstream));
     this.upstreams = next;
-    if (this.merged === undefined || this.merged.options.pageSize !== gateway.discovery.pageSizeCount) {
-      if (this.merged !== undefined) this.host.removed(this.merged);
-      this.merged = new MergedEndpoint({
+    const pageSize = gateway.discovery.pageSizeCount;
+    if (this.merged === undefined || this.merged.pageSize !== pageSize) {
+      if (this.merged !== undefined) this.host.removed(this.merged.endpoint);
+      const merged = new MergedEndpoint({
         discovery: this.discovery,
         sealer: this.host.sealer,
-        pageSize: gateway.discovery.pageSizeCount,
+        pageSize,
         stateLifetimeMs: () => this.parked.lifetimeMs,
       });
+      this.merged = { pageSize, endpoint: new ChainedEndpoint(merged) };
     }
-    const direct = new Map<Upstream, DirectEndpoint>();
+    const direct = new Map<Upstream, ChainedEndpoint>();
     const byName = new Map<string, Endpoint>();
     for (const upstream of next) {
-      const endpoint = this.direct.get(upstream) ?? new DirectEndpoint(upstream, this.discovery);
+      const endpoint =
+        this.direct.get(upstream) ?? new ChainedEndpoint(new DirectEndpoint(upstream, this.discovery));
       direct.set(upstream, endpoint);
       byName.set(upstream.name, endpoint);
     }
     const removed = gone
       .map((upstream) => this.direct.get(upstream))
-      .filter((each): each is DirectEndpoint => each !== undefined);
+      .filter((each): each is ChainedEndpoint => each !== undefined);
     this.direct = direct;
     this.discovery.replace(next, gateway.naming, gateway.discovery);
+    this.host.plugins.use(plugins, gateway.shutdownGraceMs);
+    const served = [this.merged.endpoint, ...direct.values()];
+    for (const endpoint of served) endpoint.use(this.host.plugins.route(endpoint.path));
     for (const endpoint of removed) this.host.removed(endpoint);
     for (const upstream of gone) {
       // Requests under way end as they began.
@@ -117,7 +129,7 @@ export class Runtime implements ProcessHost {
       }, gateway.shutdownGraceMs);
       timer.unref();
     }
-    return new RouteTable<Endpoint>(this.merged, byName, byName.get(gateway.defaultUpstream ?? ''));
+    return new RouteTable<Endpoint>(this.merged.endpoint, byName, byName.get(gateway.defaultUpstream ?? ''));
   }
 
   private readonly events: UpstreamEvents = {
@@ -185,6 +197,11 @@ export class Runtime implements ProcessHost {
     if (processes === undefined || !traits.sharedAcrossWorkers) return undefined;
     return (lost) => processes.connect({ id, name, traits }, lost);
   }
+}
+
+/** Of all endpoints that a configuration serves. */
+function pathsOf({ upstreams }: ResolvedConfiguration): string[] {
+  return ['/mcp', ...upstreams.map(({ name }) => `/mcp/${name}`)];
 }
 
 function sameUpstream(a: ResolvedUpstream, b: ResolvedUpstream): boolean {

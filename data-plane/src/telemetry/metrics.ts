@@ -2,6 +2,7 @@
  * Counters of one worker. The hot path adds numbers to records that it holds already; prom-client renders them
  * when somebody asks.
  */
+import type { PluginSeries } from '../chain/plugin-host.js';
 import { Counter, describeProcess, Gauge, Histogram, Registry } from './prometheus.js';
 
 /** Upper bounds in seconds. */
@@ -9,6 +10,8 @@ const BUCKETS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5
 
 /** Upstreams choose their error codes; those beyond this many of one series are counted together. */
 const MAX_ERROR_CODE_COUNT = 50;
+/** Names under which plugins count; one that makes up names does so no longer than this. */
+const MAX_PLUGIN_METRIC_COUNT = 500;
 /** Stands for the rest of them; no error has this code. */
 const OTHER_CODES = 0;
 
@@ -36,12 +39,14 @@ export interface Gauges {
   upstreams(): readonly { name: string; up: boolean; tools: number }[];
 }
 
-export class Metrics {
+export class Metrics implements PluginSeries {
   private readonly endpoints = new Map<string, Map<string, Series>>();
   private readonly registry = new Registry();
   private readonly faults: Counter;
   private readonly sessionEnds: Counter;
   private readonly refusals: Counter;
+  private readonly pluginFailures: Counter;
+  private readonly pluginMetrics = new Map<string, Counter | Histogram>();
   /** Those of the process are to be had here, and nobody has asked yet. */
   private lacksProcess: boolean;
 
@@ -63,6 +68,12 @@ export class Metrics {
       name: 'sluice_refusals_total',
       help: 'Requests refused before they were read as MCP',
       labelNames: ['status'],
+      registers,
+    });
+    this.pluginFailures = new Counter({
+      name: 'sluice_plugin_failures_total',
+      help: 'Hooks of plugins that failed, by the name of the plugin in the configuration',
+      labelNames: ['binding', 'hook'],
       registers,
     });
     gauge('sluice_sessions_active', 'Legacy sessions', registers, gauges.sessions);
@@ -92,6 +103,58 @@ export class Metrics {
       },
     });
     this.requests(registers);
+  }
+
+  pluginCounted(
+    binding: string,
+    plugin: string,
+    name: string,
+    help: string,
+    labels: Readonly<Record<string, string>>,
+    by: number,
+  ): void {
+    const counter = this.pluginMetric(
+      plugin,
+      name,
+      (own) => new Counter({ ...own, help, labelNames: ['binding', ...Object.keys(labels)] }),
+    );
+    if (counter instanceof Counter) counter.inc({ binding, ...labels }, by);
+  }
+
+  pluginObserved(
+    binding: string,
+    plugin: string,
+    name: string,
+    help: string,
+    labels: Readonly<Record<string, string>>,
+    value: number,
+  ): void {
+    const histogram = this.pluginMetric(
+      plugin,
+      name,
+      (own) =>
+        new Histogram({ ...own, help, labelNames: ['binding', ...Object.keys(labels)], buckets: BUCKETS }),
+    );
+    if (histogram instanceof Histogram) histogram.observe({ binding, ...labels }, value);
+  }
+
+  pluginFailed(binding: string, hook: string): void {
+    this.pluginFailures.inc({ binding, hook });
+  }
+
+  /** Made when a plugin first counts something. */
+  private pluginMetric(
+    plugin: string,
+    name: string,
+    make: (own: { name: string; registers: Registry[] }) => Counter | Histogram,
+  ): Counter | Histogram | undefined {
+    const whole = `sluice_plugin_${plugin}_${name}`.replaceAll(/[^a-zA-Z0-9_]/g, '_');
+    let metric = this.pluginMetrics.get(whole);
+    if (metric === undefined && this.pluginMetrics.size < MAX_PLUGIN_METRIC_COUNT) {
+      metric = make({ name: whole, registers: [this.registry] });
+      this.pluginMetrics.set(whole, metric);
+    }
+    return metric;
   }
 
   /** One request has ended. `errorCode` 0 says that it has a result. */

@@ -9,6 +9,7 @@ const require = createRequire(import.meta.url);
 
 export type Counter = prometheus.Counter;
 export type Registry = prometheus.Registry;
+export type Histogram = prometheus.Histogram;
 export const Registry = require('prom-client/lib/registry') as typeof prometheus.Registry;
 export const Counter = require('prom-client/lib/counter') as typeof prometheus.Counter;
 export const Gauge = require('prom-client/lib/gauge') as typeof prometheus.Gauge;

@@ -4,6 +4,7 @@ import type { MessagePort } from 'node:worker_threads';
 import type { ResolvedConfiguration } from '@sluice/proto';
 import type { OpsUrls } from '../addresses.js';
 import type { WorkerQuery } from '../admin/worker-part.js';
+import type { SharedMemory } from '../chain/shared-memory.js';
 import type { WorkerAddress } from '../sessions/node-bus.js';
 import type { SessionRecord } from '../sessions/store.js';
 import type { UpstreamStatus } from '../telemetry/ops-door.js';
@@ -11,6 +12,8 @@ import type { UpstreamStatus } from '../telemetry/ops-door.js';
 /** With what a thread begins. */
 export interface ThreadData {
   readonly configuration: ResolvedConfiguration;
+  /** For the plugins of all threads together. */
+  readonly shared: SharedMemory;
   readonly key: Uint8Array;
   /** This process among all nodes; part of every address. */
   readonly node: string;
@@ -40,7 +43,7 @@ export type ToThread =
   | { type: 'met'; address: WorkerAddress; port: MessagePort }
   | { type: 'claimed'; id: number; outcome: ClaimOutcome }
   | { type: 'listen'; port: number }
-  | { type: 'apply'; id: number; configuration: ResolvedConfiguration }
+  | { type: 'apply'; id: number; configuration: ResolvedConfiguration; shared: SharedMemory }
   | { type: 'reloadTls'; id: number }
   | { type: 'collect'; id: number; what: Question }
   | { type: 'answer'; id: number; value: unknown }

@@ -12,7 +12,7 @@ import { portPipe } from './port-pipe.js';
 const STATUS_INTERVAL_MS = 500;
 
 const port = parentPort as NonNullable<typeof parentPort>;
-const { configuration, key, node, index, count, logLevel, inCluster } = workerData as ThreadData;
+const { configuration, shared, key, node, index, count, logLevel, inCluster } = workerData as ThreadData;
 const tell = (message: FromThread) => port.postMessage(message);
 const log = pino(
   { level: logLevel, base: { worker: index } },
@@ -35,6 +35,7 @@ function ask<T>(what: Question): Promise<T> {
 
 const worker = new Worker({
   configuration,
+  shared,
   key,
   log,
   node,
@@ -68,7 +69,7 @@ port.on('message', (message: ToThread) => {
       void listen(message.port);
       return;
     case 'apply':
-      done(message.id, async () => worker.apply(message.configuration));
+      done(message.id, async () => worker.apply(message.configuration, message.shared));
       return;
     case 'reloadTls':
       done(message.id, () => worker.reloadTls());

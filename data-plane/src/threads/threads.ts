@@ -3,6 +3,7 @@ import { MessageChannel, type MessagePort, Worker as Thread } from 'node:worker_
 import type { ResolvedConfiguration } from '@sluice/proto';
 import { AggregatorRegistry } from 'prom-client';
 import { clientUrl, type OpsUrls } from '../addresses.js';
+import { type SharedMemory, sharedMemory } from '../chain/shared-memory.js';
 import type { DataPlane, DataPlaneOptions } from '../data-plane.js';
 import { refuseTakenPort } from '../listener/listen-error.js';
 import { loadUws } from '../listener/uws-load.js';
@@ -61,6 +62,7 @@ class Team {
   private readonly collecting = new Map<number, (value: unknown) => void>();
   private count = 0;
   private ending = false;
+  private shared: SharedMemory;
   status: UpstreamStatus[] = [];
   readonly settled: Promise<void>;
 
@@ -68,12 +70,14 @@ class Team {
     private readonly options: DataPlaneOptions,
     readonly size: number,
   ) {
+    this.shared = sharedMemory(options.configuration);
     let settledCount = 0;
     const node = newNodeId();
     this.settled = new Promise((resolve) => {
       for (let index = 0; index < size; index++) {
         const data: ThreadData = {
           configuration: options.configuration,
+          shared: this.shared,
           key: options.key,
           node,
           index,
@@ -117,7 +121,9 @@ class Team {
   }
 
   async apply(configuration: ResolvedConfiguration): Promise<void> {
-    await this.everybody((id) => ({ type: 'apply', id, configuration }));
+    const shared = sharedMemory(configuration, this.shared);
+    this.shared = shared;
+    await this.everybody((id) => ({ type: 'apply', id, configuration, shared }));
   }
 
   async reloadTls(): Promise<void> {

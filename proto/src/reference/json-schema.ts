@@ -2,10 +2,17 @@ import type { DescField, DescMessage } from '@bufbuild/protobuf';
 import {
   GatewaySchema,
   HttpTransportSchema,
+  PluginBindingSchema,
   StdioTransportSchema,
   UpstreamSchema,
 } from '../gen/sluice/config/v1/config_pb.js';
-import { GATEWAY_SETTINGS, type Setting, UPSTREAM_SETTINGS } from '../settings.js';
+import {
+  GATEWAY_SETTINGS,
+  isFreeForm,
+  PLUGIN_SETTINGS,
+  type Setting,
+  UPSTREAM_SETTINGS,
+} from '../settings.js';
 import type { SchemaComments } from './schema-comments.js';
 import { defaultText, wordsOf } from './setting-facts.js';
 
@@ -44,6 +51,13 @@ export function configurationSchema(comments: SchemaComments): JsonSchema {
           { type: 'null' },
         ],
       },
+      plugins: {
+        description: 'What stands between clients and upstreams, a list.',
+        anyOf: [
+          { type: 'array', items: { allOf: [{ $ref: '#/definitions/plugin' }, { required: ['plugin'] }] } },
+          { type: 'null' },
+        ],
+      },
       mcpServers: {
         description: 'MCP servers in the form of desktop clients.',
         type: 'object',
@@ -51,7 +65,11 @@ export function configurationSchema(comments: SchemaComments): JsonSchema {
       },
     },
     additionalProperties: false,
-    definitions: { upstream, mcpServer: mcpServerSchema() },
+    definitions: {
+      upstream,
+      plugin: messageSchema(comments, PluginBindingSchema, PLUGIN_SETTINGS, []),
+      mcpServer: mcpServerSchema(),
+    },
   };
 }
 
@@ -94,6 +112,7 @@ function fieldSchema(
   const setting = settings.find((candidate) => candidate.path === path);
   const description = comments.of(field);
   if (setting) return { description, ...defaultOf(setting), ...valueSchema(setting) };
+  if (isFreeForm(field)) return { description, type: ['object', 'null'] };
   if (field.message === undefined) throw new Error(`${path} is neither a setting nor a message`);
   return { description, ...messageSchema(comments, field.message, settings, fields) };
 }

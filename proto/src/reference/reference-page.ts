@@ -1,6 +1,12 @@
 import type { DescField } from '@bufbuild/protobuf';
 import { formatQuantity } from '../quantity.js';
-import { enumWords, GATEWAY_SETTINGS, type Setting, UPSTREAM_SETTINGS } from '../settings.js';
+import {
+  enumWords,
+  GATEWAY_SETTINGS,
+  PLUGIN_SETTINGS,
+  type Setting,
+  UPSTREAM_SETTINGS,
+} from '../settings.js';
 import { INTRODUCTION } from './reference-introduction.js';
 import type { SchemaComments } from './schema-comments.js';
 import { defaultText, wordsOf } from './setting-facts.js';
@@ -9,6 +15,7 @@ import { defaultText, wordsOf } from './setting-facts.js';
 export function referencePage(comments: SchemaComments): string {
   const gateway = sections('gateway', GATEWAY_SETTINGS, comments);
   const upstream = sections('upstreams[]', UPSTREAM_SETTINGS, comments);
+  const plugin = sections('plugins[]', PLUGIN_SETTINGS, comments);
   return `${INTRODUCTION}
 ## Settings of the gateway
 
@@ -17,7 +24,12 @@ ${gateway}
 
 Settings below \`http\`, \`websocket\` and \`stdio\` may also stand directly in the upstream: \`url\` means \`websocket.url\` where its scheme is ws or wss, else \`http.url\`, and \`headers\` go with it. So do their variables. HTTP+SSE has addresses like those of streamable HTTP, so \`sse\` has to be written around its settings.
 
-${upstream}`;
+${upstream}
+## Settings of a plugin
+
+\`plugins\` is a list; the phase of each plugin decides the order, and inside a phase the order of the list. What stands below \`config\` is the plugin's own: \`\${VAR}\` works there too.
+
+${plugin}`;
 }
 
 /** One table for each message, in the order of the schema; settings without a message of their own come last. */

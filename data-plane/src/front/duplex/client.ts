@@ -3,7 +3,7 @@
  * its `_meta` is modern, `initialize` begins the connection's one legacy session, and both may alternate.
  */
 import { randomBytes } from 'node:crypto';
-import type { Caller, RequestHeaders } from '../../exchange/exchange.js';
+import type { Caller } from '../../exchange/exchange.js';
 import type { Reply, RequestHead } from '../../listener/listener.js';
 import { hasBatches } from '../../protocol/batch.js';
 import { ErrorCode, errorMessage, RpcError, resultMessage } from '../../protocol/errors.js';
@@ -18,7 +18,7 @@ import { readHello, settled } from '../handshake.js';
 import { checkBody, statusOf } from '../modern-body.js';
 import { idOf, OpenRequests } from '../open-requests.js';
 import type { SessionRoom } from '../session-room.js';
-import type { DuplexClient, DuplexConnection } from './connection.js';
+import type { Beginning, DuplexClient, DuplexConnection } from './connection.js';
 import { ModernRequest, type RequestHost } from './modern-request.js';
 import { readMessages, Unread, WaitingMessages } from './reading.js';
 import { DuplexSession, type SessionHost } from './session.js';
@@ -62,8 +62,7 @@ export class ConnectedClient implements DuplexClient, ClientConnection, SessionH
     private readonly host: ClientHost,
     readonly endpoint: Endpoint,
     private readonly connection: DuplexConnection,
-    readonly headers: RequestHeaders,
-    readonly principal: string,
+    readonly beginning: Beginning,
   ) {}
 
   get connectionId(): string {
@@ -77,6 +76,10 @@ export class ConnectedClient implements DuplexClient, ClientConnection, SessionH
 
   get caller(): Caller | undefined {
     return this.session?.caller ?? this.modernCaller;
+  }
+
+  get principal(): string {
+    return this.beginning.principal;
   }
 
   get hasSession(): boolean {
@@ -245,7 +248,7 @@ export class ConnectedClient implements DuplexClient, ClientConnection, SessionH
     const { method } = message.envelope;
     const hello =
       this.session === undefined
-        ? readHello(message, this.principal)
+        ? readHello(message, this.beginning.principal)
         : new RpcError(ErrorCode.InvalidRequest, 'the session of this connection has begun already');
     this.began();
     if (hello instanceof RpcError) {

@@ -2,13 +2,14 @@
  * The port between a transport that carries whole messages both ways (WebSocket, stdio, the event stream and the
  * POSTs of 2024-11-05) and the front that knows what they mean.
  */
-import type { RequestHeaders } from '../../exchange/exchange.js';
+import type { Admission, RequestHeaders } from '../../exchange/exchange.js';
 
 /** How a connection began. */
 export interface Beginning {
   /** Where the transport has any. */
   readonly headers: RequestHeaders;
   readonly principal: string;
+  readonly admission?: Admission | undefined;
 }
 
 import type { ClientTransport } from '../client-connection.js';

@@ -37,13 +37,10 @@ export class DuplexFront implements ClientHost {
 
   /** Takes a connection, whose messages all are of whoever began it. */
   open(endpoint: Endpoint, connection: DuplexConnection, beginning: Beginning): DuplexClient {
-    const client = new ConnectedClient(
-      this,
-      endpoint,
-      connection,
-      ownHeaders(beginning.headers),
-      beginning.principal,
-    );
+    const client = new ConnectedClient(this, endpoint, connection, {
+      ...beginning,
+      headers: ownHeaders(beginning.headers),
+    });
     this.clients.add(client);
     return client;
   }

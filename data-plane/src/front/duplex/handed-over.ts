@@ -26,7 +26,7 @@ export interface AnswerReader {
 export function headOf(
   path: string,
   { bytes, envelope }: Message,
-  { headers, principal }: Beginning,
+  { headers, principal, admission }: Beginning,
 ): RequestHead {
   const own: Record<string, string | undefined> = Object.assign(Object.create(null), headers);
   own['content-type'] = 'application/json';
@@ -35,7 +35,16 @@ export function headOf(
   own['mcp-method'] = envelope.method;
   const name = stringOf(bytes, envelope.name ?? envelope.uri);
   if (name !== undefined) own['mcp-name'] = encodeHeaderValue(name);
-  return { method: 'POST', path, query: '', headers: own, repeated: undefined, remoteAddress: '', principal };
+  return {
+    method: 'POST',
+    path,
+    query: '',
+    headers: own,
+    repeated: undefined,
+    remoteAddress: '',
+    principal,
+    admission,
+  };
 }
 
 /** The reply to such a POST. */
@@ -64,6 +73,9 @@ export class HandedOver implements Reply, SseEvents, Cancellable {
     if (!this.over) this.decoder?.push(typeof chunk === 'string' ? Buffer.from(chunk) : Buffer.from(chunk));
     return 0;
   }
+
+  /** There is no head to put it into. */
+  addHeader(): void {}
 
   end(): void {
     if (!this.over) this.finish(Buffer.alloc(0), undefined);

@@ -1,11 +1,5 @@
 /** One modern request on a connection that it shares with others (2026-07-28, basic/transports/stdio). */
-import {
-  type Caller,
-  Cancellation,
-  type Exchange,
-  type Outcome,
-  type RequestHeaders,
-} from '../../exchange/exchange.js';
+import { type Caller, Cancellation, type Exchange, type Outcome } from '../../exchange/exchange.js';
 import type { Reply, RequestHead } from '../../listener/listener.js';
 import { ErrorCode, errorMessage, RpcError } from '../../protocol/errors.js';
 import { methodRow } from '../../protocol/methods.js';
@@ -17,13 +11,13 @@ import { ParkedElsewhere } from '../../sessions/parked-elsewhere.js';
 import type { Endpoint } from '../endpoint.js';
 import { callerOf, statusOf, subscriptionEnd } from '../modern-body.js';
 import { idOf, type OpenRequest } from '../open-requests.js';
+import type { Beginning } from './connection.js';
 import { type AnswerReader, HandedOver, headOf } from './handed-over.js';
 
 /** What a request needs of its connection. */
 export interface RequestHost {
   readonly endpoint: Endpoint;
-  readonly headers: RequestHeaders;
-  readonly principal: string;
+  readonly beginning: Beginning;
   send(message: Buffer): void;
   /** Who it is that speaks, as a request says it. */
   speaks(caller: Caller): void;
@@ -50,14 +44,16 @@ export class ModernRequest implements OpenRequest, AnswerReader {
 
   run(): void {
     const { bytes, envelope } = this.message;
-    const caller = callerOf(bytes, envelope, this.host.principal);
+    const { headers, principal, admission } = this.host.beginning;
+    const caller = callerOf(bytes, envelope, principal);
     this.host.speaks(caller);
     const exchange: Exchange = {
       row: methodRow(this.method),
       bytes,
       envelope,
       caller,
-      headers: this.host.headers,
+      headers,
+      admission,
       bodyOnly: true,
       cancellation: this.cancellation,
       notify: (message) => this.notification(message),
@@ -92,7 +88,7 @@ export class ModernRequest implements OpenRequest, AnswerReader {
     if (this.over) return false;
     const { host, message, cancellation } = this;
     const reply = new HandedOver(this);
-    const head = headOf(host.endpoint.path, message, host);
+    const head = headOf(host.endpoint.path, message, host.beginning);
     if (!host.forward(worker, head, message.bytes, reply)) return false;
     cancellation.onCancel(reply);
     return true;

@@ -1,16 +1,17 @@
 /** The session of a legacy client on a connection of its own: it ends with the connection, and the connection with it. */
-import type { Caller, RequestHeaders } from '../../exchange/exchange.js';
+import type { Caller } from '../../exchange/exchange.js';
 import { batchOf } from '../../protocol/batch.js';
 import type { RpcError } from '../../protocol/errors.js';
 import type { Message } from '../../protocol/translate.js';
 import { type AnswerWay, ClientSession, type LegacyRequest } from '../client-session.js';
 import type { Endpoint } from '../endpoint.js';
 import type { SeatedSession } from '../session-room.js';
+import type { Beginning } from './connection.js';
 
 /** What a session needs of its connection. */
 export interface SessionHost {
   readonly endpoint: Endpoint;
-  readonly headers: RequestHeaders;
+  readonly beginning: Beginning;
   send(message: Buffer): void;
   /** The session cannot go on. */
   sessionOver(reason: string): void;
@@ -28,7 +29,7 @@ export class DuplexSession extends ClientSession<DuplexWay> implements SeatedSes
     private readonly host: SessionHost,
     caller: Caller,
   ) {
-    super(host.endpoint, caller);
+    super(host.endpoint, caller, host.beginning.admission);
   }
 
   get busy(): boolean {
@@ -51,7 +52,7 @@ export class DuplexSession extends ClientSession<DuplexWay> implements SeatedSes
         // Whoever asks before saying that it is ready is ready.
         this.listen();
         this.host.began();
-        this.request(message, way, this.host.headers);
+        this.request(message, way, this.host.beginning);
       } else {
         this.incoming(message);
         if (method === 'notifications/initialized') this.listen();

@@ -2,6 +2,7 @@
  * The answer to one legacy POST: a JSON body when nothing but the responses comes, else a stream from the first
  * message on. A batch (2025-03-26) has several responses.
  */
+import type { HttpHead } from '../../exchange/exchange.js';
 import type { Reply } from '../../listener/listener.js';
 import { batchOf } from '../../protocol/batch.js';
 import { JSON_HEADERS } from '../http-answers.js';
@@ -58,7 +59,7 @@ export class Answer {
     else if (now - startedAt >= intervalMs && this.reply.open) this.begin();
   }
 
-  response(bytes: Buffer): void {
+  response(bytes: Buffer, _cancelled = false, http?: HttpHead): void {
     if (this.ended) return;
     this.missing--;
     if (this.stream !== undefined) {
@@ -66,7 +67,7 @@ export class Answer {
       if (this.missing === 0) this.stream.end(Date.now());
     } else {
       this.responses.push(bytes);
-      if (this.missing === 0) this.sendJson();
+      if (this.missing === 0) this.sendJson(http);
     }
     if (this.missing === 0) this.options.onEnd();
   }
@@ -78,10 +79,12 @@ export class Answer {
     for (const response of this.responses.splice(0)) this.stream.send(response);
   }
 
-  private sendJson(): void {
+  private sendJson(http: HttpHead | undefined): void {
     const { batch } = this.options;
     const [first] = this.responses;
     const body = batch || first === undefined ? batchOf(this.responses) : first;
-    this.reply.send(200, JSON_HEADERS, body);
+    // In a batch each response has a head of its own, and the answer only one.
+    if (batch || http === undefined) this.reply.send(200, JSON_HEADERS, body);
+    else this.reply.send(http.status ?? 200, [...JSON_HEADERS, ...http.headers], body);
   }
 }

@@ -87,7 +87,7 @@ export class LegacyFront {
           'initialize is not part of a batch (2025-03-26, basic/lifecycle)',
           id,
         );
-      else this.initialize(endpoint, first, id as string, head.principal, reply);
+      else this.initialize(endpoint, first, id as string, head, reply);
       return;
     }
     const session = this.known(endpoint, head);
@@ -117,7 +117,7 @@ export class LegacyFront {
       );
       return;
     }
-    session.post(messages, batch, mayStream, head.headers, reply);
+    session.post(messages, batch, mayStream, head, reply);
   }
 
   get(endpoint: Endpoint, head: RequestHead, reply: Reply): void {
@@ -197,7 +197,7 @@ export class LegacyFront {
     endpoint: Endpoint,
     message: Message,
     id: string,
-    principal: string,
+    { principal, admission }: RequestHead,
     reply: Reply,
   ): void {
     const hello = readHello(message, principal);
@@ -205,7 +205,7 @@ export class LegacyFront {
       refuse(reply, 400, hello.code, hello.message, id);
       return;
     }
-    const { session, result } = this.sessions.begin(endpoint, hello);
+    const { session, result } = this.sessions.begin(endpoint, hello, admission);
     result.then(
       (text) =>
         reply.send(
@@ -213,8 +213,11 @@ export class LegacyFront {
           [...JSON_HEADERS, ['mcp-session-id', session.token]],
           binaryToBytes(resultMessage(id, text)),
         ),
-      (thrown: unknown) =>
-        reply.send(200, JSON_HEADERS, binaryToBytes(errorMessage(id, RpcError.from(thrown)))),
+      (thrown: unknown) => {
+        const error = RpcError.from(thrown);
+        const { status = 200, headers = [] } = error.http ?? {};
+        reply.send(status, [...JSON_HEADERS, ...headers], binaryToBytes(errorMessage(id, error)));
+      },
     );
     // A client that leaves before the answer never learns the token: nobody could end the session but its idleness.
     reply.onAborted(() => this.sessions.end(session, 'the client left during initialize'));

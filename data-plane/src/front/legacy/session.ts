@@ -1,5 +1,5 @@
 /** One session over streamable HTTP (revisions up to 2025-11-25): a token, and streams that can be resumed. */
-import type { Caller, RequestHeaders } from '../../exchange/exchange.js';
+import type { Admission, Caller } from '../../exchange/exchange.js';
 import { SparseMap } from '../../exchange/sparse-map.js';
 import type { Reply } from '../../listener/listener.js';
 import { ErrorCode, errorMessage, RpcError } from '../../protocol/errors.js';
@@ -8,6 +8,7 @@ import type { Message } from '../../protocol/translate.js';
 import type { HeldAtUpstream } from '../../sessions/store.js';
 import type { ClientConnection } from '../client-connection.js';
 import { ClientSession, type LegacyRequest } from '../client-session.js';
+import type { Beginning } from '../duplex/connection.js';
 import type { Endpoint, HeldBefore } from '../endpoint.js';
 import { idOf } from '../open-requests.js';
 import { Answer } from './answer.js';
@@ -49,14 +50,19 @@ export class LegacySession extends ClientSession<Answer> implements ClientConnec
   constructor(
     endpoint: Endpoint,
     caller: Caller,
+    admission: Admission | undefined,
     private readonly limits: StreamLimits,
     private readonly events: LegacySessionEvents,
     /** What it held where it was before, when it began at another worker. */
     before?: HeldBefore,
   ) {
-    super(endpoint, caller, before);
+    super(endpoint, caller, admission, before);
     this.isRevived = before !== undefined;
     this.outsideStream = new EventStream(OUTSIDE_ID, limits);
+  }
+
+  override get sessionName(): string | undefined {
+    return this.id === '' ? undefined : this.id;
   }
 
   /** Requests and open streams; a session with none is idle. */
@@ -91,7 +97,7 @@ export class LegacySession extends ClientSession<Answer> implements ClientConnec
     messages: readonly Message[],
     batch: boolean,
     mayStream: boolean,
-    headers: RequestHeaders,
+    from: Beginning,
     reply: Reply,
   ): void {
     this.lastUsedAt = Date.now();
@@ -115,7 +121,7 @@ export class LegacySession extends ClientSession<Answer> implements ClientConnec
     });
     for (const message of messages) {
       if (message.envelope.kind !== 'request') this.incoming(message);
-      else this.request(message, answer, headers);
+      else this.request(message, answer, from);
     }
   }
 

@@ -2,7 +2,7 @@
  * The sessions of one worker over streamable HTTP, from their beginning to their end. One that began at a worker which
  * is gone goes on here.
  */
-import type { Caller } from '../../exchange/exchange.js';
+import type { Admission, Caller } from '../../exchange/exchange.js';
 import { ErrorCode, RpcError } from '../../protocol/errors.js';
 import type { WorkerAddress } from '../../sessions/node-bus.js';
 import type { SessionStore } from '../../sessions/store.js';
@@ -121,8 +121,12 @@ export class LegacySessions {
   }
 
   /** Begins a session. `result` is that of its `initialize` as JSON (binary text), or rejects with an RpcError. */
-  begin(endpoint: Endpoint, hello: Hello): { session: LegacySession; result: Promise<string> } {
-    const session = this.make(endpoint, hello.caller);
+  begin(
+    endpoint: Endpoint,
+    hello: Hello,
+    admission: Admission | undefined,
+  ): { session: LegacySession; result: Promise<string> } {
+    const session = this.make(endpoint, hello.caller, admission);
     return { session, result: this.initialize(session, hello) };
   }
 
@@ -208,7 +212,7 @@ export class LegacySessions {
     named: { token: string; id: string },
     before: HeldBefore,
   ): Promise<LegacySession | undefined> {
-    const session = this.make(endpoint, caller, before);
+    const session = this.make(endpoint, caller, undefined, before);
     session.name(caller, named);
     this.opening.add(session);
     const info = caller.clientInfo ?? '{"name":"unknown","version":"0"}';
@@ -227,8 +231,13 @@ export class LegacySessions {
     }
   }
 
-  private make(endpoint: Endpoint, caller: Caller, before?: HeldBefore): LegacySession {
-    return new LegacySession(endpoint, caller, this.streamLimits, this.sessionEvents, before);
+  private make(
+    endpoint: Endpoint,
+    caller: Caller,
+    admission: Admission | undefined,
+    before?: HeldBefore,
+  ): LegacySession {
+    return new LegacySession(endpoint, caller, admission, this.streamLimits, this.sessionEvents, before);
   }
 
   private add(session: LegacySession): void {

@@ -2,7 +2,7 @@
  * The modern front (specification 2026-07-28, basic/transports/streamable-http): every POST is one exchange, its
  * headers must say what its body says, and a client that goes away has cancelled.
  */
-import { Cancellation, type Exchange } from '../../exchange/exchange.js';
+import { Cancellation, type Exchange, type HttpHead } from '../../exchange/exchange.js';
 import { OpenSet, type Slotted } from '../../exchange/open-set.js';
 import type { Reply, RequestHead } from '../../listener/listener.js';
 import { ErrorCode, errorMessage, RpcError } from '../../protocol/errors.js';
@@ -99,11 +99,12 @@ export class ModernFront {
       envelope,
       caller: callerOf(bytes, envelope, head.principal),
       headers: head.headers,
+      admission: head.admission,
       cancellation: answer.cancellation,
       notify: (message) => answer.notify(message),
     };
     endpoint.modern(exchange).then(
-      (outcome) => answer.end(outcome.bytes, outcome.errorCode),
+      (outcome) => answer.end(outcome.bytes, outcome.errorCode, outcome.http),
       (thrown: unknown) => {
         const { forward } = this.options;
         // Which worker has the call is in its state; after a restart there may be fewer.
@@ -242,15 +243,16 @@ class ModernAnswer implements Slotted {
     this.lastWriteAt = Date.now();
   }
 
-  end(message: Buffer, errorCode: number): void {
+  end(message: Buffer, errorCode: number, http?: HttpHead): void {
     if (this.ended) return;
     this.ended = true;
     this.registry.delete(this);
-    const status = this.streaming ? 200 : statusOf(errorCode);
+    const status = this.streaming ? 200 : (http?.status ?? statusOf(errorCode));
     if (this.streaming) {
       this.reply.write(sseEvent(message));
       this.reply.end();
-    } else this.reply.send(status, JSON_HEADERS, message);
+    } else if (http === undefined) this.reply.send(status, JSON_HEADERS, message);
+    else this.reply.send(status, [...JSON_HEADERS, ...http.headers], message);
     this.onEnd(this.method, status, errorCode);
   }
 

@@ -26,14 +26,14 @@ export class WebSockets {
   constructor(private readonly options: WebSocketsOptions) {}
 
   /** Takes a connection that began with this request. */
-  accept(endpoint: Endpoint, { headers, principal }: Beginning): SocketHandler {
+  accept(endpoint: Endpoint, { headers, principal, admission }: Beginning): SocketHandler {
     const offered = offeredProtocols(headers);
     const client: WebSocketClient = new WebSocketClient(
       offered === undefined ? undefined : SUBPROTOCOL,
       (connection) => {
         this.open.add(client);
         this.timer ??= setInterval(() => this.tick(), TICK_MS).unref();
-        return this.options.front.open(endpoint, connection, { headers, principal });
+        return this.options.front.open(endpoint, connection, { headers, principal, admission });
       },
       () => this.left(client),
     );

@@ -5,14 +5,14 @@
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Duration } from "@bufbuild/protobuf/wkt";
-import { file_google_protobuf_duration } from "@bufbuild/protobuf/wkt";
-import type { Message } from "@bufbuild/protobuf";
+import { file_google_protobuf_duration, file_google_protobuf_struct } from "@bufbuild/protobuf/wkt";
+import type { JsonObject, Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file sluice/config/v1/config.proto.
  */
 export const file_sluice_config_v1_config: GenFile = /*@__PURE__*/
-  fileDesc("Ch1zbHVpY2UvY29uZmlnL3YxL2NvbmZpZy5wcm90bxIQc2x1aWNlLmNvbmZpZy52MSJqCg1Db25maWd1cmF0aW9uEioKB2dhdGV3YXkYASABKAsyGS5zbHVpY2UuY29uZmlnLnYxLkdhdGV3YXkSLQoJdXBzdHJlYW1zGAIgAygLMhouc2x1aWNlLmNvbmZpZy52MS5VcHN0cmVhbSKGBAoHR2F0ZXdheRIoCgZsaXN0ZW4YASABKAsyGC5zbHVpY2UuY29uZmlnLnYxLkxpc3RlbhIqCgdtZXRyaWNzGAIgASgLMhkuc2x1aWNlLmNvbmZpZy52MS5BZGRyZXNzEikKBmhlYWx0aBgDIAEoCzIZLnNsdWljZS5jb25maWcudjEuQWRkcmVzcxItCgVhZG1pbhgMIAEoCzIeLnNsdWljZS5jb25maWcudjEuQWRtaW5BZGRyZXNzEigKBmxpbWl0cxgEIAEoCzIYLnNsdWljZS5jb25maWcudjEuTGltaXRzEigKBm5hbWluZxgFIAEoCzIYLnNsdWljZS5jb25maWcudjEuTmFtaW5nEi4KCWRpc2NvdmVyeRgGIAEoCzIbLnNsdWljZS5jb25maWcudjEuRGlzY292ZXJ5EiwKCHNlc3Npb25zGAcgASgLMhouc2x1aWNlLmNvbmZpZy52MS5TZXNzaW9ucxIoCgZlZ3Jlc3MYCCABKAsyGC5zbHVpY2UuY29uZmlnLnYxLkVncmVzcxIiCgNsb2cYCSABKAsyFS5zbHVpY2UuY29uZmlnLnYxLkxvZxIYChBkZWZhdWx0X3Vwc3RyZWFtGAogASgJEjEKDnNodXRkb3duX2dyYWNlGAsgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIiUKB0FkZHJlc3MSDAoEaG9zdBgBIAEoCRIMCgRwb3J0GAIgASgNIjkKDEFkbWluQWRkcmVzcxIMCgRob3N0GAEgASgJEgwKBHBvcnQYAiABKA0SDQoFdG9rZW4YAyABKAkigAIKBkxpc3RlbhIMCgRob3N0GAEgASgJEhEKBHBvcnQYAiABKA1IAIgBARIUCgd3b3JrZXJzGAMgASgNSAGIAQESMAoIbGlzdGVuZXIYBCABKA4yHi5zbHVpY2UuY29uZmlnLnYxLkxpc3RlbmVyS2luZBIiCgN0bHMYBSABKAsyFS5zbHVpY2UuY29uZmlnLnYxLlRscxIVCg1hbGxvd2VkX2hvc3RzGAYgAygJEhcKD2FsbG93ZWRfb3JpZ2lucxgHIAMoCRIQCghpbnNlY3VyZRgIIAEoCBISCgpzaGFyZV9wb3J0GAkgASgIQgcKBV9wb3J0QgoKCF93b3JrZXJzIioKA1RscxIRCgljZXJ0X2ZpbGUYASABKAkSEAoIa2V5X2ZpbGUYAiABKAki/wIKBkxpbWl0cxIbCg5tYXhfYm9keV9ieXRlcxgBIAEoDUgAiAEBEh0KEG1heF9oZWFkZXJfYnl0ZXMYAiABKA1IAYgBARIaCg1tYXhfdXJsX2J5dGVzGAMgASgNSAKIAQESLwoMYm9keV90aW1lb3V0GAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhwKD21heF9jb25uZWN0aW9ucxgFIAEoDUgDiAEBEiMKFm1heF9yZXF1ZXN0c19pbl9mbGlnaHQYBiABKA1IBIgBARIkChdtYXhfcGVuZGluZ19yZXBseV9ieXRlcxgHIAEoDUgFiAEBQhEKD19tYXhfYm9keV9ieXRlc0ITChFfbWF4X2hlYWRlcl9ieXRlc0IQCg5fbWF4X3VybF9ieXRlc0ISChBfbWF4X2Nvbm5lY3Rpb25zQhkKF19tYXhfcmVxdWVzdHNfaW5fZmxpZ2h0QhoKGF9tYXhfcGVuZGluZ19yZXBseV9ieXRlcyJ5CgZOYW1pbmcSEQoJc2VwYXJhdG9yGAEgASgJEioKBG1vZGUYAiABKA4yHC5zbHVpY2UuY29uZmlnLnYxLk5hbWluZ01vZGUSHAoPbWF4X25hbWVfbGVuZ3RoGAMgASgNSACIAQFCEgoQX21heF9uYW1lX2xlbmd0aCKLAQoJRGlzY292ZXJ5EisKCGludGVydmFsGAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEisKCGRlYWRsaW5lGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhYKCXBhZ2Vfc2l6ZRgDIAEoDUgAiAEBQgwKCl9wYWdlX3NpemUiuwQKCFNlc3Npb25zEi8KDGlkbGVfdGltZW91dBgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIZCgxtYXhfc2Vzc2lvbnMYAiABKA1IAIgBARIcCg9yZXBsYXlfbWVzc2FnZXMYAyABKA1IAYgBARIZCgxyZXBsYXlfYnl0ZXMYBCABKA1IAogBARItCgprZWVwX2FsaXZlGAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEicKGm1heF9zZXNzaW9uc19wZXJfcHJpbmNpcGFsGAYgASgNSAOIAQESHQoQbWF4X3BhcmtlZF9jYWxscxgHIAEoDUgEiAEBEisKHm1heF9wYXJrZWRfY2FsbHNfcGVyX3ByaW5jaXBhbBgIIAEoDUgFiAEBEh0KEG1heF9wYXJrZWRfYnl0ZXMYCSABKA1IBogBARI3ChRwYXJrZWRfY2FsbF9saWZldGltZRgKIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIMCgRrZXlzGAsgAygJQg8KDV9tYXhfc2Vzc2lvbnNCEgoQX3JlcGxheV9tZXNzYWdlc0IPCg1fcmVwbGF5X2J5dGVzQh0KG19tYXhfc2Vzc2lvbnNfcGVyX3ByaW5jaXBhbEITChFfbWF4X3BhcmtlZF9jYWxsc0IhCh9fbWF4X3BhcmtlZF9jYWxsc19wZXJfcHJpbmNpcGFsQhMKEV9tYXhfcGFya2VkX2J5dGVzIiUKBkVncmVzcxIMCgRkZW55GAEgAygJEg0KBWFsbG93GAIgAygJIiQKA0xvZxINCgVsZXZlbBgBIAEoCRIOCgZmb3JtYXQYAiABKAkikwQKCFVwc3RyZWFtEgoKAmlkGAEgASgJEgwKBG5hbWUYAiABKAkSLwoEaHR0cBgDIAEoCzIfLnNsdWljZS5jb25maWcudjEuSHR0cFRyYW5zcG9ydEgAEjEKBXN0ZGlvGAQgASgLMiAuc2x1aWNlLmNvbmZpZy52MS5TdGRpb1RyYW5zcG9ydEgAEi0KA3NzZRgLIAEoCzIeLnNsdWljZS5jb25maWcudjEuU3NlVHJhbnNwb3J0SAASOQoJd2Vic29ja2V0GAwgASgLMiQuc2x1aWNlLmNvbmZpZy52MS5XZWJTb2NrZXRUcmFuc3BvcnRIABIiCgNlcmEYBSABKA4yFS5zbHVpY2UuY29uZmlnLnYxLkVyYRIqCgd0aW1lb3V0GAYgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjIKD2Nvbm5lY3RfdGltZW91dBgHIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIeChFtYXhfbWVzc2FnZV9ieXRlcxgIIAEoDUgBiAEBEg4KBmhpZGRlbhgJIAEoCBIQCghkaXNhYmxlZBgKIAEoCBI2Cg9vbl9zZXNzaW9uX2xvc3MYDSABKA4yHS5zbHVpY2UuY29uZmlnLnYxLlNlc3Npb25Mb3NzQgsKCXRyYW5zcG9ydEIUChJfbWF4X21lc3NhZ2VfYnl0ZXMivQEKDUh0dHBUcmFuc3BvcnQSCwoDdXJsGAEgASgJEj0KB2hlYWRlcnMYAiADKAsyLC5zbHVpY2UuY29uZmlnLnYxLkh0dHBUcmFuc3BvcnQuSGVhZGVyc0VudHJ5EhwKD21heF9jb25uZWN0aW9ucxgDIAEoDUgAiAEBGi4KDEhlYWRlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQhIKEF9tYXhfY29ubmVjdGlvbnMiiQEKDFNzZVRyYW5zcG9ydBILCgN1cmwYASABKAkSPAoHaGVhZGVycxgCIAMoCzIrLnNsdWljZS5jb25maWcudjEuU3NlVHJhbnNwb3J0LkhlYWRlcnNFbnRyeRouCgxIZWFkZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASLHAQoSV2ViU29ja2V0VHJhbnNwb3J0EgsKA3VybBgBIAEoCRJCCgdoZWFkZXJzGAIgAygLMjEuc2x1aWNlLmNvbmZpZy52MS5XZWJTb2NrZXRUcmFuc3BvcnQuSGVhZGVyc0VudHJ5EhwKD21heF9jb25uZWN0aW9ucxgDIAEoDUgAiAEBGi4KDEhlYWRlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQhIKEF9tYXhfY29ubmVjdGlvbnMi/wEKDlN0ZGlvVHJhbnNwb3J0Eg8KB2NvbW1hbmQYASABKAkSDAoEYXJncxgCIAMoCRI2CgNlbnYYAyADKAsyKS5zbHVpY2UuY29uZmlnLnYxLlN0ZGlvVHJhbnNwb3J0LkVudkVudHJ5EgsKA2N3ZBgEIAEoCRIvCgdzaGFyaW5nGAUgASgOMh4uc2x1aWNlLmNvbmZpZy52MS5TdGRpb1NoYXJpbmcSGgoNbWF4X3Byb2Nlc3NlcxgGIAEoDUgAiAEBGioKCEVudkVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCEAoOX21heF9wcm9jZXNzZXMqXAoMTGlzdGVuZXJLaW5kEh0KGUxJU1RFTkVSX0tJTkRfVU5TUEVDSUZJRUQQABIVChFMSVNURU5FUl9LSU5EX1VXUxABEhYKEkxJU1RFTkVSX0tJTkRfTk9ERRACKl4KCk5hbWluZ01vZGUSGwoXTkFNSU5HX01PREVfVU5TUEVDSUZJRUQQABIWChJOQU1JTkdfTU9ERV9BTFdBWVMQARIbChdOQU1JTkdfTU9ERV9XSEVOX05FRURFRBACKmAKC1Nlc3Npb25Mb3NzEhwKGFNFU1NJT05fTE9TU19VTlNQRUNJRklFRBAAEh0KGVNFU1NJT05fTE9TU19SRUlOSVRJQUxJWkUQARIUChBTRVNTSU9OX0xPU1NfRU5EEAIqOgoDRXJhEhMKD0VSQV9VTlNQRUNJRklFRBAAEg4KCkVSQV9NT0RFUk4QARIOCgpFUkFfTEVHQUNZEAIqgQEKDFN0ZGlvU2hhcmluZxIdChlTVERJT19TSEFSSU5HX1VOU1BFQ0lGSUVEEAASGAoUU1RESU9fU0hBUklOR19TSEFSRUQQARIdChlTVERJT19TSEFSSU5HX1BFUl9TRVNTSU9OEAISGQoVU1RESU9fU0hBUklOR19DTFVTVEVSEANiBnByb3RvMw", [file_google_protobuf_duration]);
+  fileDesc("Ch1zbHVpY2UvY29uZmlnL3YxL2NvbmZpZy5wcm90bxIQc2x1aWNlLmNvbmZpZy52MSKcAQoNQ29uZmlndXJhdGlvbhIqCgdnYXRld2F5GAEgASgLMhkuc2x1aWNlLmNvbmZpZy52MS5HYXRld2F5Ei0KCXVwc3RyZWFtcxgCIAMoCzIaLnNsdWljZS5jb25maWcudjEuVXBzdHJlYW0SMAoHcGx1Z2lucxgDIAMoCzIfLnNsdWljZS5jb25maWcudjEuUGx1Z2luQmluZGluZyKGBAoHR2F0ZXdheRIoCgZsaXN0ZW4YASABKAsyGC5zbHVpY2UuY29uZmlnLnYxLkxpc3RlbhIqCgdtZXRyaWNzGAIgASgLMhkuc2x1aWNlLmNvbmZpZy52MS5BZGRyZXNzEikKBmhlYWx0aBgDIAEoCzIZLnNsdWljZS5jb25maWcudjEuQWRkcmVzcxItCgVhZG1pbhgMIAEoCzIeLnNsdWljZS5jb25maWcudjEuQWRtaW5BZGRyZXNzEigKBmxpbWl0cxgEIAEoCzIYLnNsdWljZS5jb25maWcudjEuTGltaXRzEigKBm5hbWluZxgFIAEoCzIYLnNsdWljZS5jb25maWcudjEuTmFtaW5nEi4KCWRpc2NvdmVyeRgGIAEoCzIbLnNsdWljZS5jb25maWcudjEuRGlzY292ZXJ5EiwKCHNlc3Npb25zGAcgASgLMhouc2x1aWNlLmNvbmZpZy52MS5TZXNzaW9ucxIoCgZlZ3Jlc3MYCCABKAsyGC5zbHVpY2UuY29uZmlnLnYxLkVncmVzcxIiCgNsb2cYCSABKAsyFS5zbHVpY2UuY29uZmlnLnYxLkxvZxIYChBkZWZhdWx0X3Vwc3RyZWFtGAogASgJEjEKDnNodXRkb3duX2dyYWNlGAsgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIiUKB0FkZHJlc3MSDAoEaG9zdBgBIAEoCRIMCgRwb3J0GAIgASgNIjkKDEFkbWluQWRkcmVzcxIMCgRob3N0GAEgASgJEgwKBHBvcnQYAiABKA0SDQoFdG9rZW4YAyABKAkigAIKBkxpc3RlbhIMCgRob3N0GAEgASgJEhEKBHBvcnQYAiABKA1IAIgBARIUCgd3b3JrZXJzGAMgASgNSAGIAQESMAoIbGlzdGVuZXIYBCABKA4yHi5zbHVpY2UuY29uZmlnLnYxLkxpc3RlbmVyS2luZBIiCgN0bHMYBSABKAsyFS5zbHVpY2UuY29uZmlnLnYxLlRscxIVCg1hbGxvd2VkX2hvc3RzGAYgAygJEhcKD2FsbG93ZWRfb3JpZ2lucxgHIAMoCRIQCghpbnNlY3VyZRgIIAEoCBISCgpzaGFyZV9wb3J0GAkgASgIQgcKBV9wb3J0QgoKCF93b3JrZXJzIioKA1RscxIRCgljZXJ0X2ZpbGUYASABKAkSEAoIa2V5X2ZpbGUYAiABKAki/wIKBkxpbWl0cxIbCg5tYXhfYm9keV9ieXRlcxgBIAEoDUgAiAEBEh0KEG1heF9oZWFkZXJfYnl0ZXMYAiABKA1IAYgBARIaCg1tYXhfdXJsX2J5dGVzGAMgASgNSAKIAQESLwoMYm9keV90aW1lb3V0GAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhwKD21heF9jb25uZWN0aW9ucxgFIAEoDUgDiAEBEiMKFm1heF9yZXF1ZXN0c19pbl9mbGlnaHQYBiABKA1IBIgBARIkChdtYXhfcGVuZGluZ19yZXBseV9ieXRlcxgHIAEoDUgFiAEBQhEKD19tYXhfYm9keV9ieXRlc0ITChFfbWF4X2hlYWRlcl9ieXRlc0IQCg5fbWF4X3VybF9ieXRlc0ISChBfbWF4X2Nvbm5lY3Rpb25zQhkKF19tYXhfcmVxdWVzdHNfaW5fZmxpZ2h0QhoKGF9tYXhfcGVuZGluZ19yZXBseV9ieXRlcyJ5CgZOYW1pbmcSEQoJc2VwYXJhdG9yGAEgASgJEioKBG1vZGUYAiABKA4yHC5zbHVpY2UuY29uZmlnLnYxLk5hbWluZ01vZGUSHAoPbWF4X25hbWVfbGVuZ3RoGAMgASgNSACIAQFCEgoQX21heF9uYW1lX2xlbmd0aCKLAQoJRGlzY292ZXJ5EisKCGludGVydmFsGAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEisKCGRlYWRsaW5lGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhYKCXBhZ2Vfc2l6ZRgDIAEoDUgAiAEBQgwKCl9wYWdlX3NpemUiuwQKCFNlc3Npb25zEi8KDGlkbGVfdGltZW91dBgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIZCgxtYXhfc2Vzc2lvbnMYAiABKA1IAIgBARIcCg9yZXBsYXlfbWVzc2FnZXMYAyABKA1IAYgBARIZCgxyZXBsYXlfYnl0ZXMYBCABKA1IAogBARItCgprZWVwX2FsaXZlGAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEicKGm1heF9zZXNzaW9uc19wZXJfcHJpbmNpcGFsGAYgASgNSAOIAQESHQoQbWF4X3BhcmtlZF9jYWxscxgHIAEoDUgEiAEBEisKHm1heF9wYXJrZWRfY2FsbHNfcGVyX3ByaW5jaXBhbBgIIAEoDUgFiAEBEh0KEG1heF9wYXJrZWRfYnl0ZXMYCSABKA1IBogBARI3ChRwYXJrZWRfY2FsbF9saWZldGltZRgKIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIMCgRrZXlzGAsgAygJQg8KDV9tYXhfc2Vzc2lvbnNCEgoQX3JlcGxheV9tZXNzYWdlc0IPCg1fcmVwbGF5X2J5dGVzQh0KG19tYXhfc2Vzc2lvbnNfcGVyX3ByaW5jaXBhbEITChFfbWF4X3BhcmtlZF9jYWxsc0IhCh9fbWF4X3BhcmtlZF9jYWxsc19wZXJfcHJpbmNpcGFsQhMKEV9tYXhfcGFya2VkX2J5dGVzIiUKBkVncmVzcxIMCgRkZW55GAEgAygJEg0KBWFsbG93GAIgAygJIiQKA0xvZxINCgVsZXZlbBgBIAEoCRIOCgZmb3JtYXQYAiABKAkikwQKCFVwc3RyZWFtEgoKAmlkGAEgASgJEgwKBG5hbWUYAiABKAkSLwoEaHR0cBgDIAEoCzIfLnNsdWljZS5jb25maWcudjEuSHR0cFRyYW5zcG9ydEgAEjEKBXN0ZGlvGAQgASgLMiAuc2x1aWNlLmNvbmZpZy52MS5TdGRpb1RyYW5zcG9ydEgAEi0KA3NzZRgLIAEoCzIeLnNsdWljZS5jb25maWcudjEuU3NlVHJhbnNwb3J0SAASOQoJd2Vic29ja2V0GAwgASgLMiQuc2x1aWNlLmNvbmZpZy52MS5XZWJTb2NrZXRUcmFuc3BvcnRIABIiCgNlcmEYBSABKA4yFS5zbHVpY2UuY29uZmlnLnYxLkVyYRIqCgd0aW1lb3V0GAYgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjIKD2Nvbm5lY3RfdGltZW91dBgHIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIeChFtYXhfbWVzc2FnZV9ieXRlcxgIIAEoDUgBiAEBEg4KBmhpZGRlbhgJIAEoCBIQCghkaXNhYmxlZBgKIAEoCBI2Cg9vbl9zZXNzaW9uX2xvc3MYDSABKA4yHS5zbHVpY2UuY29uZmlnLnYxLlNlc3Npb25Mb3NzQgsKCXRyYW5zcG9ydEIUChJfbWF4X21lc3NhZ2VfYnl0ZXMivQEKDUh0dHBUcmFuc3BvcnQSCwoDdXJsGAEgASgJEj0KB2hlYWRlcnMYAiADKAsyLC5zbHVpY2UuY29uZmlnLnYxLkh0dHBUcmFuc3BvcnQuSGVhZGVyc0VudHJ5EhwKD21heF9jb25uZWN0aW9ucxgDIAEoDUgAiAEBGi4KDEhlYWRlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQhIKEF9tYXhfY29ubmVjdGlvbnMiiQEKDFNzZVRyYW5zcG9ydBILCgN1cmwYASABKAkSPAoHaGVhZGVycxgCIAMoCzIrLnNsdWljZS5jb25maWcudjEuU3NlVHJhbnNwb3J0LkhlYWRlcnNFbnRyeRouCgxIZWFkZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASLHAQoSV2ViU29ja2V0VHJhbnNwb3J0EgsKA3VybBgBIAEoCRJCCgdoZWFkZXJzGAIgAygLMjEuc2x1aWNlLmNvbmZpZy52MS5XZWJTb2NrZXRUcmFuc3BvcnQuSGVhZGVyc0VudHJ5EhwKD21heF9jb25uZWN0aW9ucxgDIAEoDUgAiAEBGi4KDEhlYWRlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQhIKEF9tYXhfY29ubmVjdGlvbnMi/wEKDlN0ZGlvVHJhbnNwb3J0Eg8KB2NvbW1hbmQYASABKAkSDAoEYXJncxgCIAMoCRI2CgNlbnYYAyADKAsyKS5zbHVpY2UuY29uZmlnLnYxLlN0ZGlvVHJhbnNwb3J0LkVudkVudHJ5EgsKA2N3ZBgEIAEoCRIvCgdzaGFyaW5nGAUgASgOMh4uc2x1aWNlLmNvbmZpZy52MS5TdGRpb1NoYXJpbmcSGgoNbWF4X3Byb2Nlc3NlcxgGIAEoDUgAiAEBGioKCEVudkVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCEAoOX21heF9wcm9jZXNzZXMi7gEKDVBsdWdpbkJpbmRpbmcSDAoEbmFtZRgBIAEoCRIOCgZwbHVnaW4YAiABKAkSEQoJZW5kcG9pbnRzGAMgAygJEjMKCm9uX2ZhaWx1cmUYBCABKA4yHy5zbHVpY2UuY29uZmlnLnYxLkZhaWx1cmVQb2xpY3kSLgoJaXNvbGF0aW9uGAUgASgOMhsuc2x1aWNlLmNvbmZpZy52MS5Jc29sYXRpb24SDAoEaGFzaBgGIAEoCRIQCghkaXNhYmxlZBgHIAEoCBInCgZjb25maWcYCCABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0KlwKDExpc3RlbmVyS2luZBIdChlMSVNURU5FUl9LSU5EX1VOU1BFQ0lGSUVEEAASFQoRTElTVEVORVJfS0lORF9VV1MQARIWChJMSVNURU5FUl9LSU5EX05PREUQAipeCgpOYW1pbmdNb2RlEhsKF05BTUlOR19NT0RFX1VOU1BFQ0lGSUVEEAASFgoSTkFNSU5HX01PREVfQUxXQVlTEAESGwoXTkFNSU5HX01PREVfV0hFTl9ORUVERUQQAipgCgtTZXNzaW9uTG9zcxIcChhTRVNTSU9OX0xPU1NfVU5TUEVDSUZJRUQQABIdChlTRVNTSU9OX0xPU1NfUkVJTklUSUFMSVpFEAESFAoQU0VTU0lPTl9MT1NTX0VORBACKjoKA0VyYRITCg9FUkFfVU5TUEVDSUZJRUQQABIOCgpFUkFfTU9ERVJOEAESDgoKRVJBX0xFR0FDWRACKoEBCgxTdGRpb1NoYXJpbmcSHQoZU1RESU9fU0hBUklOR19VTlNQRUNJRklFRBAAEhgKFFNURElPX1NIQVJJTkdfU0hBUkVEEAESHQoZU1RESU9fU0hBUklOR19QRVJfU0VTU0lPThACEhkKFVNURElPX1NIQVJJTkdfQ0xVU1RFUhADKmIKDUZhaWx1cmVQb2xpY3kSHgoaRkFJTFVSRV9QT0xJQ1lfVU5TUEVDSUZJRUQQABIXChNGQUlMVVJFX1BPTElDWV9ERU5ZEAESGAoURkFJTFVSRV9QT0xJQ1lfQUxMT1cQAipnCglJc29sYXRpb24SGQoVSVNPTEFUSU9OX1VOU1BFQ0lGSUVEEAASFAoQSVNPTEFUSU9OX0lOTElORRABEhIKDklTT0xBVElPTl9QT09MEAISFQoRSVNPTEFUSU9OX1BST0NFU1MQA2IGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_struct]);
 
 /**
  * A whole configuration: what a file holds, what a revision holds, and what a data plane compiles.
@@ -33,6 +33,13 @@ export type Configuration = Message<"sluice.config.v1.Configuration"> & {
    * @generated from field: repeated sluice.config.v1.Upstream upstreams = 2;
    */
   upstreams: Upstream[];
+
+  /**
+   * What stands between clients and upstreams. The phase of each plugin decides the order; inside a phase the order here.
+   *
+   * @generated from field: repeated sluice.config.v1.PluginBinding plugins = 3;
+   */
+  plugins: PluginBinding[];
 };
 
 /**
@@ -860,6 +867,76 @@ export const StdioTransportSchema: GenMessage<StdioTransport> = /*@__PURE__*/
   messageDesc(file_sluice_config_v1_config, 16);
 
 /**
+ * One plugin in its place.
+ *
+ * @generated from message sluice.config.v1.PluginBinding
+ */
+export type PluginBinding = Message<"sluice.config.v1.PluginBinding"> & {
+  /**
+   * Names this use of the plugin, in logs and metrics. Default the name of the plugin.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * The name of a plugin that comes with the gateway; or a package, or the path of a module: those begin with `./`, `../`, `/` or `npm:`.
+   *
+   * @generated from field: string plugin = 2;
+   */
+  plugin: string;
+
+  /**
+   * Paths of the endpoints that it serves, for example /mcp or /mcp/files. Default all.
+   *
+   * @generated from field: repeated string endpoints = 3;
+   */
+  endpoints: string[];
+
+  /**
+   * What becomes of a request for which the plugin could not do its duty. Default deny.
+   *
+   * @generated from field: sluice.config.v1.FailurePolicy on_failure = 4;
+   */
+  onFailure: FailurePolicy;
+
+  /**
+   * Where it runs. Default what the plugin says for those that come with the gateway, else process.
+   *
+   * @generated from field: sluice.config.v1.Isolation isolation = 5;
+   */
+  isolation: Isolation;
+
+  /**
+   * What its files have to be: `sha256-` and the digest that `sluice plugin pack` prints. Needed for all that do not come with the gateway.
+   *
+   * @generated from field: string hash = 6;
+   */
+  hash: string;
+
+  /**
+   * Not used at all.
+   *
+   * @generated from field: bool disabled = 7;
+   */
+  disabled: boolean;
+
+  /**
+   * Its own configuration.
+   *
+   * @generated from field: google.protobuf.Struct config = 8;
+   */
+  config?: JsonObject | undefined;
+};
+
+/**
+ * Describes the message sluice.config.v1.PluginBinding.
+ * Use `create(PluginBindingSchema)` to create a new message.
+ */
+export const PluginBindingSchema: GenMessage<PluginBinding> = /*@__PURE__*/
+  messageDesc(file_sluice_config_v1_config, 17);
+
+/**
  * Implementations of the listener.
  *
  * @generated from enum sluice.config.v1.ListenerKind
@@ -1035,4 +1112,79 @@ export enum StdioSharing {
  */
 export const StdioSharingSchema: GenEnum<StdioSharing> = /*@__PURE__*/
   enumDesc(file_sluice_config_v1_config, 4);
+
+/**
+ * What becomes of a request for which a plugin could not do its duty.
+ *
+ * @generated from enum sluice.config.v1.FailurePolicy
+ */
+export enum FailurePolicy {
+  /**
+   * Same as deny.
+   *
+   * @generated from enum value: FAILURE_POLICY_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * It is refused.
+   *
+   * @generated from enum value: FAILURE_POLICY_DENY = 1;
+   */
+  DENY = 1,
+
+  /**
+   * It goes on as if the plugin were not there.
+   *
+   * @generated from enum value: FAILURE_POLICY_ALLOW = 2;
+   */
+  ALLOW = 2,
+}
+
+/**
+ * Describes the enum sluice.config.v1.FailurePolicy.
+ */
+export const FailurePolicySchema: GenEnum<FailurePolicy> = /*@__PURE__*/
+  enumDesc(file_sluice_config_v1_config, 5);
+
+/**
+ * Where a plugin runs.
+ *
+ * @generated from enum sluice.config.v1.Isolation
+ */
+export enum Isolation {
+  /**
+   * As the plugin says.
+   *
+   * @generated from enum value: ISOLATION_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * On the thread of the request: fastest, and nothing protects the gateway from it.
+   *
+   * @generated from enum value: ISOLATION_INLINE = 1;
+   */
+  INLINE = 1,
+
+  /**
+   * In a pool of threads: protects against mistakes.
+   *
+   * @generated from enum value: ISOLATION_POOL = 2;
+   */
+  POOL = 2,
+
+  /**
+   * In a process without rights: for code that is not trusted.
+   *
+   * @generated from enum value: ISOLATION_PROCESS = 3;
+   */
+  PROCESS = 3,
+}
+
+/**
+ * Describes the enum sluice.config.v1.Isolation.
+ */
+export const IsolationSchema: GenEnum<Isolation> = /*@__PURE__*/
+  enumDesc(file_sluice_config_v1_config, 6);
 

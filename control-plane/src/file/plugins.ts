@@ -1,0 +1,69 @@
+/** The list of plugins: fields of the schema, and below `config` whatever the plugin's own schema takes. */
+import type { JsonObject, JsonValue } from '@bufbuild/protobuf';
+import { isFreeForm, PluginBindingSchema } from '@sluice/proto';
+import {
+  decodeField,
+  expectMapping,
+  findField,
+  type MessageJson,
+  reportUnknownKey,
+} from './decode-message.js';
+import type { Decoding } from './decoding.js';
+import type { SourceNode } from './source-tree.js';
+
+export function decodePlugins(decoding: Decoding, node: SourceNode): JsonObject[] {
+  if (node.kind === 'scalar' && node.value === null) return [];
+  if (node.kind !== 'list') {
+    const hint =
+      'write a list, since the order matters: `- plugin: auth-api-key` and what belongs to it below';
+    decoding.error(node.position, 'plugins', `a ${node.kind} where a list belongs`, hint);
+    return [];
+  }
+  return node.items.map((item, index) => decodePlugin(decoding, item, `plugins[${index}]`));
+}
+
+function decodePlugin(decoding: Decoding, node: SourceNode, path: string): JsonObject {
+  const json: MessageJson = {};
+  const config: JsonObject = {};
+  // A name alone is a plugin that needs no more.
+  if (node.kind === 'scalar' && typeof node.value === 'string') {
+    decoding.origins.set(path, node.position);
+    const plugin = decoding.substitute({ ...node, value: node.value }, path);
+    return plugin === undefined ? {} : { plugin };
+  }
+  const mapping = expectMapping(decoding, node, path);
+  if (mapping === undefined) return config;
+  decoding.origins.set(path, mapping.position);
+  for (const entry of mapping.entries) {
+    const field = findField(PluginBindingSchema.fields, entry.key);
+    if (field === undefined) reportUnknownKey(decoding, entry, path, PluginBindingSchema.fields);
+    else if (isFreeForm(field))
+      Object.assign(config, freeForm(decoding, entry.value, `${path}.${field.name}`));
+    else decodeField(decoding, field, entry, path, json);
+  }
+  return { ...(json as JsonObject), config };
+}
+
+function freeForm(decoding: Decoding, node: SourceNode, path: string): JsonObject {
+  const mapping = expectMapping(decoding, node, path);
+  return mapping === undefined ? {} : (plainValue(decoding, mapping, path) as JsonObject);
+}
+
+/** A value as it stands, with variables put into its texts. Where it stands is kept, for what validation finds. */
+function plainValue(decoding: Decoding, node: SourceNode, path: string): JsonValue {
+  decoding.origins.set(path, node.position);
+  if (node.kind === 'list')
+    return node.items.map((item, index) => plainValue(decoding, item, `${path}[${index}]`));
+  if (node.kind === 'scalar') {
+    if (typeof node.value === 'string')
+      return decoding.substitute({ ...node, value: node.value }, path) ?? '';
+    return typeof node.value === 'bigint' ? Number(node.value) : node.value;
+  }
+  const json: JsonObject = {};
+  for (const { key, keyPosition, value } of node.entries) {
+    if (key === '__proto__')
+      decoding.error(keyPosition, path, 'a key named __proto__', 'choose another name');
+    else json[key] = plainValue(decoding, value, `${path}.${key}`);
+  }
+  return json;
+}

@@ -1,0 +1,180 @@
+/**
+ * An endpoint with the plugins of its route in front: every request of every client goes through the chain, in
+ * whatever era it came. The endpoint behind does not know.
+ */
+import { Outcome as ChainOutcome, Refusal, type Target } from '@sluice/sdk';
+import { after, Exchange as ChainExchange, type Handler, type Known, type Route } from '@sluice/sdk/engine';
+import type { Admission, Exchange, Outcome } from '../exchange/exchange.js';
+import type { Endpoint, LegacyBacking, LegHost } from '../front/endpoint.js';
+import { ErrorCode, RpcError } from '../protocol/errors.js';
+import type { Message } from '../protocol/translate.js';
+import { ChainedLegacy } from './chained-legacy.js';
+import { tellingPlugins } from './notifications.js';
+import { PluginCall, type Send } from './plugin-call.js';
+import type { RoutedEndpoint } from './routed-endpoint.js';
+
+/** The plugins of a route, ready to be used; a request keeps those with which it began. */
+export interface Passage {
+  readonly route: Route;
+  readonly handle: Handler<Known, ChainOutcome>;
+}
+
+export class ChainedEndpoint implements Endpoint {
+  private passage: Passage | undefined;
+
+  constructor(readonly inner: RoutedEndpoint) {}
+
+  get path(): string {
+    return this.inner.path;
+  }
+
+  get label(): string {
+    return this.inner.label;
+  }
+
+  get route(): Route | undefined {
+    return this.passage?.route;
+  }
+
+  /** Swaps the plugins, between two requests. */
+  use(route: Route | undefined): void {
+    this.passage =
+      route === undefined
+        ? undefined
+        : { route, handle: route.to((allowed) => (allowed.call as PluginCall).route(allowed)) };
+  }
+
+  modern(exchange: Exchange): Promise<Outcome> {
+    const { inner } = this;
+    return this.through(exchange, (own) => inner.modern(own));
+  }
+
+  modernNotification(message: Message): void {
+    this.inner.modernNotification(message);
+  }
+
+  openLegacy(host: LegHost): LegacyBacking {
+    return new ChainedLegacy(this, host);
+  }
+
+  /** The way of one request through the plugins to whoever answers it. */
+  through(exchange: Exchange, send: Send): Promise<Outcome> {
+    const { passage, inner } = this;
+    // Without plugins nothing was found out and nothing is decided.
+    if (passage === undefined) return send(exchange, undefined as never);
+    return pass(passage, inner, exchange, send);
+  }
+}
+
+async function pass(
+  { route, handle }: Passage,
+  inner: RoutedEndpoint,
+  asCame: Exchange,
+  send: Send,
+): Promise<Outcome> {
+  const admission = asCame.admission ?? (await admittedHere(route, inner, asCame));
+  if (admission instanceof Refusal) return refused(inner, asCame, admission);
+  if (hasExpired(admission)) return refused(inner, asCame, EXPIRED);
+  let targets: readonly Target[] = [];
+  let unresolved: unknown;
+  try {
+    const found = inner.resolve(asCame);
+    targets = found instanceof Promise ? await found : found;
+  } catch (thrown) {
+    unresolved = route.authorizes ? withoutHints(thrown) : thrown;
+  }
+  const call = new PluginCall(
+    asCame,
+    admission.arrival,
+    targets,
+    async (own, allowed) => {
+      if (unresolved !== undefined) throw unresolved;
+      const { watchesNotifications } = route;
+      return send(
+        watchesNotifications ? { ...own, notify: tellingPlugins(route, allowed, asCame) } : own,
+        allowed,
+      );
+    },
+    inner,
+  );
+  const known = ChainExchange.identified(call, admission.admitted);
+  const outcome = await after(handle(known), (came) => forThisCaller(route, known, came));
+  return call.answer(outcome);
+}
+
+const EXPIRED = new Refusal(
+  'unauthenticated',
+  'the credential of this connection has expired; begin a new one',
+);
+
+function hasExpired({ admitted: { identity } }: Admission): boolean {
+  return identity.expiresAtMs !== undefined && identity.expiresAtMs <= Date.now();
+}
+
+/** A transport that has no HTTP request around its messages brings no credential either: whoever is asked says no. */
+async function admittedHere(
+  route: Route,
+  { path }: RoutedEndpoint,
+  { headers }: Exchange,
+): Promise<Admission | Refusal> {
+  const arrival = {
+    transport: 'stdio' as const,
+    endpoint: path,
+    httpMethod: 'POST',
+    headers,
+    repeatedHeaders: [],
+    address: '',
+    origin: '',
+  };
+  const admitted = await route.admit(arrival);
+  return admitted instanceof Refusal ? admitted : { arrival, admitted };
+}
+
+function refused(inner: RoutedEndpoint, exchange: Exchange, refusal: Refusal): Outcome {
+  const nowhere = { headers: {} } as never;
+  const call = new PluginCall(exchange, nowhere, [], () => Promise.reject(refusal), inner);
+  return call.answer(ChainOutcome.ofRefusal(refusal));
+}
+
+/** Suggestions would name what the caller may not even know of. */
+function withoutHints(thrown: unknown): unknown {
+  if (!(thrown instanceof RpcError) || thrown.code !== ErrorCode.InvalidParams) return thrown;
+  return new RpcError(
+    thrown.code,
+    thrown.message.split(/; did you mean |: say one of /)[0] as string,
+    thrown.data,
+  );
+}
+
+/** What plugins made of a caller's attributes is for that caller alone, whatever the upstream says of its answer. */
+function forThisCaller(route: Route, known: Known, came: ChainOutcome): ChainOutcome | Promise<ChainOutcome> {
+  const input = route.watchesInput ? inputRefusal(route, known, came) : undefined;
+  if (input !== undefined) return ChainOutcome.ofRefusal(input);
+  if (!route.setsCallersApart || came.errorCode !== 0 || !mayBePublic(came)) return came;
+  const { result } = came;
+  return result?.cacheScope === 'public' ? came.withResult({ ...result, cacheScope: 'private' }) : came;
+}
+
+/** A quick look before anything is parsed. */
+function mayBePublic({ bytes }: ChainOutcome): boolean {
+  return (
+    bytes === undefined ||
+    Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).includes('"cacheScope"')
+  );
+}
+
+/** A modern server asks in its result (2026-07-28, basic/patterns/mrtr). */
+function inputRefusal(route: Route, known: Known, came: ChainOutcome): Refusal | undefined {
+  if (came.kind !== 'input_required') return undefined;
+  const asked = came.result?.inputRequests;
+  for (const request of Object.values(
+    (asked ?? {}) as Record<string, { method?: unknown; params?: unknown }>,
+  )) {
+    const said = route.input(known, {
+      method: String(request.method),
+      params: (request.params ?? {}) as never,
+    });
+    if (said !== undefined) return said;
+  }
+  return undefined;
+}

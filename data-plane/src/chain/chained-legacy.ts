@@ -1,0 +1,166 @@
+/** A legacy client's session with the plugins of its endpoint in front: both ways, and its beginning and end. */
+import { Refusal } from '@sluice/sdk';
+import { Exchange as ChainExchange, type Known } from '@sluice/sdk/engine';
+import { Cancellation, type Exchange, type Outcome } from '../exchange/exchange.js';
+import type { HeldBefore, LegacyBacking, LegHost } from '../front/endpoint.js';
+import { errorMessage, RpcError, resultMessage } from '../protocol/errors.js';
+import { methodRow } from '../protocol/methods.js';
+import { type Span, scanMessage } from '../protocol/scan.js';
+import { binaryOf, binaryToBytes } from '../protocol/text.js';
+import type { Message } from '../protocol/translate.js';
+import type { HeldAtUpstream } from '../sessions/store.js';
+import type { ChainedEndpoint } from './chained-endpoint.js';
+import { pastPlugins } from './notifications.js';
+import { PluginCall } from './plugin-call.js';
+
+/** The id of a handshake that goes through the chain by itself. */
+const HANDSHAKE_ID = '0';
+
+export class ChainedLegacy implements LegacyBacking, LegHost {
+  private readonly backing: LegacyBacking;
+  private hasBegun = false;
+
+  constructor(
+    private readonly endpoint: ChainedEndpoint,
+    private readonly host: LegHost,
+  ) {
+    this.backing = endpoint.inner.openLegacy(this);
+  }
+
+  // What the client's side is asked for by the endpoint's.
+
+  get caller() {
+    return this.host.caller;
+  }
+
+  get admission() {
+    return this.host.admission;
+  }
+
+  get sessionName() {
+    return this.host.sessionName;
+  }
+
+  toClient(message: Message, requestId: string | undefined): void {
+    const passed = this.passed(message);
+    if (passed !== undefined) this.host.toClient(passed, requestId);
+  }
+
+  holds(upstreamId: string, held: HeldAtUpstream | undefined): void {
+    this.host.holds(upstreamId, held);
+  }
+
+  end(reason: string): void {
+    this.host.end(reason);
+  }
+
+  // What the endpoint's side is asked for by the client's.
+
+  async initialize(params: string, requestedRevision: string, before?: HeldBefore): Promise<string> {
+    // A client that goes on at another worker has been let in, and each of its requests is looked at.
+    if (before !== undefined) {
+      this.hasBegun = true;
+      return this.backing.initialize(params, requestedRevision, before);
+    }
+    const bytes = binaryToBytes(
+      `{"jsonrpc":"2.0","id":${HANDSHAKE_ID},"method":"initialize","params":${params}}`,
+    );
+    const outcome = await this.endpoint.through(this.exchangeOf(bytes), async (_, allowed) => {
+      const refusal = await this.endpoint.route?.sessionStart(allowed);
+      if (refusal instanceof Refusal) throw errorOf(refusal);
+      this.hasBegun = true;
+      const result = await this.backing.initialize(params, requestedRevision);
+      return { bytes: binaryToBytes(resultMessage(HANDSHAKE_ID, result)), errorCode: 0 };
+    });
+    const { result } = scanMessage(outcome.bytes);
+    if (result !== undefined) return binaryOf(outcome.bytes, result);
+    const { error } = JSON.parse(outcome.bytes.toString()) as {
+      error: { code: number; message: string; data?: unknown };
+    };
+    throw new RpcError(error.code, error.message, error.data, { http: outcome.http });
+  }
+
+  request(exchange: Exchange): Promise<Outcome> {
+    return this.endpoint.through(exchange, (own) => this.backing.request(own));
+  }
+
+  notification(message: Message): void {
+    const { route } = this.endpoint;
+    const known = route?.watchesNotifications ? this.known(message.bytes) : undefined;
+    if (route === undefined || known === undefined) return this.backing.notification(message);
+    const bytes = pastPlugins(route, known, 'to upstream', ownBytes(message));
+    if (bytes !== undefined) this.backing.notification({ bytes, envelope: scanMessage(bytes) });
+  }
+
+  response(message: Message): void {
+    this.backing.response(message);
+  }
+
+  listen(): void {
+    this.backing.listen();
+  }
+
+  resync(): void {
+    this.backing.resync();
+  }
+
+  close(): void {
+    const { sessionName } = this.host;
+    if (this.hasBegun && sessionName !== undefined) this.endpoint.route?.sessionEnd(sessionName);
+    this.backing.close();
+  }
+
+  /** A message of the server that is no response, as plugins let it pass. */
+  private passed(message: Message): Message | undefined {
+    const { route } = this.endpoint;
+    const isAsk = message.envelope.kind === 'request';
+    if (route === undefined || !(isAsk ? route.watchesInput : route.watchesNotifications)) return message;
+    const own = ownBytes(message);
+    const known = this.known(own);
+    if (known === undefined) return message;
+    if (!isAsk) {
+      const bytes = pastPlugins(route, known, 'to client', own);
+      return bytes === undefined ? undefined : { bytes, envelope: scanMessage(bytes) };
+    }
+    const { method, params } = JSON.parse(own.toString()) as { method: string; params?: object };
+    const refusal = route.input(known, { method, params: (params ?? {}) as never });
+    if (refusal === undefined) return message;
+    const id = binaryOf(message.bytes, message.envelope.id as Span);
+    const answer = binaryToBytes(errorMessage(id, errorOf(refusal)));
+    this.backing.response({ bytes: answer, envelope: scanMessage(answer) });
+    return undefined;
+  }
+
+  /** Whom a message outside of requests belongs to; undefined where nobody was asked. */
+  private known(bytes: Buffer): Known | undefined {
+    const { admission } = this.host;
+    if (admission === undefined) return undefined;
+    const nowhere = () => Promise.reject(new Error('a message that is no request goes nowhere'));
+    const call = new PluginCall(this.exchangeOf(bytes), admission.arrival, [], nowhere, this.endpoint.inner);
+    return ChainExchange.identified(call, admission.admitted);
+  }
+
+  private exchangeOf(bytes: Buffer): Exchange {
+    const envelope = scanMessage(bytes);
+    const { caller, admission, sessionName } = this.host;
+    return {
+      row: methodRow(envelope.method),
+      bytes,
+      envelope,
+      caller,
+      headers: admission?.arrival.headers ?? {},
+      admission,
+      session: sessionName,
+      cancellation: new Cancellation(),
+      notify: () => undefined,
+    };
+  }
+}
+
+function ownBytes({ bytes, envelope }: Message): Buffer {
+  return bytes.subarray(envelope.start, envelope.end);
+}
+
+function errorOf({ code, message, details, status }: Refusal): RpcError {
+  return new RpcError(code, message, details.data, { http: { status, headers: details.headers ?? [] } });
+}

@@ -1,0 +1,140 @@
+/** One request as plugins see it, over its bytes: nothing is parsed that nobody reads. */
+import type { Json, JsonObject } from '@sluice/sdk';
+import { Outcome as ChainOutcome, type Target } from '@sluice/sdk';
+import { type Allowed, type Arrival, type Call, entryTargets, frozen } from '@sluice/sdk/engine';
+import type { Exchange, Outcome } from '../exchange/exchange.js';
+import { errorMessage, RpcError, resultMessage } from '../protocol/errors.js';
+import type { Span } from '../protocol/scan.js';
+import { addMember, binaryOf, binaryToBytes, jsonBinary, parsed, replace } from '../protocol/text.js';
+import { rewritten } from '../protocol/translate.js';
+import { ParkedElsewhere } from '../sessions/parked-elsewhere.js';
+import type { RoutedEndpoint } from './routed-endpoint.js';
+
+const NO_PARAMS: JsonObject = Object.freeze({});
+
+/** Sends a request on; rejects with an RpcError, or with whatever says that another worker has to do it. */
+export type Send = (exchange: Exchange, allowed: Allowed) => Promise<Outcome>;
+
+export class PluginCall implements Call {
+  readonly targetOf: Call['targetOf'];
+  private readParams: JsonObject | undefined;
+  private aborter: AbortController | undefined;
+  private elsewhere: ParkedElsewhere | undefined;
+
+  constructor(
+    private readonly exchange: Exchange,
+    readonly arrival: Arrival,
+    readonly targets: readonly Target[],
+    private readonly send: Send,
+    endpoint: RoutedEndpoint,
+  ) {
+    this.targetOf = entryTargets(this.method, (exposed, kind) =>
+      endpoint.locate(exposed, kind, exchange.caller),
+    );
+  }
+
+  get method(): string {
+    return this.exchange.envelope.method;
+  }
+
+  get params(): JsonObject {
+    if (this.readParams === undefined) {
+      const { bytes, envelope } = this.exchange;
+      const value =
+        envelope.params === undefined ? NO_PARAMS : (parsed(bytes, envelope.params) as JsonObject);
+      this.readParams = frozen(value);
+    }
+    return this.readParams;
+  }
+
+  get client(): Call['client'] {
+    const { clientInfo } = this.exchange.caller;
+    return clientInfo === undefined
+      ? {}
+      : (JSON.parse(Buffer.from(clientInfo, 'latin1').toString()) as object);
+  }
+
+  get revision(): string {
+    return this.exchange.caller.revision;
+  }
+
+  get session(): string | undefined {
+    return this.exchange.session;
+  }
+
+  get signal(): AbortSignal {
+    if (this.aborter === undefined) {
+      const aborter = new AbortController();
+      this.aborter = aborter;
+      this.exchange.cancellation.onCancel({ cancel: () => aborter.abort() });
+    }
+    return this.aborter.signal;
+  }
+
+  /** The router at the end of the chain. Never rejects: what went wrong is an outcome for the layers to see. */
+  async route(allowed: Allowed): Promise<ChainOutcome> {
+    try {
+      const { bytes, errorCode } = await this.send(
+        changed(this.exchange, allowed.changes, this.targets),
+        allowed,
+      );
+      return ChainOutcome.ofResponse(bytes, errorCode);
+    } catch (thrown) {
+      if (thrown instanceof ParkedElsewhere) this.elsewhere = thrown;
+      const { code, message, data } = RpcError.from(thrown);
+      return ChainOutcome.ofError({ code, message, data: data as Json | undefined });
+    }
+  }
+
+  /** The outcome on the wire. Rejects when another worker has to do all of it. */
+  answer(outcome: ChainOutcome): Outcome {
+    if (this.elsewhere !== undefined) throw this.elsewhere;
+    const { refusal, headers, errorCode } = outcome;
+    const http =
+      refusal === undefined && headers.length === 0 ? undefined : { status: refusal?.status, headers };
+    return { bytes: (outcome.bytes as Buffer | undefined) ?? this.serialised(outcome), errorCode, http };
+  }
+
+  private serialised(outcome: ChainOutcome): Buffer {
+    const { bytes, envelope } = this.exchange;
+    const id = binaryOf(bytes, envelope.id as Span);
+    const { error, resultJson } = outcome;
+    if (error !== undefined) {
+      return binaryToBytes(errorMessage(id, new RpcError(error.code, error.message, error.data)));
+    }
+    return binaryToBytes(resultMessage(id, Buffer.from(resultJson as string).latin1Slice()));
+  }
+}
+
+/** The request with what plugins changed, for what they decided about. */
+function changed(exchange: Exchange, changes: Allowed['changes'], targets: readonly Target[]): Exchange {
+  let own: Exchange = targets.length === 0 ? exchange : { ...exchange, decidedFor: targets };
+  if (changes.arguments !== undefined) {
+    const { bytes, envelope } = exchange;
+    const text = jsonBinary(changes.arguments);
+    const edit =
+      envelope.arguments === undefined
+        ? addMember(bytes, envelope.params as Span, 'arguments', text)
+        : replace(envelope.arguments, text);
+    // What the client's header fields repeat of the arguments is no longer what they are.
+    own = {
+      ...own,
+      ...rewritten(bytes, envelope, [edit]),
+      headers: withoutMirrored(exchange.headers),
+      bodyOnly: true,
+    };
+  }
+  if (changes.headers !== undefined) {
+    const set = Object.entries(changes.headers).filter(
+      (each): each is [string, string] => each[1] !== undefined,
+    );
+    own = { ...own, ownHeaders: Object.fromEntries(set) };
+  }
+  return own;
+}
+
+function withoutMirrored(headers: Exchange['headers']): Exchange['headers'] {
+  const others: Record<string, string | undefined> = Object.create(null);
+  for (const name in headers) if (!name.startsWith('mcp-')) others[name] = headers[name];
+  return others;
+}

@@ -1,0 +1,68 @@
+/** What a plugin has beside its configuration: time, log, counters, a store, shared memory and a way out. */
+import type { Plugin, PluginHost, PluginStore } from '@sluice/sdk';
+import type { Logger } from 'pino';
+import type { EgressPolicy } from '../upstream/transport/egress-policy.js';
+import { fetchThroughEgress } from './plugin-fetch.js';
+
+/** Counters of plugins; see the metrics of a worker. */
+export interface PluginSeries {
+  pluginCounted(
+    binding: string,
+    plugin: string,
+    name: string,
+    help: string,
+    labels: Labels,
+    by: number,
+  ): void;
+  pluginObserved(
+    binding: string,
+    plugin: string,
+    name: string,
+    help: string,
+    labels: Labels,
+    value: number,
+  ): void;
+  pluginFailed(binding: string, hook: string): void;
+}
+
+type Labels = Readonly<Record<string, string>>;
+
+export interface PluginHostParts {
+  readonly log: Logger;
+  readonly metrics: PluginSeries;
+  readonly store: (binding: string) => PluginStore;
+  /** Memory that all workers of the node share, by the name of the binding. */
+  readonly shared: (binding: string) => SharedArrayBuffer | undefined;
+  /** As it is now. */
+  readonly egress: () => EgressPolicy;
+}
+
+export function pluginHost(binding: string, plugin: Plugin, parts: PluginHostParts): PluginHost {
+  const { metrics } = parts;
+  const log = parts.log.child({ plugin: binding });
+  return {
+    binding,
+    clock: {
+      now: () => Date.now(),
+      after: (delayMs, callback) => {
+        const timer = setTimeout(callback, delayMs).unref();
+        return () => clearTimeout(timer);
+      },
+    },
+    log: {
+      debug: (fields, message) => log.debug(fields, message),
+      info: (fields, message) => log.info(fields, message),
+      warn: (fields, message) => log.warn(fields, message),
+      error: (fields, message) => log.error(fields, message),
+    },
+    metrics: {
+      count: (name, help, labels = {}, by = 1) =>
+        metrics.pluginCounted(binding, plugin.name, name, help, labels, by),
+      observe: (name, help, value, labels = {}) =>
+        metrics.pluginObserved(binding, plugin.name, name, help, labels, value),
+    },
+    store: parts.store(binding),
+    shared: parts.shared(binding) ?? new SharedArrayBuffer(0),
+    fetch: (url, options) => fetchThroughEgress(parts.egress(), url, options),
+  };
+}

@@ -1,0 +1,150 @@
+/**
+ * The plugins of a configuration, running: made once for each use and worker, kept while their configuration stays
+ * the same, and put together to one route for each endpoint.
+ */
+import type { ResolvedConfiguration, ResolvedPlugin } from '@sluice/proto';
+import type { PageAnswer, PageRequest, Plugin } from '@sluice/sdk';
+import { Binding, checkConfig, compileRoute, type Route } from '@sluice/sdk/engine';
+import type { Logger } from 'pino';
+import { type PluginHostParts, pluginHost } from './plugin-host.js';
+
+export interface PluginsOptions extends PluginHostParts {
+  readonly log: Logger;
+  /** What a binding names; undefined when there is no such plugin. */
+  readonly find: (binding: ResolvedPlugin) => Plugin | undefined;
+}
+
+interface Running {
+  readonly resolved: ResolvedPlugin;
+  readonly binding: Binding;
+}
+
+/** What a configuration makes of its plugins, before it is in use. */
+interface Prepared {
+  readonly running: ReadonlyMap<string, Running>;
+  readonly routes: ReadonlyMap<string, Route>;
+}
+
+export class Plugins {
+  private now: Prepared = { running: new Map(), routes: new Map() };
+
+  constructor(private readonly options: PluginsOptions) {}
+
+  /** The route of an endpoint by its path; undefined where no plugin serves it. */
+  route(path: string): Route | undefined {
+    return this.now.routes.get(path);
+  }
+
+  /** Makes everything that a configuration needs. Throws before anything is changed when it cannot be made. */
+  prepare({ plugins }: ResolvedConfiguration, paths: readonly string[]): Prepared {
+    const running = new Map<string, Running>();
+    for (const resolved of plugins) running.set(resolved.name, this.kept(resolved) ?? this.make(resolved));
+    const routes = new Map<string, Route>();
+    for (const path of paths) {
+      const bindings = [...running.values()]
+        .filter(({ resolved: { endpoints } }) => endpoints.length === 0 || endpoints.includes(path))
+        .map(({ binding }) => binding);
+      if (bindings.length > 0) routes.set(path, compileRoute(bindings));
+    }
+    return { running, routes };
+  }
+
+  /** Puts it to use. Requests under way end with what they began with; what nobody needs is shut down after a while. */
+  use(prepared: Prepared, graceMs: number): void {
+    const before = this.now.running;
+    this.now = prepared;
+    const still = new Set([...prepared.running.values()].map(({ binding }) => binding.hooks));
+    const gone = [...before.values()].filter(({ binding }) => !still.has(binding.hooks));
+    if (gone.length === 0) return;
+    setTimeout(() => void this.shutDown(gone), graceMs).unref();
+  }
+
+  /** Answers a GET for a page that a plugin has; undefined when none has it. */
+  page(request: Omit<PageRequest, 'endpoints'>): Promise<PageAnswer | undefined> | undefined {
+    for (const { binding } of this.now.running.values()) {
+      const { hooks, plugin } = binding;
+      const isIts = plugin.pages.some((page) => request.path === page || request.path.startsWith(`${page}/`));
+      if (hooks.page === undefined || !isIts) continue;
+      const endpoints = [...this.now.routes]
+        .filter(([, route]) => route.bindings.includes(binding))
+        .map(([path]) => path);
+      return Promise.resolve(hooks.page({ ...request, endpoints }));
+    }
+    return undefined;
+  }
+
+  async close(): Promise<void> {
+    await this.shutDown([...this.now.running.values()]);
+  }
+
+  private async shutDown(some: readonly Running[]): Promise<void> {
+    for (const { binding } of some) {
+      try {
+        await binding.hooks.shutdown?.();
+      } catch (thrown) {
+        this.options.log.error({ err: thrown, plugin: binding.name }, 'a plugin could not be shut down');
+      }
+    }
+  }
+
+  /** What runs already and goes on as it is, or takes the new configuration by itself. */
+  private kept(resolved: ResolvedPlugin): Running | undefined {
+    const before = this.now.running.get(resolved.name);
+    if (before === undefined) return undefined;
+    if (sameUse(before.resolved, resolved)) return { resolved, binding: before.binding };
+    const { hooks, plugin } = before.binding;
+    if (
+      hooks.configure === undefined ||
+      !sameUse(before.resolved, { ...resolved, config: before.resolved.config })
+    )
+      return undefined;
+    const config = checkedConfig(plugin, resolved);
+    hooks.configure(config);
+    return { resolved, binding: this.bind(plugin, resolved, config, hooks) };
+  }
+
+  private make(resolved: ResolvedPlugin): Running {
+    const plugin = this.options.find(resolved);
+    if (plugin === undefined)
+      throw new Error(`plugin ${resolved.name}: there is no plugin ${resolved.plugin}`);
+    return { resolved, binding: this.bind(plugin, resolved, checkedConfig(plugin, resolved)) };
+  }
+
+  private bind(
+    plugin: Plugin,
+    { name, onFailure }: ResolvedPlugin,
+    config: unknown,
+    hooks?: Binding['hooks'],
+  ): Binding {
+    const { metrics } = this.options;
+    const log = this.options.log.child({ plugin: name });
+    return new Binding({
+      plugin,
+      config,
+      host: pluginHost(name, plugin, this.options),
+      ...(hooks === undefined ? {} : { hooks }),
+      onFailure,
+      events: {
+        failed: (hook, thrown) => {
+          metrics.pluginFailed(name, hook);
+          log.error({ err: thrown, hook }, `plugin ${name} failed in ${hook}`);
+        },
+        switchedOff: (forMs) =>
+          log.error({ forMs }, `plugin ${name} keeps failing and is left alone for ${forMs} ms`),
+        switchedOn: () => log.info(`plugin ${name} is tried again`),
+      },
+    });
+  }
+}
+
+/** Which endpoints it serves is the matter of routes. */
+function sameUse({ endpoints: _a, ...a }: ResolvedPlugin, { endpoints: _b, ...b }: ResolvedPlugin): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
+}
+
+function checkedConfig(plugin: Plugin, { name, config }: ResolvedPlugin): unknown {
+  const checked = checkConfig(plugin, config);
+  if (checked.ok) return checked.config;
+  const problems = checked.problems.map(({ path, message }) => `${path} ${message}`).join('; ');
+  throw new Error(`plugin ${name}: ${problems}`);
+}
