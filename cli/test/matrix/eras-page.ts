@@ -72,7 +72,7 @@ export function renderErasPage(seen: readonly Seen[]): string {
     '## What was seen',
     `${FEATURES.length} features, and ${ways} ways from a client to a server: ${seen.length} tests, with what cannot be said.\n` +
       'A way is the era and transport of the client, the era and transport of the server, and the path:\n' +
-      '`/mcp/{upstream}` for all transports, `/mcp` over streamable HTTP.',
+      '`/mcp/{upstream}` for all transports; `/mcp` over streamable HTTP to servers over that, WebSocket and stdio, and over\nWebSocket to servers over streamable HTTP.',
     renderSeen(seen),
     REFUSED,
     '## What becomes what: modern client, legacy server',

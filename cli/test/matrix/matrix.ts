@@ -36,9 +36,18 @@ function pairsOf(place: keyof typeof PLACES): Pair[] {
   );
 }
 
+/**
+ * What the path of all adds is told over one transport of each kind: those whose messages come with requests, and those
+ * that carry nothing but messages. Its clients come one after another, which takes its time.
+ */
+const MERGED_FRONTS: readonly string[] = [COMMON_TRANSPORT, 'WebSocket'];
+const MERGED_SERVERS: readonly string[] = [COMMON_TRANSPORT, 'WebSocket', 'stdio', 'stdio, shared process'];
+
 function isWanted(place: keyof typeof PLACES, front: FrontTransport, { transport }: Server): boolean {
-  if (transport.name === COMMON_TRANSPORT) return place === 'its own path' || front.name === COMMON_TRANSPORT;
-  return place === 'its own path' && !front.isRelay;
+  if (place === 'its own path') return transport.name === COMMON_TRANSPORT || !front.isRelay;
+  return front.name === COMMON_TRANSPORT
+    ? MERGED_SERVERS.includes(transport.name)
+    : MERGED_FRONTS.includes(front.name) && transport.name === COMMON_TRANSPORT;
 }
 
 const DIRECT_PAIRS = pairsOf('its own path');
