@@ -4,11 +4,24 @@ import authApiKey from './auth-api-key/index.js';
 import authJwt from './auth-jwt/index.js';
 import authOauth from './auth-oauth/index.js';
 import authorize from './authorize/index.js';
+import cors from './cors/index.js';
 import loginLimit from './login-limit/index.js';
 import ratelimit from './ratelimit/index.js';
+import requestLimit from './request-limit/index.js';
+import securityHeaders from './security-headers/index.js';
 
 export { createApiKey, type NewApiKey } from './auth-api-key/index.js';
 
 export const BUILT_IN: ReadonlyMap<string, Plugin> = new Map(
-  [authApiKey, authJwt, authOauth, authorize, loginLimit, ratelimit].map((plugin) => [plugin.name, plugin]),
+  [
+    authApiKey,
+    authJwt,
+    authOauth,
+    authorize,
+    cors,
+    loginLimit,
+    ratelimit,
+    requestLimit,
+    securityHeaders,
+  ].map((plugin) => [plugin.name, plugin]),
 );

@@ -1,0 +1,153 @@
+/** Takes no request that is larger, deeper or of another kind than an endpoint is meant for. */
+import {
+  type Attribute,
+  definePlugin,
+  type HeadControl,
+  type MaybePromise,
+  type Outcome,
+  type PageAnswer,
+  Refusal,
+  Type,
+} from '@sluice/sdk';
+import { type Limits as ArgumentLimits, measure } from './measure.js';
+
+const Count = (maximum: number, description: string) =>
+  Type.Optional(Type.Integer({ minimum: 1, maximum, description }));
+
+const Config = Type.Object(
+  {
+    max_body_bytes: Count(1_073_741_824, 'Largest body of a request; `gateway.limits` holds beside it.'),
+    max_header_count: Count(1_000, 'Most header fields of a request.'),
+    max_header_bytes: Count(1_048_576, 'Largest sum of names and values of header fields.'),
+    max_header_value_bytes: Count(1_048_576, 'Largest value of one header field.'),
+    http_methods: Type.Optional(
+      Type.Array(Type.Union([Type.Literal('GET'), Type.Literal('POST'), Type.Literal('DELETE')]), {
+        minItems: 1,
+        uniqueItems: true,
+        description: 'HTTP methods that are taken; OPTIONS is always left to others.',
+      }),
+    ),
+    max_arguments_bytes: Count(1_073_741_824, 'Largest arguments of a call, as JSON without spaces.'),
+    max_arguments_depth: Count(1_000, 'How deep objects and lists of arguments are nested at most.'),
+    max_arguments_values: Count(100_000_000, 'Most values in arguments, those in objects and lists too.'),
+    max_string_bytes: Count(1_073_741_824, 'Longest text in arguments.'),
+  },
+  { additionalProperties: false },
+);
+
+interface Ctx {
+  readonly arguments: unknown;
+  readonly headers: Readonly<Record<string, string | undefined>>;
+  readonly httpMethod: string;
+}
+
+interface HeaderLimits {
+  readonly max_header_count?: number;
+  readonly max_header_bytes?: number;
+  readonly max_header_value_bytes?: number;
+}
+
+export default definePlugin({
+  name: 'request-limit',
+  version: '1.0.0',
+  description: 'Takes no request that is larger, deeper or of another kind than it should be.',
+  phase: 'door',
+  config: Config,
+  // Nobody pays for what is not limited: arguments are parsed when somebody reads them.
+  reads: (config): readonly Attribute[] => [
+    ...(limitsHeaders(config) ? (['headers'] as const) : []),
+    ...(config.http_methods === undefined ? [] : (['httpMethod'] as const)),
+    ...(limitsArguments(config) === undefined ? [] : (['arguments'] as const)),
+  ],
+  changes: [],
+
+  check: (config) =>
+    Object.keys(config).length > 0
+      ? []
+      : [{ path: '', message: 'limits nothing', hint: 'for example max_body_bytes: 65536' }],
+
+  hooks(config) {
+    const { max_body_bytes, http_methods } = config;
+    const limits = limitsArguments(config);
+    const hasHeaderLimits = limitsHeaders(config);
+    const isTaken = http_methods === undefined ? undefined : new Set<string>([...http_methods, 'OPTIONS']);
+
+    function head(ctx: Ctx, control: HeadControl): Refusal | PageAnswer | undefined {
+      if (isTaken !== undefined && !isTaken.has(ctx.httpMethod)) return notTaken(http_methods as string[]);
+      if (max_body_bytes !== undefined) control.limitBody(max_body_bytes);
+      return hasHeaderLimits ? headersProblem(ctx.headers, config) : undefined;
+    }
+
+    function exchange(ctx: Ctx, next: () => MaybePromise<Outcome>): MaybePromise<Outcome | Refusal> {
+      const problem = measure(ctx.arguments, limits as ArgumentLimits);
+      return problem === undefined ? next() : new Refusal('tooLarge', `the arguments ${problem}`);
+    }
+
+    const hooks = hasHeaderLimits || isTaken !== undefined || max_body_bytes !== undefined ? { head } : {};
+    return limits === undefined ? hooks : { ...hooks, exchange };
+  },
+});
+
+function limitsHeaders({
+  max_header_count,
+  max_header_bytes,
+  max_header_value_bytes,
+}: HeaderLimits): boolean {
+  return [max_header_count, max_header_bytes, max_header_value_bytes].some((limit) => limit !== undefined);
+}
+
+/** Undefined when nothing about arguments is limited. */
+function limitsArguments(config: {
+  readonly max_arguments_bytes?: number;
+  readonly max_arguments_depth?: number;
+  readonly max_arguments_values?: number;
+  readonly max_string_bytes?: number;
+}): ArgumentLimits | undefined {
+  const { max_arguments_bytes, max_arguments_depth, max_arguments_values, max_string_bytes } = config;
+  const limits = [max_arguments_bytes, max_arguments_depth, max_arguments_values, max_string_bytes];
+  if (limits.every((limit) => limit === undefined)) return undefined;
+  return {
+    bytes: max_arguments_bytes ?? Number.POSITIVE_INFINITY,
+    depth: max_arguments_depth ?? Number.POSITIVE_INFINITY,
+    valueCount: max_arguments_values ?? Number.POSITIVE_INFINITY,
+    stringBytes: max_string_bytes ?? Number.POSITIVE_INFINITY,
+  };
+}
+
+/** RFC 9110, section 15.5.6. */
+function notTaken(methods: readonly string[]): PageAnswer {
+  const allow = methods.join(', ');
+  const error = { code: -32600, message: `this endpoint takes ${allow}` };
+  return {
+    status: 405,
+    headers: [
+      ['Allow', allow],
+      ['Content-Type', 'application/json'],
+    ],
+    body: JSON.stringify({ jsonrpc: '2.0', id: null, error }),
+  };
+}
+
+function headersProblem(headers: Ctx['headers'], limits: HeaderLimits): Refusal | undefined {
+  const { max_header_count = Number.POSITIVE_INFINITY, max_header_bytes = Number.POSITIVE_INFINITY } = limits;
+  const { max_header_value_bytes = Number.POSITIVE_INFINITY } = limits;
+  let count = 0;
+  let bytes = 0;
+  for (const name in headers) {
+    const value = headers[name];
+    if (value === undefined) continue;
+    count += 1;
+    bytes += name.length + value.length;
+    // Never the value: it may be a credential.
+    if (value.length > max_header_value_bytes)
+      return tooLarge(`the header field ${name.slice(0, 64)} is longer than ${max_header_value_bytes} bytes`);
+  }
+  if (count > max_header_count) return tooLarge(`there are more than ${max_header_count} header fields`);
+  if (bytes > max_header_bytes)
+    return tooLarge(`the header fields are longer than ${max_header_bytes} bytes in sum`);
+  return undefined;
+}
+
+function tooLarge(message: string): Refusal {
+  return new Refusal('tooLarge', message);
+}
