@@ -7,7 +7,7 @@ import {
   type MaybePromise,
   type PluginHost,
 } from '@sluice/sdk';
-import { claimAt, mapClaims } from '../tokens/claims.js';
+import { claimAt, isName, mapClaims } from '../tokens/claims.js';
 import { RemoteKeys } from '../tokens/jwks.js';
 import { GivenKeys } from '../tokens/keys.js';
 import { VerifiedTokens } from '../tokens/verified.js';
@@ -20,9 +20,6 @@ import {
 } from '../tokens/verify.js';
 import { type Config, listed, type RequiredClaim } from './config.js';
 import { verificationKey } from './given-key.js';
-
-/** OpenID Connect Core, section 2, has 255 for `sub`; what is longer would be so in every line of a log. */
-const MAX_NAME_LENGTH = 255;
 
 export class Issuer {
   private readonly names: readonly string[];
@@ -54,7 +51,7 @@ export class Issuer {
   /** Undefined for what is no token of this issuer. Rejects with Unavailable while its keys cannot be had. */
   identityOf(token: string): MaybePromise<Identity | InvalidToken | undefined> {
     const known = this.verified.identityOf(token, this.host.clock.now());
-    if (known !== undefined && this.published?.keepFresh() !== false) return known;
+    if (known !== undefined) return known;
     if (!looksLikeJwt(token) || !this.names.includes(claimedIssuer(token) ?? '')) return undefined;
     return this.verify(token);
   }
@@ -64,7 +61,7 @@ export class Issuer {
     if (answer instanceof InvalidToken) return answer;
     const identity = this.identityOfClaims(answer.claims);
     if (identity instanceof InvalidToken) return identity;
-    this.verified.remember(token, identity, identity.expiresAtMs as number, answer.key);
+    this.verified.remember(token, identity, identity.expiresAtMs as number, answer.key, this.published);
     return identity;
   }
 
@@ -98,13 +95,6 @@ function isSatisfied({ claim, values }: RequiredClaim, claims: JsonObject): bool
   if (values === undefined) return true;
   const entries: readonly unknown[] = Array.isArray(found) ? found : [found];
   return values.some((value) => entries.includes(value));
-}
-
-/** A text that can stand in a line of a log. */
-function isName(value: unknown): value is string {
-  return (
-    typeof value === 'string' && value !== '' && value.length <= MAX_NAME_LENGTH && !/\p{C}/u.test(value)
-  );
 }
 
 /** @param claim its path as it stands in the configuration. */

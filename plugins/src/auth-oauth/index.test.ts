@@ -119,6 +119,7 @@ describe('auth-oauth', () => {
     ['a refresh token', () => signed({ ...CLAIMS, typ: 'Refresh' }), /other uses/],
     ['a token that is bound to a key', () => signed({ ...CLAIMS, cnf: { jkt: 'x' } }), /proof of possession/],
     ['a token of nobody', () => signed({ ...CLAIMS, sub: '' }), /names nobody/],
+    ['a name that forges lines of a log', () => signed({ ...CLAIMS, sub: 'ada\nroot' }), /no name/],
     ['an unknown key', () => signed(CLAIMS, { kid: 'other' }), /key that is not known/],
     ['another issuer', () => signed({ ...CLAIMS, iss: `${ISSUER}/` }), /wants to know who calls/],
     ['something else', () => 'slk_01234567_secret', /wants to know who calls/],

@@ -14,18 +14,17 @@ const PAUSE_MS = 1_000;
 /** Claims of one answer. */
 const MAX_ANSWER_BYTES = 65_536;
 
-/** The claims of an active token; undefined for one that is not, for whatever reason. */
-export type Introspected = JsonObject | undefined;
-
-interface Remembered {
-  readonly claims: Introspected;
+export interface Introspected {
+  /** The claims of an active token; undefined for one that is not, for whatever reason. */
+  readonly claims: JsonObject | undefined;
+  /** When it has to be asked about again. */
   readonly untilMs: number;
 }
 
 export class Introspector {
-  private readonly answers = new LRUCache<string, Remembered>({ max: MAX_ANSWER_COUNT });
+  private readonly answers = new LRUCache<string, Introspected>({ max: MAX_ANSWER_COUNT });
   /** Apart from the others: invented tokens push out no good ones. */
-  private readonly refusals = new LRUCache<string, Remembered>({ max: MAX_ANSWER_COUNT });
+  private readonly refusals = new LRUCache<string, Introspected>({ max: MAX_ANSWER_COUNT });
   private readonly asked = new Map<string, Promise<Introspected>>();
   private readonly ttlMs: number;
   private pausedUntilMs = Number.NEGATIVE_INFINITY;
@@ -45,7 +44,7 @@ export class Introspector {
     const digest = digestOf(token);
     const nowMs = this.host.clock.now();
     const known = this.answers.get(digest) ?? this.refusals.get(digest);
-    if (known !== undefined && nowMs < known.untilMs) return known.claims;
+    if (known !== undefined && nowMs < known.untilMs) return known;
     const running = this.asked.get(digest);
     if (running !== undefined) return running;
     if (nowMs < this.pausedUntilMs) throw this.unavailable(this.failure);
@@ -60,10 +59,9 @@ export class Introspector {
     const { clock, log } = this.host;
     try {
       const claims = await this.request(token);
-      const remembered = { claims, untilMs: clock.now() + this.ttlMs };
-      if (claims === undefined) this.refusals.set(digest, remembered);
-      else this.answers.set(digest, remembered);
-      return claims;
+      const answer = { claims, untilMs: clock.now() + this.ttlMs };
+      (claims === undefined ? this.refusals : this.answers).set(digest, answer);
+      return answer;
     } catch (failure) {
       this.failure = failure;
       this.pausedUntilMs = clock.now() + PAUSE_MS;
@@ -76,7 +74,7 @@ export class Introspector {
     return new Unavailable(`${this.issuer} cannot be asked about tokens at this moment`, PAUSE_MS, cause);
   }
 
-  private async request(token: string): Promise<Introspected> {
+  private async request(token: string): Promise<JsonObject | undefined> {
     const { client_id, client_secret, client_auth } = this.config;
     const form = new URLSearchParams({ token, token_type_hint: 'access_token' });
     const headers: Record<string, string> = {

@@ -16,12 +16,12 @@ export interface Place {
 export class ProtectedResource {
   /** Without a slash at its end; undefined where each request's own origin has to do. */
   private readonly base: string | undefined;
-  private readonly audiences: ReadonlySet<string>;
+  /** By endpoint; there are as many as the configuration has. */
+  private readonly audiences = new Map<string, ReadonlySet<string>>();
   private readonly scope: string;
 
   constructor(private readonly config: Config) {
     this.base = config.resource === undefined ? undefined : new URL(config.resource).href.replace(/\/+$/, '');
-    this.audiences = new Set(config.audiences);
     const { required_scopes } = config;
     this.scope = required_scopes.length === 0 ? '' : `, scope="${required_scopes.join(' ')}"`;
   }
@@ -38,17 +38,21 @@ export class ProtectedResource {
   }
 
   private isAudience(audience: string, endpoint: string): boolean {
-    if (this.audiences.has(audience)) return true;
-    const { base } = this;
-    if (base === undefined) return false;
-    // With capitals in scheme and host, and with a slash behind it, it is the same (2026-07-28, basic/authorization,
-    // "Canonical Server URI").
-    const own = audience.startsWith(base)
-      ? audience
-      : audience.replace(/^[^/]+:\/\/[^/]+/, (host) => host.toLowerCase());
-    if (!own.startsWith(base)) return false;
-    const path = own.slice(base.length, own.endsWith('/') ? -1 : undefined);
-    return path === '' || path === endpoint;
+    const own = this.audiencesOf(endpoint);
+    // With capitals in scheme and host it is the same (2026-07-28, basic/authorization, "Canonical Server URI").
+    return own.has(audience) || own.has(audience.replace(/^[^/]+:\/\/[^/]+/, (host) => host.toLowerCase()));
+  }
+
+  private audiencesOf(endpoint: string): ReadonlySet<string> {
+    let audiences = this.audiences.get(endpoint);
+    if (audiences === undefined) {
+      const { base, config } = this;
+      // With a slash at its end and without are both in use.
+      const own = base === undefined ? [] : [base, `${base}/`, `${base}${endpoint}`, `${base}${endpoint}/`];
+      audiences = new Set([...config.audiences, ...own]);
+      this.audiences.set(endpoint, audiences);
+    }
+    return audiences;
   }
 
   /**

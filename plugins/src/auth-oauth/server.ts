@@ -1,12 +1,12 @@
 /** One authorization server: whether a token is one of its own, and for whom it stands. */
 import { frozen, type Identity, type JsonObject, type MaybePromise, type PluginHost } from '@sluice/sdk';
-import { mapClaims } from '../tokens/claims.js';
+import { isName, mapClaims } from '../tokens/claims.js';
 import type { RemoteDocument } from '../tokens/document.js';
 import { RemoteKeys } from '../tokens/jwks.js';
-import { digestOf, VerifiedTokens } from '../tokens/verified.js';
+import { digestOf, type VerifiedTokens } from '../tokens/verified.js';
 import { InvalidToken, type VerifyRules, verifyToken } from '../tokens/verify.js';
 import type { AuthorizationServer } from './config.js';
-import { Introspector } from './introspection.js';
+import { type Introspected, Introspector } from './introspection.js';
 import { remoteMetadata, type ServerMetadata } from './metadata.js';
 
 /** What tells opaque tokens apart in logs: characters of a digest, which lead back to no token. */
@@ -22,13 +22,13 @@ export class Server {
   private readonly metadata: RemoteDocument<ServerMetadata>;
   private readonly keys: RemoteKeys;
   private readonly rules: VerifyRules;
-  private readonly verified = new VerifiedTokens();
   private readonly introspector: Introspector | undefined;
 
   constructor(
     private readonly config: AuthorizationServer,
     private readonly skewMs: number,
     private readonly host: PluginHost,
+    private readonly verified: VerifiedTokens,
   ) {
     const { issuer, algorithms, jwks_uri, introspection } = config;
     this.metadata = remoteMetadata(config, host);
@@ -59,30 +59,38 @@ export class Server {
   }
 
   /** For whom a JWT stands. Throws Unavailable while the keys cannot be had. */
-  ofJwt(token: string): MaybePromise<Identity | InvalidToken> {
-    const known = this.verified.identityOf(token, this.host.clock.now());
-    return known === undefined || !this.keys.keepFresh() ? this.verify(token) : known;
+  async ofJwt(token: string): Promise<Identity | InvalidToken> {
+    const answer = await verifyToken(token, this.keys, this.rules, this.host.clock.now());
+    if (answer instanceof InvalidToken) return answer;
+    const { claims, key } = answer;
+    const identity = this.identityOf(
+      claims,
+      isName(claims.jti) ? claims.jti : digestOf(token).slice(0, CREDENTIAL_LENGTH),
+    );
+    if (identity instanceof InvalidToken) return identity;
+    this.verified.remember(token, identity, identity.expiresAtMs as number, key, this.keys);
+    return identity;
   }
 
   /** For whom an opaque token stands; undefined when the server does not know it. Throws Unavailable. */
   ofOpaque(token: string): MaybePromise<Identity | InvalidToken | undefined> {
-    const claims = this.introspector?.claimsOf(token);
-    const identity = (found: JsonObject | undefined) => {
-      if (found === undefined) return undefined;
-      return (
-        this.introspectedProblem(found) ?? this.identityOf(found, digestOf(token).slice(0, CREDENTIAL_LENGTH))
-      );
-    };
-    return claims instanceof Promise ? claims.then(identity) : identity(claims);
+    const answer = this.introspector?.claimsOf(token);
+    return answer instanceof Promise
+      ? answer.then((each) => this.ofIntrospected(token, each))
+      : this.ofIntrospected(token, answer);
   }
 
-  private async verify(token: string): Promise<Identity | InvalidToken> {
-    const answer = await verifyToken(token, this.keys, this.rules, this.host.clock.now());
-    if (answer instanceof InvalidToken) return answer;
-    const { claims, key } = answer;
-    const identity = this.identityOf(claims, typeof claims.jti === 'string' ? claims.jti : digestOf(token));
+  private ofIntrospected(
+    token: string,
+    answer: Introspected | undefined,
+  ): Identity | InvalidToken | undefined {
+    if (answer?.claims === undefined) return undefined;
+    const problem = this.introspectedProblem(answer.claims);
+    if (problem !== undefined) return problem;
+    const identity = this.identityOf(answer.claims, digestOf(token).slice(0, CREDENTIAL_LENGTH));
     if (identity instanceof InvalidToken) return identity;
-    this.verified.remember(token, identity, identity.expiresAtMs as number, key);
+    const { expiresAtMs = Number.POSITIVE_INFINITY } = identity;
+    this.verified.remember(token, identity, Math.min(answer.untilMs, expiresAtMs));
     return identity;
   }
 
@@ -115,6 +123,10 @@ export class Server {
     const caller =
       subject !== undefined ? `#${subject}` : consumer !== undefined ? `?client=${consumer}` : undefined;
     if (caller === undefined) return new InvalidToken('the token names nobody');
+    if ([subject, consumer, tenant].some((name) => name !== undefined && !isName(name)))
+      return new InvalidToken('the token names its caller with what can be no name');
+    if (claims.exp !== undefined && !Number.isFinite(claims.exp))
+      return new InvalidToken('the claim exp of the token has a form that it cannot have');
     return frozen({
       id: `auth-oauth:${this.issuer}${caller}`,
       consumer,

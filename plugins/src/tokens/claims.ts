@@ -30,6 +30,16 @@ export const ClaimMapping = Type.Object(
 );
 export type ClaimMapping = Static<typeof ClaimMapping>;
 
+/** OpenID Connect Core, section 2, has 255 for `sub`; what is longer would be so in every line of a log. */
+const MAX_NAME_LENGTH = 255;
+
+/** A text that can name a caller, and stand in a line of a log. */
+export function isName(value: unknown): value is string {
+  return (
+    typeof value === 'string' && value !== '' && value.length <= MAX_NAME_LENGTH && !/\p{C}/u.test(value)
+  );
+}
+
 /** What a mapping makes of claims. */
 export type MappedClaims = Pick<Identity, 'consumer' | 'tenant' | 'scopes'> & {
   readonly subject: string | undefined;

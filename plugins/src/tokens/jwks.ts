@@ -32,11 +32,6 @@ export class RemoteKeys implements KeySource {
     return renewed;
   }
 
-  /**
-   * Called where a verified token is used again: without it, busy callers would keep an old set alive.
-   *
-   * @returns false when the set is too old to vouch for what was verified with it
-   */
   keepFresh(): boolean {
     return this.document.known() !== undefined && !this.document.isOverdue;
   }

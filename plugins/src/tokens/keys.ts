@@ -64,6 +64,12 @@ export class VerificationKey {
 export interface KeySource {
   /** Those that may have signed a token with this header. Throws when they cannot be had at this moment. */
   keysFor(algorithm: Algorithm, kid: string | undefined): MaybePromise<readonly VerificationKey[]>;
+  /**
+   * Called where a verified token is used again: without it, busy callers would keep old keys alive.
+   *
+   * @returns false when the keys are too old to vouch for what was verified with them
+   */
+  keepFresh?(): boolean;
 }
 
 /** Keys that stand in the configuration. */

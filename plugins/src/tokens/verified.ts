@@ -2,7 +2,7 @@
 import { hash } from 'node:crypto';
 import type { Identity } from '@sluice/sdk';
 import { LRUCache } from 'lru-cache';
-import type { VerificationKey } from './keys.js';
+import type { KeySource, VerificationKey } from './keys.js';
 
 /** Characters of tokens of one binding that are remembered; their claims take about as many bytes. */
 const MAX_REMEMBERED_LENGTH = 16_777_216;
@@ -11,6 +11,7 @@ interface Entry {
   readonly identity: Identity;
   readonly untilMs: number;
   readonly key: VerificationKey | undefined;
+  readonly source: KeySource | undefined;
 }
 
 export class VerifiedTokens {
@@ -20,14 +21,25 @@ export class VerifiedTokens {
     const digest = digestOf(token);
     const entry = this.entries.get(digest);
     if (entry === undefined) return undefined;
-    if (nowMs < entry.untilMs && entry.key?.isWithdrawn !== true) return entry.identity;
-    this.entries.delete(digest);
-    return undefined;
+    if (nowMs >= entry.untilMs || entry.key?.isWithdrawn === true) {
+      this.entries.delete(digest);
+      return undefined;
+    }
+    return entry.source?.keepFresh?.() === false ? undefined : entry.identity;
   }
 
-  /** @param key what verified it, where a key did: with the key the token stops to count */
-  remember(token: string, identity: Identity, untilMs: number, key?: VerificationKey): void {
-    this.entries.set(digestOf(token), { identity, untilMs, key }, { size: token.length });
+  /**
+   * @param key what verified it, where a key did: with the key the token stops to count
+   * @param source where that key came from, to learn of its end
+   */
+  remember(
+    token: string,
+    identity: Identity,
+    untilMs: number,
+    key?: VerificationKey,
+    source?: KeySource,
+  ): void {
+    this.entries.set(digestOf(token), { identity, untilMs, key, source }, { size: token.length });
   }
 }
 
