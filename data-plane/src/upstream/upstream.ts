@@ -4,7 +4,7 @@
  */
 import type { ResolvedUpstream } from '@sluice/proto';
 import type { Logger } from 'pino';
-import type { Caller, Cancellation } from '../exchange/exchange.js';
+import { ANONYMOUS, type Caller, type Cancellation } from '../exchange/exchange.js';
 import { ErrorCode, RpcError, resultMessage } from '../protocol/errors.js';
 import type { Era } from '../protocol/revisions.js';
 import { type Envelope, scanMessage } from '../protocol/scan.js';
@@ -230,7 +230,16 @@ export class Upstream {
    * an RpcError when there are too many of them.
    */
   subscriptionsOf(principal: string): UpstreamSubscriptions | undefined {
-    return this.era === 'legacy' ? this.principals?.subscriptionsOf(principal) : undefined;
+    return this.era === 'legacy' ? this.apart(principal)?.subscriptionsOf(principal) : undefined;
+  }
+
+  /**
+   * The connections among which this principal has its own; undefined when it uses the gateway's. A process of the
+   * gateway's own runs once, where those of principals run on each worker: whoever has not said who it is has one
+   * process to itself and the gateway, whatever worker it comes to.
+   */
+  private apart(principal: string): PrincipalConnections | undefined {
+    return this.traits.sharedAcrossWorkers && principal === ANONYMOUS ? undefined : this.principals;
   }
 
   /** Sends a call in the upstream's own era, for a worker that has no connection of its own. */
@@ -245,7 +254,7 @@ export class Upstream {
 
   /** Has a legacy server told which messages this call is for; undefined when it knows, or has no levels. */
   private wantLevel(shared: Shared, call: UpstreamCall, caller: Caller): Promise<unknown> | undefined {
-    if (shared.era !== 'legacy' || this.principals !== undefined) return undefined;
+    if (shared.era !== 'legacy' || this.apart(caller.principal) !== undefined) return undefined;
     const level = levelOf(call, caller);
     return level === undefined || shared.facts.capabilities.logging === undefined
       ? undefined
@@ -311,7 +320,7 @@ export class Upstream {
   private callIn(shared: Shared, call: UpstreamCall, caller: Caller): Promise<UpstreamReply> {
     if (shared.era === 'modern')
       return caller.era === 'modern' ? shared.call(call) : legacyToModern(shared, call, caller, this.name);
-    const { principals } = this;
+    const principals = this.apart(caller.principal);
     const over: LegacyServer =
       principals === undefined
         ? shared
