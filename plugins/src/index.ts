@@ -13,15 +13,7 @@ import securityHeaders from './security-headers/index.js';
 export { createApiKey, type NewApiKey } from './auth-api-key/index.js';
 
 export const BUILT_IN: ReadonlyMap<string, Plugin> = new Map(
-  [
-    authApiKey,
-    authJwt,
-    authOauth,
-    authorize,
-    cors,
-    loginLimit,
-    ratelimit,
-    requestLimit,
-    securityHeaders,
-  ].map((plugin) => [plugin.name, plugin]),
+  [authApiKey, authJwt, authOauth, authorize, cors, loginLimit, ratelimit, requestLimit, securityHeaders].map(
+    (plugin) => [plugin.name, plugin],
+  ),
 );

@@ -50,7 +50,7 @@ describe('authorize', () => {
     expect(status).toBe(403);
     expect(headers['www-authenticate']).toBe('Bearer error="insufficient_scope", scope="a b c"');
     expect(outcome.error).toMatchObject({
-      message: 'tools/call of n8n:delete needs a and b; and c',
+      message: 'this tools/call needs a and b; and c',
       data: { error: 'insufficient_scope', scope: 'a b c', scope_mode: 'all' },
     });
     expect(gateway.reached).toEqual([]);
@@ -61,7 +61,7 @@ describe('authorize', () => {
     const { status, headers, outcome } = await gatewayWith(CONFIG).call({ tool: 'other:run', as: ADMIN });
     expect(status).toBe(403);
     expect(headers).toEqual({});
-    expect(outcome.error?.message).toBe('nothing permits tools/call of other:run');
+    expect(outcome.error?.message).toBe('nothing permits this tools/call');
   });
 
   it.each([
@@ -124,15 +124,28 @@ describe('authorize', () => {
     ['ping', 200],
     ['server/discover', 200],
     ['tools/list', 200],
-    ['completion/complete', 200],
     ['subscriptions/listen', 200],
+    ['completion/complete', 403],
     ['tools/call', 403],
     ['resources/read', 403],
     ['tasks/cancel', 403],
     ['Ping', 403],
     ['constructor', 403],
   ])('answers %s without a target with %i', async (method, status) => {
-    expect(await statusOf({ permissions: { '*:*': [] } }, { method })).toBe(status);
+    expect(await statusOf({ permissions: { 'n8n:*': [] } }, { method })).toBe(status);
+  });
+
+  it('does not say whether a name is unknown, but to those who may use every name', async () => {
+    const gateway = gatewayWith(CONFIG);
+    const said = async (tool: string | undefined) =>
+      (await gateway.call({ method: 'tools/call', ...(tool && { tool }), as: ADMIN })).outcome.error;
+    expect(await said(undefined)).toEqual(await said('other:run'));
+    const config = { permissions: { '*:*': ['all'], 'n8n:*': ['dev'] }, resources: { '*:*': ['res'] } };
+    const status = (method: string, ...scopes: string[]) => statusOf(config, { method, as: { scopes } });
+    expect(await status('tools/call', 'all')).toBe(200);
+    expect(await status('tools/call', 'dev')).toBe(403);
+    expect(await status('completion/complete', 'all')).toBe(403);
+    expect(await status('completion/complete', 'all', 'res')).toBe(200);
   });
 
   it('permits methods of extensions that are named', async () => {

@@ -10,6 +10,7 @@ import {
   type JsonObject,
   Refusal,
   type Target,
+  type TargetKind,
   Type,
 } from '@sluice/sdk';
 import { claimReads, compileGranted, mappingProblems } from './granted.js';
@@ -17,8 +18,8 @@ import { type Need, Permissions, patternProblems } from './permissions.js';
 
 const MAX_PATTERN_COUNT = 10_000;
 const MAX_SCOPE_COUNT = 32;
-/** Longest part of a name that a refusal repeats. */
-const MAX_TOLD_LENGTH = 200;
+/** Longest part of a method that a refusal repeats. */
+const MAX_TOLD_LENGTH = 100;
 
 /** Characters of a scope (RFC 6749, section 3.3): such a text stands safely inside quotes in a header field. */
 const Scopes = (description: string) =>
@@ -62,7 +63,6 @@ const Config = Type.Object(
 
 /** Methods of MCP that are about nothing by themselves. What lists show is decided entry by entry. */
 const WITHOUT_TARGET: ReadonlySet<string> = new Set([
-  'completion/complete',
   'initialize',
   'logging/setLevel',
   'ping',
@@ -74,14 +74,15 @@ const WITHOUT_TARGET: ReadonlySet<string> = new Set([
   'tools/list',
 ]);
 
-/** Methods that always are about something: without it they are not what they say. */
-const WITH_TARGET = [
-  'prompts/get',
-  'resources/read',
-  'resources/subscribe',
-  'resources/unsubscribe',
-  'tools/call',
-];
+/** Methods that are about something; what it is of, where nobody knows the name. */
+const WITH_TARGET: ReadonlyMap<string, readonly TargetKind[]> = new Map([
+  ['completion/complete', ['prompt', 'resource']],
+  ['prompts/get', ['prompt']],
+  ['resources/read', ['resource']],
+  ['resources/subscribe', ['resource']],
+  ['resources/unsubscribe', ['resource']],
+  ['tools/call', ['tool']],
+]);
 
 interface Ctx {
   readonly method: string;
@@ -117,7 +118,7 @@ export default definePlugin({
     ...patternProblems('prompts', config.prompts),
     ...patternProblems('resources', config.resources),
     ...Object.keys(config.methods)
-      .filter((method) => WITHOUT_TARGET.has(method) || WITH_TARGET.includes(method))
+      .filter((method) => WITHOUT_TARGET.has(method) || WITH_TARGET.has(method))
       .map((method) => ({
         path: `methods.${method}`,
         message: 'is decided by what it is about',
@@ -141,13 +142,23 @@ export default definePlugin({
       });
     }
 
+    function needOf(method: string, target: Target | undefined): Need | undefined {
+      if (target !== undefined) return permissions.needOf(target);
+      const kinds = WITH_TARGET.get(method);
+      if (kinds === undefined) return methods.get(method);
+      // A name that nobody has is told to be unknown only to those who may use every name. To others it looks like
+      // one that they may not use.
+      const needs = kinds.map((kind) => permissions.needOf({ kind, upstream: '', name: '' }));
+      return needs.includes(undefined) ? undefined : (needs as Need[]).flat();
+    }
+
     /** Every scope that the whole request needs: a client that asks for them comes through the next time. */
-    function challenge({ target, targets, method }: Ctx, need: Need): Refusal {
+    function challenge({ targets, method }: Ctx, need: Need): Refusal {
       const needs = targets.length < 2 ? need : targets.flatMap((each) => permissions.needOf(each) ?? []);
       const scope = [...new Set(needs.flat())].join(' ');
       const or = scope_mode === 'all' ? ' and ' : ' or ';
       const wanted = needs.filter(({ length }) => length > 0).map((scopes) => scopes.join(or));
-      return new Refusal('forbidden', `${told(method, target)} needs ${wanted.join('; and ')}`, {
+      return new Refusal('forbidden', `this ${told(method)} needs ${wanted.join('; and ')}`, {
         headers: challengeFields(scope),
         data: { error: 'insufficient_scope', scope, scope_mode } satisfies JsonObject,
       });
@@ -156,9 +167,9 @@ export default definePlugin({
     function decide(ctx: Ctx): Decision {
       const { method, target, principal } = ctx;
       if (target === undefined && WITHOUT_TARGET.has(method)) return 'permit';
-      const need = target === undefined ? methods.get(method) : permissions.needOf(target);
+      const need = needOf(method, target);
       // No scope would help, so none is asked for.
-      if (need === undefined) return new Refusal('forbidden', `nothing permits ${told(method, target)}`);
+      if (need === undefined) return new Refusal('forbidden', `nothing permits this ${told(method)}`);
       const { scopes } = principal;
       const claims = looksAtClaims ? principal.claims : NO_CLAIMS;
       return isMet(need, grantedTo({ scopes, claims })) ? 'permit' : challenge(ctx, need);
@@ -173,7 +184,6 @@ function challengeFields(scope: string): Fields {
   return [['WWW-Authenticate', `Bearer error="insufficient_scope", scope="${scope}"`]];
 }
 
-function told(method: string, target: Target | undefined): string {
-  const what = target === undefined ? '' : ` of ${target.upstream}:${target.name}`;
-  return `${method.slice(0, MAX_TOLD_LENGTH)}${what.slice(0, MAX_TOLD_LENGTH)}`;
+function told(method: string): string {
+  return method.slice(0, MAX_TOLD_LENGTH);
 }
