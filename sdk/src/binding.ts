@@ -87,24 +87,39 @@ export class Binding {
     allowed: () => MaybePromise<T>,
   ): MaybePromise<T | Refusal> {
     if (this.failures.isOff) return this.unable(allowed, undefined);
-    const failed = (thrown: unknown): MaybePromise<T | Refusal> => {
-      if (thrown instanceof Refusal) return thrown;
-      this.failures.failed(hook, thrown);
-      return this.unable(allowed, thrown);
-    };
-    let answer: MaybePromise<T>;
     try {
-      answer = call();
+      return this.settled(hook, call(), allowed);
     } catch (thrown) {
-      return failed(thrown);
+      return this.failed(hook, thrown, allowed);
     }
-    if (answer instanceof Promise)
-      return answer.then((value) => {
+  }
+
+  private settled<T>(
+    hook: string,
+    answer: MaybePromise<T>,
+    allowed: () => MaybePromise<T>,
+  ): MaybePromise<T | Refusal> {
+    if (!(answer instanceof Promise)) {
+      this.failures.worked();
+      return answer;
+    }
+    return answer.then(
+      (value) => {
         this.failures.worked();
         return value;
-      }, failed);
-    this.failures.worked();
-    return answer;
+      },
+      (thrown: unknown) => this.failed(hook, thrown, allowed),
+    );
+  }
+
+  private failed<T>(
+    hook: string,
+    thrown: unknown,
+    allowed: () => MaybePromise<T>,
+  ): MaybePromise<T | Refusal> {
+    if (thrown instanceof Refusal) return thrown;
+    this.failures.failed(hook, thrown);
+    return this.unable(allowed, thrown);
   }
 
   private unable<T>(allowed: () => MaybePromise<T>, cause: unknown): MaybePromise<T | Refusal> {
@@ -195,11 +210,17 @@ export class Binding {
         return passed;
       };
       // What ran already is not run again for a plugin that failed afterwards.
-      const answer = this.run<Outcome | Refusal>(
-        'exchange',
-        () => hook(this.full(exchange), onward),
-        () => passed ?? next(exchange),
-      );
+      const allowed = () => passed ?? next(exchange);
+      if (this.failures.isOff) return after(this.unable<Outcome | Refusal>(allowed, undefined), asOutcome);
+      let answer: MaybePromise<Outcome | Refusal>;
+      try {
+        const own = hook(this.full(exchange), onward);
+        // What is handed on as it came needs no second look; most layers do that.
+        if (own === passed && passed !== undefined) return passed;
+        answer = this.settled('exchange', after(own, ownOutcome), allowed);
+      } catch (thrown) {
+        answer = this.failed('exchange', thrown, allowed);
+      }
       return after(answer, asOutcome);
     };
   }
@@ -220,7 +241,7 @@ export class Binding {
         after(
           this.run<Outcome | Refusal>(
             'outcome',
-            () => after(hook(this.full(exchange), came), (own) => this.checkedOutcome(came, own)),
+            () => after(hook(this.full(exchange), came), (own) => this.checkedOutcome(came, ownOutcome(own))),
             () => came,
           ),
           asOutcome,
@@ -263,6 +284,12 @@ export class Binding {
 
 function viewOf(exchange: Known, reads: readonly string[]): string {
   return JSON.stringify(valuesOf(new ExchangeAttributes(exchange), reads));
+}
+
+/** JavaScript has no types that would keep a hook from forgetting to return what it was given. */
+function ownOutcome(answer: Outcome | Refusal): Outcome | Refusal {
+  if (answer instanceof Outcome || answer instanceof Refusal) return answer;
+  throw new TypeError('a hook returned no outcome; return what next() gave, or what Outcome makes');
 }
 
 function asOutcome(answer: Outcome | Refusal): Outcome {

@@ -285,6 +285,14 @@ describe('a plugin that fails', () => {
     expect(open.reached).toHaveLength(1);
   });
 
+  it('is one that forgets to return what it was given, where no types keep it from that', async () => {
+    for (const forgetful of [() => undefined, async (next: () => unknown) => void (await next())]) {
+      const gateway = testPlugin(failing(forgetful as never));
+      expect((await gateway.call({ tool: 'files:read' })).status).toBe(503);
+      expect(gateway.logged[0]?.message).toMatch(/returned no outcome/);
+    }
+  });
+
   it('runs nothing twice, whatever it does after the call ran', async () => {
     const late = failing(async (next) => {
       await next();
