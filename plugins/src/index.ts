@@ -1,6 +1,8 @@
 /** The plugins that come with Sluice, by name. They are built on the public interface of `@sluice/sdk` alone. */
 import type { Plugin } from '@sluice/sdk';
+import anonymous from './anonymous/index.js';
 import authApiKey from './auth-api-key/index.js';
+import authBasic from './auth-basic/index.js';
 import authJwt from './auth-jwt/index.js';
 import authOauth from './auth-oauth/index.js';
 import authorize from './authorize/index.js';
@@ -11,9 +13,20 @@ import requestLimit from './request-limit/index.js';
 import securityHeaders from './security-headers/index.js';
 
 export { createApiKey, type NewApiKey } from './auth-api-key/index.js';
+export { hashPassword } from './auth-basic/password.js';
 
 export const BUILT_IN: ReadonlyMap<string, Plugin> = new Map(
-  [authApiKey, authJwt, authOauth, authorize, cors, loginLimit, ratelimit, requestLimit, securityHeaders].map(
-    (plugin) => [plugin.name, plugin],
-  ),
+  [
+    anonymous,
+    authApiKey,
+    authBasic,
+    authJwt,
+    authOauth,
+    authorize,
+    cors,
+    loginLimit,
+    ratelimit,
+    requestLimit,
+    securityHeaders,
+  ].map((plugin) => [plugin.name, plugin]),
 );
