@@ -12,6 +12,10 @@ import Provider from 'oidc-provider';
 export const GATEWAY = { client_id: 'gateway', client_secret: 'what the gateway says: a + b & c' };
 export const ROBOT = { client_id: 'robot', client_secret: 'what the robot says' };
 
+/** A client of people that was registered by hand. */
+export const DESKTOP = { client_id: 'desktop' };
+export const CALLBACK = 'http://127.0.0.1:1/callback';
+
 const MAX_STEP_COUNT = 20;
 
 /**
@@ -31,6 +35,14 @@ export async function startAuthorizationServer({
     clients: [
       { ...GATEWAY, ...grants },
       { ...ROBOT, ...grants },
+      {
+        ...DESKTOP,
+        application_type: 'native',
+        token_endpoint_auth_method: 'none',
+        grant_types: ['authorization_code'],
+        response_types: ['code'],
+        redirect_uris: [CALLBACK],
+      },
     ],
     clientDefaults: { id_token_signed_response_alg: alg },
     cookies: { keys: ['only for a test'] },

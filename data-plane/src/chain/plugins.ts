@@ -61,14 +61,25 @@ export class Plugins {
 
   /** Answers a GET for a page that a plugin has; undefined when none has it. */
   page(request: Omit<PageRequest, 'endpoints'>): Promise<PageAnswer | undefined> | undefined {
-    for (const { binding } of this.now.running.values()) {
-      const { hooks, plugin } = binding;
-      const isIts = plugin.pages.some((page) => request.path === page || request.path.startsWith(`${page}/`));
-      if (hooks.page === undefined || !isIts) continue;
+    const having = [...this.now.running.values()]
+      .map(({ binding }) => binding)
+      .filter(({ plugin: { pages } }) =>
+        pages.some((page) => request.path === page || request.path.startsWith(`${page}/`)),
+      );
+    return having.length === 0 ? undefined : this.firstPage(having, request);
+  }
+
+  /** One plugin that is used twice, for different endpoints, has pages for both. */
+  private async firstPage(
+    bindings: readonly Binding[],
+    request: Omit<PageRequest, 'endpoints'>,
+  ): Promise<PageAnswer | undefined> {
+    for (const binding of bindings) {
       const endpoints = [...this.now.routes]
         .filter(([, route]) => route.bindings.includes(binding))
         .map(([path]) => path);
-      return Promise.resolve(hooks.page({ ...request, endpoints }));
+      const page = await binding.hooks.page?.({ ...request, endpoints });
+      if (page !== undefined) return page;
     }
     return undefined;
   }

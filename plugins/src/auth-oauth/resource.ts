@@ -94,6 +94,8 @@ export class ProtectedResource {
       status: 200,
       headers: [
         ['Content-Type', 'application/json'],
+        // It is for everybody, also for clients that are pages in a browser.
+        ['Access-Control-Allow-Origin', '*'],
         // Without a configured address it says what this one client called us by.
         ['Cache-Control', this.base === undefined ? 'no-store' : `public, max-age=${MAX_AGE_S}`],
       ],
