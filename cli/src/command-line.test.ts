@@ -25,6 +25,8 @@ function actions() {
     stdio: record('stdio', EXIT.ok),
     validate: record('validate', EXIT.configuration),
     health: record('health', EXIT.unhealthy),
+    createKey: record('createKey', EXIT.configuration),
+    hashPassword: record('hashPassword', EXIT.usage),
     version: record('version', EXIT.ok),
   };
   return { called, commands };
@@ -83,7 +85,27 @@ test('a relay takes no file, but bears with a variable that names one', async ()
   ]);
 });
 
+test('every option of keys create arrives', async () => {
+  const plain = await run('keys', 'create', '--consumer', 'ada');
+  const usual = { secretEnv: 'SLUICE_KEY_SECRET', output: 'yaml' };
+  expect(plain.called).toEqual([['createKey', { consumer: 'ada', ...usual }]]);
+  const full = await run(
+    ...['keys', 'create', '--consumer', 'ada', '--tenant', 'acme', '--scopes', 'a,b', '--scopes', 'c'],
+    ...['--expires', '90d', '--secret-env', 'OTHER', '-o', 'json'],
+  );
+  const options = {
+    tenant: 'acme',
+    scopes: ['a,b', 'c'],
+    expires: '90d',
+    secretEnv: 'OTHER',
+    output: 'json',
+  };
+  expect(full.called).toEqual([['createKey', { consumer: 'ada', ...options }]]);
+});
+
 test('the exit code is that of the command', async () => {
+  expect((await run('keys', 'create', '--consumer', 'ada')).code).toBe(EXIT.configuration);
+  expect(await run('keys', 'hash-password')).toEqual({ code: EXIT.usage, called: [['hashPassword']] });
   expect(await run('validate', 'a.yaml')).toEqual({
     code: EXIT.configuration,
     called: [['validate', 'a.yaml']],
@@ -109,6 +131,11 @@ describe('bad usage', () => {
     [['stdio', '--connect', 'http://a', '-c', 'a.yaml'], 'cannot be used with'],
     [['stdio', '--connect', 'http://a', '--upstream', 'a'], 'cannot be used with'],
     [['stdio', '--header', 'A: 1'], "needs option '--connect <url>'"],
+    [['keys'], 'Usage: sluice keys'],
+    [['keys', 'make'], "unknown command 'make'"],
+    [['keys', 'create'], "required option '--consumer <name>' not specified"],
+    [['keys', 'create', '--consumer', 'a', '-o', 'xml'], 'Allowed choices are yaml, json.'],
+    [['keys', 'hash-password', 'secret'], 'too many arguments'],
     [['validate'], "missing required argument 'file'"],
     [['validat', 'x'], 'Did you mean validate?'],
     [[], 'Usage: sluice'],
@@ -120,19 +147,20 @@ describe('bad usage', () => {
 });
 
 describe('help', () => {
-  test.each(['serve', 'stdio', 'validate', 'health', 'version'])(
+  test.each(['serve', 'stdio', 'validate', 'health', 'keys', 'keys create', 'keys hash-password', 'version'])(
     'of %s has examples and exit codes',
     async (command) => {
-      const { code } = await run(command, '--help');
+      const { code } = await run(...command.split(' '), '--help');
       expect(code).toBe(EXIT.ok);
-      expect(out).toContain(`Examples:\n  $ sluice ${command}`);
+      expect(out).toContain(`Usage: sluice ${command} `);
+      expect(out).toMatch(new RegExp(`Examples:\n(.*\n)* {2}\\$ sluice ${command}`));
       for (const [exitCode, meaning] of EXIT_MEANINGS) expect(out).toContain(`${exitCode}  ${meaning}`);
     },
   );
 
   test('of the whole names every command', async () => {
     const { code } = await run('--help');
-    for (const command of ['serve', 'stdio', 'validate', 'health', 'version'])
+    for (const command of ['serve', 'stdio', 'validate', 'health', 'keys', 'version'])
       expect(out).toContain(`\n  ${command} `);
     expect(code).toBe(EXIT.ok);
   });

@@ -1,5 +1,6 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { EXIT, EXIT_MEANINGS } from './exit-codes.js';
+import { addKeysCommand, KEYS_EXAMPLES, type KeysActions } from './keys-command-line.js';
 import type { ServeFlags } from './serve-flags.js';
 import type { StdioFlags } from './stdio-flags.js';
 import { packageVersion } from './version.js';
@@ -9,7 +10,7 @@ const MAX_WORKERS = 256;
 const MAX_PORT = 65_535;
 
 /** What each command does; every function resolves to the exit code. */
-export interface CommandActions {
+export interface CommandActions extends KeysActions {
   serve(flags: ServeFlags): Promise<number>;
   stdio(flags: StdioFlags): Promise<number>;
   validate(file: string): Promise<number>;
@@ -48,8 +49,15 @@ const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
     ['sluice health', 'ask the gateway on this machine'],
     ['sluice health http://10.0.0.5:9090', 'ask another one, at its health address'],
   ],
+  ...KEYS_EXAMPLES,
   version: [['sluice version', 'what is installed, and what it runs on']],
 };
+
+/** How a command is called, without `sluice`: `keys create`. */
+export function pathOf(command: Command): string {
+  const above = command.parent?.parent ? `${pathOf(command.parent)} ` : '';
+  return above + command.name();
+}
 
 /** The examples of a command, for `--help` and the reference page. */
 export function examplesOf(command: string): readonly Example[] {
@@ -157,6 +165,8 @@ export function createCommandLine(actions: CommandActions, finish: (exitCode: nu
     .argument('[url]', 'its address, or its health address where it has one', 'http://127.0.0.1:8080')
     .action(async (url: string) => finish(await actions.health(url)));
 
+  addKeysCommand(program, actions, finish);
+
   program
     .command('version')
     .summary('print the versions of sluice and Node.js')
@@ -165,10 +175,10 @@ export function createCommandLine(actions: CommandActions, finish: (exitCode: nu
 
   program.addHelpText(
     'after',
-    `\n${exampleHelp(Object.keys(EXAMPLES).flatMap((name) => examplesOf(name).slice(0, 2)))}`,
+    `\n${exampleHelp(program.commands.flatMap((command) => examplesOf(command.name()).slice(0, 2)))}`,
   );
-  for (const command of program.commands) {
-    command.addHelpText('after', `\n${exampleHelp(examplesOf(command.name()))}`);
+  for (const command of program.commands.flatMap((each) => [each, ...each.commands])) {
+    command.addHelpText('after', `\n${exampleHelp(examplesOf(pathOf(command)))}`);
     // Help of a command lists its own options; how to print this very text need not be among them.
     command.helpOption('-h, --help', 'print this help');
   }

@@ -21,6 +21,17 @@ export function runCommandLine(argv: readonly string[]): Promise<number> {
     },
     validate: async (file) => (await import('./validate.js')).validate(file, process.stdout, process.stderr),
     health: async (url) => (await import('./health.js')).health(url, process.stdout, process.stderr),
+    createKey: async (flags) => {
+      const { createKey } = await import('./new-key.js');
+      return createKey(
+        flags,
+        { environment: process.env, nowMs: Date.now() },
+        process.stdout,
+        process.stderr,
+      );
+    },
+    hashPassword: async () =>
+      (await import('./new-password.js')).printPasswordHash(process.stdin, process.stdout, process.stderr),
     version: async () => {
       const { packageVersion } = await import('./version.js');
       const { version, platform, arch } = process;

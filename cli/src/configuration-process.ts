@@ -34,6 +34,8 @@ async function parse(argv: readonly string[]): Promise<ServeFlags | number> {
     stdio: notHere,
     validate: notHere,
     health: notHere,
+    createKey: notHere,
+    hashPassword: notHere,
     version: notHere,
   });
   return flags ?? exitCode;

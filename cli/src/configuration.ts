@@ -8,6 +8,7 @@ import {
   type Problem,
 } from '@sluice/control-plane';
 import { type LogLevel, type ResolvedConfiguration, resolveConfiguration } from '@sluice/proto';
+import { KEY_SECRET_VARIABLE } from './key-secret-variable.js';
 import type { ServeFlags } from './serve-flags.js';
 
 /** Names that are looked for when no file is named, in this order. */
@@ -17,7 +18,7 @@ const DEFAULT_FILES = ['sluice.yaml', 'sluice.yml', 'sluice.json', 'sluice.toml'
 const UPSTREAM_VARIABLE = /^SLUICE_UPSTREAMS_/;
 
 /** Variables beginning with `SLUICE_` that are no settings of the configuration. */
-export const OWN_VARIABLES = ['SLUICE_CONFIG'];
+export const OWN_VARIABLES = ['SLUICE_CONFIG', KEY_SECRET_VARIABLE];
 
 /** A configuration to run, or why there is none. */
 export interface LoadOutcome {

@@ -17,7 +17,7 @@ export const EXIT_MEANINGS: readonly (readonly [code: number, meaning: string])[
       'also when the connection had to be ended, which the log explains',
   ],
   [EXIT.usage, 'the command line is wrong'],
-  [EXIT.configuration, 'the configuration is missing or invalid'],
+  [EXIT.configuration, 'the configuration, or for keys create its secret, is missing or invalid'],
   [EXIT.unhealthy, 'the gateway does not answer, or one of its upstreams is not ready'],
   [EXIT.address, 'the address cannot be listened on, for example because the port is taken'],
 ];

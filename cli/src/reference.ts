@@ -1,12 +1,20 @@
 import type { Argument, Command, Option } from 'commander';
-import { createCommandLine, examplesOf } from './command-line.js';
+import { createCommandLine, examplesOf, pathOf } from './command-line.js';
 import { EXIT_MEANINGS } from './exit-codes.js';
 
 /** The page docs/reference/cli.md, made from the definitions that also make `--help`. */
 export function renderReference(): string {
   const nothing = () => Promise.resolve(0);
   const program = createCommandLine(
-    { serve: nothing, stdio: nothing, validate: nothing, health: nothing, version: nothing },
+    {
+      serve: nothing,
+      stdio: nothing,
+      validate: nothing,
+      health: nothing,
+      createKey: nothing,
+      hashPassword: nothing,
+      version: nothing,
+    },
     () => {},
   );
   const sections = [
@@ -39,6 +47,10 @@ const SIGNALS = [
 const VARIABLES = [
   ['variable', 'meaning'],
   ['`SLUICE_CONFIG`', 'the configuration file, when `--config` is not given'],
+  [
+    '`SLUICE_KEY_SECRET`',
+    'what `sluice keys create` hashes keys under; what the file refers to as `hash_key`',
+  ],
   ['`SLUICE_…`', 'every setting of the configuration; see the configuration reference'],
   ['`NO_COLOR`', 'no colours, whatever the output is'],
   ['`FORCE_COLOR`', 'colours even when the output is not a terminal; `0` for none'],
@@ -52,17 +64,18 @@ const PROCESSES = [
   'sealed tokens are made with. When the parent dies, the data plane finishes what is under way and ends.',
 ].join('\n');
 
+/** A command, or those that stand below it. */
 function renderCommand(command: Command): string[] {
+  if (command.commands.length > 0) return command.commands.flatMap(renderCommand);
+  const path = pathOf(command);
   const { options, args } = { options: command.options, args: command.registeredArguments };
   return [
-    `## sluice ${command.name()}`,
+    `## sluice ${path}`,
     command.description(),
-    ['```', `sluice ${command.name()} ${command.usage()}`, '```'].join('\n'),
+    ['```', `sluice ${path} ${command.usage()}`, '```'].join('\n'),
     ...(args.length ? [table([['argument', 'meaning'], ...args.map(argumentRow)])] : []),
     ...(options.length ? [table([['option', 'meaning'], ...options.map(optionRow)])] : []),
-    ['```sh', ...examplesOf(command.name()).map(([line, meaning]) => `${line}   # ${meaning}`), '```'].join(
-      '\n',
-    ),
+    ['```sh', ...examplesOf(path).map(([line, meaning]) => `${line}   # ${meaning}`), '```'].join('\n'),
   ];
 }
 
@@ -75,12 +88,13 @@ function argumentRow(argument: Argument): string[] {
   ];
 }
 
-function optionRow({ flags, description, argChoices, envVar }: Option): string[] {
+function optionRow({ flags, description, argChoices, envVar, defaultValue }: Option): string[] {
   return [
     `\`${flags}\``,
     withNotes(description, [
       ...(argChoices ? [argChoices.map((choice) => `\`${choice}\``).join(', ')] : []),
       ...(envVar ? [`or \`${envVar}\``] : []),
+      ...(defaultValue === undefined ? [] : [`default \`${defaultValue}\``]),
     ]),
   ];
 }
