@@ -122,14 +122,13 @@ describe('oauth2-mock-server', () => {
         sub: 'pairwise',
         tid: 'tenant',
         scp: 'Tools.Read Tools.Call',
-        roles: ['Admin'],
       },
-      { subject: ['oid'], scopes: ['scp', 'roles'] },
+      { subject: ['oid'], scope_prefix: 'https://gateway.example.com/mcp/' },
       {
         caller: 'object',
         consumer: 'client',
         tenant: 'tenant',
-        scopes: ['Tools.Read', 'Tools.Call', 'Admin'],
+        scopes: ['https://gateway.example.com/mcp/Tools.Read', 'https://gateway.example.com/mcp/Tools.Call'],
       },
     ],
     [

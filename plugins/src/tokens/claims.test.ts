@@ -5,6 +5,7 @@ const MAPPING = {
   subject: ['sub'],
   consumer: ['azp', 'cid'],
   tenant: ['tid'],
+  scope_prefix: '',
   scopes: ['scope', 'scp', 'roles'],
 };
 
@@ -32,6 +33,13 @@ describe('claims', () => {
       tenant: undefined,
       scopes: ['a', 'b', 'c'],
     });
+  });
+
+  it('puts in front of scopes what their issuer leaves out', () => {
+    const mapping = { ...MAPPING, scope_prefix: 'https://gateway.example.com/mcp/' };
+    expect(mapClaims({ scp: 'Tools.Read' }, mapping).scopes).toEqual([
+      'https://gateway.example.com/mcp/Tools.Read',
+    ]);
   });
 
   it('takes no number for a name: 1 and "1" would be one caller', () => {

@@ -21,6 +21,12 @@ export const ClaimMapping = Type.Object(
       ['scope', 'scp'],
       'Claims with what the caller may do: text with spaces or a list. All that are there count.',
     ),
+    scope_prefix: Type.String({
+      default: '',
+      maxLength: 2048,
+      description:
+        'What clients write in front of a scope when they ask for it, and the issuer leaves out in its tokens: with it, a scope has one name everywhere.',
+    }),
   },
   {
     default: {},
@@ -47,13 +53,15 @@ export type MappedClaims = Pick<Identity, 'consumer' | 'tenant' | 'scopes'> & {
 
 export function mapClaims(
   claims: JsonObject,
-  { subject, consumer, tenant, scopes }: ClaimMapping,
+  { subject, consumer, tenant, scopes, scope_prefix }: ClaimMapping,
 ): MappedClaims {
   return {
     subject: firstText(claims, subject),
     consumer: firstText(claims, consumer),
     tenant: firstText(claims, tenant),
-    scopes: [...new Set(scopes.flatMap((path) => texts(claimAt(claims, path))))],
+    scopes: [
+      ...new Set(scopes.flatMap((path) => texts(claimAt(claims, path))).map((each) => scope_prefix + each)),
+    ],
   };
 }
 
