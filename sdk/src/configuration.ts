@@ -53,7 +53,8 @@ function problemOf({ path: pointer, message, schema, type, value }: ValueError):
   }
   // Never the value: it may be a secret.
   const kind = value === null ? 'null' : Array.isArray(value) ? 'a list' : `a ${typeof value}`;
-  return { path, message: `${lowerFirst(message)}; it is ${kind}`, ...hintOf(schema) };
+  const said = type === ValueErrorType.Union ? 'has none of the forms that it can have' : lowerFirst(message);
+  return { path, message: `${said}; it is ${kind}`, ...hintOf(schema) };
 }
 
 function hintOf({ description }: TSchema): { hint?: string } {

@@ -35,3 +35,4 @@ export {
   type PluginStore,
 } from './plugin.js';
 export { type Fields, Refusal, RefusalKind } from './refusal.js';
+export { Size, sizeBytes } from './size.js';
