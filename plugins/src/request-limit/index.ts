@@ -7,19 +7,23 @@ import {
   type Outcome,
   type PageAnswer,
   Refusal,
+  Size,
+  sizeBytes,
   Type,
 } from '@sluice/sdk';
 import { type Limits as ArgumentLimits, measure } from './measure.js';
 
+const Bytes = (description: string) =>
+  Type.Optional(Size({ description: `${description} For example 64KiB.` }));
 const Count = (maximum: number, description: string) =>
   Type.Optional(Type.Integer({ minimum: 1, maximum, description }));
 
 const Config = Type.Object(
   {
-    max_body_bytes: Count(1_073_741_824, 'Largest body of a request; `gateway.limits` holds beside it.'),
+    max_body_bytes: Bytes('Largest body of a request; `gateway.limits` holds beside it.'),
     max_header_count: Count(1_000, 'Most header fields of a request.'),
-    max_header_bytes: Count(1_048_576, 'Largest sum of names and values of header fields.'),
-    max_header_value_bytes: Count(1_048_576, 'Largest value of one header field.'),
+    max_header_bytes: Bytes('Largest sum of names and values of header fields.'),
+    max_header_value_bytes: Bytes('Largest value of one header field.'),
     http_methods: Type.Optional(
       Type.Array(Type.Union([Type.Literal('GET'), Type.Literal('POST'), Type.Literal('DELETE')]), {
         minItems: 1,
@@ -27,10 +31,10 @@ const Config = Type.Object(
         description: 'HTTP methods that are taken; OPTIONS is always left to others.',
       }),
     ),
-    max_arguments_bytes: Count(1_073_741_824, 'Largest arguments of a call, as JSON without spaces.'),
+    max_arguments_bytes: Bytes('Largest arguments of a call, as JSON without spaces.'),
     max_arguments_depth: Count(1_000, 'How deep objects and lists of arguments are nested at most.'),
     max_arguments_values: Count(100_000_000, 'Most values in arguments, those in objects and lists too.'),
-    max_string_bytes: Count(1_073_741_824, 'Longest text in arguments.'),
+    max_string_bytes: Bytes('Longest text in arguments.'),
   },
   { additionalProperties: false },
 );
@@ -43,8 +47,8 @@ interface Ctx {
 
 interface HeaderLimits {
   readonly max_header_count?: number;
-  readonly max_header_bytes?: number;
-  readonly max_header_value_bytes?: number;
+  readonly max_header_bytes?: number | string;
+  readonly max_header_value_bytes?: number | string;
 }
 
 export default definePlugin({
@@ -70,12 +74,18 @@ export default definePlugin({
     const { max_body_bytes, http_methods } = config;
     const limits = limitsArguments(config);
     const hasHeaderLimits = limitsHeaders(config);
+    const maxBodyBytes = max_body_bytes === undefined ? undefined : sizeBytes(max_body_bytes);
+    const maxHeaders = {
+      count: config.max_header_count ?? Number.POSITIVE_INFINITY,
+      bytes: bytesOf(config.max_header_bytes),
+      valueBytes: bytesOf(config.max_header_value_bytes),
+    };
     const isTaken = http_methods === undefined ? undefined : new Set<string>([...http_methods, 'OPTIONS']);
 
     function head(ctx: Ctx, control: HeadControl): Refusal | PageAnswer | undefined {
       if (isTaken !== undefined && !isTaken.has(ctx.httpMethod)) return notTaken(http_methods as string[]);
-      if (max_body_bytes !== undefined) control.limitBody(max_body_bytes);
-      return hasHeaderLimits ? headersProblem(ctx.headers, config) : undefined;
+      if (maxBodyBytes !== undefined) control.limitBody(maxBodyBytes);
+      return hasHeaderLimits ? headersProblem(ctx.headers, maxHeaders) : undefined;
     }
 
     function exchange(ctx: Ctx, next: () => MaybePromise<Outcome>): MaybePromise<Outcome | Refusal> {
@@ -83,7 +93,7 @@ export default definePlugin({
       return problem === undefined ? next() : new Refusal('tooLarge', `the arguments ${problem}`);
     }
 
-    const hooks = hasHeaderLimits || isTaken !== undefined || max_body_bytes !== undefined ? { head } : {};
+    const hooks = hasHeaderLimits || isTaken !== undefined || maxBodyBytes !== undefined ? { head } : {};
     return limits === undefined ? hooks : { ...hooks, exchange };
   },
 });
@@ -98,19 +108,19 @@ function limitsHeaders({
 
 /** Undefined when nothing about arguments is limited. */
 function limitsArguments(config: {
-  readonly max_arguments_bytes?: number;
+  readonly max_arguments_bytes?: number | string;
   readonly max_arguments_depth?: number;
   readonly max_arguments_values?: number;
-  readonly max_string_bytes?: number;
+  readonly max_string_bytes?: number | string;
 }): ArgumentLimits | undefined {
   const { max_arguments_bytes, max_arguments_depth, max_arguments_values, max_string_bytes } = config;
   const limits = [max_arguments_bytes, max_arguments_depth, max_arguments_values, max_string_bytes];
   if (limits.every((limit) => limit === undefined)) return undefined;
   return {
-    bytes: max_arguments_bytes ?? Number.POSITIVE_INFINITY,
+    bytes: bytesOf(max_arguments_bytes),
     depth: max_arguments_depth ?? Number.POSITIVE_INFINITY,
     valueCount: max_arguments_values ?? Number.POSITIVE_INFINITY,
-    stringBytes: max_string_bytes ?? Number.POSITIVE_INFINITY,
+    stringBytes: bytesOf(max_string_bytes),
   };
 }
 
@@ -128,9 +138,13 @@ function notTaken(methods: readonly string[]): PageAnswer {
   };
 }
 
-function headersProblem(headers: Ctx['headers'], limits: HeaderLimits): Refusal | undefined {
-  const { max_header_count = Number.POSITIVE_INFINITY, max_header_bytes = Number.POSITIVE_INFINITY } = limits;
-  const { max_header_value_bytes = Number.POSITIVE_INFINITY } = limits;
+interface MaxHeaders {
+  readonly count: number;
+  readonly bytes: number;
+  readonly valueBytes: number;
+}
+
+function headersProblem(headers: Ctx['headers'], max: MaxHeaders): Refusal | undefined {
   let count = 0;
   let bytes = 0;
   for (const name in headers) {
@@ -139,13 +153,16 @@ function headersProblem(headers: Ctx['headers'], limits: HeaderLimits): Refusal 
     count += 1;
     bytes += name.length + value.length;
     // Never the value: it may be a credential.
-    if (value.length > max_header_value_bytes)
-      return tooLarge(`the header field ${name.slice(0, 64)} is longer than ${max_header_value_bytes} bytes`);
+    if (value.length > max.valueBytes)
+      return tooLarge(`the header field ${name.slice(0, 64)} is longer than ${max.valueBytes} bytes`);
   }
-  if (count > max_header_count) return tooLarge(`there are more than ${max_header_count} header fields`);
-  if (bytes > max_header_bytes)
-    return tooLarge(`the header fields are longer than ${max_header_bytes} bytes in sum`);
+  if (count > max.count) return tooLarge(`there are more than ${max.count} header fields`);
+  if (bytes > max.bytes) return tooLarge(`the header fields are longer than ${max.bytes} bytes in sum`);
   return undefined;
+}
+
+function bytesOf(size: number | string | undefined): number {
+  return size === undefined ? Number.POSITIVE_INFINITY : sizeBytes(size);
 }
 
 function tooLarge(message: string): Refusal {
