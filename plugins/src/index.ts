@@ -11,6 +11,7 @@ import loginLimit from './login-limit/index.js';
 import ratelimit from './ratelimit/index.js';
 import requestLimit from './request-limit/index.js';
 import securityHeaders from './security-headers/index.js';
+import transform from './transform/index.js';
 
 export { createApiKey, type NewApiKey } from './auth-api-key/index.js';
 export { hashPassword } from './auth-basic/password.js';
@@ -28,5 +29,6 @@ export const BUILT_IN: ReadonlyMap<string, Plugin> = new Map(
     ratelimit,
     requestLimit,
     securityHeaders,
+    transform,
   ].map((plugin) => [plugin.name, plugin]),
 );
