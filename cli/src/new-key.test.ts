@@ -1,4 +1,4 @@
-import { BUILT_IN } from '@sluice/plugins';
+import { builtIn } from '@sluice/plugins';
 import { testPlugin } from '@sluice/sdk/testing';
 import { describe, expect, test } from 'vitest';
 import { EXIT } from './exit-codes.js';
@@ -37,7 +37,7 @@ describe('a new key', () => {
       scopes: ['tools:read', 'tools:call', 'admin'],
       expires_at: '2027-02-19T10:00:00Z',
     });
-    const plugin = BUILT_IN.get('auth-api-key');
+    const plugin = builtIn('auth-api-key');
     if (plugin === undefined) throw new Error('there is no auth-api-key');
     const gateway = testPlugin(plugin, { config: { hash_key: SECRET, keys: [entry] }, nowMs: NOW_MS });
     const { identity } = await gateway.call({ headers: { 'x-api-key': key } });

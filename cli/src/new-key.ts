@@ -1,4 +1,4 @@
-import { createApiKey } from '@sluice/plugins';
+import { createApiKey } from '@sluice/plugins/credentials';
 import { EXIT } from './exit-codes.js';
 import type { Output } from './health.js';
 import type { NewKeyFlags } from './keys-command-line.js';

@@ -1,5 +1,5 @@
 import { PassThrough } from 'node:stream';
-import { BUILT_IN } from '@sluice/plugins';
+import { builtIn } from '@sluice/plugins';
 import { testPlugin } from '@sluice/sdk/testing';
 import { describe, expect, test, vi } from 'vitest';
 import { EXIT } from './exit-codes.js';
@@ -31,7 +31,7 @@ function terminal(...keys: string[]) {
 }
 
 async function opens(hash: string, password: string): Promise<boolean> {
-  const plugin = BUILT_IN.get('auth-basic');
+  const plugin = builtIn('auth-basic');
   if (plugin === undefined) throw new Error('there is no auth-basic');
   const gateway = testPlugin(plugin, { config: { users: [{ user: 'ada', password_hash: hash.trim() }] } });
   const authorization = `Basic ${Buffer.from(`ada:${password}`).toString('base64')}`;

@@ -1,4 +1,4 @@
-import { hashPassword } from '@sluice/plugins';
+import { hashPassword } from '@sluice/plugins/credentials';
 import { EXIT } from './exit-codes.js';
 import type { Output } from './health.js';
 import { Interrupted, type PasswordInput, readHidden, readPiped } from './password-input.js';

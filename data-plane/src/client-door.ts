@@ -1,7 +1,7 @@
 /** The path of a request from the socket to the front that takes it, in this file, in order. */
 import type { ResolvedConfiguration } from '@sluice/proto';
-import { type MaybePromise, Refusal } from '@sluice/sdk';
-import { type Admitted, type Arrival, after, type Route } from '@sluice/sdk/engine';
+import type { MaybePromise } from '@sluice/sdk';
+import { type Admitted, type Arrival, after, Refusal, type Route } from '@sluice/sdk/engine';
 import { HttpArrival, originOf } from './chain/http-arrival.js';
 import type { Plugins } from './chain/plugins.js';
 import type { Endpoint } from './front/endpoint.js';

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Readable, Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { BUILT_IN } from '@sluice/plugins';
+import { builtIn } from '@sluice/plugins';
 import type { ResolvedConfiguration } from '@sluice/proto';
 import type { Logger } from 'pino';
 import { MemoryPluginStores } from './chain/memory-store.js';
@@ -152,7 +152,7 @@ class StdioServing implements StdioServer {
     return new Plugins({
       log: this.options.log,
       metrics: NO_METRICS,
-      find: ({ plugin }) => BUILT_IN.get(plugin),
+      find: ({ plugin }) => builtIn(plugin),
       store: (binding) => stores.of(binding),
       shared: (binding) => this.shared.get(binding),
       egress: () => new EgressPolicy(this.egress.deny, this.egress.allow),

@@ -2,7 +2,7 @@
  * One worker: a listener, the fronts, and the endpoints behind them, put together, drained and closed. Every worker has
  * all of it; they share nothing but the port and the configuration. The path of a request is in `client-door.ts`.
  */
-import { BUILT_IN } from '@sluice/plugins';
+import { builtIn } from '@sluice/plugins';
 import type { ResolvedAddress, ResolvedConfiguration } from '@sluice/proto';
 import type { Logger } from 'pino';
 import { AdminDoor } from './admin/admin-door.js';
@@ -170,7 +170,7 @@ export class Worker {
     this.plugins = new Plugins({
       log,
       metrics: this.metrics,
-      find: ({ plugin }) => BUILT_IN.get(plugin),
+      find: ({ plugin }) => builtIn(plugin),
       store: (binding) => stores.of(binding),
       shared: (binding) => this.shared.get(binding),
       egress: () =>

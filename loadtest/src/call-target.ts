@@ -55,14 +55,21 @@ export async function openTarget(target: Target, sessionCount: number): Promise<
 }
 
 /** Ends the sessions of a target, as far as it still answers. */
-export async function closeTarget({ url, sessions }: OpenTarget): Promise<void> {
-  for (const session of sessions) await endSession(url, session);
+export async function closeTarget(target: OpenTarget): Promise<void> {
+  for (const session of target.sessions) await endSession(target, session);
 }
 
 /** Says that a session is not needed any more. */
-export async function endSession(url: string, session: string): Promise<void> {
+export async function endSession(
+  { url, headers }: Pick<Target, 'url' | 'headers'>,
+  session: string,
+): Promise<void> {
   const signal = AbortSignal.timeout(REQUEST_DEADLINE_MS);
-  const response = await fetch(url, { method: 'DELETE', headers: { 'Mcp-Session-Id': session }, signal });
+  const response = await fetch(url, {
+    method: 'DELETE',
+    headers: { ...headers, 'Mcp-Session-Id': session },
+    signal,
+  });
   await response.arrayBuffer();
 }
 
@@ -106,7 +113,7 @@ async function findTool(target: Target, session: string | undefined, nextId: () 
 async function post(target: Target, method: string, body: string, session?: string, name?: string) {
   const response = await fetch(target.url, {
     method: 'POST',
-    headers: requestHeaders(target.era, method, { session, name }),
+    headers: requestHeaders(target.era, method, { session, name, more: target.headers }),
     body,
     signal: AbortSignal.timeout(REQUEST_DEADLINE_MS),
   });

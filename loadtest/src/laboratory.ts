@@ -3,6 +3,7 @@ import { Generator } from './generator-client.js';
 import type { Era } from './mcp-request.js';
 import { NODE_PROGRAM } from './node-program.js';
 import { proportionalBytes, residentBytes } from './process-usage.js';
+import { CHAIN_HEADERS } from './relays/chain.js';
 import { findNginx, startNginx } from './relays/nginx.js';
 import type { Relay, RelayKind, Row } from './relays/relay.js';
 import { startSluice } from './relays/sluice.js';
@@ -63,7 +64,8 @@ export async function setUp(processes: StartedProcesses, plan: LaboratoryPlan): 
         continue;
       }
       plan.note(`opening ${row.id} ...`);
-      const target = { url: `${outcome?.origin ?? url.origin}${row.path}`, era: row.era };
+      const headers = row.plugins ? CHAIN_HEADERS : {};
+      const target = { url: `${outcome?.origin ?? url.origin}${row.path}`, era: row.era, headers };
       await generator.open(row.id, target, plan.sessions);
       laboratory.rows.push({ row, relay: outcome });
       laboratory.states.push({ ...state, state: 'measured' });
@@ -95,8 +97,9 @@ export async function startUpstream(processes: StartedProcesses, tells = false) 
 type RelayOutcome = Relay | Error | 'not installed' | undefined;
 
 /** The gateway runs once for each era, so that each is measured alone; nginx does not know of eras. */
-function relayKey({ relay, era }: { relay: RelayKind; era: Era }): string {
-  return relay === 'sluice' ? `${relay} ${era}` : relay;
+function relayKey({ relay, era, plugins }: { relay: RelayKind; era: Era; plugins?: boolean }): string {
+  if (relay !== 'sluice') return relay;
+  return plugins ? `${relay} ${era} with plugins` : `${relay} ${era}`;
 }
 
 async function startRelays(
@@ -113,9 +116,10 @@ async function startRelays(
   }
   return relays;
 
-  async function startRelay({ relay, era }: Row): Promise<RelayOutcome> {
+  async function startRelay({ relay, era, plugins }: Row): Promise<RelayOutcome> {
     if (relay === 'direct') return undefined;
-    if (relay === 'sluice') return startSluice(processes, { era, upstream, folder, env: gatewayEnv });
+    if (relay === 'sluice')
+      return startSluice(processes, { era, upstream, folder, env: gatewayEnv, plugins });
     const program = findNginx();
     return program ? startNginx(processes, program, upstream, folder) : 'not installed';
   }

@@ -28,7 +28,11 @@ export async function load(target: OpenTarget, connections: number, seconds: num
   const setupClient = (client: autocannon.Client) => {
     const session = target.sessions[connected % Math.max(1, target.sessions.length)];
     connected += 1;
-    const headers = requestHeaders(target.era, 'tools/call', { name: target.tool, session });
+    const headers = requestHeaders(target.era, 'tools/call', {
+      name: target.tool,
+      session,
+      more: target.headers,
+    });
     let id = target.nextId();
     client.setHeadersAndBody(headers, target.callBody(id));
     // An id is never used twice in a session. autocannon announces an answer, sends the next request, and

@@ -122,7 +122,7 @@ function sumOfPss(processes: readonly { pssBytes?: number }[]): number | undefin
 function targetTable({ summary }: BenchmarkResult): string {
   const lines = summary.targets.map(({ what, row, limit, unit, measured }) => {
     const verdict = measured === undefined ? 'not measured' : measured.median <= limit ? 'met' : 'missed';
-    const digits = unit === '× nginx' ? 2 : unit === 'MB' ? 1 : 0;
+    const digits = unit === '× nginx' ? 2 : unit === 'MB' || limit < 10 ? 1 : 0;
     return [what, row, `≤ ${limit} ${unit}`, figure(measured, digits), verdict];
   });
   return table(['target', 'row', 'limit', 'measured', ''], lines);

@@ -21,15 +21,18 @@ export interface Target {
   /** The MCP endpoint; loopback only. */
   url: string;
   era: Era;
+  /** Sent with every request. */
+  headers?: Readonly<Record<string, string>>;
 }
 
 /** Headers of a POST, as each era's Streamable HTTP transport wants them. */
 export function requestHeaders(
   era: Era,
   method: string,
-  options: { name?: string; session?: string } = {},
+  options: { name?: string; session?: string; more?: Readonly<Record<string, string>> } = {},
 ): Record<string, string> {
   const headers: Record<string, string> = {
+    ...options.more,
     'Content-Type': 'application/json',
     Accept: 'application/json, text/event-stream',
   };

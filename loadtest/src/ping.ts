@@ -63,6 +63,7 @@ class PingConnection {
     const headers = requestHeaders(target.era, 'tools/call', {
       name: target.tool,
       session: target.sessions[0],
+      more: target.headers,
     });
     const lines = Object.entries({ Host: host, ...headers }).map(([name, value]) => `${name}: ${value}\r\n`);
     this.#head = `POST ${pathname} HTTP/1.1\r\n${lines.join('')}`;

@@ -74,6 +74,8 @@ export interface LoadSummary {
   /** Against nginx in the same round, era and number of connections. */
   cpuTimesNginx?: Spread;
   throughputTimesNginx?: Spread;
+  /** Over the same path without plugins in the same round; rows with plugins only. */
+  addedCpuMicros?: Spread;
   relayRssBytes?: Spread;
   requests: number;
   checkedAnswers: number;

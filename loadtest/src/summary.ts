@@ -15,6 +15,8 @@ import { spread } from './statistics.js';
 const MAX_CPU_TIMES_NGINX = { '/mcp/{upstream}': 2.0, '/mcp': 2.5 };
 /** What the gateway may add to the median call at one connection. */
 const MAX_ADDED_P50_MICROS = 150;
+/** What the plugins of `chain.ts` may add to the processor time of a call. */
+const MAX_PLUGINS_CPU_MICROS = 5;
 /** Resident memory of an idle gateway with one worker, both processes together; MB are millions of bytes. */
 const MAX_IDLE_MB = 120;
 const BYTES_PER_MB = 1_000_000;
@@ -50,6 +52,17 @@ function loadSummary(row: Row, connections: number, all: readonly LoadCell[]): L
       const [mine, theirs] = [pick(cell), nginx && pick(nginx)];
       return mine === undefined || !theirs ? undefined : mine / theirs;
     });
+  const overBare = values((cell) => {
+    const bare = all.find(
+      (other) =>
+        other.row === `sluice-upstream-${row.era}` &&
+        other.round === cell.round &&
+        other.connections === connections &&
+        isSound(other),
+    );
+    const [mine, theirs] = [cell.relayCpuMicrosPerRequest, bare?.relayCpuMicrosPerRequest];
+    return mine === undefined || theirs === undefined ? undefined : mine - theirs;
+  });
   const sum = (pick: (cell: LoadCell) => number) => cells.reduce((total, cell) => total + pick(cell), 0);
   return {
     row: row.id,
@@ -60,6 +73,7 @@ function loadSummary(row: Row, connections: number, all: readonly LoadCell[]): L
     relayCpuMicrosPerRequest: values((cell) => cell.relayCpuMicrosPerRequest),
     cpuTimesNginx: againstNginx((cell) => cell.relayCpuMicrosPerRequest),
     throughputTimesNginx: againstNginx((cell) => cell.requestsPerSecond),
+    addedCpuMicros: row.plugins ? overBare : undefined,
     relayRssBytes: values((cell) => cell.relayRssBytes),
     requests: sum((cell) => cell.requests),
     checkedAnswers: sum((cell) => cell.checkedAnswers),
@@ -100,7 +114,20 @@ function targetVerdicts(
   latency: readonly LatencySummary[],
   idle: readonly IdleMemory[],
 ): TargetVerdict[] {
-  const sluice = rows.filter(({ relay }) => relay === 'sluice');
+  const sluice = rows.filter(({ relay, plugins }) => relay === 'sluice' && !plugins);
+  const plugins = rows
+    .filter((row) => row.plugins)
+    .flatMap((row) =>
+      load
+        .filter((summary) => summary.row === row.id)
+        .map(({ connections, addedCpuMicros }) => ({
+          what: `processor time that plugins add, ${connections === 1 ? '1 connection' : `${connections} connections`}`,
+          row: row.id,
+          limit: MAX_PLUGINS_CPU_MICROS,
+          unit: 'µs',
+          measured: addedCpuMicros,
+        })),
+    );
   const cpu = sluice.flatMap((row) =>
     load
       .filter((summary) => summary.row === row.id)
@@ -126,7 +153,7 @@ function targetVerdicts(
     unit: 'MB',
     measured: spread([rssBytes / BYTES_PER_MB]),
   }));
-  return [...cpu, ...added, ...memory];
+  return [...cpu, ...plugins, ...added, ...memory];
 }
 
 /** What did not run or answered wrongly. That something is slow or not installed is no problem. */

@@ -4,14 +4,8 @@ import type { Attribute } from './attributes.js';
 import { type Allowed, after, compileChain, type Handler, type Known, type Layer } from './chain.js';
 import type { Changes } from './exchange.js';
 import { Outcome } from './outcome.js';
-import {
-  definePlugin,
-  type Hooks,
-  type MaybePromise,
-  PHASES,
-  type Phase,
-  type PluginDeclaration,
-} from './plugin.js';
+import { PHASES, type Phase } from './phases.js';
+import { definePlugin, type Hooks, type MaybePromise, type PluginDeclaration } from './plugin.js';
 import { Refusal } from './refusal.js';
 import { testPlugin } from './testing.js';
 

@@ -1,9 +1,14 @@
-/** What runs plugins: the data plane, and the harness of `@sluice/sdk/testing`. Authors of plugins do not need it. */
+/**
+ * What runs plugins: the data plane, and the harness of `@sluice/sdk/testing`. Authors of plugins do not need it. It
+ * loads no schema library: a gateway without plugins has no use for one.
+ */
 export { Binding, type BindingOptions } from './binding.js';
 export { type Allowed, after, type Handler, type Known } from './chain.js';
-export { type CheckedConfig, checkConfig } from './configuration.js';
 export { Admitted, type Arrival, type Call, Exchange } from './exchange.js';
 export type { FailureEvents } from './failures.js';
 export { frozen } from './frozen.js';
+export { ANONYMOUS } from './identity.js';
 export { entryTargets } from './lists.js';
+export { Outcome } from './outcome.js';
+export { Refusal } from './refusal.js';
 export { compileRoute, type Route } from './route.js';

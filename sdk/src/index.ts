@@ -7,6 +7,7 @@ export type { Changes, Target, TargetKind, Transport } from './exchange.js';
 export { frozen } from './frozen.js';
 export { ANONYMOUS, type Identity, type Json, type JsonObject } from './identity.js';
 export { Outcome, type OutcomeError, type OutcomeKind } from './outcome.js';
+export { PHASES, type Phase } from './phases.js';
 export {
   type Change,
   type Clock,
@@ -25,8 +26,6 @@ export {
   type Notification,
   type PageAnswer,
   type PageRequest,
-  PHASES,
-  type Phase,
   type Plugin,
   type PluginDeclaration,
   type PluginHost,

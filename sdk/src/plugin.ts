@@ -1,17 +1,15 @@
 /** What a plugin is: the one declaration that its author writes, and the hooks that the gateway calls. */
 import type { Static, TObject } from '@sinclair/typebox';
 import type { Attribute, View } from './attributes.js';
+import { type CheckedConfig, checkConfig } from './configuration.js';
 import type { Changes, Target } from './exchange.js';
 import type { Identity, JsonObject } from './identity.js';
 import type { Outcome } from './outcome.js';
+import { PHASES, type Phase } from './phases.js';
 import type { Fields, Refusal } from './refusal.js';
 
 /** Version of the interface between gateway and plugins (semantic versioning); checked when a plugin is loaded. */
 export const INTERFACE_VERSION = '1.0.0';
-
-/** Outermost first. Inside a phase the order of the configuration holds. */
-export const PHASES = ['record', 'door', 'identity', 'decision', 'limit', 'shape', 'cache'] as const;
-export type Phase = (typeof PHASES)[number];
 
 /** Where a plugin runs: on the thread of the request, in a pool of threads, or in a process of its own. */
 export type Isolation = 'inline' | 'pool' | 'process';
@@ -217,6 +215,8 @@ export interface Plugin {
   reads(config: unknown): readonly string[];
   sharedBytes(config: unknown): number;
   check(config: unknown): readonly ConfigProblem[];
+  /** Fills in defaults and checks all of it. */
+  checked(config: unknown): CheckedConfig;
   hooks(config: unknown, host: PluginHost): Hooks;
 }
 
@@ -244,7 +244,7 @@ export function definePlugin<const Config extends TObject, const Reads extends A
     throw new TypeError(
       `plugin ${name}: there is no phase ${JSON.stringify(phase)}; phases are ${PHASES.join(', ')}`,
     );
-  return {
+  const plugin: Plugin = {
     name,
     version,
     description: declaration.description,
@@ -257,6 +257,8 @@ export function definePlugin<const Config extends TObject, const Reads extends A
     reads: (config) => (typeof reads === 'function' ? reads(config as Static<Config>) : reads),
     sharedBytes: (config) => sharedBytes?.(config as Static<Config>) ?? 0,
     check: (config) => check?.(config as Static<Config>) ?? [],
+    checked: (config) => checkConfig(plugin, config),
     hooks: (config, host) => hooks(config as Static<Config>, host) as Hooks,
   };
+  return plugin;
 }

@@ -6,15 +6,14 @@ import type { Arrival } from './exchange.js';
 import type { JsonObject } from './identity.js';
 import { listOf, listRow } from './lists.js';
 import type { Outcome } from './outcome.js';
-import {
-  type Decision,
-  type HeadControl,
-  type InputRequest,
-  type MaybePromise,
-  type Notification,
-  type PageAnswer,
-  PHASES,
-  type Phase,
+import { PHASES, type Phase } from './phases.js';
+import type {
+  Decision,
+  HeadControl,
+  InputRequest,
+  MaybePromise,
+  Notification,
+  PageAnswer,
 } from './plugin.js';
 import { Refusal } from './refusal.js';
 

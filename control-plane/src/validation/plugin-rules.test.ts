@@ -1,4 +1,4 @@
-import { createApiKey } from '@sluice/plugins';
+import { createApiKey } from '@sluice/plugins/credentials';
 import { describe, expect, it } from 'vitest';
 import { parseConfiguration } from '../file/load.js';
 import { formatProblem } from './problem.js';

@@ -1,6 +1,5 @@
-import { BUILT_IN } from '@sluice/plugins';
+import { BUILT_IN, builtIn } from '@sluice/plugins';
 import type { Configuration, PluginBinding } from '@sluice/proto';
-import { checkConfig } from '@sluice/sdk/engine';
 import type { Findings } from './findings.js';
 import { nearestName } from './nearest-name.js';
 
@@ -52,7 +51,7 @@ function checkBuiltIn(findings: Findings, binding: PluginBinding, path: string):
     findings.error(
       `${path}.plugin`,
       'missing',
-      `say which plugin; with the gateway come ${[...BUILT_IN.keys()].join(', ')}`,
+      `say which plugin; with the gateway come ${BUILT_IN.join(', ')}`,
     );
     return;
   }
@@ -63,10 +62,10 @@ function checkBuiltIn(findings: Findings, binding: PluginBinding, path: string):
     findings.error(`${path}.hash`, hash === '' ? 'missing' : 'not a hash', hint);
     return;
   }
-  const plugin = BUILT_IN.get(name);
+  const plugin = builtIn(name);
   if (plugin === undefined) {
-    const near = nearestName(name, [...BUILT_IN.keys()]);
-    const known = `with the gateway come ${[...BUILT_IN.keys()].join(', ')}; a package is written npm:${name}, a module ./${name}`;
+    const near = nearestName(name, BUILT_IN);
+    const known = `with the gateway come ${BUILT_IN.join(', ')}; a package is written npm:${name}, a module ./${name}`;
     findings.error(
       `${path}.plugin`,
       `no plugin named ${name} comes with the gateway`,
@@ -74,7 +73,7 @@ function checkBuiltIn(findings: Findings, binding: PluginBinding, path: string):
     );
     return;
   }
-  const checked = checkConfig(plugin, config ?? {});
+  const checked = plugin.checked(config);
   if (checked.ok) return;
   for (const { path: field, message, hint } of checked.problems) {
     const own = field === '' ? `${path}.config` : `${path}.config.${field}`;
@@ -85,7 +84,7 @@ function checkBuiltIn(findings: Findings, binding: PluginBinding, path: string):
 /** True when whoever calls has to say who they are, whatever endpoint is called. */
 export function authenticatesAll({ plugins }: Configuration): boolean {
   const identity = plugins.filter(
-    ({ plugin, disabled }) => !disabled && BUILT_IN.get(plugin)?.phase === 'identity',
+    ({ plugin, disabled }) => !disabled && builtIn(plugin)?.phase === 'identity',
   );
   const letsAnybodyIn = identity.some(({ plugin }) => plugin === 'anonymous');
   return !letsAnybodyIn && identity.some(({ endpoints }) => endpoints.length === 0);

@@ -2,8 +2,16 @@
  * An endpoint with the plugins of its route in front: every request of every client goes through the chain, in
  * whatever era it came. The endpoint behind does not know.
  */
-import { Outcome as ChainOutcome, Refusal, type Target } from '@sluice/sdk';
-import { after, Exchange as ChainExchange, type Handler, type Known, type Route } from '@sluice/sdk/engine';
+import type { Target } from '@sluice/sdk';
+import {
+  after,
+  Exchange as ChainExchange,
+  Outcome as ChainOutcome,
+  type Handler,
+  type Known,
+  Refusal,
+  type Route,
+} from '@sluice/sdk/engine';
 import type { Admission, Exchange, Outcome } from '../exchange/exchange.js';
 import type { Endpoint, LegacyBacking, LegHost } from '../front/endpoint.js';
 import { ErrorCode, RpcError } from '../protocol/errors.js';

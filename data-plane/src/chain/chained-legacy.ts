@@ -1,6 +1,5 @@
 /** A legacy client's session with the plugins of its endpoint in front: both ways, and its beginning and end. */
-import { Refusal } from '@sluice/sdk';
-import { Exchange as ChainExchange, type Known } from '@sluice/sdk/engine';
+import { Exchange as ChainExchange, type Known, Refusal } from '@sluice/sdk/engine';
 import { Cancellation, type Exchange, type Outcome } from '../exchange/exchange.js';
 import type { HeldBefore, LegacyBacking, LegHost } from '../front/endpoint.js';
 import { errorMessage, RpcError, resultMessage } from '../protocol/errors.js';

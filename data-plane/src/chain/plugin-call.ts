@@ -1,7 +1,13 @@
 /** One request as plugins see it, over its bytes: nothing is parsed that nobody reads. */
-import type { Json, JsonObject } from '@sluice/sdk';
-import { Outcome as ChainOutcome, type Target } from '@sluice/sdk';
-import { type Allowed, type Arrival, type Call, entryTargets, frozen } from '@sluice/sdk/engine';
+import type { Json, JsonObject, Target } from '@sluice/sdk';
+import {
+  type Allowed,
+  type Arrival,
+  type Call,
+  Outcome as ChainOutcome,
+  entryTargets,
+  frozen,
+} from '@sluice/sdk/engine';
 import type { Exchange, Outcome } from '../exchange/exchange.js';
 import { errorMessage, RpcError, resultMessage } from '../protocol/errors.js';
 import type { Span } from '../protocol/scan.js';

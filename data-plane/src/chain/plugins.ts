@@ -4,7 +4,7 @@
  */
 import type { ResolvedConfiguration, ResolvedPlugin } from '@sluice/proto';
 import type { PageAnswer, PageRequest, Plugin } from '@sluice/sdk';
-import { Binding, checkConfig, compileRoute, type Route } from '@sluice/sdk/engine';
+import { Binding, compileRoute, type Route } from '@sluice/sdk/engine';
 import type { Logger } from 'pino';
 import { type PluginHostParts, pluginHost } from './plugin-host.js';
 
@@ -154,7 +154,7 @@ function sameUse({ endpoints: _a, ...a }: ResolvedPlugin, { endpoints: _b, ...b 
 }
 
 function checkedConfig(plugin: Plugin, { name, config }: ResolvedPlugin): unknown {
-  const checked = checkConfig(plugin, config);
+  const checked = plugin.checked(config);
   if (checked.ok) return checked.config;
   const problems = checked.problems.map(({ path, message }) => `${path} ${message}`).join('; ');
   throw new Error(`plugin ${name}: ${problems}`);

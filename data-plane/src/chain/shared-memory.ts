@@ -1,7 +1,6 @@
 /** Memory that the workers of a node share for their plugins: made by whoever starts them, before they need it. */
-import { BUILT_IN } from '@sluice/plugins';
+import { builtIn } from '@sluice/plugins';
 import type { ResolvedConfiguration } from '@sluice/proto';
-import { checkConfig } from '@sluice/sdk/engine';
 
 /** By the name of the binding. */
 export type SharedMemory = ReadonlyMap<string, SharedArrayBuffer>;
@@ -13,8 +12,8 @@ export function sharedMemory(
 ): SharedMemory {
   const memory = new Map<string, SharedArrayBuffer>();
   for (const { name, plugin: wanted, config } of plugins) {
-    const plugin = BUILT_IN.get(wanted);
-    const checked = plugin === undefined ? undefined : checkConfig(plugin, config);
+    const plugin = builtIn(wanted);
+    const checked = plugin?.checked(config);
     if (plugin === undefined || checked?.ok !== true) continue;
     const bytes = plugin.sharedBytes(checked.config);
     const old = before.get(name);

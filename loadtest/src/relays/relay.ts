@@ -22,6 +22,8 @@ export interface Row {
   /** Path that the client calls. */
   path: string;
   era: Era;
+  /** True with plugins in front: see `chain.ts`. */
+  plugins?: boolean;
 }
 
 /** Name of the upstream in the gateway's configuration. */
@@ -39,6 +41,14 @@ function rowsOf(era: Era): Row[] {
       era,
     },
     { id: `sluice-merged-${era}`, title: 'Sluice `/mcp`', relay: 'sluice', path: '/mcp', era },
+    {
+      id: `sluice-plugins-${era}`,
+      title: 'Sluice `/mcp/{upstream}` with plugins',
+      relay: 'sluice',
+      path: `/mcp/${UPSTREAM_NAME}`,
+      era,
+      plugins: true,
+    },
   ];
 }
 

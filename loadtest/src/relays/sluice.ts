@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import type { Era } from '../mcp-request.js';
 import { NODE_PROGRAM } from '../node-program.js';
 import type { StartedProcesses } from '../running-process.js';
+import { CHAIN } from './chain.js';
 import { type Relay, UPSTREAM_NAME } from './relay.js';
 
 const PROGRAM = fileURLToPath(new URL('../../../cli/bin/sluice.js', import.meta.url));
@@ -22,6 +23,8 @@ interface SluicePlan {
   env?: NodeJS.ProcessEnv;
   /** Streams for which there has to be room. */
   streams?: number;
+  /** With the plugins of `chain.ts` in front. */
+  plugins?: boolean;
 }
 
 /**
@@ -31,7 +34,7 @@ interface SluicePlan {
 export async function startSluice(processes: StartedProcesses, plan: SluicePlan): Promise<Relay> {
   const { era, folder } = plan;
   if (!existsSync(PROGRAM)) throw new Error(`${PROGRAM} does not exist`);
-  const file = join(folder, `sluice-${era}.json`);
+  const file = join(folder, `sluice-${era}${plan.plugins ? '-plugins' : ''}.json`);
   writeFileSync(file, JSON.stringify(configuration(plan)));
   const args = [PROGRAM, 'serve', '--config', file, '--port', '0', '--workers', '1', '--log-format', 'json'];
   // What somebody set for a gateway of their own must not change what is measured.
@@ -42,7 +45,7 @@ export async function startSluice(processes: StartedProcesses, plan: SluicePlan)
   return { process: running, origin: new URL(url).origin, listener };
 }
 
-function configuration({ era, upstream, streams }: SluicePlan): object {
+function configuration({ era, upstream, streams, plugins }: SluicePlan): object {
   const http = {
     url: upstream.href,
     ...(streams !== undefined && { max_connections: streams + SPARE_COUNT }),
@@ -50,6 +53,7 @@ function configuration({ era, upstream, streams }: SluicePlan): object {
   return {
     ...(streams !== undefined && { gateway: roomFor(streams + SPARE_COUNT) }),
     upstreams: [{ name: UPSTREAM_NAME, era, http }],
+    ...(plugins && { plugins: CHAIN }),
   };
 }
 

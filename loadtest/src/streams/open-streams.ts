@@ -35,7 +35,7 @@ export class OpenStreams {
     const sessions = this.#sessions.splice(0);
     await concurrently(sessions.length, async (at) => {
       const { target, session } = sessions[at] as (typeof sessions)[number];
-      await endSession(target.url, session);
+      await endSession(target, session);
     });
     this.#count = 0;
     return lost;

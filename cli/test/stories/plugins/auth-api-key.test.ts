@@ -1,4 +1,4 @@
-import { createApiKey } from '@sluice/plugins';
+import { createApiKey } from '@sluice/plugins/credentials';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import WebSocket from 'ws';
 import { type RunningGateway, startGateway } from '../../gateway.js';

@@ -1,5 +1,5 @@
 import { readFile, writeFile } from 'node:fs/promises';
-import { createApiKey } from '@sluice/plugins';
+import { createApiKey } from '@sluice/plugins/credentials';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type RunningGateway, startGateway } from '../../gateway.js';
 import { closeClients, connect, KINDS, type OfficialClient } from '../official-client.js';

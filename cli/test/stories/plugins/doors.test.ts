@@ -1,5 +1,5 @@
 import { request } from 'node:http';
-import { createApiKey } from '@sluice/plugins';
+import { createApiKey } from '@sluice/plugins/credentials';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type RunningGateway, startGateway } from '../../gateway.js';
 import { closeClients, connect, KINDS } from '../official-client.js';
