@@ -19,6 +19,17 @@ it('the page of error codes has every code, with the meaning that the source giv
   expect(rows.length).toBeGreaterThan(10);
 });
 
+it('the page of error codes has every kind of refusal of plugins, with the meaning that the source gives', () => {
+  const source = readFileSync(join(ROOT, 'sdk/src/refusal.ts'), 'utf8');
+  const kinds = [...source.matchAll(/\/\*\* (.+?) \*\/\s+(\w+): \{ code: (-\d+), status: (\d+) \}/g)];
+  const rows = kinds.map(
+    ([, meaning, kind, code, status]) => `| ${code} | ${kind} | ${status} | ${meaning} |`,
+  );
+  const shown = firstColumn('docs/reference/errors.md', /^(\| -\d+ \| \w+ \| \d+ \| .+)$/gm);
+  expect(shown).toEqual(rows);
+  expect(rows.length).toBeGreaterThan(4);
+});
+
 it('the page of metrics has every metric of the gateway, with its kind', async () => {
   const gateway = await startGateway({ config: { upstreams: [] } });
   try {
