@@ -583,6 +583,11 @@ describe('transform: bad configurations', () => {
     expect(problems[0]?.startsWith(problem), problems.join('\n')).toBe(true);
   });
 
+  it.each(['1GiB', 0, 'much'])('a size of %j', (size) => {
+    const rules = [{ name: 'rule', headers: { remove: ['a'] } }];
+    expect(configProblems(transform, { rules, max_output_bytes: size })[0]?.path).toBe('max_output_bytes');
+  });
+
   it('two rules of one name', () => {
     const rule = { name: 'rule', headers: { remove: ['a'] } };
     expect(configProblems(transform, { rules: [rule, rule] })).toEqual([

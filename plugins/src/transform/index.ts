@@ -11,7 +11,9 @@ import {
   type Outcome,
   type PluginHost,
   Refusal,
+  Size,
   type Static,
+  sizeBytes,
   Type,
 } from '@sluice/sdk';
 import { NoValue } from '../expressions/expression.js';
@@ -23,6 +25,8 @@ import { isWithin } from './size.js';
 
 /** Of these the arguments can be changed; other methods have none. */
 const METHODS_WITH_ARGUMENTS: ReadonlySet<unknown> = new Set(['tools/call', 'prompts/get']);
+/** Larger documents keep a worker from everything else while they are written. */
+const LARGEST_OUTPUT_BYTES = 67_108_864;
 const NO_LOCALS: Scope = Object.freeze({});
 
 const Config = Type.Object(
@@ -32,11 +36,10 @@ const Config = Type.Object(
       maxItems: 200,
       description: 'Applied in this order; each sees what those before it have made.',
     }),
-    max_output_bytes: Type.Integer({
-      default: 4_194_304,
-      minimum: 1_024,
-      maximum: 67_108_864,
-      description: 'How large arguments, a result or an entry may be after a rule has changed them.',
+    max_output_bytes: Size({
+      default: '4MiB',
+      description:
+        'How large arguments, a result or an entry may be after a rule has changed them, at most 64MiB.',
     }),
   },
   { additionalProperties: false },
@@ -51,7 +54,12 @@ export default definePlugin({
   config: Config,
   reads: (config) => [...compile(config).findings.reads] as Attribute[],
   changes: ['arguments', 'entries', 'headers', 'result'],
-  check: (config) => compile(config).findings.problems,
+
+  check(config) {
+    const { problems } = compile(config).findings;
+    const isTooLarge = sizeBytes(config.max_output_bytes) > LARGEST_OUTPUT_BYTES;
+    return isTooLarge ? [...problems, { path: 'max_output_bytes', message: 'is more than 64MiB' }] : problems;
+  },
 
   hooks(config, host) {
     const { rules } = compile(config);
@@ -59,7 +67,7 @@ export default definePlugin({
     const ofRequests = rules.filter(({ request }) => request !== undefined);
     const ofResults = rules.filter(({ result }) => result !== undefined);
     const ofEntries = rules.filter(({ entries }) => entries !== undefined);
-    const maxBytes = config.max_output_bytes;
+    const maxBytes = sizeBytes(config.max_output_bytes);
 
     return {
       ...(ofRequests.length > 0 && {
