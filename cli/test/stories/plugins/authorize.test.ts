@@ -3,6 +3,7 @@ import { createApiKey } from '@sluice/plugins/credentials';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type RunningGateway, startGateway } from '../../gateway.js';
 import { closeClients, connect, KINDS, type OfficialClient } from '../official-client.js';
+import { RawSocketClient } from '../over-websocket.js';
 import { lastMessage, MODERN, modernParams } from '../raw-http.js';
 import { type HttpServer, plain, startFixtureOn } from '../upstreams.js';
 
@@ -343,6 +344,27 @@ describe('a name that is not permitted', () => {
       expect([method, response.status]).toEqual([method, 403]);
     }
   });
+});
+
+it.each(['legacy', 'modern'])('is decided in the same way over a WebSocket (%s)', async (era) => {
+  const socket = await RawSocketClient.open(`${gateway.url}/mcp`, {
+    headers: { 'X-API-Key': KEYS.developer.key },
+  });
+  const params = (own: object = {}) => (era === 'modern' ? modernParams(own) : own);
+  if (era === 'legacy') await socket.initialize();
+  const listed = await socket.ask(1, 'tools/list', params());
+  expect(listed.result.tools.map(({ name }: { name: string }) => name).sort()).toEqual([
+    IMAGE,
+    SIMPLE,
+    'plain____proto__',
+  ]);
+  expect((await socket.ask(2, 'tools/call', params({ name: SIMPLE }))).result.content).toHaveLength(1);
+  expect((await socket.ask(3, 'tools/call', params({ name: AUDIO }))).error?.code).toBe(-31007);
+  expect((await socket.ask(4, 'tools/call', params({ name: 'plain__echo' }))).error).toMatchObject({
+    code: -31007,
+    data: { error: 'insufficient_scope', scope: 'admin', scope_mode: 'any' },
+  });
+  socket.ws.close();
 });
 
 it('holds what it is told when the configuration changes under a session', async () => {

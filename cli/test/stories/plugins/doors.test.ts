@@ -1,6 +1,7 @@
 import { request } from 'node:http';
 import { createApiKey } from '@sluice/plugins/credentials';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import WebSocket from 'ws';
 import { type RunningGateway, startGateway } from '../../gateway.js';
 import { closeClients, connect, KINDS } from '../official-client.js';
 import { plain } from '../upstreams.js';
@@ -159,6 +160,21 @@ describe.each(['uws', 'node'])('with the listener %s', (listener) => {
           message: `pages of the Origin "${OTHER}" may not use this endpoint`,
         });
       }
+    });
+
+    it('refuses the WebSocket of a page that may not', async () => {
+      const opened = (origin: string) =>
+        new Promise<string>((resolve) => {
+          const headers = { origin, 'x-api-key': key };
+          const socket = new WebSocket(`${gateway.url.replace('http', 'ws')}/mcp`, 'mcp', { headers });
+          socket.on('open', () => {
+            socket.close();
+            resolve('open');
+          });
+          socket.on('unexpected-response', (_, response) => resolve(String(response.statusCode)));
+          socket.on('error', () => undefined);
+        });
+      expect([await opened(APP), await opened(OTHER)]).toEqual(['open', '403']);
     });
 
     it('does not open what the gateway itself keeps shut', async () => {
