@@ -104,6 +104,27 @@ export async function runConformance({ url, set }) {
 }
 
 /**
+ * Runs one scenario of those for clients, in which the suite plays the server.
+ *
+ * @param {string} scenario
+ * @param {{ command: string, revision: string }} client the command gets the URL of the suite's server
+ * @returns {Promise<ScenarioResult>}
+ */
+export async function runClientScenario(scenario, { command, revision }) {
+  const folder = await mkdtemp(join(tmpdir(), 'sluice-conformance-'));
+  try {
+    const selection = ['--scenario', scenario, '--spec-version', revision];
+    const output = await runSuite(['client', '--command', command, ...selection, '--output-dir', folder]);
+    const files = await readdir(folder, { recursive: true });
+    const file = files.find((name) => name.endsWith('checks.json'));
+    const checks = file ? JSON.parse(await readFile(join(folder, file), 'utf8')) : [threw(scenario, output)];
+    return summarise(scenario, true, checks);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/**
  * @param {string[]} args
  * @returns {Promise<string>} what it printed; its exit code only says whether scenarios failed
  */

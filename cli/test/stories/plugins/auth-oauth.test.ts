@@ -1,17 +1,11 @@
-import {
-  StreamableHTTPClientTransport as HttpV2,
-  type OAuthClientProvider,
-} from '@modelcontextprotocol/client';
+import { StreamableHTTPClientTransport as HttpV2 } from '@modelcontextprotocol/client';
 import { StreamableHTTPClientTransport as HttpV1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import {
-  CALLBACK,
-  DESKTOP,
-  startAuthorizationServer,
-} from '../../../../plugins/test/authorization-server.mjs';
+import { DESKTOP, startAuthorizationServer } from '../../../../plugins/test/authorization-server.mjs';
 import { type RunningGateway, startGateway } from '../../gateway.js';
 import { closeClients, connect, KINDS, type Kind } from '../official-client.js';
 import { freePort, startFixtureOn } from '../upstreams.js';
+import { OAuthKeeper } from './oauth-keeper.js';
 import { recordHeads } from './recorded-heads.js';
 
 /* "My client finds out by itself where to log in, and nobody's token goes further than the gateway." */
@@ -27,36 +21,7 @@ const META = {
 /** A tool that needs more than what clients ask for at first. */
 const GUARDED = 'test_simple_text';
 
-/** What a client keeps of its user, and where it sent them. */
-class Keeper implements OAuthClientProvider {
-  readonly redirectUrl = CALLBACK;
-  readonly clientMetadata = {
-    client_name: 'story',
-    redirect_uris: [this.redirectUrl],
-    token_endpoint_auth_method: 'none',
-    grant_types: ['authorization_code'],
-    response_types: ['code'],
-  };
-  sentTo: URL | undefined;
-  private held: any;
-  private verifier = '';
-  private found: any;
-
-  /** @param client the one that was registered by hand; without it, it registers itself */
-  constructor(private client?: any) {}
-
-  clientInformation = () => this.client;
-  saveClientInformation = (client: any) => void (this.client = client);
-  tokens = () => this.held;
-  saveTokens = (tokens: any) => void (this.held = tokens);
-  redirectToAuthorization = (url: URL) => void (this.sentTo = url);
-  saveCodeVerifier = (verifier: string) => void (this.verifier = verifier);
-  codeVerifier = () => this.verifier;
-  saveDiscoveryState = (state: any) => void (this.found = state);
-  discoveryState = () => this.found;
-}
-
-function transportOf(kind: Kind, url: string, authProvider: Keeper) {
+function transportOf(kind: Kind, url: string, authProvider: OAuthKeeper) {
   return kind === 'SDK v1'
     ? new HttpV1(new URL(url), { authProvider })
     : new HttpV2(new URL(url), { authProvider });
@@ -115,7 +80,7 @@ describe('a gateway that is an OAuth 2.1 resource server', () => {
   });
 
   /** What a person does with a client: it opens a browser, and later it is connected. */
-  async function logIn(kind: Kind, url: string, keeper: Keeper) {
+  async function logIn(kind: Kind, url: string, keeper: OAuthKeeper) {
     const transport = transportOf(kind, url, keeper);
     await expect(connect(kind, url, { transport })).rejects.toThrow(/Unauthorized/);
     const came = await issuer.agree(keeper.sentTo as URL, 'ada');
@@ -125,7 +90,7 @@ describe('a gateway that is an OAuth 2.1 resource server', () => {
 
   describe.each(['/mcp', '/mcp/fixture'])('at %s', (path) => {
     it.each(KINDS)('%s finds out where to log in, and is let in afterwards', async (kind) => {
-      const keeper = new Keeper();
+      const keeper = new OAuthKeeper();
       const client = await logIn(kind, gateway.url + path, keeper);
       expect((await client.toolNames()).length).toBeGreaterThan(3);
       expect(keeper.sentTo?.origin).toBe(issuer.issuer);
@@ -139,7 +104,7 @@ describe('a gateway that is an OAuth 2.1 resource server', () => {
 
   it('goes back for more when a tool needs more scopes', async () => {
     const url = `${gateway.url}/mcp/fixture`;
-    const keeper = new Keeper(DESKTOP);
+    const keeper = new OAuthKeeper(DESKTOP);
     const before = await logIn('SDK v2 2026-07-28', url, keeper);
     expect(await before.toolNames()).not.toContain(GUARDED);
     const transport = transportOf('SDK v2 2026-07-28', url, keeper) as HttpV2;
@@ -153,7 +118,7 @@ describe('a gateway that is an OAuth 2.1 resource server', () => {
 
   it.each(KINDS)('passes no token of %s on to an upstream of either era', async (kind) => {
     for (const path of ['/mcp', '/mcp/fixture', '/mcp/old']) {
-      const keeper = new Keeper();
+      const keeper = new OAuthKeeper();
       const client = await logIn(kind, gateway.url + path, keeper);
       const [name = ''] = (await client.toolNames()).filter((each) => each.endsWith('test_image_content'));
       for (const { heads } of upstreams) heads.length = 0;
