@@ -13,7 +13,11 @@ const EXAMPLES = readdirSync(join(ROOT, 'docs', 'examples'));
 const FOR_CLIENTS = ['client.json', 'inspector.json'];
 const CONFIGURATIONS = ['yaml', 'toml'];
 /** Variables that examples ask for. */
-const ENVIRONMENT = { SLUICE_ADMIN_TOKEN: 'a'.repeat(32) };
+const ENVIRONMENT: Readonly<Record<string, Record<string, string>>> = {
+  'admin.yaml': { SLUICE_ADMIN_TOKEN: 'a'.repeat(32) },
+  'api-keys.yaml': { SLUICE_KEY_SECRET: 'a'.repeat(32) },
+  'jwt-keys.yaml': { PORTAL_JWT_SECRET: 'a'.repeat(32) },
+};
 
 let folder: string;
 beforeAll(() => {
@@ -25,7 +29,7 @@ describe('example configurations', () => {
   it.each(EXAMPLES)('sluice validate takes %s', async (name) => {
     const { code, stdout, stderr } = await run(
       ['validate', join(ROOT, 'docs', 'examples', name)],
-      name === 'admin.yaml' ? ENVIRONMENT : {},
+      ENVIRONMENT[name],
     );
     if (FOR_CLIENTS.includes(name))
       expect(stderr).toMatch(/^.*: warning: .* the address of this gateway.*\n {2}hint: .*\n$/);
