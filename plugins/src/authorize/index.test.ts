@@ -119,6 +119,19 @@ describe('authorize', () => {
     expect(await status('resources/read', 'resource', 'all')).toBe(200);
   });
 
+  it('lets what is said of tools alone override the same pattern, and no narrower one', async () => {
+    const config = {
+      permissions: { 'n8n:*': ['all'], 'n8n:delete_*': ['admin'] },
+      tools: { 'n8n:*': ['tools'], '*:*': ['any'] },
+    };
+    const status = (tool: string, ...scopes: string[]) => statusOf(config, { tool, as: { scopes } });
+    expect(await status('n8n:run', 'tools')).toBe(200);
+    expect(await status('n8n:run', 'all', 'any')).toBe(403);
+    expect(await status('n8n:delete_x', 'admin')).toBe(200);
+    expect(await status('n8n:delete_x', 'tools', 'any', 'all')).toBe(403);
+    expect(await status('x:run', 'any')).toBe(200);
+  });
+
   it.each([
     ['initialize', 200],
     ['ping', 200],

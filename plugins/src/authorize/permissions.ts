@@ -34,8 +34,9 @@ export function patternProblems(field: string, patterns: Patterns): ConfigProble
 /**
  * What uses need, by target. Undefined: nothing permits it.
  *
- * Of the patterns that match, one that covers less overrides one that covers all of that and more; where neither
- * covers the other, both count. So the order in which they are written says nothing.
+ * Of the patterns that match, one that covers less overrides one that covers all of that and more; of two that cover
+ * the same, that of the kind alone counts; where neither covers the other, both count. So the order in which they are
+ * written says nothing.
  */
 export class Permissions {
   private readonly byKind: Readonly<Record<TargetKind, readonly Permission[]>>;
@@ -101,10 +102,10 @@ function decisive(matching: readonly Permission[]): readonly Permission[] {
 }
 
 /** Only a wildcard takes the `*` of another pattern, so a pattern that matches another as a text covers it. */
-function overrides(narrow: Permission, wide: Permission): boolean {
-  if (narrow === wide || !wide.matches(narrow)) return false;
-  if (narrow.isOwn !== wide.isOwn) return narrow.isOwn;
-  return !narrow.matches(wide);
+function overrides(one: Permission, other: Permission): boolean {
+  if (one === other || !other.matches(one)) return false;
+  const coverTheSame = one.matches(other);
+  return coverTheSame ? one.isOwn && !other.isOwn : true;
 }
 
 function needs(permissions: readonly Permission[]): Need | undefined {
