@@ -85,6 +85,17 @@ describe('auth-oauth', () => {
     expect((await gateway.call(bearer(token))).outcome.error?.message).toBe('the token has expired');
   });
 
+  it('finds what it needs before anybody calls, and says when it does not', async () => {
+    const { asked } = gatewayWith();
+    await expect
+      .poll(() => asked)
+      .toEqual([`${ISSUER}/.well-known/oauth-authorization-server`, `${ISSUER}/keys`]);
+    const { logged } = gatewayWith({}, {});
+    await expect
+      .poll(() => logged.map(({ message }) => message))
+      .toContain('the metadata of https://issuer.example.com could not be fetched; there is none');
+  });
+
   it('says where to get a token to a caller who has none', async () => {
     const { status, headers } = await gatewayWith({ required_scopes: ['tools:read', 'tools:call'] }).call({
       endpoint: '/mcp/files',

@@ -65,10 +65,9 @@ export default definePlugin({
 
     /** Undefined for a token of nobody here: it may be for another plugin. */
     function lookUp(token: string): MaybePromise<Found> {
-      if (looksLikeJwt(token)) {
-        const server = byIssuer.get(claimedIssuer(token) ?? '');
-        if (server !== undefined) return server.ofJwt(token);
-      }
+      const issuer = looksLikeJwt(token) ? claimedIssuer(token) : undefined;
+      // A token that somebody else made is shown to nobody.
+      if (issuer !== undefined) return byIssuer.get(issuer)?.ofJwt(token);
       return introspecting.length === 0 ? undefined : opaque(token, 0);
     }
 

@@ -153,6 +153,15 @@ describe('an opaque token', () => {
     expect(statuses.filter((status) => status === 401)).toHaveLength(64);
   });
 
+  it('is shown to no server when it is a JWT of another issuer', async () => {
+    const gateway = gatewayWith(() => json(ACTIVE));
+    const part = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');
+    const jwt = (claims: object) => `${part({ alg: 'RS256' })}.${part(claims)}.c2ln`;
+    expect((await gateway.call(bearer(jwt({ iss: 'https://other.example.com' })))).status).toBe(401);
+    expect(gateway.asked).toEqual([]);
+    expect((await gateway.call(bearer(jwt({ sub: 'ada' })))).status).toBe(200);
+  });
+
   it('is asked about at each server until one knows it', async () => {
     const other = 'https://other.example.com';
     const gateway = gatewayWith(
@@ -170,6 +179,6 @@ describe('an opaque token', () => {
     expect((await gateway.call(bearer('opaque'))).identity?.id).toBe(
       'auth-oauth:https://other.example.com#ada',
     );
-    expect(gateway.asked).toHaveLength(2);
+    expect(gateway.asked.filter(({ options }) => options.method === 'POST')).toHaveLength(2);
   });
 });

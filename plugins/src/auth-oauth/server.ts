@@ -39,7 +39,11 @@ export class Server {
     );
     // The audience is looked at for each endpoint, also of a token that is remembered.
     this.rules = { algorithms, issuers: [issuer], clockSkewMs: skewMs, requiredClaims: ['exp', 'aud'] };
-    if (introspection === undefined) return;
+    if (introspection === undefined) {
+      // The first caller shall not wait for what is known to be needed, and a wrong issuer is to be heard of at once.
+      this.keys.keepFresh();
+      return;
+    }
     this.introspector = new Introspector(
       issuer,
       introspection,
