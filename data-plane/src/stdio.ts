@@ -155,6 +155,7 @@ class StdioServing implements StdioServer {
       find: ({ plugin }) => builtIn(plugin),
       store: (binding) => stores.of(binding),
       shared: (binding) => this.shared.get(binding),
+      watch: (upstream, uri) => this.runtime.watchResource(upstream, uri),
       egress: () => new EgressPolicy(this.egress.deny, this.egress.allow),
     });
   }

@@ -173,6 +173,7 @@ export class Worker {
       find: ({ plugin }) => builtIn(plugin),
       store: (binding) => stores.of(binding),
       shared: (binding) => this.shared.get(binding),
+      watch: (upstream, uri) => this.runtime.watchResource(upstream, uri),
       egress: () =>
         new EgressPolicy(this.configuration.gateway.egress.deny, this.configuration.gateway.egress.allow),
     });

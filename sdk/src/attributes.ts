@@ -1,5 +1,5 @@
 /** What plugins can read about an arrival and an exchange, by dotted names that they declare. */
-import type { Arrival, Exchange, Target, Transport } from './exchange.js';
+import type { Arrival, Client, Exchange, Target, Transport } from './exchange.js';
 import type { Identity, JsonObject } from './identity.js';
 
 /** Everything there is. Those above the line are known before it is known who calls; the others are not. */
@@ -13,9 +13,11 @@ export interface Attributes {
   readonly transport: Transport;
   // ---
   readonly arguments: JsonObject;
-  readonly client: { readonly name?: string | undefined; readonly version?: string | undefined };
+  readonly client: Client;
   readonly method: string;
   readonly params: JsonObject;
+  /** `params` as JSON text, as the client wrote it while no plugin has changed it: numbers keep their spelling. */
+  readonly paramsJson: string;
   readonly principal: Identity;
   readonly revision: string;
   readonly session: string | undefined;
@@ -23,8 +25,9 @@ export interface Attributes {
   readonly target: Target | undefined;
   readonly targets: readonly Target[];
   /**
-   * The values of all attributes that the other plugins read and that differ between callers, as one text: two
-   * requests with different ones may have been decided and shaped differently. A cache keys with it.
+   * The values of all attributes that the other plugins read and that differ between callers, and what all plugins and
+   * upstreams are configured to be, as one text: two requests with different ones may have been decided, shaped and
+   * answered differently. A cache keys with it.
    */
   readonly view: string;
 }
@@ -45,6 +48,7 @@ export const REQUEST_ATTRIBUTES: readonly (keyof Attributes)[] = [
   'endpoint',
   'method',
   'params',
+  'paramsJson',
   'target',
   'targets',
   'view',
@@ -135,6 +139,10 @@ export class ExchangeAttributes extends ArrivalAttributes implements Attributes 
   get params() {
     const { call, changes } = this.exchange;
     return changes.arguments === undefined ? call.params : { ...call.params, arguments: changes.arguments };
+  }
+  get paramsJson() {
+    const { call, changes } = this.exchange;
+    return changes.arguments === undefined ? call.paramsJson : JSON.stringify(this.params);
   }
   get principal() {
     return this.exchange.identity;

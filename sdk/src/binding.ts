@@ -8,7 +8,7 @@ import { type ListRow, listOf, listRow } from './lists.js';
 import { Outcome } from './outcome.js';
 import type { Decision, Hooks, ListEntry, MaybePromise, Plugin, PluginHost } from './plugin.js';
 import { Refusal } from './refusal.js';
-import { valuesOf, viewClasses } from './view.js';
+import { editionOf, valuesOf, viewClasses } from './view.js';
 
 export interface BindingOptions {
   readonly plugin: Plugin;
@@ -59,13 +59,19 @@ export class Binding {
     );
   }
 
-  /** The attributes that its view is made of among the others of a route; empty when it does not read that. */
-  private viewReadsAmong(others: readonly Binding[]): readonly string[] {
-    if (!this.reads.includes('view')) return [];
-    const reads = others
-      .filter((other) => other !== this && other.setsCallersApart)
-      .flatMap((o) => o.callerReads);
-    return [...new Set(reads)].sort();
+  /** How its view is made among all of a route; undefined when it does not read that. */
+  private viewAmong(all: readonly Binding[], edition: string): ((exchange: Known) => string) | undefined {
+    if (!this.reads.includes('view')) return undefined;
+    const others = all.filter((other) => other !== this && other.setsCallersApart);
+    const reads = [...new Set(others.flatMap((other) => other.callerReads))].sort();
+    const configured = others.map(({ name, plugin, options }) => [
+      name,
+      plugin.name,
+      plugin.version,
+      options.config,
+    ]);
+    const whole = editionOf(JSON.stringify([edition, configured]));
+    return (exchange) => JSON.stringify([whole, ...valuesOf(new ExchangeAttributes(exchange), reads)]);
   }
 
   early(arrival: Arrival): unknown {
@@ -185,11 +191,15 @@ export class Binding {
    * What it does with a request and with what comes back; undefined when that is nothing.
    *
    * @param among all of the route.
+   * @param edition what the route leads to, see `compileRoute`.
    */
-  around(among: readonly Binding[]): (Layer<Allowed, Outcome> & Layer<Known, Outcome>) | undefined {
+  around(
+    among: readonly Binding[],
+    edition: string,
+  ): (Layer<Allowed, Outcome> & Layer<Known, Outcome>) | undefined {
     const { exchange, outcome, entries } = this.hooks;
     const layers: Layer<Known, Outcome>[] = [];
-    if (exchange !== undefined) layers.push(this.exchangeLayer(exchange, this.viewReadsAmong(among)));
+    if (exchange !== undefined) layers.push(this.exchangeLayer(exchange, this.viewAmong(among, edition)));
     if (outcome !== undefined) layers.push(this.outcomeLayer(outcome));
     if (entries !== undefined) layers.push(this.listLayer(entries));
     if (layers.length === 0) return undefined;
@@ -199,10 +209,10 @@ export class Binding {
 
   private exchangeLayer(
     hook: NonNullable<Hooks['exchange']>,
-    viewReads: readonly string[],
+    viewOf: ((exchange: Known) => string) | undefined,
   ): Layer<Known, Outcome> {
     return (next) => (asCame) => {
-      const exchange = viewReads.length === 0 ? asCame : asCame.seenAs(viewOf(asCame, viewReads));
+      const exchange = viewOf === undefined ? asCame : asCame.seenAs(viewOf(asCame));
       let passed: MaybePromise<Outcome> | undefined;
       const onward = (changes?: Changes): MaybePromise<Outcome> => {
         if (passed !== undefined) throw new Error(`plugin ${this.name} called next() twice`);
@@ -280,10 +290,6 @@ export class Binding {
     );
     return after(kept, (own) => (own instanceof Refusal ? Outcome.ofRefusal(own) : list.with(own)));
   }
-}
-
-function viewOf(exchange: Known, reads: readonly string[]): string {
-  return JSON.stringify(valuesOf(new ExchangeAttributes(exchange), reads));
 }
 
 /** JavaScript has no types that would keep a hook from forgetting to return what it was given. */

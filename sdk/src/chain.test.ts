@@ -2,11 +2,13 @@ import { Type } from '@sinclair/typebox';
 import { describe, expect, it } from 'vitest';
 import type { Attribute } from './attributes.js';
 import { type Allowed, after, compileChain, type Handler, type Known, type Layer } from './chain.js';
-import type { Changes } from './exchange.js';
+import { Admitted, type Arrival, type Call, type Changes, Exchange } from './exchange.js';
+import { ANONYMOUS } from './identity.js';
 import { Outcome } from './outcome.js';
 import { PHASES, type Phase } from './phases.js';
 import { definePlugin, type Hooks, type MaybePromise, type PluginDeclaration } from './plugin.js';
 import { Refusal } from './refusal.js';
+import { compileRoute, type Route } from './route.js';
 import { testPlugin } from './testing.js';
 
 function plugin(
@@ -354,6 +356,58 @@ describe('what sets callers apart', () => {
     expect(views[0]).toBe(views[1]);
     expect(new Set(views).size).toBe(3);
     expect(gateway.route.setsCallersApart).toBe(true);
+  });
+
+  it('are also the settings of the plugins beside it, and what the route leads to', async () => {
+    const views = new Set<string>();
+    const cache = plugin(
+      'some-cache',
+      'cache',
+      {
+        exchange: (ctx, next) => {
+          views.add((ctx as { view: string }).view);
+          return next();
+        },
+      },
+      { reads: ['view'] },
+    );
+    const shaping = plugin('shaping', 'shape', {}, { changes: ['headers'] });
+    const routes = [];
+    for (const value of [1, 1, 2]) {
+      const gateway = testPlugin(cache, { beside: [{ plugin: shaping, config: { value } }] });
+      routes.push(gateway.route);
+      await gateway.call({ tool: 'files:read' });
+    }
+    expect(views.size).toBe(2);
+    const { bindings } = routes[0] as Route;
+    for (const edition of ['a', 'a', 'b']) {
+      const handle = compileRoute(bindings, edition).to(() => Outcome.ofResult({}));
+      const arrival = { headers: {} } as Arrival;
+      const call = { arrival, method: 'tools/list', targets: [] } as unknown as Call;
+      await handle(Exchange.identified(call, Admitted.as(ANONYMOUS)));
+    }
+    expect(views.size).toBe(2 + 2);
+  });
+});
+
+describe('a request', () => {
+  it('keeps the spelling of its parameters until a plugin changes them', async () => {
+    const seen: string[] = [];
+    const hook: Hooks['exchange'] = (ctx, next) => {
+      seen.push((ctx as { paramsJson: string }).paramsJson);
+      return next();
+    };
+    const reader = plugin('reader', 'cache', { exchange: hook }, { reads: ['paramsJson'] });
+    const writer = plugin(
+      'writer',
+      'shape',
+      { exchange: (_, next) => next({ arguments: { a: 2 } }) },
+      { changes: ['arguments'] },
+    );
+    const paramsJson = '{ "name": "read", "arguments": {"a": 1.0} }';
+    await testPlugin(reader).call({ tool: 'files:read', paramsJson });
+    await testPlugin(reader, { beside: [{ plugin: writer }] }).call({ tool: 'files:read', paramsJson });
+    expect(seen).toEqual([paramsJson, '{"name":"read","arguments":{"a":2}}']);
   });
 });
 

@@ -4,7 +4,7 @@
  */
 export { Binding, type BindingOptions } from './binding.js';
 export { type Allowed, after, type Handler, type Known } from './chain.js';
-export { Admitted, type Arrival, type Call, Exchange } from './exchange.js';
+export { Admitted, type Arrival, type Call, type Client, Exchange } from './exchange.js';
 export type { FailureEvents } from './failures.js';
 export { frozen } from './frozen.js';
 export { ANONYMOUS } from './identity.js';

@@ -23,6 +23,14 @@ export interface Arrival {
   readonly origin: string;
 }
 
+/** What a client says about itself. */
+export interface Client {
+  readonly name?: string | undefined;
+  readonly version?: string | undefined;
+  /** What it declared that it can do. */
+  readonly capabilities?: JsonObject | undefined;
+}
+
 export type TargetKind = 'tool' | 'prompt' | 'resource';
 
 /** What a request is about, by the names that the upstream itself uses, whatever alias led to it. */
@@ -42,7 +50,9 @@ export interface Call {
   readonly targets: readonly Target[];
   /** `params`; parsed when first read, and frozen. */
   readonly params: JsonObject;
-  readonly client: { readonly name?: string | undefined; readonly version?: string | undefined };
+  /** `params` as the client wrote them. */
+  readonly paramsJson: string;
+  readonly client: Client;
   /** Protocol revision that the client speaks. */
   readonly revision: string;
   /** Names the client's session, in revisions that have them; no credential. */

@@ -32,6 +32,7 @@ export {
   type PluginLog,
   type PluginMetrics,
   type PluginStore,
+  type UpstreamChange,
 } from './plugin.js';
 export { type Fields, Refusal, RefusalKind } from './refusal.js';
 export { Size, sizeBytes } from './size.js';

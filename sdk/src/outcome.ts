@@ -11,8 +11,12 @@ export interface OutcomeError {
 /** `task` and others are added by extensions (2026-07-28, basic, "resultType"). */
 export type OutcomeKind = 'complete' | 'input_required' | 'error' | (string & {});
 
+/** The text of the result in a response. */
+type ReadResult = (response: Uint8Array) => string;
+
 interface Parts {
   readonly bytes?: Uint8Array;
+  readonly readResult?: ReadResult;
   readonly errorCode: number;
   readonly result?: JsonObject;
   readonly resultJson?: string;
@@ -34,9 +38,10 @@ export class Outcome {
    * A JSON-RPC response as it came.
    *
    * @param errorCode 0 for a result, else the code of its error.
+   * @param readResult finds the result's text as it came; without it the text is written anew.
    */
-  static ofResponse(bytes: Uint8Array, errorCode: number, headers?: Fields): Outcome {
-    return new Outcome({ bytes, errorCode, headers });
+  static ofResponse(bytes: Uint8Array, errorCode: number, readResult?: ReadResult): Outcome {
+    return new Outcome({ bytes, errorCode, readResult });
   }
 
   static ofResult(result: JsonObject): Outcome {
@@ -89,10 +94,12 @@ export class Outcome {
     return this.parts.result ?? this.read().result;
   }
 
-  /** The result as JSON text. */
+  /** The result as JSON text, as it came while nothing about it was changed. */
   get resultJson(): string | undefined {
     if (this.errorCode !== 0) return undefined;
-    return this.parts.resultJson ?? JSON.stringify(this.result);
+    const { bytes, readResult, resultJson } = this.parts;
+    if (resultJson !== undefined) return resultJson;
+    return bytes === undefined || readResult === undefined ? JSON.stringify(this.result) : readResult(bytes);
   }
 
   get error(): OutcomeError | undefined {

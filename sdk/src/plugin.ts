@@ -35,6 +35,15 @@ export interface Notification {
   readonly params: JsonObject;
 }
 
+/** What is another than before at an upstream. */
+export interface UpstreamChange {
+  /** Name of the upstream. */
+  readonly upstream: string;
+  readonly kind: 'tools' | 'prompts' | 'resources';
+  /** The one resource that has changed, by the upstream's own URI; undefined: the list, and all that is on it. */
+  readonly uri?: string | undefined;
+}
+
 /** What a server asks of the client in the middle of a call: elicitation, sampling, roots. */
 export interface InputRequest {
   readonly method: string;
@@ -102,6 +111,11 @@ export interface Hooks<Ctx = unknown> {
   page?(request: PageRequest): MaybePromise<PageAnswer | undefined>;
   /** The binding's configuration has changed and the plugin keeps what it has; without this hook it is made anew. */
   configure?(config: unknown): void;
+  /**
+   * Something at an upstream has changed, or may have. Called on every worker that hears of it, whether or not a
+   * client listens. Inline only.
+   */
+  changed?(change: UpstreamChange): void;
   /** Nothing is called any more. */
   shutdown?(): MaybePromise<void>;
 }
@@ -146,6 +160,13 @@ export interface PluginHost {
   readonly store: PluginStore;
   /** Memory that all workers of the node share for this binding, as large as `sharedBytes` says; zeroed at first. */
   readonly shared: SharedArrayBuffer;
+  /**
+   * Asks an upstream to tell of changes of a resource, which then come to the hook `changed`; does nothing where the
+   * upstream tells of none. Returns how to end it.
+   *
+   * @param uri the upstream's own
+   */
+  watch(upstream: string, uri: string): () => void;
   /** Resolves to text and status; goes through the gateway's egress rules. Redirects are not followed. */
   fetch(url: string, options?: FetchOptions): Promise<FetchAnswer>;
 }

@@ -37,15 +37,20 @@ export interface Route extends Chain {
   sessionEnd(session: string): void;
 }
 
-/** Compiles a route of bindings in the order of the configuration; phases decide the rest. */
-export function compileRoute(inOrder: readonly Binding[]): Route {
+/**
+ * Compiles a route of bindings in the order of the configuration; phases decide the rest.
+ *
+ * @param edition a text that is another one when what the route leads to is another; a part of every `view`.
+ */
+export function compileRoute(inOrder: readonly Binding[], edition = ''): Route {
   const bindings = [...inOrder].sort(
     (a, b) => PHASES.indexOf(a.plugin.phase) - PHASES.indexOf(b.plugin.phase),
   );
   const of = (...phases: readonly Phase[]) => bindings.filter(({ plugin }) => phases.includes(plugin.phase));
   const identifiers = bindings.filter(({ hooks }) => hooks.identify !== undefined);
   const deciders = bindings.filter(({ hooks }) => hooks.decide !== undefined);
-  const around = (some: readonly Binding[]) => some.map((each) => each.around(bindings)).filter(isThere);
+  const around = (some: readonly Binding[]) =>
+    some.map((each) => each.around(bindings, edition)).filter(isThere);
   const chain = compileChain({
     admission: of('record', 'door')
       .map((each) => each.admission())

@@ -10,7 +10,7 @@
 import { Type } from '@sinclair/typebox';
 import { Binding } from './binding.js';
 import { checkConfig } from './configuration.js';
-import { type Arrival, type Call, Exchange, type Target } from './exchange.js';
+import { type Arrival, type Call, type Client, Exchange, type Target } from './exchange.js';
 import { frozen } from './frozen.js';
 import type { Identity, JsonObject } from './identity.js';
 import { entryTargets } from './lists.js';
@@ -24,6 +24,7 @@ import {
   type PageAnswer,
   type Plugin,
   type PluginHost,
+  type UpstreamChange,
 } from './plugin.js';
 import { type Fields, Refusal } from './refusal.js';
 import { compileRoute, type Route } from './route.js';
@@ -64,6 +65,8 @@ export interface TestRequest {
   readonly target?: Target;
   readonly arguments?: JsonObject;
   readonly params?: JsonObject;
+  /** `params` as text, where their spelling matters. */
+  readonly paramsJson?: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly repeatedHeaders?: readonly string[];
   readonly address?: string;
@@ -72,7 +75,9 @@ export interface TestRequest {
   /** Who calls, where no plugin of the test finds out. */
   readonly as?: Partial<Identity>;
   readonly session?: string;
-  readonly client?: { readonly name?: string; readonly version?: string };
+  readonly client?: Client;
+  /** Default `2026-07-28`. */
+  readonly revision?: string;
 }
 
 /** How one request went. */
@@ -96,6 +101,10 @@ export interface TestGateway {
   readonly logged: readonly { readonly level: string; readonly fields: object; readonly message: string }[];
   /** Counts by `name{label="value"}`. */
   readonly counted: ReadonlyMap<string, number>;
+  /** Resources that plugins watch, as upstream and URI, once for each that does. */
+  readonly watched: readonly string[];
+  /** Tells the plugins that something has changed at an upstream. */
+  changed(change: UpstreamChange): void;
   /** One HTTP request with one JSON-RPC request in it: head, admission and the whole chain. */
   call(request: TestRequest): Promise<TestOutcome>;
   /** Shuts the plugins down. */
@@ -115,12 +124,13 @@ export function testPlugin(plugin: Plugin, options: TestOptions = {}): TestGatew
   const clock = new TestClock(options.nowMs ?? FIRST_NOW_MS);
   const logged: { level: string; fields: object; message: string }[] = [];
   const counted = new Map<string, number>();
+  const watched: string[] = [];
   const reached: Reached[] = [];
   const bind = (each: Plugin, config: unknown) => {
     const checked = checkConfig(each, config);
     if (!checked.ok)
       throw new TypeError(checked.problems.map(({ path, message }) => `${path}: ${message}`).join('; '));
-    const host = testHost(each, checked.config, { clock, logged, counted, fetch: options.fetch });
+    const host = testHost(each, checked.config, { clock, logged, counted, watched, fetch: options.fetch });
     return new Binding({
       plugin: each,
       config: checked.config,
@@ -170,6 +180,10 @@ export function testPlugin(plugin: Plugin, options: TestOptions = {}): TestGatew
     reached,
     logged,
     counted,
+    watched,
+    changed(change) {
+      for (const { hooks } of route.bindings) hooks.changed?.(change);
+    },
     async call(request) {
       const arrival = arrivalOf(request);
       const fields: [string, string][] = [];
@@ -235,17 +249,23 @@ function arrivalOf(request: TestRequest): Arrival {
 function callOf(request: TestRequest, arrival: Arrival): Call {
   const target = request.target ?? toolTarget(request.tool);
   const method = request.method ?? (target === undefined ? 'tools/list' : 'tools/call');
-  const params: JsonObject = request.params ?? {
-    ...(target === undefined ? {} : { name: target.name }),
-    ...(request.arguments === undefined ? {} : { arguments: request.arguments }),
-  };
+  const { paramsJson } = request;
+  const params: JsonObject =
+    request.params ??
+    (paramsJson === undefined
+      ? {
+          ...(target === undefined ? {} : { name: target.name }),
+          ...(request.arguments === undefined ? {} : { arguments: request.arguments }),
+        }
+      : JSON.parse(paramsJson));
   return {
     arrival,
     method,
     targets: target === undefined ? [] : [target],
     params: frozen(structuredClone(params) as JsonObject),
+    paramsJson: paramsJson ?? JSON.stringify(params),
     client: request.client ?? {},
-    revision: '2026-07-28',
+    revision: request.revision ?? '2026-07-28',
     session: request.session,
     signal: new AbortController().signal,
     targetOf: entryTargets(method, (name) => toolTarget(name) ?? { upstream: '', name }),
@@ -263,10 +283,15 @@ interface TestWorld {
   readonly clock: Clock;
   readonly logged: { level: string; fields: object; message: string }[];
   readonly counted: Map<string, number>;
+  readonly watched: string[];
   readonly fetch: TestOptions['fetch'];
 }
 
-function testHost(plugin: Plugin, config: unknown, { clock, logged, counted, fetch }: TestWorld): PluginHost {
+function testHost(
+  plugin: Plugin,
+  config: unknown,
+  { clock, logged, counted, watched, fetch }: TestWorld,
+): PluginHost {
   const log = (level: string) => (fields: object, message: string) =>
     void logged.push({ level, fields, message });
   const count = (name: string, labels: Readonly<Record<string, string>> = {}, by = 1) => {
@@ -299,6 +324,14 @@ function testHost(plugin: Plugin, config: unknown, { clock, logged, counted, fet
         [...kept.keys()].filter((key) => key.startsWith(prefix) && alive(key) !== undefined).sort(),
     },
     shared: new SharedArrayBuffer(plugin.sharedBytes(config)),
+    watch: (upstream, uri) => {
+      const own = `${upstream} ${uri}`;
+      watched.push(own);
+      return () => {
+        const index = watched.indexOf(own);
+        if (index !== -1) watched.splice(index, 1);
+      };
+    },
     fetch: async (url, fetchOptions = {}) => {
       if (fetch === undefined) throw new Error(`the test answers no requests; ${url} was asked for`);
       return fetch(url, fetchOptions);

@@ -2,6 +2,7 @@
  * Makes the class of what a hook is given: a getter for each attribute that was declared, and a throw for each that was
  * not. Declared attributes cost a property read; only an undeclared one meets the proxy behind the class.
  */
+import { createHash } from 'node:crypto';
 import { attributeProblem, EARLY_ATTRIBUTES } from './attributes.js';
 
 /** A plugin read what it had not declared. Its author has to add it to `reads`. */
@@ -111,6 +112,11 @@ function viewClass(
     Object.defineProperty(View.prototype, name, { get, enumerable: true });
   }
   return View as unknown as ViewClass;
+}
+
+/** A configuration as a short text that says nothing of it but whether it is the same. */
+export function editionOf(configured: string): string {
+  return createHash('sha256').update(configured).digest('base64url').slice(0, 22);
 }
 
 /** The values of attributes, for a digest. Order is that of `reads`. */

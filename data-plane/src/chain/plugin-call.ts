@@ -5,12 +5,13 @@ import {
   type Arrival,
   type Call,
   Outcome as ChainOutcome,
+  type Client,
   entryTargets,
   frozen,
 } from '@sluice/sdk/engine';
 import type { Exchange, Outcome } from '../exchange/exchange.js';
 import { errorMessage, RpcError, resultMessage } from '../protocol/errors.js';
-import type { Span } from '../protocol/scan.js';
+import { type Span, scanMessage } from '../protocol/scan.js';
 import { addMember, binaryOf, binaryToBytes, jsonBinary, parsed, replace } from '../protocol/text.js';
 import { rewritten } from '../protocol/translate.js';
 import { ParkedElsewhere } from '../sessions/parked-elsewhere.js';
@@ -53,11 +54,15 @@ export class PluginCall implements Call {
     return this.readParams;
   }
 
+  get paramsJson(): string {
+    const { bytes, envelope } = this.exchange;
+    return envelope.params === undefined
+      ? '{}'
+      : bytes.toString('utf8', envelope.params.start, envelope.params.end);
+  }
+
   get client(): Call['client'] {
-    const { clientInfo } = this.exchange.caller;
-    return clientInfo === undefined
-      ? {}
-      : (JSON.parse(Buffer.from(clientInfo, 'latin1').toString()) as object);
+    return new CallClient(this.exchange.caller);
   }
 
   get revision(): string {
@@ -84,7 +89,7 @@ export class PluginCall implements Call {
         changed(this.exchange, allowed.changes, this.targets),
         allowed,
       );
-      return ChainOutcome.ofResponse(bytes, errorCode);
+      return ChainOutcome.ofResponse(bytes, errorCode, resultText);
     } catch (thrown) {
       if (thrown instanceof ParkedElsewhere) this.elsewhere = thrown;
       const { code, message, data } = RpcError.from(thrown);
@@ -110,6 +115,38 @@ export class PluginCall implements Call {
     }
     return binaryToBytes(resultMessage(id, Buffer.from(resultJson as string).latin1Slice()));
   }
+}
+
+/** What a client says about itself, parsed when it is read. */
+class CallClient implements Client {
+  constructor(private readonly caller: Exchange['caller']) {}
+
+  get name(): string | undefined {
+    return this.info?.name;
+  }
+
+  get version(): string | undefined {
+    return this.info?.version;
+  }
+
+  get capabilities(): JsonObject {
+    return jsonOf(this.caller.capabilities) as JsonObject;
+  }
+
+  private get info(): { name?: string; version?: string } | undefined {
+    const { clientInfo } = this.caller;
+    return clientInfo === undefined ? undefined : (jsonOf(clientInfo) as object);
+  }
+}
+
+function jsonOf(binary: string): unknown {
+  return JSON.parse(Buffer.from(binary, 'latin1').toString());
+}
+
+function resultText(response: Uint8Array): string {
+  const bytes = Buffer.from(response.buffer, response.byteOffset, response.byteLength);
+  const { start, end } = scanMessage(bytes).result as Span;
+  return bytes.toString('utf8', start, end);
 }
 
 /** The request with what plugins changed, for what they decided about. */

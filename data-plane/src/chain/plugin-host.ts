@@ -33,6 +33,8 @@ export interface PluginHostParts {
   readonly store: (binding: string) => PluginStore;
   /** Memory that all workers of the node share, by the name of the binding. */
   readonly shared: (binding: string) => SharedArrayBuffer | undefined;
+  /** See `watch` of a plugin's host. */
+  readonly watch: PluginHost['watch'];
   /** As it is now. */
   readonly egress: () => EgressPolicy;
 }
@@ -63,6 +65,7 @@ export function pluginHost(binding: string, plugin: Plugin, parts: PluginHostPar
     },
     store: parts.store(binding),
     shared: parts.shared(binding) ?? new SharedArrayBuffer(0),
+    watch: parts.watch,
     fetch: (url, options) => fetchThroughEgress(parts.egress(), url, options),
   };
 }

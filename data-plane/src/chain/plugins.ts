@@ -3,7 +3,7 @@
  * the same, and put together to one route for each endpoint.
  */
 import type { ResolvedConfiguration, ResolvedPlugin } from '@sluice/proto';
-import type { PageAnswer, PageRequest, Plugin } from '@sluice/sdk';
+import type { PageAnswer, PageRequest, Plugin, UpstreamChange } from '@sluice/sdk';
 import { Binding, compileRoute, type Route } from '@sluice/sdk/engine';
 import type { Logger } from 'pino';
 import { type PluginHostParts, pluginHost } from './plugin-host.js';
@@ -36,7 +36,8 @@ export class Plugins {
   }
 
   /** Makes everything that a configuration needs. Throws before anything is changed when it cannot be made. */
-  prepare({ plugins }: ResolvedConfiguration, paths: readonly string[]): Prepared {
+  prepare(configuration: ResolvedConfiguration, paths: readonly string[]): Prepared {
+    const { plugins } = configuration;
     const running = new Map<string, Running>();
     for (const resolved of plugins) running.set(resolved.name, this.kept(resolved) ?? this.make(resolved));
     const routes = new Map<string, Route>();
@@ -44,7 +45,7 @@ export class Plugins {
       const bindings = [...running.values()]
         .filter(({ resolved: { endpoints } }) => endpoints.length === 0 || endpoints.includes(path))
         .map(({ binding }) => binding);
-      if (bindings.length > 0) routes.set(path, compileRoute(bindings));
+      if (bindings.length > 0) routes.set(path, compileRoute(bindings, leadsTo(path, configuration)));
     }
     return { running, routes };
   }
@@ -82,6 +83,19 @@ export class Plugins {
       if (page !== undefined) return page;
     }
     return undefined;
+  }
+
+  /** Tells plugins that something has changed at an upstream, or may have. */
+  changed(change: UpstreamChange): void {
+    for (const { binding } of this.now.running.values()) {
+      const { hooks } = binding;
+      if (hooks.changed === undefined) continue;
+      binding.run(
+        'changed',
+        () => hooks.changed?.(change),
+        () => undefined,
+      );
+    }
   }
 
   async close(): Promise<void> {
@@ -146,6 +160,12 @@ export class Plugins {
       },
     });
   }
+}
+
+/** What is behind an endpoint, as a text that is another one when it is something else. */
+function leadsTo(path: string, { gateway, upstreams }: ResolvedConfiguration): string {
+  const own = upstreams.filter(({ name }) => path === `/mcp/${name}`);
+  return JSON.stringify(own.length > 0 ? own : [upstreams, gateway.naming, gateway.discovery.pageSizeCount]);
 }
 
 /** Which endpoints it serves is the matter of routes. */

@@ -18,10 +18,12 @@ import {
   readList,
 } from '../upstream/offers.js';
 import { reasonOf } from '../upstream/reason.js';
-import { UpstreamSubscriptions } from '../upstream/subscriptions.js';
+import { UpstreamSubscriptions, updatedUri } from '../upstream/subscriptions.js';
 import type { Upstream } from '../upstream/upstream.js';
 import { type Audience, EVERYBODY, OfferNews } from './offer-news.js';
 
+/** Told of what may be another than before: one kind of list or all, or one resource. */
+type ChangeListener = (upstream: Upstream, kind: ListKind | undefined, uri?: string) => void;
 type ListListener = (kind: ListKind, upstream: Upstream, audience: Audience) => void;
 
 export interface DiscoverySettings {
@@ -59,6 +61,7 @@ export class Discovery {
   private all: readonly Known[] = [];
   private readonly byUpstream = new Map<Upstream, Known>();
   private readonly listeners = new Set<ListListener>();
+  private readonly changeListeners = new Set<ChangeListener>();
   private readonly removals = new Set<(upstream: Upstream) => void>();
   private timer: NodeJS.Timeout | undefined;
   private current: Catalogue;
@@ -147,9 +150,11 @@ export class Discovery {
       timer: undefined,
     };
     this.byUpstream.set(upstream, known);
-    known.subscriptions.on(({ envelope }) => {
+    known.subscriptions.on(({ bytes, envelope }) => {
       const kind = changedList(envelope.method);
       if (kind !== undefined) this.offerChanged(upstream, kind);
+      const uri = updatedUri({ bytes, envelope });
+      if (uri !== undefined) this.mayHaveChanged(upstream, 'resources', uri);
     });
     return known;
   }
@@ -229,6 +234,18 @@ export class Discovery {
     return this.all.find(({ upstream }) => upstream.id === upstreamId);
   }
 
+  /**
+   * Called back with everything that may make old what somebody keeps of an upstream: when it is heard, and again when
+   * the lists that are at hand have become others.
+   */
+  onMayHaveChanged(listener: ChangeListener): void {
+    this.changeListeners.add(listener);
+  }
+
+  private mayHaveChanged(upstream: Upstream, kind: ListKind | undefined, uri?: string): void {
+    for (const listener of [...this.changeListeners]) listener(upstream, kind, uri);
+  }
+
   /** Called back when a list of an upstream changed, for all or for some. */
   onListChanged(listener: ListListener): () => void {
     this.listeners.add(listener);
@@ -246,6 +263,7 @@ export class Discovery {
     if (known === undefined) return;
     known.news.heard(kind, principal);
     known.offerChangeCount++;
+    this.mayHaveChanged(upstream, kind);
     void this.refresh(known);
   }
 
@@ -254,6 +272,7 @@ export class Discovery {
     const known = this.byUpstream.get(upstream);
     if (known === undefined) return;
     known.reconnected = true;
+    this.mayHaveChanged(upstream, undefined);
     void this.refresh(known);
   }
 
@@ -265,6 +284,7 @@ export class Discovery {
       known.subscriptions.stop();
     }
     this.listeners.clear();
+    this.changeListeners.clear();
     this.removals.clear();
   }
 
@@ -348,6 +368,7 @@ export class Discovery {
     };
     const before = known.offer;
     const first = known.state !== 'ready';
+    const isNew = known.state === 'starting';
     known.offer = offer;
     known.state = 'ready';
     known.error = undefined;
@@ -372,6 +393,8 @@ export class Discovery {
     if (!same(before.resources, offer.resources) || !same(before.templates, offer.templates))
       changed.push('resources');
     if (changed.length > 0 || before.ttlMs !== offer.ttlMs) this.rebuild();
+    // Until it was heard of for the first time every list said that it lacked this one.
+    if (!isNew) for (const kind of changed) this.mayHaveChanged(upstream, kind);
     for (const kind of changed) this.tell(kind, upstream, EVERYBODY);
     for (const [kind, audience] of known.news.take(changed)) this.tell(kind, upstream, audience);
   }

@@ -10,13 +10,14 @@ import type { Plugins } from '../chain/plugins.js';
 import { DirectEndpoint } from '../federation/direct.js';
 import { Discovery } from '../federation/discovery.js';
 import { MergedEndpoint } from '../federation/merged.js';
+import { watchable } from '../federation/relay.js';
 import type { Endpoint } from '../front/endpoint.js';
 import { scanMessage } from '../protocol/scan.js';
 import { RouteTable } from '../routing/table.js';
 import type { WorkerAddress } from '../sessions/node-bus.js';
 import type { Sealer } from '../sessions/seal.js';
 import type { ProcessHost, SharedProcesses } from '../upstream/elsewhere/shared-processes.js';
-import type { ListKind } from '../upstream/offers.js';
+import { LIST_KINDS, type ListKind } from '../upstream/offers.js';
 import { ParkedAccount } from '../upstream/parked/parked-account.js';
 import type { Refusal, UpstreamSubscriptions } from '../upstream/subscriptions.js';
 import { EgressPolicy } from '../upstream/transport/egress-policy.js';
@@ -53,6 +54,7 @@ export class Runtime implements ProcessHost {
     const { naming, discovery, sessions } = configuration.gateway;
     this.parked = new ParkedAccount(sessions);
     this.discovery = new Discovery(naming, discovery, host.log);
+    this.discovery.onMayHaveChanged((upstream, kind, uri) => this.mayHaveChanged(upstream, kind, uri));
     this.table = this.compile(configuration);
   }
 
@@ -143,6 +145,7 @@ export class Runtime implements ProcessHost {
       this.discovery.offerChanged(upstream, kind, principal);
       this.host.processes?.offerChanged(upstream.id, principal, kind);
     },
+    heardApart: (upstream, kind, uri) => this.mayHaveChanged(upstream, kind, uri),
     stale: (upstream, reason) => {
       if (!this.upstreams.includes(upstream)) return;
       this.host.log.info({ upstream: upstream.name, reason }, `upstream is asked anew: ${reason}`);
@@ -150,6 +153,26 @@ export class Runtime implements ProcessHost {
       if (upstream.traits.sharedAcrossWorkers) this.host.processes?.stale(upstream, reason);
     },
   };
+
+  /**
+   * Tells plugins of what may be another than before at an upstream.
+   *
+   * @param kind undefined for all of them
+   * @param uri the one resource that has changed
+   */
+  private mayHaveChanged({ name: upstream }: Upstream, kind: ListKind | undefined, uri?: string): void {
+    for (const each of kind === undefined ? LIST_KINDS : [kind])
+      this.host.plugins.changed({ upstream, kind: each, ...(uri === undefined ? {} : { uri }) });
+  }
+
+  /** Asks an upstream to tell of changes of a resource, for the plugins. Returns how to end it. */
+  watchResource(name: string, uri: string): () => void {
+    const upstream = this.upstreams.find((each) => each.name === name);
+    if (upstream === undefined || !watchable(upstream)) return () => undefined;
+    const { subscriptions } = this.discovery.of(upstream);
+    void subscriptions.watch(uri);
+    return () => subscriptions.unwatch(uri);
+  }
 
   get all(): readonly Upstream[] {
     return this.upstreams;

@@ -103,6 +103,7 @@ beforeEach(() => {
       return new Promise(() => {});
     },
     ownListsChanged: () => ownListsChangedCount++,
+    resourceUpdated: () => {},
   });
 });
 afterEach(async () => {

@@ -13,7 +13,7 @@ import { LowestLevel } from './legacy/lowest-level.js';
 import { changedList, LIST_KINDS, type ListKind, type UpstreamFacts } from './offers.js';
 import { ownCall } from './own-request.js';
 import type { Shared, SharedEvents } from './shared-connection.js';
-import { type SubscribedUpstream, UpstreamSubscriptions } from './subscriptions.js';
+import { type SubscribedUpstream, UpstreamSubscriptions, updatedUri } from './subscriptions.js';
 
 /** Principals that one worker may have connections for at one upstream. */
 export const MAX_PRINCIPAL_CONNECTION_COUNT = 500;
@@ -38,7 +38,9 @@ export interface PrincipalConnectionsHost {
   /** Asks over the gateway's own connection. */
   ask: SubscribedUpstream['ask'];
   /** What a principal is shown in its own session has changed. */
-  ownListsChanged(): void;
+  ownListsChanged(kind: ListKind): void;
+  /** A principal was told in its own session that a resource has changed. */
+  resourceUpdated(uri: string): void;
 }
 
 export class PrincipalConnections {
@@ -86,7 +88,7 @@ export class PrincipalConnections {
 
   /** @internal */
   listChanged(principal: string, kind: ListKind): void {
-    this.host.ownListsChanged();
+    this.host.ownListsChanged(kind);
     for (const listener of [...(this.listeners.get(principal) ?? [])]) listener(kind);
   }
 
@@ -277,6 +279,8 @@ class PrincipalConnection implements SubscribedUpstream {
   private heard(bytes: Buffer, envelope: Envelope): void {
     const kind = changedList(envelope.method);
     if (kind === undefined) {
+      const uri = updatedUri({ bytes, envelope });
+      if (uri !== undefined) this.host.resourceUpdated(uri);
       this.watching?.heard(bytes, envelope);
       return;
     }

@@ -38,7 +38,7 @@ function subprocess(program: string, era: ResolvedUpstream['era'] = 'auto'): Ups
     {
       egress: new EgressPolicy([], []),
       egressText: '',
-      events: { notification() {}, offerChanged() {}, stale() {} },
+      events: { notification() {}, offerChanged() {}, heardApart() {}, stale() {} },
       log: pino({ level: 'silent' }),
       sealer: createSealer({ current: Buffer.alloc(32, 1), previous: [] }),
       worker: 'n.0',

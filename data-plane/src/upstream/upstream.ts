@@ -25,13 +25,13 @@ import { DedicatedChannels } from './dedicated-channel.js';
 import { KeptConnection } from './kept-connection.js';
 import { LowestLevel } from './legacy/lowest-level.js';
 import { type HeldSession, LegacySession, type LegacySessionEvents } from './legacy/session.js';
-import type { ListKind, UpstreamFacts } from './offers.js';
+import { changedList, type ListKind, type UpstreamFacts } from './offers.js';
 import { ownCall } from './own-request.js';
 import type { ParkedAccount } from './parked/parked-account.js';
 import { ParkedCalls } from './parked/parked-calls.js';
 import { PrincipalConnections, type PrincipalConnectionsHost } from './principal-connections.js';
 import { OWN_HELLO, type Shared, SharedConnector } from './shared-connection.js';
-import type { UpstreamSubscriptions } from './subscriptions.js';
+import { type UpstreamSubscriptions, updatedUri } from './subscriptions.js';
 import type { EgressPolicy } from './transport/egress-policy.js';
 import { type TransportTraits, traitsOf } from './transport-traits.js';
 
@@ -42,6 +42,8 @@ export interface UpstreamEvents {
   notification(upstream: Upstream, bytes: Buffer, envelope: Envelope): void;
   /** A list may have changed that it shows to clients of a principal that can be asked; undefined: any of its lists. */
   offerChanged(upstream: Upstream, principal: string, kind: ListKind | undefined): void;
+  /** A session that is not the gateway's own has heard that a list has changed, or the one resource. */
+  heardApart(upstream: Upstream, kind: ListKind, uri?: string): void;
   /** The shared connection was lost or may have missed something: what was known may be stale. */
   stale(upstream: Upstream, reason: string): void;
 }
@@ -162,9 +164,11 @@ export class Upstream {
       connect: (events) =>
         new SharedConnector(this.config, this.connections, events).connectLegacy(this.dedicated.open),
       ask: (...asked) => this.ask(...asked),
-      ownListsChanged: () => {
+      ownListsChanged: (kind) => {
         this.ownListChangeCount++;
+        this.events.heardApart(this, kind);
       },
+      resourceUpdated: (uri) => this.events.heardApart(this, 'resources', uri),
     };
   }
 
@@ -285,7 +289,17 @@ export class Upstream {
       hello,
       ownerSaysInitialized,
       before,
-      events,
+      events: {
+        message: (bytes, envelope) => {
+          const uri = updatedUri({ bytes, envelope });
+          const kind = uri === undefined ? changedList(envelope.method) : 'resources';
+          if (kind !== undefined) this.events.heardApart(this, kind, uri);
+          events.message(bytes, envelope);
+        },
+        renewed: () => events.renewed(),
+        gap: () => events.gap(),
+        lost: (reason) => events.lost(reason),
+      },
       openChannel: this.dedicated.open,
     });
   }
