@@ -28,14 +28,14 @@ export function listRow(method: string): ListRow | undefined {
 }
 
 /** The entries of a result that is a list, with what each is at its upstream; undefined when it is no list. */
-export function listOf({ targetOf }: Pick<Call, 'targetOf'>, { member }: ListRow, came: Outcome) {
+export function listOf(call: Pick<Call, 'targetOf'>, { member }: ListRow, came: Outcome) {
   const { result } = came;
   const entries = result?.[member];
   if (result === undefined || !Array.isArray(entries)) return undefined;
   const before = entries as readonly JsonObject[];
   const known: ListEntry[] = [];
   for (const entry of before) {
-    const target = targetOf(entry);
+    const target = call.targetOf(entry);
     // What nobody can say where it comes from, nobody can decide about either.
     if (target !== undefined) known.push({ target, entry });
   }

@@ -95,13 +95,11 @@ async function pass(
     asCame,
     admission.arrival,
     targets,
-    async (own, allowed) => {
-      if (unresolved !== undefined) throw unresolved;
-      const { watchesNotifications } = route;
-      return send(
-        watchesNotifications ? { ...own, notify: tellingPlugins(route, allowed, asCame) } : own,
-        allowed,
-      );
+    (own, allowed) => {
+      if (unresolved !== undefined) return Promise.reject(unresolved);
+      return route.watchesNotifications
+        ? send({ ...own, notify: tellingPlugins(route, allowed, asCame) }, allowed)
+        : send(own, allowed);
     },
     inner,
   );
@@ -158,17 +156,10 @@ function withoutHints(thrown: unknown): unknown {
 function forThisCaller(route: Route, known: Known, came: ChainOutcome): ChainOutcome | Promise<ChainOutcome> {
   const input = route.watchesInput ? inputRefusal(route, known, came) : undefined;
   if (input !== undefined) return ChainOutcome.ofRefusal(input);
-  if (!route.setsCallersApart || came.errorCode !== 0 || !mayBePublic(came)) return came;
+  const { method } = known.call;
+  if (!route.setsCallersApart || method === 'tools/call' || came.errorCode !== 0) return came;
   const { result } = came;
   return result?.cacheScope === 'public' ? came.withResult({ ...result, cacheScope: 'private' }) : came;
-}
-
-/** A quick look before anything is parsed. */
-function mayBePublic({ bytes }: ChainOutcome): boolean {
-  return (
-    bytes === undefined ||
-    Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).includes('"cacheScope"')
-  );
 }
 
 /** A modern server asks in its result (2026-07-28, basic/patterns/mrtr). */

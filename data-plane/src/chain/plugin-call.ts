@@ -23,7 +23,7 @@ const NO_PARAMS: JsonObject = Object.freeze({});
 export type Send = (exchange: Exchange, allowed: Allowed) => Promise<Outcome>;
 
 export class PluginCall implements Call {
-  readonly targetOf: Call['targetOf'];
+  private entryTarget: Call['targetOf'] | undefined;
   private readParams: JsonObject | undefined;
   private aborter: AbortController | undefined;
   private elsewhere: ParkedElsewhere | undefined;
@@ -33,11 +33,15 @@ export class PluginCall implements Call {
     readonly arrival: Arrival,
     readonly targets: readonly Target[],
     private readonly send: Send,
-    endpoint: RoutedEndpoint,
-  ) {
-    this.targetOf = entryTargets(this.method, (exposed, kind) =>
+    private readonly endpoint: RoutedEndpoint,
+  ) {}
+
+  targetOf(entry: JsonObject): Target | undefined {
+    const { endpoint, exchange } = this;
+    this.entryTarget ??= entryTargets(this.method, (exposed, kind) =>
       endpoint.locate(exposed, kind, exchange.caller),
     );
+    return this.entryTarget(entry);
   }
 
   get method(): string {
@@ -151,7 +155,9 @@ function resultText(response: Uint8Array): string {
 
 /** The request with what plugins changed, for what they decided about. */
 function changed(exchange: Exchange, changes: Allowed['changes'], targets: readonly Target[]): Exchange {
-  let own: Exchange = targets.length === 0 ? exchange : { ...exchange, decidedFor: targets };
+  // In place: nearly every request comes by here, and nobody but the router reads it.
+  exchange.decidedFor = targets.length === 0 ? undefined : targets;
+  let own = exchange;
   if (changes.arguments !== undefined) {
     const { bytes, envelope } = exchange;
     const text = jsonBinary(changes.arguments);

@@ -86,7 +86,7 @@ export interface Exchange {
   /** Fields for the request to the upstream, by lower-case name, that plugins have set. */
   readonly ownHeaders?: Readonly<Record<string, string>> | undefined;
   /** What plugins were told that it is about: it goes there, or nowhere. */
-  readonly decidedFor?: readonly Target[] | undefined;
+  decidedFor?: readonly Target[] | undefined;
   readonly cancellation: Cancellation;
   /** Hands the client a notification that belongs to this exchange, in the client's names and tokens. */
   notify(message: Buffer): void;

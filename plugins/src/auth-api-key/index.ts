@@ -11,6 +11,8 @@ const KEY_START = 'slk_';
 /** Characters that tell keys apart in logs; with what follows them 256 bits of chance remain secret. */
 const PREFIX_LENGTH = KEY_START.length + 8;
 const KEY_BYTES = 32;
+/** Keys that were right are remembered, since hashing one costs more than all else; so many, then from the start. */
+const MAX_REMEMBERED_COUNT = 10_000;
 const KEY = /^slk_[0-9a-f]{8}_[A-Za-z0-9_-]{43}$/;
 
 const Key = Type.Object(
@@ -122,21 +124,31 @@ export default definePlugin({
   hooks({ hash_key, keys }, { clock }) {
     // Found by its digest: how long that takes says nothing about any key.
     const known = new Map(keys.map((key) => [key.hash, identityOf(key)]));
+    const remembered = new Map<string, Identity>();
 
     function identify({ headers, repeatedHeaders }: Ctx): Identity | Refusal | undefined {
       const key = headers['x-api-key'] ?? bearerToken(headers.authorization);
       if (key === undefined) return undefined;
       if (repeatedHeaders.includes('x-api-key') || repeatedHeaders.includes('authorization'))
         return refused('the credential was sent more than once');
-      if (!KEY.test(key)) {
+      const identity = remembered.get(key) ?? found(key);
+      if (identity instanceof Refusal || identity === undefined) {
         // A token of another kind is for another plugin to know; whatever is in X-API-Key is ours.
-        return headers['x-api-key'] === undefined ? undefined : refused('X-API-Key holds no API key');
+        return (
+          identity ?? (headers['x-api-key'] === undefined ? undefined : refused('X-API-Key holds no API key'))
+        );
       }
+      if (identity.expiresAtMs === undefined || clock.now() < identity.expiresAtMs) return identity;
+      return refused(`API key ${key.slice(0, PREFIX_LENGTH)} has expired`);
+    }
+
+    /** Undefined for what is no API key. */
+    function found(key: string): Identity | Refusal | undefined {
+      if (!KEY.test(key)) return undefined;
       const identity = known.get(hashOf(key, hash_key));
-      const prefix = key.slice(0, PREFIX_LENGTH);
-      if (identity === undefined) return refused(`API key ${prefix} is not known here`);
-      if (identity.expiresAtMs !== undefined && clock.now() >= identity.expiresAtMs)
-        return refused(`API key ${prefix} has expired`);
+      if (identity === undefined) return refused(`API key ${key.slice(0, PREFIX_LENGTH)} is not known here`);
+      if (remembered.size >= MAX_REMEMBERED_COUNT) remembered.clear();
+      remembered.set(key, identity);
       return identity;
     }
 

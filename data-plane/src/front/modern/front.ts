@@ -100,6 +100,7 @@ export class ModernFront {
       caller: callerOf(bytes, envelope, head.principal),
       headers: head.headers,
       admission: head.admission,
+      decidedFor: undefined,
       cancellation: answer.cancellation,
       notify: (message) => answer.notify(message),
     };
