@@ -32,7 +32,7 @@ export default definePlugin({
   description: 'Knows callers by OAuth 2.1 access tokens, and tells clients where to get one.',
   phase: 'identity',
   config: Config,
-  reads: ['endpoint', 'headers.authorization', 'origin', 'repeatedHeaders'],
+  reads: ['endpoint', 'headers.authorization', 'origin', 'repeatedHeaders', 'transport'],
   changes: [],
   pages: [WELL_KNOWN],
   check: configProblems,

@@ -1,5 +1,5 @@
 /** What the gateway says of itself as an OAuth 2.0 protected resource (RFC 9728), and which audiences mean it. */
-import type { Json, PageAnswer, PageRequest } from '@sluice/sdk';
+import type { Json, PageAnswer, PageRequest, Transport } from '@sluice/sdk';
 import { urlOf } from '../tokens/urls.js';
 import type { Config } from './config.js';
 
@@ -11,6 +11,7 @@ const MAX_AGE_S = 300;
 export interface Place {
   readonly endpoint: string;
   readonly origin: string;
+  readonly transport: Transport;
 }
 
 export class ProtectedResource {
@@ -58,11 +59,14 @@ export class ProtectedResource {
   /**
    * Parameters of `WWW-Authenticate` (RFC 6750, section 3; RFC 9728, section 5.1).
    *
+   * A client of HTTP+SSE knows its endpoint by another path, and would take the metadata of that endpoint for another's:
+   * it is told of the gateway as a whole.
+   *
    * @param more `error` and its description, in characters that need no escape
    * @param scope other scopes than those that every token needs
    */
-  challenge({ endpoint, origin }: Place, more = '', scope = this.scope): string {
-    return `Bearer resource_metadata="${quotable(this.metadataUrl(endpoint, origin))}"${scope}${more}`;
+  challenge({ endpoint, origin, transport }: Place, more = '', scope = this.scope): string {
+    return `Bearer resource_metadata="${quotable(this.metadataUrl(transport === 'sse' ? '' : endpoint, origin))}"${scope}${more}`;
   }
 
   private metadataUrl(endpoint: string, origin: string): string {

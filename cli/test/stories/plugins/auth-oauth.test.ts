@@ -1,4 +1,7 @@
-import { StreamableHTTPClientTransport as HttpV2 } from '@modelcontextprotocol/client';
+import {
+  StreamableHTTPClientTransport as HttpV2,
+  SSEClientTransport as SseV2,
+} from '@modelcontextprotocol/client';
 import { StreamableHTTPClientTransport as HttpV1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DESKTOP, startAuthorizationServer } from '../../../../plugins/test/authorization-server.mjs';
@@ -100,6 +103,18 @@ describe('a gateway that is an OAuth 2.1 resource server', () => {
         code_challenge_method: 'S256',
       });
     });
+  });
+
+  it('a client of HTTP+SSE finds out too', async () => {
+    const url = `${gateway.url}/sse/fixture`;
+    const authProvider = new OAuthKeeper();
+    const transport = () => new SseV2(new URL(url), { authProvider });
+    const first = transport();
+    await expect(connect('SDK v2 legacy', url, { transport: first })).rejects.toThrow(/Unauthorized/);
+    expect(authProvider.sentTo?.searchParams.get('resource')).toBe(gateway.url);
+    await first.finishAuth(await issuer.agree(authProvider.sentTo as URL, 'ada'));
+    const client = await connect('SDK v2 legacy', url, { transport: transport() });
+    expect((await client.toolNames()).length).toBeGreaterThan(3);
   });
 
   it('goes back for more when a tool needs more scopes', async () => {
