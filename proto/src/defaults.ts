@@ -9,7 +9,7 @@ const MINUTE_MS = 60 * SECOND_MS;
  * compares the two.
  */
 export const GATEWAY_DEFAULTS = {
-  /** Reachable from this machine only, because there is no authentication to let others in safely. */
+  /** Reachable from this machine only, because nobody is asked who they are until a plugin is there that does. */
   'listen.host': '127.0.0.1',
   /** The usual port of an unprivileged HTTP service. */
   'listen.port': 8080,
