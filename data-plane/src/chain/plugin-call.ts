@@ -173,12 +173,7 @@ function changed(exchange: Exchange, changes: Allowed['changes'], targets: reado
       bodyOnly: true,
     };
   }
-  if (changes.headers !== undefined) {
-    const set = Object.entries(changes.headers).filter(
-      (each): each is [string, string] => each[1] !== undefined,
-    );
-    own = { ...own, ownHeaders: Object.fromEntries(set) };
-  }
+  if (changes.headers !== undefined) own = { ...own, ownHeaders: changes.headers };
   return own;
 }
 

@@ -83,8 +83,8 @@ export interface Exchange {
   readonly admission?: Admission | undefined;
   /** Names the client's legacy session, where it has one; no credential. */
   readonly session?: string | undefined;
-  /** Fields for the request to the upstream, by lower-case name, that plugins have set. */
-  readonly ownHeaders?: Readonly<Record<string, string>> | undefined;
+  /** Fields of the request to the upstream, by lower-case name, that plugins set; undefined takes one away. */
+  readonly ownHeaders?: Readonly<Record<string, string | undefined>> | undefined;
   /** What plugins were told that it is about: it goes there, or nowhere. */
   decidedFor?: readonly Target[] | undefined;
   readonly cancellation: Cancellation;

@@ -85,7 +85,13 @@ export class OwnLeg implements LegacySessionEvents {
       this.remember(exchange, edits);
       const request = new LegRequest(this, id, token, resolve, reject);
       this.running.set(id, request);
-      request.wire = this.session.request(splice(bytes, envelope, edits), id, token, request);
+      request.wire = this.session.request(
+        splice(bytes, envelope, edits),
+        id,
+        token,
+        request,
+        exchange.ownHeaders,
+      );
       exchange.cancellation.onCancel(request);
     });
   }

@@ -24,6 +24,7 @@ export function relayed(exchange: Exchange, headerLines: string): UpstreamCall {
     envelope: exchange.envelope,
     edits: [],
     headerLines,
+    ownHeaders: exchange.ownHeaders,
     cancellation: exchange.cancellation,
     onNotification: (bytes) => exchange.notify(bytes),
   };
@@ -38,29 +39,13 @@ export function outcomeOf(reply: UpstreamReply): Outcome {
   };
 }
 
-export function passedHeaders({ headers, ownHeaders }: Exchange): string {
+export function passedHeaders({ headers }: Exchange): string {
   let lines = '';
   for (const name of PASSED_HEADERS) {
     const value = headers[name];
     if (value !== undefined) lines += `${name}: ${value}\r\n`;
   }
   for (const name in headers) if (name.startsWith('mcp-param-')) lines += `${name}: ${headers[name]}\r\n`;
-  return ownHeaders === undefined ? lines : lines + ownLines(ownHeaders);
-}
-
-/** What no plugin sets: framing, what names the other side, and what speaks for the inside of a gateway. */
-const RESERVED =
-  /^(?:connection|content-length|content-type|host|keep-alive|mcp-.*|proxy-.*|sluice-internal-.*|te|trailer|transfer-encoding|upgrade)$/;
-const FIELD_NAME = /^[!#$%&'*+.^_`|~0-9a-z-]+$/;
-const FIELD_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
-
-/** Fields that plugins set; one that would be read as something else is left out. */
-function ownLines(headers: Readonly<Record<string, string>>): string {
-  let lines = '';
-  for (const [name, value] of Object.entries(headers)) {
-    if (!RESERVED.test(name) && FIELD_NAME.test(name) && FIELD_VALUE.test(value))
-      lines += `${name}: ${value}\r\n`;
-  }
   return lines;
 }
 

@@ -4,6 +4,7 @@ import { ErrorCode, RpcError } from '../protocol/errors.js';
 import type { MethodRow } from '../protocol/methods.js';
 import type { Envelope } from '../protocol/scan.js';
 import type { Edit } from '../protocol/text.js';
+import type { OwnFields } from './own-fields.js';
 import type { HttpFailure } from './transport/http.js';
 
 /** One request on its way to one upstream. */
@@ -17,6 +18,8 @@ export interface UpstreamCall {
   readonly edits: readonly Edit[];
   /** `Mcp-Name` and `Mcp-Param-*` as header lines, each ended by CRLF; only a modern upstream over HTTP gets them. */
   readonly headerLines: string;
+  /** What plugins change about the header fields, where the transport has such for a message. */
+  readonly ownHeaders?: OwnFields | undefined;
   readonly cancellation: Cancellation;
   /** Answers what a modern upstream asks in the middle of a call, where the client is of the legacy era. */
   readonly asks?: CallAsks | undefined;

@@ -4,6 +4,7 @@
  */
 import { ErrorCode, RpcError } from '../protocol/errors.js';
 import type { Envelope } from '../protocol/scan.js';
+import type { OwnFields } from './own-fields.js';
 
 /** Hears what comes on a request's own stream; after a response or `failed` nothing more. */
 export interface ChannelSink {
@@ -33,8 +34,17 @@ export interface ChannelRequest {
 }
 
 export interface Channel {
-  /** Sends a request (binary text). `token` is its progress token as JSON text: progress is a sign of life. */
-  request(text: string, id: string, token: string | undefined, sink: ChannelSink): ChannelRequest;
+  /**
+   * Sends a request (binary text). `token` is its progress token as JSON text: progress is a sign of life. `own` goes
+   * with it where the transport has header fields for a message.
+   */
+  request(
+    text: string,
+    id: string,
+    token: string | undefined,
+    sink: ChannelSink,
+    own?: OwnFields,
+  ): ChannelRequest;
   /** Sends a notification or a response. */
   post(text: string): void;
   /** Asks for messages outside requests, where that takes a stream of its own: resolves when the server has answered. */

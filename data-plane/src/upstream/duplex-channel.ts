@@ -13,6 +13,7 @@ import {
   type ChannelSink,
   SessionLost,
 } from './channel.js';
+import type { OwnFields } from './own-fields.js';
 import type { OpenPipe, Pipe } from './transport/pipe.js';
 
 /** How often calls that wait are checked for silence; a timeout is late by at most this. */
@@ -53,10 +54,16 @@ export class DuplexChannel implements Channel {
     });
   }
 
-  request(text: string, id: string, token: string | undefined, sink: ChannelSink): ChannelRequest {
+  request(
+    text: string,
+    id: string,
+    token: string | undefined,
+    sink: ChannelSink,
+    own?: OwnFields,
+  ): ChannelRequest {
     const waiting = new Waiting(this, id, token === undefined ? undefined : idKeyOf(token), sink);
     this.allowSilence(waiting);
-    if (this.ended || !this.pipe.write(text, waiting.key)) {
+    if (this.ended || !this.pipe.write(text, waiting.key, own)) {
       const why = this.ended ? 'has ended' : 'does not read what it is sent';
       sink.failed(notSent(`${this.subject} ${why}`));
       return waiting;

@@ -9,10 +9,17 @@ import { type Edit, replace, splice } from '../protocol/text.js';
 import { rewritten } from '../protocol/translate.js';
 import { cancelledError, idOf, type UpstreamCall, type UpstreamReply } from './call.js';
 import type { ChannelRequest, ChannelSink } from './channel.js';
+import type { OwnFields } from './own-fields.js';
 
 /** What requests are sent over. */
 export interface Carrier {
-  request(text: string, id: string, token: string | undefined, sink: ChannelSink): ChannelRequest;
+  request(
+    text: string,
+    id: string,
+    token: string | undefined,
+    sink: ChannelSink,
+    own?: OwnFields,
+  ): ChannelRequest;
   post(text: string): void;
 }
 
@@ -35,6 +42,7 @@ export class Multiplexer {
         id,
         token === undefined ? undefined : id,
         running,
+        call.ownHeaders,
       );
       // A subscription says something when there is something to say.
       if (call.method === 'subscriptions/listen') running.request.waitPatiently();

@@ -2,6 +2,7 @@
  * A channel over legacy streamable HTTP (specification 2025-11-25, basic/transports): a session that the server
  * names, a POST for each message, a GET stream for what belongs to no request, and streams that are resumed.
  */
+
 import { OpenSet } from '../../exchange/open-set.js';
 import { ErrorCode, RpcError } from '../../protocol/errors.js';
 import { idKey, idKeyOf } from '../../protocol/ids.js';
@@ -9,6 +10,7 @@ import type { Span } from '../../protocol/scan.js';
 import type { Channel, ChannelEvents, ChannelRequest, ChannelSink } from '../channel.js';
 import type { HttpTarget } from '../http-target.js';
 import { MessageReader, type MessageSink } from '../message-reader.js';
+import { type OwnFields, withOwnFields } from '../own-fields.js';
 import type { HttpCall } from '../transport/http.js';
 import { Listening, type ListeningHost } from './http-listening.js';
 import { Posting, type PostingHost } from './http-posting.js';
@@ -28,8 +30,21 @@ export class LegacyHttpChannel implements Channel, PostingHost, ListeningHost {
     this.render();
   }
 
-  request(text: string, id: string, token: string | undefined, sink: ChannelSink): ChannelRequest {
-    const posting = new Posting(this, this.open, id, token === undefined ? undefined : idKeyOf(token), sink);
+  request(
+    text: string,
+    id: string,
+    token: string | undefined,
+    sink: ChannelSink,
+    own?: OwnFields,
+  ): ChannelRequest {
+    const posting = new Posting(
+      this,
+      this.open,
+      id,
+      token === undefined ? undefined : idKeyOf(token),
+      sink,
+      own,
+    );
     posting.start(text);
     return posting;
   }
@@ -105,15 +120,19 @@ export class LegacyHttpChannel implements Channel, PostingHost, ListeningHost {
     repeatable: boolean,
     reader: MessageReader,
     silenceTimeoutMs: number,
+    own?: OwnFields,
   ): HttpCall {
+    const lines = this.lines + extraLines;
     const call = this.options.client.send(
       {
         method,
         path: this.options.path,
-        headerLines:
+        headerLines: withOwnFields(
           method === 'POST'
-            ? `content-type: application/json\r\naccept: application/json, text/event-stream\r\n${this.lines}${extraLines}`
-            : `accept: text/event-stream\r\n${this.lines}${extraLines}`,
+            ? `content-type: application/json\r\naccept: application/json, text/event-stream\r\n${lines}`
+            : `accept: text/event-stream\r\n${lines}`,
+          own,
+        ),
         body,
         silenceTimeoutMs,
         repeatable,

@@ -1,4 +1,5 @@
 /** A request over legacy streamable HTTP, until it is answered. */
+
 import type { OpenSet, Slotted } from '../../exchange/open-set.js';
 import { ErrorCode, RpcError } from '../../protocol/errors.js';
 import { isId } from '../../protocol/ids.js';
@@ -7,6 +8,7 @@ import { withId } from '../../protocol/translate.js';
 import { EraMismatch } from '../call.js';
 import { type ChannelRequest, type ChannelSink, SessionLost } from '../channel.js';
 import { MessageReader, type MessageSink, statusToError } from '../message-reader.js';
+import type { OwnFields } from '../own-fields.js';
 import { errorOf } from '../own-request.js';
 import type { HttpCall } from '../transport/http.js';
 import { believable, RECONNECT_MIN_MS, resumptionLine } from './http-resumption.js';
@@ -27,6 +29,7 @@ export interface PostingHost {
     repeatable: boolean,
     reader: MessageReader,
     silenceTimeoutMs: number,
+    own?: OwnFields,
   ): HttpCall;
   /** Sends what nobody waits for. */
   post(text: string): void;
@@ -60,6 +63,7 @@ export class Posting implements MessageSink, ChannelRequest, Slotted {
     /** Its progress token in its one spelling. */
     readonly token: string | undefined,
     private readonly sink: ChannelSink,
+    private readonly own: OwnFields | undefined,
   ) {}
 
   lives(): void {
@@ -74,7 +78,7 @@ export class Posting implements MessageSink, ChannelRequest, Slotted {
   private begin(method: 'GET' | 'POST', body: string, extra: string): void {
     const { options } = this.channel;
     const reader = new MessageReader(options.name, this, options.maxMessageBytes);
-    this.http = this.channel.send(method, body, extra, false, reader, options.timeoutMs);
+    this.http = this.channel.send(method, body, extra, false, reader, options.timeoutMs, this.own);
     if (this.patient) this.http.waitPatiently();
   }
 

@@ -3,6 +3,7 @@
  * basic/lifecycle), and the same handshake again when the upstream restarted or forgot the session, so that
  * whoever uses it does not notice.
  */
+
 import { ErrorCode, RpcError } from '../../protocol/errors.js';
 import { isLegacyRevision, LEGACY_REVISIONS } from '../../protocol/revisions.js';
 import type { Envelope } from '../../protocol/scan.js';
@@ -16,6 +17,7 @@ import {
   type ChannelSink,
   SessionLost,
 } from '../channel.js';
+import type { OwnFields } from '../own-fields.js';
 
 /** What `initialize` answered, as far as it is needed all the time: a server may say much of itself beside. */
 export interface InitializeResult {
@@ -97,8 +99,14 @@ export class LegacySession {
   }
 
   /** Sends a request; opens, or opens anew once when the upstream has forgotten the session. */
-  request(text: string, id: string, token: string | undefined, sink: ChannelSink): ChannelRequest {
-    const sending = new Sending(this, text, id, token, sink);
+  request(
+    text: string,
+    id: string,
+    token: string | undefined,
+    sink: ChannelSink,
+    own?: OwnFields,
+  ): ChannelRequest {
+    const sending = new Sending(this, text, id, token, sink, own);
     sending.start(this.channel);
     return sending;
   }
@@ -260,16 +268,17 @@ class Sending implements ChannelSink, ChannelRequest {
     private readonly id: string,
     private readonly token: string | undefined,
     private readonly sink: ChannelSink,
+    private readonly own: OwnFields | undefined,
   ) {}
 
   start(channel: Channel | undefined): void {
     if (channel !== undefined) {
-      this.current = channel.request(this.text, this.id, this.token, this);
+      this.current = channel.request(this.text, this.id, this.token, this, this.own);
       return;
     }
     this.session.open().then(
       (opened) => {
-        if (!this.aborted) this.current = opened.request(this.text, this.id, this.token, this);
+        if (!this.aborted) this.current = opened.request(this.text, this.id, this.token, this, this.own);
       },
       (thrown: unknown) => {
         if (!this.aborted) this.sink.failed(RpcError.from(thrown));

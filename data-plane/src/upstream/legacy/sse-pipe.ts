@@ -2,11 +2,13 @@
  * A pipe over HTTP+SSE (specification 2024-11-05, basic/transports, "HTTP with SSE"): a stream whose first event names
  * the address that messages are posted to, and which brings everything that the server says.
  */
+
 import type { RpcError } from '../../protocol/errors.js';
 import { SseDecoder } from '../../protocol/sse.js';
 import { failureToError } from '../call.js';
 import { SessionLost } from '../channel.js';
 import { statusToError } from '../message-reader.js';
+import { type OwnFields, withOwnFields } from '../own-fields.js';
 import type { HttpCall, HttpClient, HttpFailure, HttpResponseHandler } from '../transport/http.js';
 import type { Pipe, PipeEvents } from '../transport/pipe.js';
 
@@ -39,6 +41,7 @@ export function openSse(options: SseOptions, events: PipeEvents): Pipe {
 interface Letter {
   readonly message: string;
   readonly requestId: string | undefined;
+  readonly own: OwnFields | undefined;
 }
 
 class SsePipe implements Pipe, HttpResponseHandler {
@@ -76,14 +79,14 @@ class SsePipe implements Pipe, HttpResponseHandler {
     );
   }
 
-  write(message: string, requestId?: string): boolean {
+  write(message: string, requestId?: string, own?: OwnFields): boolean {
     if (this.ended) return false;
     if (this.endpoint !== undefined && !this.inOrder) {
-      this.post({ message, requestId });
+      this.post({ message, requestId, own });
       return true;
     }
     if (this.heldBytes + message.length > this.options.maxPendingWriteBytes) return false;
-    this.held.push({ message, requestId });
+    this.held.push({ message, requestId, own });
     this.heldBytes += message.length;
     return true;
   }
@@ -166,13 +169,13 @@ class SsePipe implements Pipe, HttpResponseHandler {
     }
   }
 
-  private post({ message, requestId }: Letter): void {
+  private post({ message, requestId, own }: Letter): void {
     this.inOrder = requestId === undefined;
     this.options.posts.send(
       {
         method: 'POST',
         path: this.endpoint as string,
-        headerLines: `content-type: application/json\r\n${this.options.headerLines}`,
+        headerLines: withOwnFields(`content-type: application/json\r\n${this.options.headerLines}`, own),
         body: message,
         silenceTimeoutMs: this.options.timeoutMs,
         repeatable: false,

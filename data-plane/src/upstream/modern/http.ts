@@ -12,6 +12,7 @@ import { withId } from '../../protocol/translate.js';
 import { cancelledError, EraMismatch, idOf, type UpstreamCall, type UpstreamReply } from '../call.js';
 import type { HttpTarget } from '../http-target.js';
 import { MessageReader, type MessageSink, statusToError } from '../message-reader.js';
+import { withOwnFields } from '../own-fields.js';
 import { errorOf } from '../own-request.js';
 import type { HttpCall } from '../transport/http.js';
 
@@ -38,7 +39,10 @@ export class ModernHttp {
       {
         method: 'POST',
         path: target.path,
-        headerLines: `${this.fixedLines}${call.method}\r\n${call.headerLines}`,
+        headerLines: withOwnFields(
+          `${this.fixedLines}${call.method}\r\n${call.headerLines}`,
+          call.ownHeaders,
+        ),
         body: splice(call.bytes, call.envelope, call.edits),
         silenceTimeoutMs: call.method === 'subscriptions/listen' ? 0 : target.timeoutMs,
         repeatable: call.row?.repeatable ?? false,

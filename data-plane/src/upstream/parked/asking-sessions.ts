@@ -7,6 +7,7 @@
  * nobody could tell which of several calls asks, and nobody guesses: there each session carries one call at a time,
  * and waits for the next one when the call has ended properly.
  */
+
 import type { Caller } from '../../exchange/exchange.js';
 import { ErrorCode, errorMessage, RpcError, resultMessage } from '../../protocol/errors.js';
 import { idKey } from '../../protocol/ids.js';
@@ -18,6 +19,7 @@ import type { Channel, ChannelEvents, ChannelRequest, ChannelSink } from '../cha
 import { LowestLevel } from '../legacy/lowest-level.js';
 import { LegacySession } from '../legacy/session.js';
 import { changedList, type ListKind } from '../offers.js';
+import type { OwnFields } from '../own-fields.js';
 import { GATEWAY_INFO } from '../own-request.js';
 
 /** Sessions that are shared, of one upstream: one for each principal and set of capabilities. */
@@ -190,9 +192,15 @@ export class AskingSession {
     void this.level.want(level);
   }
 
-  request(text: string, id: string, token: string | undefined, sink: ChannelSink): ChannelRequest {
+  request(
+    text: string,
+    id: string,
+    token: string | undefined,
+    sink: ChannelSink,
+    own?: OwnFields,
+  ): ChannelRequest {
     this.running.push({ sink, token });
-    return this.session.request(text, id, token, sink);
+    return this.session.request(text, id, token, sink, own);
   }
 
   ended(call: ChannelSink, clean: boolean): void {

@@ -108,7 +108,7 @@ export class ParkedCalls {
     const { text, token } = requestText(call, id);
     const level = stringOf(call.bytes, call.envelope.metaLogLevel);
     if (level !== undefined) session.wantLevel(level);
-    entry.wire = session.request(text, id, token, entry.call);
+    entry.wire = session.request(text, id, token, entry.call, call.ownHeaders);
     return this.wait(entry, call, stand(entry, call));
   }
 

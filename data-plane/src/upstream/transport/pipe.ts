@@ -2,7 +2,9 @@
  * The pipe port: one connection that carries messages both ways, with nothing that ties one to another. The streams
  * of a subprocess, a WebSocket, the stream and the POSTs of HTTP+SSE.
  */
+
 import type { RpcError } from '../../protocol/errors.js';
+import type { OwnFields } from '../own-fields.js';
 
 export interface PipeEvents {
   /** What is written from now on goes out at once. Called at most once, perhaps before the pipe is returned. */
@@ -21,8 +23,9 @@ export interface Pipe {
    * full.
    *
    * @param requestId the request's id as it is known to `undelivered`; without it nobody waits for an answer
+   * @param own header fields of plugins, where messages have such
    */
-  write(message: string, requestId?: string): boolean;
+  write(message: string, requestId?: string, own?: OwnFields): boolean;
   /** Ends it; resolves when it is gone. Idempotent. */
   stop(): Promise<void>;
 }
