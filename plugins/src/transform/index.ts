@@ -27,6 +27,7 @@ import { isWithin } from './size.js';
 const METHODS_WITH_ARGUMENTS: ReadonlySet<unknown> = new Set(['tools/call', 'prompts/get']);
 /** Larger documents keep a worker from everything else while they are written. */
 const LARGEST_OUTPUT_BYTES = 67_108_864;
+const TOO_LARGE = 'it becomes too large';
 const NO_LOCALS: Scope = Object.freeze({});
 
 const Config = Type.Object(
@@ -138,7 +139,7 @@ function changesOf(
       const before = own ?? (ctx.arguments as JsonObject);
       const after = request.arguments(before, ctx, locals, maxBytes);
       if (after === before) continue;
-      if (!isWithin(after, maxBytes)) return tooLarge(rule, 'the arguments', maxBytes);
+      if (!isWithin(after, maxBytes)) return tooLarge(rule, 'the arguments', maxBytes, failed);
       own = after;
     } catch (error) {
       const message = `the rule ${rule.name} cannot be applied to this call: ${failed(rule, error)}`;
@@ -169,7 +170,7 @@ function resultOf(
       if (!result.when(ctx, { result: before })) continue;
       const after = result.change(before, ctx, { result: before }, maxBytes);
       if (after === before) continue;
-      if (!isWithin(after, maxBytes)) return tooLarge(rule, 'the result', maxBytes);
+      if (!isWithin(after, maxBytes)) return tooLarge(rule, 'the result', maxBytes, failed);
       own = after;
     } catch (error) {
       const reason = failed(rule, error);
@@ -199,7 +200,7 @@ function entryOf(
       const locals = { entry, target };
       if (!entries.when(ctx, locals)) continue;
       const after = entries.change(entry, ctx, locals, maxBytes);
-      if (after !== entry && !isWithin(after, maxBytes)) throw new NoPlace('it becomes too large');
+      if (after !== entry && !isWithin(after, maxBytes)) throw new NoPlace(TOO_LARGE);
       entry = after;
     } catch (error) {
       failed(rule, error);
@@ -209,6 +210,7 @@ function entryOf(
   return entry === listed.entry ? listed : { target, entry };
 }
 
-function tooLarge({ name }: CompiledRule, what: string, maxBytes: number): Refusal {
-  return new Refusal('tooLarge', `the rule ${name} makes ${what} larger than ${maxBytes} bytes`);
+function tooLarge(rule: CompiledRule, what: string, maxBytes: number, failed: Report): Refusal {
+  failed(rule, new NoPlace(TOO_LARGE));
+  return new Refusal('tooLarge', `the rule ${rule.name} makes ${what} larger than ${maxBytes} bytes`);
 }
