@@ -2,7 +2,7 @@
  * An endpoint with the plugins of its route in front: every request of every client goes through the chain, in
  * whatever era it came. The endpoint behind does not know.
  */
-import type { Target } from '@sluice/sdk';
+import type { Json, JsonObject, Target } from '@sluice/sdk';
 import {
   after,
   Exchange as ChainExchange,
@@ -13,13 +13,14 @@ import {
   type Route,
 } from '@sluice/sdk/engine';
 import type { Admission, Exchange, Outcome } from '../exchange/exchange.js';
+import { OpenSet } from '../exchange/open-set.js';
 import type { Endpoint, LegacyBacking, LegHost } from '../front/endpoint.js';
 import { ErrorCode, RpcError } from '../protocol/errors.js';
 import type { Message } from '../protocol/translate.js';
 import { ChainedLegacy } from './chained-legacy.js';
 import { tellingPlugins } from './notifications.js';
 import { PluginCall, type Send } from './plugin-call.js';
-import type { RoutedEndpoint } from './routed-endpoint.js';
+import { type RoutedEndpoint, UNAVAILABLE_META } from './routed-endpoint.js';
 
 /** The plugins of a route, ready to be used; a request keeps those with which it began. */
 export interface Passage {
@@ -29,6 +30,8 @@ export interface Passage {
 
 export class ChainedEndpoint implements Endpoint {
   private passage: Passage | undefined;
+  /** Legacy sessions that are open. */
+  readonly sessions = new OpenSet<ChainedLegacy>();
 
   constructor(readonly inner: RoutedEndpoint) {}
 
@@ -50,6 +53,11 @@ export class ChainedEndpoint implements Endpoint {
       route === undefined
         ? undefined
         : { route, handle: route.to((allowed) => (allowed.call as PluginCall).route(allowed)) };
+  }
+
+  /** Who may see what has changed: sessions are told to look again. */
+  changed(): void {
+    for (const session of this.sessions.toArray()) session.resync();
   }
 
   modern(exchange: Exchange): Promise<Outcome> {
@@ -159,7 +167,14 @@ function forThisCaller(route: Route, known: Known, came: ChainOutcome): ChainOut
   const { method } = known.call;
   if (!route.setsCallersApart || method === 'tools/call' || came.errorCode !== 0) return came;
   const { result } = came;
-  return result?.cacheScope === 'public' ? came.withResult({ ...result, cacheScope: 'private' }) : came;
+  if (result === undefined) return came;
+  const own: Record<string, Json | undefined> = { ...result };
+  if (result.cacheScope === 'public') own.cacheScope = 'private';
+  // Names of upstreams, whatever the caller may use there.
+  const isTold =
+    route.authorizes && (result._meta as JsonObject | undefined)?.[UNAVAILABLE_META] !== undefined;
+  if (isTold) own._meta = { ...(result._meta as JsonObject), [UNAVAILABLE_META]: undefined };
+  return isTold || own.cacheScope !== result.cacheScope ? came.withResult(own) : came;
 }
 
 /** A modern server asks in its result (2026-07-28, basic/patterns/mrtr). */

@@ -1,6 +1,7 @@
 /** A legacy client's session with the plugins of its endpoint in front: both ways, and its beginning and end. */
 import { Exchange as ChainExchange, type Known, Refusal } from '@sluice/sdk/engine';
 import { Cancellation, type Exchange, type Outcome } from '../exchange/exchange.js';
+import type { Slotted } from '../exchange/open-set.js';
 import type { HeldBefore, LegacyBacking, LegHost } from '../front/endpoint.js';
 import { errorMessage, RpcError, resultMessage } from '../protocol/errors.js';
 import { methodRow } from '../protocol/methods.js';
@@ -15,7 +16,8 @@ import { PluginCall } from './plugin-call.js';
 /** The id of a handshake that goes through the chain by itself. */
 const HANDSHAKE_ID = '0';
 
-export class ChainedLegacy implements LegacyBacking, LegHost {
+export class ChainedLegacy implements LegacyBacking, LegHost, Slotted {
+  slot = -1;
   private readonly backing: LegacyBacking;
   private hasBegun = false;
 
@@ -24,6 +26,7 @@ export class ChainedLegacy implements LegacyBacking, LegHost {
     private readonly host: LegHost,
   ) {
     this.backing = endpoint.inner.openLegacy(this);
+    endpoint.sessions.add(this);
   }
 
   // What the client's side is asked for by the endpoint's.
@@ -104,6 +107,7 @@ export class ChainedLegacy implements LegacyBacking, LegHost {
   }
 
   close(): void {
+    this.endpoint.sessions.delete(this);
     const { sessionName } = this.host;
     if (this.hasBegun && sessionName !== undefined) this.endpoint.route?.sessionEnd(sessionName);
     this.backing.close();

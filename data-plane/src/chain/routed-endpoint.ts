@@ -4,6 +4,9 @@ import type { Caller, Exchange } from '../exchange/exchange.js';
 import type { Endpoint } from '../front/endpoint.js';
 import { parsed, stringOf } from '../protocol/text.js';
 
+/** `_meta` key under which a partial list names the upstreams that it lacks. */
+export const UNAVAILABLE_META = 'dev.sluice/unavailable';
+
 export type Located = Pick<Target, 'upstream' | 'name'>;
 
 export interface RoutedEndpoint extends Endpoint {

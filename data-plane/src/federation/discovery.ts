@@ -122,6 +122,13 @@ export class Discovery {
       for (const kind of LIST_KINDS) this.tell(kind, changed.upstream, EVERYBODY);
   }
 
+  /** Everybody looks at their lists again: what they may see of them has changed. */
+  tellAll(): void {
+    const [first] = this.all;
+    if (first === undefined) return;
+    for (const kind of LIST_KINDS) for (const { upstream } of this.all) this.tell(kind, upstream, EVERYBODY);
+  }
+
   private askFirst(fresh: readonly Known[]): void {
     const { deadlineMs, intervalMs } = this.settings;
     const first = Promise.all(fresh.map((known) => this.refresh(known)));

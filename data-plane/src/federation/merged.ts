@@ -1,6 +1,6 @@
 /** `/mcp`: all upstreams as one server. Names and URIs are those of the catalogue; every call goes to one upstream. */
 import type { Target as ChainTarget, MaybePromise, TargetKind } from '@sluice/sdk';
-import { type Located, namedBy, type RoutedEndpoint } from '../chain/routed-endpoint.js';
+import { type Located, namedBy, type RoutedEndpoint, UNAVAILABLE_META } from '../chain/routed-endpoint.js';
 import type { Caller, Exchange, Outcome } from '../exchange/exchange.js';
 import type { LegacyBacking, LegHost } from '../front/endpoint.js';
 import { ErrorCode, RpcError } from '../protocol/errors.js';
@@ -27,9 +27,6 @@ import { openUpstreamState, sealUpstreamState } from './upstream-state.js';
 
 /** First pages of one catalogue that are kept as they are sent; each may hold a thousand entries. */
 const MAX_FIRST_PAGE_COUNT = 32;
-/** `_meta` key under which a partial list names the upstreams that it lacks. */
-const UNAVAILABLE_META = 'dev.sluice/unavailable';
-
 /** Extensions that the merged endpoint can route; what a client offers beyond is not passed on. */
 const ROUTABLE_EXTENSIONS: readonly string[] = [];
 

@@ -42,6 +42,7 @@ export class Runtime implements ProcessHost {
   private readonly leaving = new Set<Upstream>();
   private direct = new Map<Upstream, ChainedEndpoint>();
   private merged: { readonly pageSize: number; readonly endpoint: ChainedEndpoint } | undefined;
+  private pluginsText: string | undefined;
   readonly discovery: Discovery;
   /** Of all upstreams together. */
   readonly parked: ParkedAccount;
@@ -121,6 +122,13 @@ export class Runtime implements ProcessHost {
     this.host.plugins.use(plugins, gateway.shutdownGraceMs);
     const served = [this.merged.endpoint, ...direct.values()];
     for (const endpoint of served) endpoint.use(this.host.plugins.route(endpoint.path));
+    const pluginsText = JSON.stringify(configuration.plugins);
+    // Who may see what has changed, so whoever keeps a list looks again.
+    if (this.pluginsText !== undefined && this.pluginsText !== pluginsText) {
+      this.discovery.tellAll();
+      for (const endpoint of served) endpoint.changed();
+    }
+    this.pluginsText = pluginsText;
     for (const endpoint of removed) this.host.removed(endpoint);
     for (const upstream of gone) {
       // Requests under way end as they began.

@@ -52,7 +52,9 @@ const Config = Type.Object(
     tools: Patterns('The same for tools alone; overrides `permissions`.'),
     prompts: Patterns('The same for prompts alone.'),
     resources: Patterns('The same for resources alone, by URI.'),
-    methods: Patterns('Scopes by method, for methods beyond those of MCP that name no target: tasks/get.'),
+    methods: Patterns(
+      'Scopes by method, for methods beyond those of MCP that name no target: tasks/get; * stands for all of them.',
+    ),
     scope_mode: Type.Union([Type.Literal('any'), Type.Literal('all')], {
       default: 'any',
       description: 'Whether one scope of a list is enough.',
@@ -145,7 +147,7 @@ export default definePlugin({
     function needOf(method: string, target: Target | undefined): Need | undefined {
       if (target !== undefined) return permissions.needOf(target);
       const kinds = WITH_TARGET.get(method);
-      if (kinds === undefined) return methods.get(method);
+      if (kinds === undefined) return methods.get(method) ?? methods.get('*');
       // A name that nobody has is told to be unknown only to those who may use every name. To others it looks like
       // one that they may not use.
       const needs = kinds.map((kind) => permissions.needOf({ kind, upstream: '', name: '' }));
