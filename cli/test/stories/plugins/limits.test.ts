@@ -1,3 +1,4 @@
+import { readFile, writeFile } from 'node:fs/promises';
 import { createApiKey } from '@sluice/plugins/credentials';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type RunningGateway, startGateway } from '../../gateway.js';
@@ -9,7 +10,7 @@ import { plain } from '../upstreams.js';
 
 const SECRET = 'a secret of at least thirty-two characters';
 const BURST = 5;
-const WHO = [...KINDS, 'raw', 'gold', 'parallel'] as const;
+const WHO = [...KINDS, 'raw', 'gold', 'parallel', 'kept'] as const;
 const KEYS = new Map(WHO.map((who) => [who, createApiKey(SECRET)]));
 const keyOf = (who: (typeof WHO)[number]) => KEYS.get(who)?.key as string;
 
@@ -165,4 +166,23 @@ describe('wrong keys', () => {
     // Another endpoint, without that plugin.
     expect((await post('/mcp/a', createApiKey(SECRET).key)).status).toBe(401);
   });
+});
+
+it('keeps what was counted when the configuration changes', async () => {
+  expect((await post('/mcp/a', keyOf('parallel'))).status).toBe(429);
+  const config = JSON.parse(await readFile(gateway.configFile, 'utf8'));
+  config.plugins[2].config.limits[0].burst = 2 * BURST;
+  await writeFile(gateway.configFile, JSON.stringify(config));
+  // Both workers have it when no answer is of the one before.
+  const policies = async () => {
+    const all = await Promise.all(Array.from({ length: 20 }, () => post('/mcp/a', keyOf('kept'))));
+    return new Set(all.map(({ headers }) => headers.get('ratelimit-policy')?.split(',')[0]));
+  };
+  const changed = `"calls";q=5;w=86400;sluice-burst=${2 * BURST}`;
+  await expect.poll(async () => [...(await policies())], { timeout: 10_000 }).toEqual([changed]);
+  const statuses = await Promise.all(
+    Array.from({ length: 20 }, async () => (await post('/mcp/a', keyOf('parallel'))).status),
+  );
+  // Five were taken before; the larger bucket has five more.
+  expect(statuses.filter((status) => status === 200)).toHaveLength(BURST);
 });
