@@ -242,6 +242,20 @@ describe('transform: header fields', () => {
     expect([...gateway.reached, ...renaming.reached]).toEqual([]);
   });
 
+  it('leaves the head as it is when there is nothing to rename', async () => {
+    const rule = { headers: { rename: { 'x-a': 'x-b' } } };
+    expect(await sent(rule, ADA)).toMatchObject({ headers: {} });
+  });
+
+  it('takes no text for a condition', async () => {
+    const rule = { when: 'arguments.on', headers: { set: { 'x-a': 'b' } } };
+    expect(await sent(rule, { arguments: { on: true } })).toMatchObject({ headers: { 'x-a': 'b' } });
+    expect(await sent(rule, { arguments: { on: false } })).toMatchObject({ headers: {} });
+    expect(await sent(rule, { arguments: { on: 'false' } })).toMatchObject({
+      message: expect.stringMatching(/the condition is neither true nor false$/),
+    });
+  });
+
   it('refuses a call for which there is no value', async () => {
     const gateway = gatewayWith({ headers: { set: { 'X-Tenant': '{{principal.tenant}}' } } });
     const { outcome, status } = await gateway.call({ tool: 'a:b', as: { id: 'ada' } });

@@ -123,7 +123,7 @@ function changesOf(
   maxBytes: number,
   failed: Report,
 ): Changes | undefined | Refusal {
-  let headers: Record<string, string | undefined> | undefined;
+  const headers: Record<string, string | undefined> = Object.create(null);
   let own: JsonObject | undefined;
   for (const rule of rules) {
     const { request } = rule;
@@ -131,10 +131,7 @@ function changesOf(
     const locals = own === undefined ? NO_LOCALS : { arguments: own };
     try {
       if (!request.when(ctx, locals)) continue;
-      if (request.headers !== undefined) {
-        headers ??= Object.create(null) as Record<string, string | undefined>;
-        request.headers(ctx, locals, headers);
-      }
+      request.headers?.(ctx, locals, headers);
       if (request.arguments === undefined || !METHODS_WITH_ARGUMENTS.has(ctx.method)) continue;
       const before = own ?? (ctx.arguments as JsonObject);
       const after = request.arguments(before, ctx, locals, maxBytes);
@@ -147,8 +144,9 @@ function changesOf(
       return new Refusal(rule.readsArguments ? 'invalid' : 'failed', message);
     }
   }
-  if (headers === undefined && own === undefined) return undefined;
-  return { arguments: own, headers };
+  const isHeadChanged = Object.keys(headers).length > 0;
+  if (own === undefined && !isHeadChanged) return undefined;
+  return { arguments: own, headers: isHeadChanged ? headers : undefined };
 }
 
 function resultOf(

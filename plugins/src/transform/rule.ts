@@ -1,6 +1,6 @@
 /** One rule of the configuration, compiled into what it does at each point of an exchange. */
 import { type Static, type Target, Type } from '@sluice/sdk';
-import { compileExpression } from '../expressions/expression.js';
+import { compileExpression, NoValue } from '../expressions/expression.js';
 import type { Scope } from '../expressions/scope.js';
 import { compileTemplate, type Template } from '../expressions/template.js';
 import { compilePatterns, patternProblem } from '../patterns.js';
@@ -85,7 +85,11 @@ export interface CompiledRule {
   readonly readsArguments: boolean;
 }
 
-/** Adds the fields that change, by lower-case name; undefined takes one away. Throws NoValue. */
+/**
+ * Adds the fields that change, by lower-case name; undefined takes one away.
+ *
+ * @throws NoValue, UnfitHeader
+ */
 export type HeaderChange = (ctx: Scope, locals: Scope, into: Record<string, string | undefined>) => void;
 
 /** @param path of the rule in the configuration. */
@@ -166,7 +170,12 @@ function compileCondition(
   }
   const expression = compiled.it;
   for (const read of expression.reads) findings.reads.add(read);
-  return (ctx, own) => expression.value(ctx, own) === true;
+  return (ctx, own) => {
+    const value = expression.value(ctx, own);
+    if (typeof value === 'boolean') return value;
+    // Taken for false, a text where true was meant would switch off what the rule protects.
+    throw new NoValue('the condition is neither true nor false');
+  };
 }
 
 function compileHeaders(
