@@ -23,10 +23,12 @@ interface Running {
 interface Prepared {
   readonly running: ReadonlyMap<string, Running>;
   readonly routes: ReadonlyMap<string, Route>;
+  /** What goes on with a configuration that has changed is told of it when that is in use. */
+  readonly reconfigured: readonly (() => void)[];
 }
 
 export class Plugins {
-  private now: Prepared = { running: new Map(), routes: new Map() };
+  private now: Prepared = { running: new Map(), routes: new Map(), reconfigured: [] };
 
   constructor(private readonly options: PluginsOptions) {}
 
@@ -39,7 +41,19 @@ export class Plugins {
   prepare(configuration: ResolvedConfiguration, paths: readonly string[]): Prepared {
     const { plugins } = configuration;
     const running = new Map<string, Running>();
-    for (const resolved of plugins) running.set(resolved.name, this.kept(resolved) ?? this.make(resolved));
+    const reconfigured: (() => void)[] = [];
+    const made: Running[] = [];
+    try {
+      for (const resolved of plugins) {
+        const kept = this.kept(resolved, reconfigured);
+        const own = kept ?? this.make(resolved);
+        if (kept === undefined) made.push(own);
+        running.set(resolved.name, own);
+      }
+    } catch (thrown) {
+      void this.shutDown(made);
+      throw thrown;
+    }
     const routes = new Map<string, Route>();
     for (const path of paths) {
       const bindings = [...running.values()]
@@ -47,13 +61,14 @@ export class Plugins {
         .map(({ binding }) => binding);
       if (bindings.length > 0) routes.set(path, compileRoute(bindings, leadsTo(path, configuration)));
     }
-    return { running, routes };
+    return { running, routes, reconfigured };
   }
 
   /** Puts it to use. Requests under way end with what they began with; what nobody needs is shut down after a while. */
   use(prepared: Prepared, graceMs: number): void {
     const before = this.now.running;
     this.now = prepared;
+    for (const tell of prepared.reconfigured) tell();
     const still = new Set([...prepared.running.values()].map(({ binding }) => binding.hooks));
     const gone = [...before.values()].filter(({ binding }) => !still.has(binding.hooks));
     if (gone.length === 0) return;
@@ -113,7 +128,7 @@ export class Plugins {
   }
 
   /** What runs already and goes on as it is, or takes the new configuration by itself. */
-  private kept(resolved: ResolvedPlugin): Running | undefined {
+  private kept(resolved: ResolvedPlugin, reconfigured: (() => void)[]): Running | undefined {
     const before = this.now.running.get(resolved.name);
     if (before === undefined) return undefined;
     if (sameUse(before.resolved, resolved)) return { resolved, binding: before.binding };
@@ -124,7 +139,7 @@ export class Plugins {
     )
       return undefined;
     const config = checkedConfig(plugin, resolved);
-    hooks.configure(config);
+    reconfigured.push(() => hooks.configure?.(config));
     return { resolved, binding: this.bind(plugin, resolved, config, hooks) };
   }
 
