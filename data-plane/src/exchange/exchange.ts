@@ -4,6 +4,7 @@
  */
 import type { Target } from '@sluice/sdk';
 import type { Admitted, Arrival } from '@sluice/sdk/engine';
+import type { HttpHead } from '../protocol/errors.js';
 import type { MethodRow } from '../protocol/methods.js';
 import type { Era } from '../protocol/revisions.js';
 import type { Envelope } from '../protocol/scan.js';
@@ -100,11 +101,4 @@ export interface Outcome {
   readonly errorCode: number;
   /** For the head of an HTTP answer that has nothing else in it. */
   readonly http?: HttpHead | undefined;
-}
-
-/** What plugins want to see in the head of an answer. */
-export interface HttpHead {
-  /** Undefined: as the error code says. */
-  readonly status: number | undefined;
-  readonly headers: readonly (readonly [name: string, value: string])[];
 }

@@ -2,14 +2,8 @@
  * The session of a legacy client whatever carries it: its requests under way, cancelling, and the endpoint's side.
  * How messages reach the client is the matter of those who extend it.
  */
-import {
-  type Admission,
-  type Caller,
-  Cancellation,
-  type Exchange,
-  type HttpHead,
-} from '../exchange/exchange.js';
-import { ErrorCode, errorMessage, RpcError } from '../protocol/errors.js';
+import { type Admission, type Caller, Cancellation, type Exchange } from '../exchange/exchange.js';
+import { ErrorCode, errorMessage, type HttpHead, RpcError } from '../protocol/errors.js';
 import { methodRow } from '../protocol/methods.js';
 import { binaryToBytes } from '../protocol/text.js';
 import type { Message } from '../protocol/translate.js';

@@ -2,7 +2,6 @@
  * Every error code that Sluice gives by itself, in one table. Codes of JSON-RPC 2.0 and of MCP keep their
  * meaning; Sluice's own stand outside the reserved range (specification 2026-07-28, basic, "Error Codes").
  */
-import type { HttpHead } from '../exchange/exchange.js';
 import type { ScanError } from './scan.js';
 import { jsonBinary } from './text.js';
 
@@ -46,6 +45,13 @@ export const ErrorCode = {
 } as const;
 
 export type ErrorCode = (typeof ErrorCode)[keyof typeof ErrorCode];
+
+/** What plugins want to see in the head of an answer. */
+export interface HttpHead {
+  /** Undefined: as the error code says. */
+  readonly status: number | undefined;
+  readonly headers: readonly (readonly [name: string, value: string])[];
+}
 
 /** A refusal or failure on its way to the client: a JSON-RPC error with a sentence that can be shown. */
 export class RpcError extends Error {

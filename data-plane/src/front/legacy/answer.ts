@@ -2,9 +2,10 @@
  * The answer to one legacy POST: a JSON body when nothing but the responses comes, else a stream from the first
  * message on. A batch (2025-03-26) has several responses.
  */
-import type { HttpHead } from '../../exchange/exchange.js';
+
 import type { Reply } from '../../listener/listener.js';
 import { batchOf } from '../../protocol/batch.js';
+import type { HttpHead } from '../../protocol/errors.js';
 import { JSON_HEADERS } from '../http-answers.js';
 import { EventStream, type StreamLimits } from './stream.js';
 

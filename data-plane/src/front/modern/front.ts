@@ -2,10 +2,10 @@
  * The modern front (specification 2026-07-28, basic/transports/streamable-http): every POST is one exchange, its
  * headers must say what its body says, and a client that goes away has cancelled.
  */
-import { Cancellation, type Exchange, type HttpHead } from '../../exchange/exchange.js';
+import { Cancellation, type Exchange } from '../../exchange/exchange.js';
 import { OpenSet, type Slotted } from '../../exchange/open-set.js';
 import type { Reply, RequestHead } from '../../listener/listener.js';
-import { ErrorCode, errorMessage, RpcError } from '../../protocol/errors.js';
+import { ErrorCode, errorMessage, type HttpHead, RpcError } from '../../protocol/errors.js';
 import { methodRow } from '../../protocol/methods.js';
 import { MODERN_REVISION } from '../../protocol/revisions.js';
 import type { Envelope } from '../../protocol/scan.js';
