@@ -68,6 +68,7 @@ const NO_METRICS: TrafficMetrics & PluginSeries = {
   refused() {},
   pluginCounted() {},
   pluginObserved() {},
+  pluginGauged() {},
   pluginFailed() {},
 };
 

@@ -21,6 +21,8 @@ export interface Attributes {
   readonly principal: Identity;
   readonly revision: string;
   readonly session: string | undefined;
+  /** Aborted when nobody waits for the answer any more. */
+  readonly signal: AbortSignal;
   /** The first of `targets`. */
   readonly target: Target | undefined;
   readonly targets: readonly Target[];
@@ -49,6 +51,7 @@ export const REQUEST_ATTRIBUTES: readonly (keyof Attributes)[] = [
   'method',
   'params',
   'paramsJson',
+  'signal',
   'target',
   'targets',
   'view',
@@ -152,6 +155,9 @@ export class ExchangeAttributes extends ArrivalAttributes implements Attributes 
   }
   get session() {
     return this.exchange.call.session;
+  }
+  get signal() {
+    return this.exchange.call.signal;
   }
   get target() {
     return this.one === undefined ? this.exchange.call.targets[0] : this.one.target;

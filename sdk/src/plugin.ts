@@ -139,6 +139,8 @@ export interface PluginLog {
 export interface PluginMetrics {
   count(name: string, help: string, labels?: Readonly<Record<string, string>>, by?: number): void;
   observe(name: string, help: string, value: number, labels?: Readonly<Record<string, string>>): void;
+  /** How much there is now on this worker; those of all workers are added up. */
+  gauge(name: string, help: string, value: number, labels?: Readonly<Record<string, string>>): void;
 }
 
 /** A small durable map of the plugin's own; durable as the node is in standalone, shared in a cluster. */

@@ -76,6 +76,8 @@ export interface TestRequest {
   readonly as?: Partial<Identity>;
   readonly session?: string;
   readonly client?: Client;
+  /** Aborted when the client gives up. */
+  readonly signal?: AbortSignal;
   /** Default `2026-07-28`. */
   readonly revision?: string;
 }
@@ -101,6 +103,8 @@ export interface TestGateway {
   readonly logged: readonly { readonly level: string; readonly fields: object; readonly message: string }[];
   /** Counts by `name{label="value"}`. */
   readonly counted: ReadonlyMap<string, number>;
+  /** Gauges, named as counts are. */
+  readonly gauges: ReadonlyMap<string, number>;
   /** Resources that plugins watch, as upstream and URI, once for each that does. */
   readonly watched: readonly string[];
   /** Tells the plugins that something has changed at an upstream. */
@@ -124,13 +128,21 @@ export function testPlugin(plugin: Plugin, options: TestOptions = {}): TestGatew
   const clock = new TestClock(options.nowMs ?? FIRST_NOW_MS);
   const logged: { level: string; fields: object; message: string }[] = [];
   const counted = new Map<string, number>();
+  const gauges = new Map<string, number>();
   const watched: string[] = [];
   const reached: Reached[] = [];
   const bind = (each: Plugin, config: unknown) => {
     const checked = checkConfig(each, config);
     if (!checked.ok)
       throw new TypeError(checked.problems.map(({ path, message }) => `${path}: ${message}`).join('; '));
-    const host = testHost(each, checked.config, { clock, logged, counted, watched, fetch: options.fetch });
+    const host = testHost(each, checked.config, {
+      clock,
+      logged,
+      counted,
+      gauges,
+      watched,
+      fetch: options.fetch,
+    });
     return new Binding({
       plugin: each,
       config: checked.config,
@@ -180,6 +192,7 @@ export function testPlugin(plugin: Plugin, options: TestOptions = {}): TestGatew
     reached,
     logged,
     counted,
+    gauges,
     watched,
     changed(change) {
       for (const { hooks } of route.bindings) hooks.changed?.(change);
@@ -267,7 +280,7 @@ function callOf(request: TestRequest, arrival: Arrival): Call {
     client: request.client ?? {},
     revision: request.revision ?? '2026-07-28',
     session: request.session,
-    signal: new AbortController().signal,
+    signal: request.signal ?? new AbortController().signal,
     targetOf: entryTargets(method, (name) => toolTarget(name) ?? { upstream: '', name }),
   };
 }
@@ -283,6 +296,7 @@ interface TestWorld {
   readonly clock: Clock;
   readonly logged: { level: string; fields: object; message: string }[];
   readonly counted: Map<string, number>;
+  readonly gauges: Map<string, number>;
   readonly watched: string[];
   readonly fetch: TestOptions['fetch'];
 }
@@ -290,13 +304,16 @@ interface TestWorld {
 function testHost(
   plugin: Plugin,
   config: unknown,
-  { clock, logged, counted, watched, fetch }: TestWorld,
+  { clock, logged, counted, gauges, watched, fetch }: TestWorld,
 ): PluginHost {
   const log = (level: string) => (fields: object, message: string) =>
     void logged.push({ level, fields, message });
-  const count = (name: string, labels: Readonly<Record<string, string>> = {}, by = 1) => {
+  const keyOf = (name: string, labels: Readonly<Record<string, string>> = {}) => {
     const inner = Object.entries(labels).map(([label, value]) => `${label}="${value}"`);
-    const key = inner.length === 0 ? name : `${name}{${inner.join()}}`;
+    return inner.length === 0 ? name : `${name}{${inner.join()}}`;
+  };
+  const count = (name: string, labels?: Readonly<Record<string, string>>, by = 1) => {
+    const key = keyOf(name, labels);
     counted.set(key, (counted.get(key) ?? 0) + by);
   };
   const kept = new Map<string, { value: string; untilMs: number }>();
@@ -311,6 +328,7 @@ function testHost(
     metrics: {
       count: (name, _help, labels, by) => count(name, labels, by),
       observe: (name, _help, value, labels) => count(name, labels, value),
+      gauge: (name, _help, value, labels) => gauges.set(keyOf(name, labels), value),
     },
     store: {
       get: async (key) => alive(key),

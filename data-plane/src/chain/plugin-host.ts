@@ -22,6 +22,14 @@ export interface PluginSeries {
     labels: Labels,
     value: number,
   ): void;
+  pluginGauged(
+    binding: string,
+    plugin: string,
+    name: string,
+    help: string,
+    labels: Labels,
+    value: number,
+  ): void;
   pluginFailed(binding: string, hook: string): void;
 }
 
@@ -62,6 +70,8 @@ export function pluginHost(binding: string, plugin: Plugin, parts: PluginHostPar
         metrics.pluginCounted(binding, plugin.name, name, help, labels, by),
       observe: (name, help, value, labels = {}) =>
         metrics.pluginObserved(binding, plugin.name, name, help, labels, value),
+      gauge: (name, help, value, labels = {}) =>
+        metrics.pluginGauged(binding, plugin.name, name, help, labels, value),
     },
     store: parts.store(binding),
     shared: parts.shared(binding) ?? new SharedArrayBuffer(0),

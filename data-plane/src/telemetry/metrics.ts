@@ -46,7 +46,7 @@ export class Metrics implements PluginSeries {
   private readonly sessionEnds: Counter;
   private readonly refusals: Counter;
   private readonly pluginFailures: Counter;
-  private readonly pluginMetrics = new Map<string, Counter | Histogram>();
+  private readonly pluginMetrics = new Map<string, Counter | Gauge | Histogram>();
   /** Those of the process are to be had here, and nobody has asked yet. */
   private lacksProcess: boolean;
 
@@ -138,6 +138,22 @@ export class Metrics implements PluginSeries {
     if (histogram instanceof Histogram) histogram.observe({ binding, ...labels }, value);
   }
 
+  pluginGauged(
+    binding: string,
+    plugin: string,
+    name: string,
+    help: string,
+    labels: Readonly<Record<string, string>>,
+    value: number,
+  ): void {
+    const gauge = this.pluginMetric(
+      plugin,
+      name,
+      (own) => new Gauge({ ...own, help, labelNames: ['binding', ...Object.keys(labels)] }),
+    );
+    if (gauge instanceof Gauge) gauge.set({ binding, ...labels }, value);
+  }
+
   pluginFailed(binding: string, hook: string): void {
     this.pluginFailures.inc({ binding, hook });
   }
@@ -146,8 +162,8 @@ export class Metrics implements PluginSeries {
   private pluginMetric(
     plugin: string,
     name: string,
-    make: (own: { name: string; registers: Registry[] }) => Counter | Histogram,
-  ): Counter | Histogram | undefined {
+    make: (own: { name: string; registers: Registry[] }) => Counter | Gauge | Histogram,
+  ): Counter | Gauge | Histogram | undefined {
     const whole = `sluice_plugin_${plugin}_${name}`.replaceAll(/[^a-zA-Z0-9_]/g, '_');
     let metric = this.pluginMetrics.get(whole);
     if (metric === undefined && this.pluginMetrics.size < MAX_PLUGIN_METRIC_COUNT) {

@@ -8,6 +8,7 @@ import type * as prometheus from 'prom-client';
 const require = createRequire(import.meta.url);
 
 export type Counter = prometheus.Counter;
+export type Gauge = prometheus.Gauge;
 export type Registry = prometheus.Registry;
 export type Histogram = prometheus.Histogram;
 export const Registry = require('prom-client/lib/registry') as typeof prometheus.Registry;
