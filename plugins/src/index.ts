@@ -12,6 +12,7 @@ export const BUILT_IN: readonly string[] = [
   'auth-jwt',
   'auth-oauth',
   'authorize',
+  'cache',
   'cors',
   'login-limit',
   'ratelimit',

@@ -1,0 +1,166 @@
+/**
+ * Answers from what is kept, and asks once for what many want: the one who asks first leads, the others wait for what
+ * it gets.
+ */
+import { type Clock, type MaybePromise, Outcome, type PluginMetrics } from '@sluice/sdk';
+import type { Changes, Subject } from './changes.js';
+import type { Rule } from './config.js';
+import { type KeptAnswer, keepable } from './kept-answer.js';
+import type { KeptAnswers } from './kept-answers.js';
+import type { CacheRequest } from './request-key.js';
+
+/** How long requests that got what may not be kept do not wait for each other. */
+const PASS_MS = 10_000;
+
+/** What whoever waits is told: the answer; to ask again, since the leader gave up; or to ask by itself. */
+type Ended = KeptAnswer | 'again' | 'alone';
+
+type Next = () => MaybePromise<Outcome>;
+
+/** A request that may be answered from what is kept, with all that is known about it. */
+export interface Asked {
+  readonly request: CacheRequest;
+  readonly subject: Subject;
+  readonly rule: Rule;
+  readonly signal: () => AbortSignal;
+}
+
+class Flight {
+  readonly ended: Promise<Ended>;
+  private resolve: (ended: Ended) => void = () => {};
+
+  constructor(readonly asOf: number) {
+    this.ended = new Promise((resolve) => {
+      this.resolve = resolve;
+    });
+  }
+
+  end(ended: Ended): void {
+    this.resolve(ended);
+  }
+}
+
+export interface AnswersOptions {
+  readonly kept: KeptAnswers;
+  readonly changes: Changes;
+  readonly clock: Clock;
+  readonly metrics: PluginMetrics;
+  readonly maxEntryBytes: number;
+}
+
+export class Answers {
+  private readonly flights = new Map<string, Flight>();
+
+  constructor(private readonly options: AnswersOptions) {}
+
+  answer(asked: Asked, next: Next): MaybePromise<Outcome> {
+    const { kept, clock } = this.options;
+    const { request } = asked;
+    const { privateKey, publicKey } = request;
+    const nowMs = clock.now();
+    const found = (privateKey === undefined ? undefined : kept.find(privateKey)) ?? kept.find(publicKey);
+    if (found === undefined) return this.missed(asked, next);
+    if (found.isFresh(nowMs)) {
+      this.count('hit');
+      return found.outcome(nowMs);
+    }
+    // Somebody asks anew already, or this request can do so when its client has its answer.
+    const isAsking = this.flights.has(this.flightKey(asked) ?? '');
+    if (!isAsking && !request.standsAlone) return this.missed(asked, next);
+    // Nobody waits for it; what goes wrong is told to whoever asks when this one's time is over.
+    if (!isAsking) this.lead(asked, next).catch(() => undefined);
+    this.count('stale');
+    return found.outcome(nowMs);
+  }
+
+  private missed(asked: Asked, next: Next): MaybePromise<Outcome> {
+    const key = this.flightKey(asked);
+    const flight = key === undefined ? undefined : this.flights.get(key);
+    const { changes, kept, clock } = this.options;
+    // What is asked for since before a change may be what was before it.
+    const isUsable = flight !== undefined && !changes.outdated(asked.subject, flight.asOf);
+    if (isUsable && !asked.request.wantsProgress) return this.follow(flight, asked, next);
+    this.count('miss');
+    const isAlone = key === undefined || isUsable || kept.passes(key, clock.now());
+    return isAlone ? this.alone(asked, next) : this.lead(asked, next);
+  }
+
+  private async follow(flight: Flight, asked: Asked, next: Next): Promise<Outcome> {
+    const ended = await flight.ended;
+    if (ended === 'again') return this.missed(asked, next);
+    if (ended === 'alone') {
+      this.count('miss');
+      return this.alone(asked, next);
+    }
+    this.count('joined');
+    return ended.outcome(this.options.clock.now());
+  }
+
+  /** Asks, and nobody waits for it. */
+  private alone(asked: Asked, next: Next): MaybePromise<Outcome> {
+    const asOf = this.options.changes.now;
+    const came = next();
+    if (came instanceof Outcome) {
+      this.keep(asked, came, asOf);
+      return came;
+    }
+    return came.then((outcome) => {
+      this.keep(asked, outcome, asOf);
+      return outcome;
+    });
+  }
+
+  /** Asks for all who want the same meanwhile. */
+  private async lead(asked: Asked, next: Next): Promise<Outcome> {
+    const key = this.flightKey(asked) as string;
+    const flight = new Flight(this.options.changes.now);
+    this.flights.set(key, flight);
+    let ended: Ended = 'alone';
+    try {
+      const came = await next();
+      if (came.errorCode !== 0 && asked.signal().aborted) ended = 'again';
+      else ended = forAll(asked, key, this.keep(asked, came, flight.asOf));
+      return came;
+    } finally {
+      if (this.flights.get(key) === flight) this.flights.delete(key);
+      flight.end(ended);
+    }
+  }
+
+  private keep({ request, subject, rule }: Asked, came: Outcome, asOf: number): KeptAnswer | undefined {
+    const { kept, changes, clock, maxEntryBytes } = this.options;
+    const nowMs = clock.now();
+    const own = keepable(request, subject, rule, came, { nowMs, asOf, maxBytes: maxEntryBytes });
+    if (own === undefined) return undefined;
+    if (own === 'pass') {
+      const key = this.flightKey({ request, rule });
+      if (key !== undefined) kept.pass(key, nowMs + PASS_MS);
+      return undefined;
+    }
+    if (changes.outdated(subject, asOf)) return undefined;
+    const key = own.isPublic ? request.publicKey : request.privateKey;
+    if (key === undefined) return undefined;
+    kept.put(key, own);
+    return own;
+  }
+
+  /** Before an answer is there nobody knows whether it is for everybody, unless the operator says so. */
+  private flightKey({ request, rule }: Pick<Asked, 'request' | 'rule'>): string | undefined {
+    return rule.isShared && !request.isPage ? request.publicKey : request.privateKey;
+  }
+
+  private count(result: 'hit' | 'stale' | 'miss' | 'joined'): void {
+    this.options.metrics.count(
+      'requests_total',
+      'Requests whose answers may be kept, by what became of them.',
+      {
+        result,
+      },
+    );
+  }
+}
+
+/** What those who wait by a key are told: an answer for one caller is only for those who are the same caller. */
+function forAll({ request }: Asked, key: string, own: KeptAnswer | undefined): Ended {
+  return own !== undefined && (own.isPublic || key === request.privateKey) ? own : 'alone';
+}
