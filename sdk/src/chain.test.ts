@@ -1,5 +1,5 @@
 import { Type } from '@sinclair/typebox';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import type { Attribute } from './attributes.js';
 import { type Allowed, after, compileChain, type Handler, type Known, type Layer } from './chain.js';
 import { Admitted, type Arrival, type Call, type Changes, Exchange } from './exchange.js';
@@ -279,6 +279,17 @@ describe('a plugin that fails', () => {
     const open = testPlugin(throwing, { onFailure: 'allow' });
     expect((await open.call({ tool: 'files:read' })).status).toBe(200);
     expect(open.reached).toHaveLength(1);
+  });
+
+  it('is none that brings a copy of the SDK of its own', async () => {
+    vi.resetModules();
+    const { Refusal: OtherRefusal } = await import('./refusal.js');
+    const { Outcome: OtherOutcome } = await import('./outcome.js');
+    expect([OtherRefusal === Refusal, OtherOutcome === Outcome]).toEqual([false, false]);
+    const refusing = testPlugin(failing(() => new OtherRefusal('limited', 'too much') as never));
+    expect((await refusing.call({ tool: 'files:read' })).status).toBe(429);
+    const answering = testPlugin(failing(() => OtherOutcome.ofResult({ a: 1 }) as never));
+    expect((await answering.call({ tool: 'files:read' })).outcome.result).toEqual({ a: 1 });
   });
 
   it('is one that forgets to return what it was given, where no types keep it from that', async () => {

@@ -25,11 +25,22 @@ interface Parts {
   readonly headers?: Fields;
 }
 
+const BRAND = Symbol.for('dev.sluice.outcome');
+
 /**
  * Only the functions here make one, so a layer that forgets to return what `next()` gave it does not compile.
  * Immutable; {@link withResult} and {@link withHeaders} make another.
  */
 export class Outcome {
+  static {
+    Object.defineProperty(Outcome.prototype, BRAND, { value: true });
+  }
+
+  /** A plugin may bring a copy of this module of its own. */
+  static [Symbol.hasInstance](value: unknown): boolean {
+    return typeof value === 'object' && value !== null && BRAND in value;
+  }
+
   private parsed: { readonly result?: JsonObject; readonly error?: OutcomeError } | undefined;
 
   private constructor(private readonly parts: Parts) {}

@@ -25,8 +25,19 @@ export type RefusalKind = keyof typeof RefusalKind;
 /** Header fields of an answer as pairs of name and value. */
 export type Fields = readonly (readonly [name: string, value: string])[];
 
+const BRAND = Symbol.for('dev.sluice.refusal');
+
 /** Not an Error: refusing is the daily work of a gateway, and a stack costs more than the refusal. */
 export class Refusal {
+  static {
+    Object.defineProperty(Refusal.prototype, BRAND, { value: true });
+  }
+
+  /** A plugin may bring a copy of this module of its own. */
+  static [Symbol.hasInstance](value: unknown): boolean {
+    return typeof value === 'object' && value !== null && BRAND in value;
+  }
+
   constructor(
     readonly kind: RefusalKind,
     /** A sentence for the client: what is wrong, and what would be right. Never a secret. */
