@@ -4,27 +4,42 @@ import type { Identity, JsonObject } from './identity.js';
 
 /** Everything there is. Those above the line are known before it is known who calls; the others are not. */
 export interface Attributes {
+  /** The peer's address, without its port. */
   readonly address: string;
+  /** The path of the endpoint: `/mcp`, `/mcp/files`. */
   readonly endpoint: string;
+  /** Fields by lower-case name; repeated ones are joined with a comma. */
   readonly headers: Readonly<Record<string, string | undefined>>;
+  /** Lower-case names of fields that came more than once. */
   readonly repeatedHeaders: readonly string[];
+  /** `GET`, `POST`, `DELETE`. */
   readonly httpMethod: string;
+  /** What the client calls the gateway by: scheme and authority. */
   readonly origin: string;
+  /** How the client is connected. */
   readonly transport: Transport;
   // ---
+  /** Arguments of a call or a prompt, as plugins further out have made them. Not to be changed in place. */
   readonly arguments: JsonObject;
+  /** What the client says about itself. */
   readonly client: Client;
+  /** The JSON-RPC method. For an entry of a list, the one with which it would be used. */
   readonly method: string;
+  /** All parameters; parsed when first read. Not to be changed in place. */
   readonly params: JsonObject;
   /** `params` as JSON text, as the client wrote it while no plugin has changed it: numbers keep their spelling. */
   readonly paramsJson: string;
+  /** Who calls. */
   readonly principal: Identity;
+  /** Protocol revision that the client speaks. */
   readonly revision: string;
+  /** Names the client's session, in revisions that have them; no credential. */
   readonly session: string | undefined;
   /** Aborted when nobody waits for the answer any more. */
   readonly signal: AbortSignal;
   /** The first of `targets`. */
   readonly target: Target | undefined;
+  /** All that the request is about; several for a subscription, none for a list. */
   readonly targets: readonly Target[];
   /**
    * The values of all attributes that the other plugins read and that differ between callers, and what all plugins and

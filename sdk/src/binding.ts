@@ -3,10 +3,10 @@ import { ArrivalAttributes, ExchangeAttributes, REQUEST_ATTRIBUTES } from './att
 import { type Allowed, after, type Handler, type Known, type Layer } from './chain.js';
 import type { Arrival, Changes } from './exchange.js';
 import { type FailureEvents, Failures } from './failures.js';
-import type { Identity } from './identity.js';
+import type { Identity, JsonObject } from './identity.js';
 import { type ListRow, listOf, listRow } from './lists.js';
 import { Outcome } from './outcome.js';
-import type { Decision, Hooks, ListEntry, MaybePromise, Plugin, PluginHost } from './plugin.js';
+import type { Decision, Hooks, ListEntry, MaybePromise, Notification, Plugin, PluginHost } from './plugin.js';
 import { Refusal } from './refusal.js';
 import { editionOf, valuesOf, viewClasses } from './view.js';
 
@@ -285,10 +285,26 @@ export class Binding {
     if (list === undefined) return came;
     const kept = this.run<readonly ListEntry[]>(
       'entries',
-      () => hook(this.full(exchange), list.known),
+      () => after(hook(this.full(exchange), list.known), (own) => this.checkedEntries(list.known, own)),
       () => list.known,
     );
     return after(kept, (own) => (own instanceof Refusal ? Outcome.ofRefusal(own) : list.with(own)));
+  }
+
+  private checkedEntries(came: readonly ListEntry[], own: readonly ListEntry[]): readonly ListEntry[] {
+    const isSame =
+      own.length === came.length && own.every(({ entry }, index) => entry === came[index]?.entry);
+    if (!isSame && !this.plugin.changes.includes('entries'))
+      throw new TypeError(`plugin ${this.name} changed the entries of a list; declare it in \`changes\``);
+    return own;
+  }
+
+  /** What it makes of a notification; undefined when it lets it pass. */
+  notified(exchange: Known, notification: Notification): JsonObject | 'drop' | undefined {
+    const said = this.hooks.notification?.(this.full(exchange), notification);
+    if (said !== undefined && said !== notification.params && !this.plugin.changes.includes('notifications'))
+      throw new TypeError(`plugin ${this.name} changed a notification; declare it in \`changes\``);
+    return said;
   }
 }
 

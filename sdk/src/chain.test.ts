@@ -240,6 +240,25 @@ describe('what a plugin may read and change', () => {
     expect(gateway.logged[0]?.message).toMatch(/changed the arguments; declare it/);
   });
 
+  it('refuses changes of lists and notifications that were not declared', async () => {
+    const changing = plugin(
+      'changer',
+      'shape',
+      { entries: (_, entries) => entries.slice(1), notification: () => ({ progress: 2 }) },
+      { changes: ['result'] },
+    );
+    const upstream = () => ({ tools: [{ name: 'files:read' }] });
+    const gateway = testPlugin(changing, { upstream });
+    expect((await gateway.call({})).status).toBe(503);
+    const params = { progress: 1 };
+    const notification = { direction: 'to client', method: 'notifications/progress', params } as const;
+    expect(gateway.route.notification({ call: {} } as never, notification)).toBe('drop');
+    expect(gateway.logged.map(({ message }) => message)).toEqual([
+      expect.stringMatching(/changed the entries of a list; declare it/),
+      expect.stringMatching(/changed a notification; declare it/),
+    ]);
+  });
+
   it('keeps others from changing in place what they are given', async () => {
     const scribbler = plugin(
       'scribbler',

@@ -25,7 +25,9 @@ export interface Arrival {
 
 /** What a client says about itself. */
 export interface Client {
+  /** The name of the program. */
   readonly name?: string | undefined;
+  /** Its version. */
   readonly version?: string | undefined;
   /** What it declared that it can do. */
   readonly capabilities?: JsonObject | undefined;
@@ -35,6 +37,7 @@ export type TargetKind = 'tool' | 'prompt' | 'resource';
 
 /** What a request is about, by the names that the upstream itself uses, whatever alias led to it. */
 export interface Target {
+  /** `tool`, `prompt` or `resource`. */
   readonly kind: TargetKind;
   /** Name of the upstream. */
   readonly upstream: string;

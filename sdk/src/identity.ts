@@ -14,8 +14,11 @@ export interface Identity {
   readonly id: string;
   /** The consumer to whom the credential belongs, where there is one. */
   readonly consumer?: string | undefined;
+  /** The tenant to whom the caller belongs, where there is one. */
   readonly tenant?: string | undefined;
+  /** What the credential allows. */
   readonly scopes: readonly string[];
+  /** Facts about the caller: claims of a token, or what the configuration says. */
   readonly claims: JsonObject;
   /** What tells the credential apart in logs: the prefix of a key, the id of a token. Never a secret. */
   readonly credential?: string | undefined;

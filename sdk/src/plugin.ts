@@ -16,7 +16,10 @@ export type Isolation = 'inline' | 'pool' | 'process';
 
 export type MaybePromise<T> = T | Promise<T>;
 
-/** What a plugin may change. */
+/**
+ * What a plugin may change: `arguments` of calls and prompts, `headers` of the request to the upstream or one field of
+ * them, `result`, the `entries` of lists, the parameters of `notifications`.
+ */
 export type Change = 'arguments' | 'entries' | 'headers' | 'notifications' | 'result' | `headers.${string}`;
 
 /** `permit`, a refusal, or undefined when it is not for this plugin to say. Without any permit nothing passes. */
@@ -106,6 +109,7 @@ export interface Hooks<Ctx = unknown> {
   input?(ctx: Ctx, request: InputRequest): Refusal | undefined;
   /** A session of a revision that has them begins; a Refusal refuses it. */
   sessionStart?(ctx: Ctx): MaybePromise<Refusal | undefined>;
+  /** A session has ended, by its client, by an operator, or by its age. */
   sessionEnd?(session: string): void;
   /** A page that was asked for at one of `pages`. */
   page?(request: PageRequest): MaybePromise<PageAnswer | undefined>;

@@ -88,7 +88,7 @@ export function compileRoute(inOrder: readonly Binding[], edition = ''): Route {
       let { params } = notification;
       for (const binding of notified) {
         const said = now(binding, 'notification', () =>
-          binding.hooks.notification?.(binding.full(exchange), { ...notification, params }),
+          binding.notified(exchange, { ...notification, params }),
         );
         if (said === 'drop' || said instanceof Refusal) return 'drop';
         if (said !== undefined) params = said;

@@ -9,7 +9,9 @@ const Config = Type.Object(
     consumer: Type.Optional(
       Type.String({ minLength: 1, maxLength: 128, description: 'Whose limits and records count for them.' }),
     ),
-    tenant: Type.Optional(Type.String({ minLength: 1, maxLength: 128 })),
+    tenant: Type.Optional(
+      Type.String({ minLength: 1, maxLength: 128, description: 'The tenant that they belong to.' }),
+    ),
     scopes: Type.Array(Type.String({ minLength: 1 }), {
       default: [],
       description: 'What callers without a credential may do.',

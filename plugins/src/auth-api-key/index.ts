@@ -30,7 +30,9 @@ const Key = Type.Object(
       maxLength: 128,
       description: 'Who holds it; several keys may name one.',
     }),
-    tenant: Type.Optional(Type.String({ minLength: 1, maxLength: 128 })),
+    tenant: Type.Optional(
+      Type.String({ minLength: 1, maxLength: 128, description: 'The tenant that they belong to.' }),
+    ),
     scopes: Type.Array(Type.String({ minLength: 1 }), {
       default: [],
       description: 'What the caller may do.',

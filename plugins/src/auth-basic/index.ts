@@ -38,7 +38,9 @@ const User = Type.Object(
     consumer: Type.Optional(
       Type.String({ minLength: 1, maxLength: 128, description: 'Who that is; default the user.' }),
     ),
-    tenant: Type.Optional(Type.String({ minLength: 1, maxLength: 128 })),
+    tenant: Type.Optional(
+      Type.String({ minLength: 1, maxLength: 128, description: 'The tenant that they belong to.' }),
+    ),
     scopes: Type.Array(Type.String({ minLength: 1 }), {
       default: [],
       description: 'What the caller may do.',

@@ -53,7 +53,7 @@ const Limit = Type.Object(
             }),
           ),
         },
-        { additionalProperties: false },
+        { additionalProperties: false, description: 'What counts; everything when nothing is said.' },
       ),
     ),
     tier_by: Type.Optional(

@@ -8,6 +8,10 @@ import { type Change, compileDocument, DocumentChanges, type Findings } from './
 import { nameProblem, renameProblem, valueProblem } from './headers.js';
 import type { Pointer } from './pointer.js';
 
+function changesOf(description: string) {
+  return Type.Object(DocumentChanges.properties, { additionalProperties: false, description });
+}
+
 export const Rule = Type.Object(
   {
     name: Type.String({
@@ -57,9 +61,9 @@ export const Rule = Type.Object(
         { additionalProperties: false, description: 'Fields of the request to the upstream.' },
       ),
     ),
-    arguments: Type.Optional(DocumentChanges),
-    result: Type.Optional(DocumentChanges),
-    entries: Type.Optional(DocumentChanges),
+    arguments: Type.Optional(changesOf('Arguments of a call or a prompt.')),
+    result: Type.Optional(changesOf('The result that came back.')),
+    entries: Type.Optional(changesOf('Each entry of a list.')),
   },
   { additionalProperties: false },
 );
