@@ -61,7 +61,7 @@ class StdioCommand {
     this.#log = openLog(logLevel, logFormat, () => {});
     const { log } = this.#log;
     const { stdin: input, stdout: output } = process;
-    const server = startStdio({ configuration, log, input, output, upstream });
+    const server = await startStdio({ configuration, log, input, output, upstream });
     this.#server = server;
     this.#followSignals();
     const watch = file === undefined ? undefined : watchConfigurationFile(file, () => this.#reload());
@@ -127,7 +127,7 @@ class StdioCommand {
       return;
     }
     try {
-      this.#server?.apply(configuration);
+      await this.#server?.apply(configuration);
       this.#keep(configuration);
       const { logLevel, logFormat } = parentSettings(configuration);
       this.#log.configure(logLevel, logFormat);

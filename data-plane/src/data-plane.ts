@@ -73,7 +73,10 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
       url: clientUrl(configuration, port),
       ...ops,
       listener: kind,
-      apply: async (next) => worker.apply(next),
+      apply: async (next) => {
+        await worker.load(next);
+        worker.apply(next);
+      },
       reloadTls: () => worker.reloadTls(),
       status: () => worker.status(),
       ready: worker.settled,

@@ -7,7 +7,7 @@ import type { ResolvedConfiguration } from '@sluice/proto';
 import type { Logger } from 'pino';
 import { MemoryPluginStores } from './chain/memory-store.js';
 import type { PluginSeries } from './chain/plugin-host.js';
-import { Plugins } from './chain/plugins.js';
+import { Plugins, withoutPlugins } from './chain/plugins.js';
 import { type SharedMemory, sharedMemory } from './chain/shared-memory.js';
 import { ANONYMOUS } from './exchange/exchange.js';
 import type { DuplexClient } from './front/duplex/connection.js';
@@ -45,8 +45,8 @@ export interface StdioEnd {
 
 export interface StdioServer {
   readonly ended: Promise<StdioEnd>;
-  /** Swaps in a new configuration. Throws, and keeps the old one, when it cannot be run. */
-  apply(configuration: ResolvedConfiguration): void;
+  /** Swaps in a new configuration. Rejects, and keeps the old one, when it cannot be run. */
+  apply(configuration: ResolvedConfiguration): Promise<void>;
   /** Lets what runs end within the grace, then closes everything. A second call with 0 does not wait any longer. */
   stop(graceMs: number): Promise<void>;
 }
@@ -70,18 +70,22 @@ const NO_METRICS: TrafficMetrics & PluginSeries = {
   pluginObserved() {},
   pluginGauged() {},
   pluginFailed() {},
+  pluginSwitched() {},
 };
 
-/** @throws when `upstream` names none of the configuration */
-export function startStdio(options: StdioOptions): StdioServer {
-  return new StdioServing(options);
+/** Rejects when `upstream` names none of the configuration, or a plugin cannot be loaded. */
+export async function startStdio(options: StdioOptions): Promise<StdioServer> {
+  const serving = new StdioServing(options);
+  await serving.begin();
+  return serving;
 }
 
 class StdioServing implements StdioServer {
   readonly ended: Promise<StdioEnd>;
   private readonly runtime: Runtime;
   private readonly front: DuplexFront;
-  private readonly client: DuplexClient;
+  private readonly loading: Plugins;
+  private client: DuplexClient | undefined;
   private limits: Limits;
   private shared: SharedMemory;
   private egress: ResolvedConfiguration['gateway']['egress'];
@@ -89,10 +93,10 @@ class StdioServing implements StdioServer {
   private hurry: () => void = () => {};
   private stopping: Promise<void> | undefined;
   /** Resolves when nothing more will be written. */
-  private readonly closed: Promise<void>;
+  private closed: Promise<void> = Promise.resolve();
 
   constructor(private readonly options: StdioOptions) {
-    const { configuration, log, input, output, upstream } = options;
+    const { configuration, log } = options;
     const { gateway } = configuration;
     this.limits = gateway.limits;
     this.shared = sharedMemory(configuration);
@@ -109,14 +113,24 @@ class StdioServing implements StdioServer {
       onSessionEnd: (reason) => log.debug({ reason }, 'the session has ended'),
       onFault: (thrown) => this.fault(thrown),
     });
-    this.runtime = new Runtime(configuration, {
+    this.loading = this.plugins();
+    this.runtime = new Runtime(withoutPlugins(configuration), {
       sealer: createSealer({ current: randomBytes(KEY_BYTES), previous: [] }),
       log,
       worker: workerAddress(newNodeId(), 0),
-      plugins: this.plugins(),
+      plugins: this.loading,
       removed: (endpoint) =>
         this.front.closeEndpoint(endpoint, 'the configuration has changed what this connection is for'),
     });
+  }
+
+  /** Loads plugins, then reads what the client says. */
+  async begin(): Promise<void> {
+    const { configuration, input, output, upstream } = this.options;
+    if (configuration.plugins.length > 0) {
+      await this.loading.load(configuration);
+      this.runtime.apply(configuration);
+    }
     const endpoint = this.runtime.table.find(upstream === undefined ? '/mcp' : `/mcp/${upstream}`);
     if (endpoint === undefined) throw new Error(`there is no upstream ${JSON.stringify(upstream)}`);
     let close: () => void = () => {};
@@ -131,12 +145,12 @@ class StdioServing implements StdioServer {
         maxWaitingBytes: Math.max(this.limits.maxPendingReplyBytes, LEAST_WAITING_BYTES),
       },
       {
-        message: (bytes) => this.client.message(bytes),
+        message: (bytes) => this.client?.message(bytes),
         inputEnded: () => this.resolveEnded({ reason: 'the client has closed its side', kind: 'left' }),
         ended: (reason, kind) => {
           close();
           this.resolveEnded({ reason, kind });
-          this.client.gone();
+          this.client?.gone();
         },
       },
     );
@@ -161,7 +175,8 @@ class StdioServing implements StdioServer {
     });
   }
 
-  apply(configuration: ResolvedConfiguration): void {
+  async apply(configuration: ResolvedConfiguration): Promise<void> {
+    await this.loading.load(configuration);
     this.shared = sharedMemory(configuration, this.shared);
     this.egress = configuration.gateway.egress;
     this.runtime.apply(configuration);

@@ -9,7 +9,7 @@ import { AdminDoor } from './admin/admin-door.js';
 import { NodeAdmin, type NodeAdminSource } from './admin/node-admin.js';
 import { WorkerPart } from './admin/worker-part.js';
 import { MemoryPluginStores } from './chain/memory-store.js';
-import { Plugins } from './chain/plugins.js';
+import { Plugins, withoutPlugins } from './chain/plugins.js';
 import { type SharedMemory, sharedMemory } from './chain/shared-memory.js';
 import { ClientDoor } from './client-door.js';
 import { DuplexFront } from './front/duplex/front.js';
@@ -177,7 +177,7 @@ export class Worker {
       egress: () =>
         new EgressPolicy(this.configuration.gateway.egress.deny, this.configuration.gateway.egress.allow),
     });
-    this.runtime = new Runtime(configuration, {
+    this.runtime = new Runtime(withoutPlugins(configuration), {
       sealer: this.sealer,
       log,
       worker: this.address,
@@ -226,6 +226,11 @@ export class Worker {
 
   /** Listens for clients. Resolves with the port. */
   async listen(port: number, shared: boolean): Promise<{ port: number; kind: Listener['kind'] }> {
+    // Nobody can reach it before.
+    if (this.configuration.plugins.length > 0) {
+      await this.load(this.configuration);
+      this.runtime.apply(this.configuration);
+    }
     const { listen } = this.configuration.gateway;
     const listener = await createListener(
       listen.listener,
@@ -311,6 +316,11 @@ export class Worker {
   /** Resolves when every upstream has answered or failed once after `start`, or the deadline has passed. */
   get settled(): Promise<void> {
     return this.runtime.discovery.settled;
+  }
+
+  /** Loads the plugins of a configuration that is to be applied next. Rejects when one of them cannot be had. */
+  load(configuration: ResolvedConfiguration): Promise<void> {
+    return this.plugins.load(configuration);
   }
 
   /** @param shared memory that the workers of the node share; by default this worker's own. */

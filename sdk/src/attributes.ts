@@ -59,6 +59,12 @@ export const EARLY_ATTRIBUTES: readonly (keyof Attributes)[] = [
   'transport',
 ];
 
+/** True for what is known before it is known who calls. */
+export function isEarlyAttribute(name: string): boolean {
+  const root = name.split('.', 1)[0] as string;
+  return EARLY_ATTRIBUTES.some((each) => each === root);
+}
+
 /** The same for all callers when the request is the same, so they are no part of a view. */
 export const REQUEST_ATTRIBUTES: readonly (keyof Attributes)[] = [
   'arguments',

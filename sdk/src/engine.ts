@@ -2,6 +2,7 @@
  * What runs plugins: the data plane, and the harness of `@sluice/sdk/testing`. Authors of plugins do not need it. It
  * loads no schema library: a gateway without plugins has no use for one.
  */
+export { isEarlyAttribute } from './attributes.js';
 export { Binding, type BindingOptions } from './binding.js';
 export { type Allowed, after, type Handler, type Known } from './chain.js';
 export { Admitted, type Arrival, type Call, type Client, Exchange } from './exchange.js';
@@ -12,3 +13,4 @@ export { entryTargets } from './lists.js';
 export { Outcome } from './outcome.js';
 export { Refusal } from './refusal.js';
 export { compileRoute, type Route } from './route.js';
+export { declaredOf } from './view.js';

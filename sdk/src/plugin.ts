@@ -168,7 +168,7 @@ export interface PluginHost {
   readonly shared: SharedArrayBuffer;
   /**
    * Asks an upstream to tell of changes of a resource, which then come to the hook `changed`; does nothing where the
-   * upstream tells of none. Returns how to end it.
+   * upstream tells of none, or the plugin does not run inline. Returns how to end it.
    *
    * @param uri the upstream's own
    */

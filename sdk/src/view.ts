@@ -49,6 +49,14 @@ export function viewClasses(plugin: string, reads: readonly string[]): { early: 
   };
 }
 
+/** The parts of an attribute's name. A header or a claim may have dots in its own, so no more is split than is known. */
+function attributePath(name: string): readonly string[] {
+  const [head, ...rest] = splitOnce(name);
+  const [inner] = rest;
+  if (inner === undefined) return [head];
+  return head === 'principal' ? [head, ...attributePath(inner)] : [head, inner];
+}
+
 function declare(declared: Declared, name: string): void {
   const [head, ...rest] = splitOnce(name);
   if (rest[0] === undefined) {
@@ -117,6 +125,29 @@ function viewClass(
 /** A configuration as a short text that says nothing of it but whether it is the same. */
 export function editionOf(configured: string): string {
   return createHash('sha256').update(configured).digest('base64url').slice(0, 22);
+}
+
+/** The declared attributes alone, as an object that can be sent elsewhere and looked at there through a view. */
+export function declaredOf(source: object, reads: readonly string[]): Readonly<Record<string, unknown>> {
+  const picked: Record<string, unknown> = Object.create(null);
+  // The whole contains its parts, so the shorter names come first.
+  for (const name of [...reads].sort((a, b) => a.length - b.length))
+    pick(source as Source, attributePath(name), picked);
+  return picked;
+}
+
+function pick(source: Source, [head, ...rest]: readonly string[], into: Record<string, unknown>): void {
+  const value = source[head as string];
+  if (rest.length === 0) {
+    into[head as string] = value;
+    return;
+  }
+  // Where there is no whole there is no part, which is not the same as a whole without that part.
+  if (typeof value !== 'object' || value === null) return;
+  const inner = into[head as string];
+  if (inner === value) return;
+  into[head as string] ??= Object.create(null);
+  pick(value as Source, rest, into[head as string] as Record<string, unknown>);
 }
 
 /** The values of attributes, for a digest. Order is that of `reads`. */

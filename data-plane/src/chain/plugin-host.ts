@@ -31,6 +31,8 @@ export interface PluginSeries {
     value: number,
   ): void;
   pluginFailed(binding: string, hook: string): void;
+  /** Left alone for a while, or tried again. */
+  pluginSwitched(binding: string, isOff: boolean): void;
 }
 
 type Labels = Readonly<Record<string, string>>;

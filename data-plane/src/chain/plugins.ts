@@ -6,6 +6,7 @@ import type { ResolvedConfiguration, ResolvedPlugin } from '@sluice/proto';
 import type { PageAnswer, PageRequest, Plugin, UpstreamChange } from '@sluice/sdk';
 import { Binding, compileRoute, type Route } from '@sluice/sdk/engine';
 import type { Logger } from 'pino';
+import type { Loaded } from './isolation/load.js';
 import { type PluginHostParts, pluginHost } from './plugin-host.js';
 
 export interface PluginsOptions extends PluginHostParts {
@@ -29,12 +30,53 @@ interface Prepared {
 
 export class Plugins {
   private now: Prepared = { running: new Map(), routes: new Map(), reconfigured: [] };
+  /** What the next configuration needs, and is there already. */
+  private readonly loaded = new Map<string, Loaded>();
+  /** Those that requests under way may still need. */
+  private readonly leaving = new Set<Running>();
 
   constructor(private readonly options: PluginsOptions) {}
 
   /** The route of an endpoint by its path; undefined where no plugin serves it. */
   route(path: string): Route | undefined {
     return this.now.routes.get(path);
+  }
+
+  /**
+   * Loads what a configuration needs that cannot be had at once: modules from elsewhere, and whatever does not run on
+   * this thread. Rejects, and has changed nothing, when one cannot be had.
+   */
+  async load({ plugins }: ResolvedConfiguration): Promise<void> {
+    await this.unload();
+    const wanted = plugins.filter((each) => this.mustLoad(each) && !this.goesOn(each));
+    if (wanted.length === 0) return;
+    const { load } = await import('./isolation/load.js');
+    const all = await Promise.allSettled(
+      wanted.map(async (each) => {
+        const log = this.options.log.child({ plugin: each.name });
+        this.loaded.set(each.name, await load(each, this.options.find(each), log));
+      }),
+    );
+    const failed = all.find((each) => each.status === 'rejected');
+    if (failed === undefined) return;
+    await this.unload();
+    throw failed.reason;
+  }
+
+  private goesOn(resolved: ResolvedPlugin): boolean {
+    const before = this.now.running.get(resolved.name);
+    return before !== undefined && sameUse(before.resolved, resolved);
+  }
+
+  private mustLoad(resolved: ResolvedPlugin): boolean {
+    const plugin = this.options.find(resolved);
+    return plugin === undefined || (resolved.isolation ?? plugin.isolation) !== 'inline';
+  }
+
+  private async unload(): Promise<void> {
+    const unused = [...this.loaded.values()];
+    this.loaded.clear();
+    await Promise.all(unused.map((each) => each.runner?.close()));
   }
 
   /** Makes everything that a configuration needs. Throws before anything is changed when it cannot be made. */
@@ -69,10 +111,17 @@ export class Plugins {
     const before = this.now.running;
     this.now = prepared;
     for (const tell of prepared.reconfigured) tell();
+    // What has not been taken by now was not needed, or its configuration came to nothing.
+    for (const [name, { hooks }] of this.loaded)
+      if (prepared.running.get(name)?.binding.hooks === hooks) this.loaded.delete(name);
     const still = new Set([...prepared.running.values()].map(({ binding }) => binding.hooks));
     const gone = [...before.values()].filter(({ binding }) => !still.has(binding.hooks));
     if (gone.length === 0) return;
-    setTimeout(() => void this.shutDown(gone), graceMs).unref();
+    for (const each of gone) this.leaving.add(each);
+    setTimeout(() => {
+      for (const each of gone) this.leaving.delete(each);
+      void this.shutDown(gone);
+    }, graceMs).unref();
   }
 
   /** Answers a GET for a page that a plugin has; undefined when none has it. */
@@ -114,24 +163,26 @@ export class Plugins {
   }
 
   async close(): Promise<void> {
-    await this.shutDown([...this.now.running.values()]);
+    await this.shutDown([...this.now.running.values(), ...this.leaving]);
+    await this.unload();
   }
 
   private async shutDown(some: readonly Running[]): Promise<void> {
-    for (const { binding } of some) {
+    const ends = some.map(async ({ binding }) => {
       try {
         await binding.hooks.shutdown?.();
       } catch (thrown) {
         this.options.log.error({ err: thrown, plugin: binding.name }, 'a plugin could not be shut down');
       }
-    }
+    });
+    await Promise.all(ends);
   }
 
   /** What runs already and goes on as it is, or takes the new configuration by itself. */
   private kept(resolved: ResolvedPlugin, reconfigured: (() => void)[]): Running | undefined {
     const before = this.now.running.get(resolved.name);
     if (before === undefined) return undefined;
-    if (sameUse(before.resolved, resolved)) return { resolved, binding: before.binding };
+    if (this.goesOn(resolved)) return { resolved, binding: before.binding };
     const { hooks, plugin } = before.binding;
     if (
       hooks.configure === undefined ||
@@ -144,10 +195,13 @@ export class Plugins {
   }
 
   private make(resolved: ResolvedPlugin): Running {
-    const plugin = this.options.find(resolved);
+    const loaded = this.loaded.get(resolved.name);
+    const plugin = loaded?.plugin ?? this.options.find(resolved);
     if (plugin === undefined)
       throw new Error(`plugin ${resolved.name}: there is no plugin ${resolved.plugin}`);
-    return { resolved, binding: this.bind(plugin, resolved, checkedConfig(plugin, resolved)) };
+    const binding = this.bind(plugin, resolved, checkedConfig(plugin, resolved), loaded?.hooks);
+    loaded?.runner?.serve(pluginHost(resolved.name, plugin, this.options));
+    return { resolved, binding };
   }
 
   private bind(
@@ -169,12 +223,24 @@ export class Plugins {
           metrics.pluginFailed(name, hook);
           log.error({ err: thrown, hook }, `plugin ${name} failed in ${hook}`);
         },
-        switchedOff: (forMs) =>
-          log.error({ forMs }, `plugin ${name} keeps failing and is left alone for ${forMs} ms`),
-        switchedOn: () => log.info(`plugin ${name} is tried again`),
+        switchedOff: (forMs) => {
+          metrics.pluginSwitched(name, true);
+          log.error({ forMs }, `plugin ${name} keeps failing and is left alone for ${forMs} ms`);
+        },
+        switchedOn: () => {
+          metrics.pluginSwitched(name, false);
+          log.info(`plugin ${name} is tried again`);
+        },
       },
     });
   }
+}
+
+/** What can be served before plugins are loaded: nothing, since nobody would be in front of it. */
+export function withoutPlugins(configuration: ResolvedConfiguration): ResolvedConfiguration {
+  return configuration.plugins.length === 0
+    ? configuration
+    : { ...configuration, upstreams: [], plugins: [] };
 }
 
 /** What is behind an endpoint, as a text that is another one when it is something else. */

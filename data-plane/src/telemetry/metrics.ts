@@ -46,6 +46,7 @@ export class Metrics implements PluginSeries {
   private readonly sessionEnds: Counter;
   private readonly refusals: Counter;
   private readonly pluginFailures: Counter;
+  private readonly pluginsOff: InstanceType<typeof Gauge>;
   private readonly pluginMetrics = new Map<string, Counter | Gauge | Histogram>();
   /** Those of the process are to be had here, and nobody has asked yet. */
   private lacksProcess: boolean;
@@ -74,6 +75,13 @@ export class Metrics implements PluginSeries {
       name: 'sluice_plugin_failures_total',
       help: 'Hooks of plugins that failed, by the name of the plugin in the configuration',
       labelNames: ['binding', 'hook'],
+      registers,
+    });
+    this.pluginsOff = new Gauge({
+      name: 'sluice_plugin_switched_off',
+      help: 'Workers in which a plugin that keeps failing is left alone for a while',
+      labelNames: ['binding'],
+      aggregator: 'sum',
       registers,
     });
     gauge('sluice_sessions_active', 'Legacy sessions', registers, gauges.sessions);
@@ -156,6 +164,10 @@ export class Metrics implements PluginSeries {
 
   pluginFailed(binding: string, hook: string): void {
     this.pluginFailures.inc({ binding, hook });
+  }
+
+  pluginSwitched(binding: string, isOff: boolean): void {
+    this.pluginsOff.set({ binding }, isOff ? 1 : 0);
   }
 
   /** Made when a plugin first counts something. */

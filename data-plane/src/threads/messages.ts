@@ -43,6 +43,7 @@ export type ToThread =
   | { type: 'met'; address: WorkerAddress; port: MessagePort }
   | { type: 'claimed'; id: number; outcome: ClaimOutcome }
   | { type: 'listen'; port: number }
+  | { type: 'load'; id: number; configuration: ResolvedConfiguration }
   | { type: 'apply'; id: number; configuration: ResolvedConfiguration; shared: SharedMemory }
   | { type: 'reloadTls'; id: number }
   | { type: 'collect'; id: number; what: Question }

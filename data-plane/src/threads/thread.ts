@@ -68,6 +68,9 @@ port.on('message', (message: ToThread) => {
     case 'listen':
       void listen(message.port);
       return;
+    case 'load':
+      done(message.id, () => worker.load(message.configuration));
+      return;
     case 'apply':
       done(message.id, async () => worker.apply(message.configuration, message.shared));
       return;

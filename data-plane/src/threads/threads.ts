@@ -121,6 +121,8 @@ class Team {
   }
 
   async apply(configuration: ResolvedConfiguration): Promise<void> {
+    // All can, before one does.
+    await this.everybody((id) => ({ type: 'load', id, configuration }));
     const shared = sharedMemory(configuration, this.shared);
     this.shared = shared;
     await this.everybody((id) => ({ type: 'apply', id, configuration, shared }));

@@ -1,0 +1,75 @@
+/** The program of a process that runs one plugin. It talks to the gateway over one descriptor and has nothing else. */
+import { Socket } from 'node:net';
+import { type FromPlugin, messageOf, PluginSide, type ToPlugin } from '@sluice/sdk/isolation';
+import { limitBuffers } from './buffer-limit.js';
+import { FrameReader, frame } from './frames.js';
+import { takeNetworkAway } from './without-network.js';
+
+/** Where the gateway puts its end; see plugin-process.ts. */
+const CHANNEL_DESCRIPTOR = 3;
+/** Thrown by nobody who waits: the plugin's own timers and promises. */
+const MAX_STRAY_MESSAGE_LENGTH = 1_000;
+
+const [maxMessageBytes, maxBufferBytes] = process.argv.slice(2).map(Number) as [number, number];
+const { exit } = process;
+const channel = new Socket({ fd: CHANNEL_DESCRIPTOR, readable: true, writable: true });
+
+const side = new PluginSide(post, maxMessageBytes);
+const reader = new FrameReader(maxMessageBytes, (message) => void receive(message as ToPlugin));
+channel.on('data', (chunk) => reader.push(chunk));
+// The gateway is gone.
+channel.on('close', () => exit(0));
+channel.on('error', () => exit(0));
+process.on('uncaughtException', (thrown) => stray(thrown));
+process.on('unhandledRejection', (thrown) => stray(thrown));
+
+// Made when they are first asked for, with what is taken away now.
+void [process.stdout, process.stderr];
+takeNetworkAway();
+limitBuffers(maxBufferBytes);
+
+function post(message: FromPlugin): void {
+  const bytes = frame(message);
+  if (bytes.byteLength > maxMessageBytes)
+    throw new RangeError(`${bytes.byteLength} bytes; the gateway takes ${maxMessageBytes} from a plugin`);
+  channel.write(bytes);
+}
+
+async function receive(message: ToPlugin): Promise<void> {
+  switch (message.type) {
+    case 'load':
+      try {
+        post({ type: 'loaded', facts: await side.load(message.order) });
+      } catch (thrown) {
+        post({ type: 'notLoaded', message: messageOf(thrown) });
+      }
+      return;
+    case 'run': {
+      const { run } = message.order;
+      try {
+        post({ type: 'done', run, value: await side.run(message.order) });
+      } catch (thrown) {
+        post({ type: 'failed', run, message: messageOf(thrown) });
+      }
+      return;
+    }
+    case 'ping':
+      post({ type: 'pong' });
+      return;
+    case 'shutdown':
+      await side.shutdown().catch(stray);
+      post({ type: 'ended' });
+      return;
+    default:
+      side.receive(message);
+  }
+}
+
+function stray(thrown: unknown): void {
+  post({
+    type: 'log',
+    level: 'error',
+    fields: {},
+    message: `thrown where nobody waits: ${messageOf(thrown).slice(0, MAX_STRAY_MESSAGE_LENGTH)}`,
+  });
+}
