@@ -41,6 +41,8 @@ export interface Attributes {
   readonly target: Target | undefined;
   /** All that the request is about; several for a subscription, none for a list. */
   readonly targets: readonly Target[];
+  /** What an entry of this request's list is at its upstream; undefined when it is of none. */
+  readonly targetOf: (entry: JsonObject) => Target | undefined;
   /**
    * The values of all attributes that the other plugins read and that differ between callers, and what all plugins and
    * upstreams are configured to be, as one text: two requests with different ones may have been decided, shaped and
@@ -74,6 +76,7 @@ export const REQUEST_ATTRIBUTES: readonly (keyof Attributes)[] = [
   'paramsJson',
   'signal',
   'target',
+  'targetOf',
   'targets',
   'view',
 ];
@@ -182,6 +185,10 @@ export class ExchangeAttributes extends ArrivalAttributes implements Attributes 
   }
   get target() {
     return this.one === undefined ? this.exchange.call.targets[0] : this.one.target;
+  }
+  get targetOf() {
+    const { call } = this.exchange;
+    return (entry: JsonObject) => call.targetOf(entry);
   }
   get targets() {
     return this.exchange.call.targets;

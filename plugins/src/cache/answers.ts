@@ -2,12 +2,14 @@
  * Answers from what is kept, and asks once for what many want: the one who asks first leads, the others wait for what
  * it gets.
  */
-import { type Clock, type MaybePromise, Outcome, type PluginMetrics } from '@sluice/sdk';
+import { type Clock, type JsonObject, type MaybePromise, Outcome, type PluginMetrics } from '@sluice/sdk';
 import type { Changes, Subject } from './changes.js';
 import type { Rule } from './config.js';
 import { type KeptAnswer, keepable } from './kept-answer.js';
 import type { KeptAnswers } from './kept-answers.js';
 import type { CacheRequest } from './request-key.js';
+import type { Generations } from './sealed-answer.js';
+import type { SecondLevel } from './second-level.js';
 
 /** How long requests that got what may not be kept do not wait for each other. */
 const PASS_MS = 10_000;
@@ -23,6 +25,8 @@ export interface Asked {
   readonly subject: Subject;
   readonly rule: Rule;
   readonly signal: () => AbortSignal;
+  /** Called with a result that another worker has asked for. */
+  readonly learn: (result: JsonObject | undefined) => void;
 }
 
 class Flight {
@@ -46,6 +50,8 @@ export interface AnswersOptions {
   readonly clock: Clock;
   readonly metrics: PluginMetrics;
   readonly maxEntryBytes: number;
+  /** What all workers keep together. */
+  readonly second: SecondLevel | undefined;
 }
 
 export class Answers {
@@ -80,7 +86,6 @@ export class Answers {
     // What is asked for since before a change may be what was before it.
     const isUsable = flight !== undefined && !changes.outdated(asked.subject, flight.asOf);
     if (isUsable && !asked.request.wantsProgress) return this.follow(flight, asked, next);
-    this.count('miss');
     const isAlone = key === undefined || isUsable || kept.passes(key, clock.now());
     return isAlone ? this.alone(asked, next) : this.lead(asked, next);
   }
@@ -88,16 +93,14 @@ export class Answers {
   private async follow(flight: Flight, asked: Asked, next: Next): Promise<Outcome> {
     const ended = await flight.ended;
     if (ended === 'again') return this.missed(asked, next);
-    if (ended === 'alone') {
-      this.count('miss');
-      return this.alone(asked, next);
-    }
+    if (ended === 'alone') return this.alone(asked, next);
     this.count('joined');
     return ended.outcome(this.options.clock.now());
   }
 
   /** Asks, and nobody waits for it. */
   private alone(asked: Asked, next: Next): MaybePromise<Outcome> {
+    this.count('miss');
     const asOf = this.options.changes.now;
     const came = next();
     if (came instanceof Outcome) {
@@ -117,9 +120,16 @@ export class Answers {
     this.flights.set(key, flight);
     let ended: Ended = 'alone';
     try {
+      const found = await this.options.second?.read(asked.request, asked.subject, flight.asOf);
+      if (found?.answer !== undefined) {
+        ended = forAll(asked, key, this.take(asked, found.answer));
+        this.count('redis');
+        return found.answer.outcome(this.options.clock.now());
+      }
+      this.count('miss');
       const came = await next();
       if (came.errorCode !== 0 && asked.signal().aborted) ended = 'again';
-      else ended = forAll(asked, key, this.keep(asked, came, flight.asOf));
+      else ended = forAll(asked, key, this.keep(asked, came, flight.asOf, found?.generations));
       return came;
     } finally {
       if (this.flights.get(key) === flight) this.flights.delete(key);
@@ -127,8 +137,23 @@ export class Answers {
     }
   }
 
-  private keep({ request, subject, rule }: Asked, came: Outcome, asOf: number): KeptAnswer | undefined {
-    const { kept, changes, clock, maxEntryBytes } = this.options;
+  /** Keeps here too what another worker has asked for. */
+  private take({ request, subject, learn }: Asked, answer: KeptAnswer): KeptAnswer | undefined {
+    const { kept, changes, clock } = this.options;
+    const key = answer.isPublic ? request.publicKey : request.privateKey;
+    if (key === undefined || changes.outdated(subject, answer.asOf)) return undefined;
+    if (request.method === 'tools/list') learn(answer.outcome(clock.now()).result);
+    kept.put(key, answer);
+    return answer;
+  }
+
+  private keep(
+    { request, subject, rule }: Asked,
+    came: Outcome,
+    asOf: number,
+    generations?: Generations,
+  ): KeptAnswer | undefined {
+    const { kept, changes, clock, maxEntryBytes, second } = this.options;
     const nowMs = clock.now();
     const own = keepable(request, subject, rule, came, { nowMs, asOf, maxBytes: maxEntryBytes });
     if (own === undefined) return undefined;
@@ -141,6 +166,7 @@ export class Answers {
     const key = own.isPublic ? request.publicKey : request.privateKey;
     if (key === undefined) return undefined;
     kept.put(key, own);
+    if (generations !== undefined) second?.write(key, own, generations);
     return own;
   }
 
@@ -149,7 +175,7 @@ export class Answers {
     return rule.isShared && !request.isPage ? request.publicKey : request.privateKey;
   }
 
-  private count(result: 'hit' | 'stale' | 'miss' | 'joined'): void {
+  private count(result: 'hit' | 'stale' | 'miss' | 'joined' | 'redis'): void {
     this.options.metrics.count(
       'requests_total',
       'Requests whose answers may be kept, by what became of them.',

@@ -1,15 +1,12 @@
 /** What is kept, for how long and for whom: the configuration of the cache, and its rules in the form that is used. */
-import { type ConfigProblem, Duration, durationMs, type Static, Type } from '@sluice/sdk';
+import { type ConfigProblem, Duration, durationMs, Secret, type Static, Type } from '@sluice/sdk';
 import { compilePatterns, type Matches, patternProblem } from '../patterns.js';
 
 /** Longest time for which anything is kept, whatever is configured or said. */
 export const MAX_LIFETIME_MS = 24 * 3_600_000;
-export const LIST_METHODS = [
-  'tools/list',
-  'prompts/list',
-  'resources/list',
-  'resources/templates/list',
-] as const;
+/** A request that waits longer for Redis had better ask the upstream. */
+const MAX_REDIS_TIMEOUT_MS = 5_000;
+const LIST_METHODS = ['tools/list', 'prompts/list', 'resources/list', 'resources/templates/list'] as const;
 
 const ttl = (description: string) => Duration({ description });
 const SHARED = Type.Boolean({
@@ -122,6 +119,29 @@ export const Config = Type.Object(
       description:
         'Kept resources of whose changes upstreams are asked to tell, where they do; for each worker. The others are kept until their time is over.',
     }),
+    redis: Type.Optional(
+      Type.Object(
+        {
+          url: Secret({ minLength: 1, maxLength: 2_048, description: 'redis://… or rediss://… (over TLS).' }),
+          key: Secret({
+            minLength: 32,
+            maxLength: 1_024,
+            description:
+              'What answers are encrypted with in Redis, the same on all nodes: 32 random characters or more.',
+          }),
+          prefix: Type.String({
+            default: 'sluice:cache:',
+            pattern: '^[A-Za-z0-9:._-]{1,64}$',
+            description: 'Begins all keys in Redis.',
+          }),
+          timeout: Duration({ default: '50ms', description: 'How long a request waits for Redis at most.' }),
+        },
+        {
+          additionalProperties: false,
+          description: 'Keeps answers in Redis too, for all workers and nodes.',
+        },
+      ),
+    ),
   },
   { additionalProperties: false },
 );
@@ -210,6 +230,16 @@ export function configProblems(config: CacheConfig): ConfigProblem[] {
   });
   if (durationMs(config.stale_while_revalidate) > MAX_LIFETIME_MS)
     add('stale_while_revalidate', 'is longer than a day');
+  const { redis } = config;
+  if (redis !== undefined && !/^rediss?:$/.test(protocolOf(redis.url)))
+    add('redis.url', 'is no URL of a Redis', 'redis://host:6379/0, or rediss:// over TLS');
+  const timeoutMs = redis === undefined ? 1 : durationMs(redis.timeout);
+  if (timeoutMs < 1 || timeoutMs > MAX_REDIS_TIMEOUT_MS)
+    add('redis.timeout', `is not between 1 and ${MAX_REDIS_TIMEOUT_MS} ms`);
   if (config.max_entry_bytes > config.max_bytes) add('max_entry_bytes', 'is more than max_bytes');
   return problems;
+}
+
+function protocolOf(url: string): string {
+  return URL.canParse(url) ? new URL(url).protocol : '';
 }

@@ -2,13 +2,22 @@
  * Keeps answers: lists, contents of resources, prompts and results of tools that only read. Keyed by everything that an
  * answer may hang on, for as long as the server or the operator says, and until the server says that something changed.
  */
-import { definePlugin, durationMs, type MaybePromise, type Outcome } from '@sluice/sdk';
+import {
+  definePlugin,
+  durationMs,
+  type JsonObject,
+  type MaybePromise,
+  type Outcome,
+  type PluginHost,
+} from '@sluice/sdk';
 import { Answers } from './answers.js';
 import { Changes, type Subject } from './changes.js';
-import { Config, compileRules, configProblems, type Rule } from './config.js';
+import { type CacheConfig, Config, compileRules, configProblems, type Rule } from './config.js';
 import { KeptAnswers } from './kept-answers.js';
 import { ReadOnlyTools } from './read-only-tools.js';
+import { connectRedis } from './redis-port.js';
 import { type Ctx, readRequest } from './request-key.js';
+import { SecondLevel } from './second-level.js';
 
 export default definePlugin({
   name: 'cache',
@@ -27,6 +36,7 @@ export default definePlugin({
     'session',
     'signal',
     'target',
+    'targetOf',
     'view',
   ],
   changes: ['result'],
@@ -46,13 +56,23 @@ export default definePlugin({
       changes,
       host,
     );
+    const second = secondLevel(config, host);
     const answers = new Answers({
       kept,
       changes,
       clock: host.clock,
       metrics: host.metrics,
       maxEntryBytes: config.max_entry_bytes,
+      second,
     });
+
+    function learnFrom({ targetOf }: Ctx, result: JsonObject | undefined): void {
+      const entries = (result?.tools ?? []) as readonly JsonObject[];
+      for (const entry of entries) {
+        const target = targetOf(entry);
+        if (target !== undefined) tools.learn([{ target, entry }]);
+      }
+    }
 
     function ruleOf({ method, target }: Ctx): Rule | undefined {
       const list = rules.lists.get(method);
@@ -76,7 +96,14 @@ export default definePlugin({
         const rule = ruleOf(ctx);
         const request = rule === undefined ? undefined : readRequest(ctx);
         if (rule === undefined || request === undefined) return next();
-        return answers.answer({ request, rule, subject: subjectOf(ctx), signal: () => ctx.signal }, next);
+        const asked = {
+          request,
+          rule,
+          subject: subjectOf(ctx),
+          signal: () => ctx.signal,
+          learn: (result: JsonObject | undefined) => learnFrom(ctx, result),
+        };
+        return answers.answer(asked, next);
       },
 
       entries({ method }, entries) {
@@ -86,15 +113,24 @@ export default definePlugin({
 
       changed(change) {
         changes.happened(change);
+        second?.changed(change);
         if (change.kind === 'tools') tools.forget(change.upstream);
       },
 
       shutdown() {
         kept.clear();
+        second?.close();
       },
     };
   },
 });
+
+function secondLevel({ redis, max_entry_bytes: maxEntryBytes }: CacheConfig, host: PluginHost) {
+  if (redis === undefined) return undefined;
+  const { url, key: secret, prefix, timeout } = redis;
+  const port = connectRedis(url, durationMs(timeout));
+  return new SecondLevel({ redis: port, secret, prefix, maxEntryBytes }, host);
+}
 
 /** A list may be one of several upstreams together, so it hangs on all of them. */
 function subjectOf({ method, target }: Ctx): Subject {

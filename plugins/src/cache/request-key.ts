@@ -14,6 +14,7 @@ export interface Ctx {
   readonly method: string;
   readonly paramsJson: string;
   readonly target: Target | undefined;
+  readonly targetOf: (entry: JsonObject) => Target | undefined;
   readonly principal: { readonly id: string };
   readonly revision: string;
   readonly client: {
