@@ -2,7 +2,7 @@
  * Answers from what is kept, and asks once for what many want: the one who asks first leads, the others wait for what
  * it gets.
  */
-import { type Clock, type JsonObject, type MaybePromise, Outcome, type PluginMetrics } from '@sluice/sdk';
+import type { Clock, JsonObject, MaybePromise, Outcome, PluginMetrics } from '@sluice/sdk';
 import type { Changes, Subject } from './changes.js';
 import type { Rule } from './config.js';
 import { type KeptAnswer, keepable } from './kept-answer.js';
@@ -103,14 +103,14 @@ export class Answers {
     this.count('miss');
     const asOf = this.options.changes.now;
     const came = next();
-    if (came instanceof Outcome) {
-      this.keep(asked, came, asOf);
-      return came;
+    if (came instanceof Promise) {
+      return came.then((outcome) => {
+        this.keep(asked, outcome, asOf);
+        return outcome;
+      });
     }
-    return came.then((outcome) => {
-      this.keep(asked, outcome, asOf);
-      return outcome;
-    });
+    this.keep(asked, came, asOf);
+    return came;
   }
 
   /** Asks for all who want the same meanwhile. */
