@@ -77,7 +77,7 @@ function checkBuiltIn(findings: Findings, binding: PluginBinding, path: string):
   if (checked.ok) return;
   for (const { path: field, message, hint } of checked.problems) {
     const own = field === '' ? `${path}.config` : `${path}.config.${field}`;
-    findings.error(own, message, hint ?? `see docs/plugins/${name}.md`);
+    findings.error(own, message, hint ?? `see docs/reference/plugins.md#${name}`);
   }
 }
 
