@@ -17,19 +17,27 @@ export interface StartOrder {
   readonly snapshot: string;
   /** The gateway key, 32 random bytes in hex: what is sealed with it outlives a crash of the data plane. */
   readonly keyHex: string;
+  /** Sessions that data planes before this one have ended, from the oldest to the newest. */
+  readonly endedSessions: readonly string[];
   /** Whether this start follows a crash: then only the log is read, and no screen is shown. */
   readonly restarted: boolean;
   /** Print the start-up screen even when stdout is no terminal. */
   readonly screen: boolean;
 }
 
-export type DataPlaneReport = RunningReport | ProcessGroupReport;
+export type DataPlaneReport = RunningReport | ProcessGroupReport | SessionEndReport;
 
 /** From the data plane: it has started a subprocess in a group of its own, or such a group has ended. */
 export interface ProcessGroupReport {
   readonly type: 'processGroup';
   readonly leaderPid: number;
   readonly lives: boolean;
+}
+
+/** From the data plane: a session has ended, and its token must stay worthless. */
+export interface SessionEndReport {
+  readonly type: 'sessionEnd';
+  readonly id: string;
 }
 
 /** From the data plane when it serves, and after every `apply`: the configuration to start with again. */

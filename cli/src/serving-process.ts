@@ -35,7 +35,7 @@ export class ServingProcess {
     else this.#lastChange = this.#lastChange.then(() => this.#change(order.snapshot));
   }
 
-  async #start({ snapshot, keyHex, restarted, screen }: StartOrder): Promise<void> {
+  async #start({ snapshot, keyHex, endedSessions, restarted, screen }: StartOrder): Promise<void> {
     const configuration = JSON.parse(snapshot) as ResolvedConfiguration;
     const { logLevel, logFormat } = parentSettings(configuration);
     this.#log = openLog(logLevel, logFormat, () => this.#makeRoom());
@@ -46,6 +46,7 @@ export class ServingProcess {
         configuration,
         key: Buffer.from(keyHex, 'hex'),
         log,
+        sessionEnds: { before: endedSessions, onEnd: (id) => this.#report({ type: 'sessionEnd', id }) },
         onProcessGroup: (leaderPid, lives) => this.#report({ type: 'processGroup', leaderPid, lives }),
       });
     } catch (error) {

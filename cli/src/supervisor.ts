@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 import { type ConfigurationWatch, watchConfigurationFile } from '@sluice/control-plane/watch';
 import { hasLostTerminal } from './controlling-terminal.js';
+import { EndedSessions } from './ended-sessions.js';
 import { EXIT } from './exit-codes.js';
 import { whenNpmShellEnds } from './npm-shell.js';
 import { OrphanedProcesses } from './orphaned-processes.js';
@@ -60,6 +61,7 @@ class Supervisor {
   /** Whether the data plane has been given a newer configuration and has not said what became of it. */
   #applying = false;
   readonly #orphans = new OrphanedProcesses();
+  readonly #endedSessions = new EndedSessions();
   #stopping = false;
   #killTimer: NodeJS.Timeout | undefined;
 
@@ -163,6 +165,10 @@ class Supervisor {
       this.#orphans.note(report.leaderPid, report.lives);
       return;
     }
+    if (report.type === 'sessionEnd') {
+      this.#endedSessions.note(report.id, Date.now());
+      return;
+    }
     this.#running = report;
     this.#serving = true;
     this.#applying = false;
@@ -171,7 +177,14 @@ class Supervisor {
   }
 
   #startOrder(snapshot: string, screen: boolean): StartOrder {
-    return { type: 'start', snapshot, keyHex: this.#keyHex, restarted: this.#running !== undefined, screen };
+    return {
+      type: 'start',
+      snapshot,
+      keyHex: this.#keyHex,
+      endedSessions: this.#endedSessions.ids(Date.now()),
+      restarted: this.#running !== undefined,
+      screen,
+    };
   }
 
   #order(order: DataPlaneOrder): void {

@@ -3,7 +3,7 @@ import type { ResolvedConfiguration } from '@sluice/proto';
 import type { Logger } from 'pino';
 import { clientUrl, type OpsUrls, opsAddresses } from './addresses.js';
 import { type NodeBus, newNodeId } from './sessions/node-bus.js';
-import type { SessionStore } from './sessions/store.js';
+import { MemorySessionStore, type SessionEnds, type SessionStore } from './sessions/store.js';
 import type { UpstreamStatus } from './telemetry/ops-door.js';
 import { onProcessGroups, type ProcessGroupListener } from './upstream/transport/process-group.js';
 import { Worker } from './worker.js';
@@ -15,6 +15,8 @@ export interface DataPlaneOptions {
   readonly log: Logger;
   /** Told of subprocesses, so that somebody can end them when this process is killed. */
   readonly onProcessGroup?: ProcessGroupListener;
+  /** So that sessions which ended stay ended after a crash of this process. The store of a cluster knows by itself. */
+  readonly sessionEnds?: SessionEnds;
   /** The other nodes; undefined when there are none. */
   readonly cluster?: Cluster;
 }
@@ -55,7 +57,8 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
     node: newNodeId(),
     index: 0,
     count: 1,
-    sessionStore: cluster?.sessionStore,
+    sessionStore: sessionStoreOf(options),
+    inCluster: cluster !== undefined,
   });
   cluster?.bus.join([worker.address], (_, other, pipe) => worker.meet(other, pipe));
   const onFault = (thrown: unknown) => worker.fault(thrown);
@@ -92,4 +95,9 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
     off();
     throw thrown;
   }
+}
+
+/** What is known of the sessions of all workers together. */
+export function sessionStoreOf({ cluster, sessionEnds }: DataPlaneOptions): SessionStore {
+  return cluster?.sessionStore ?? new MemorySessionStore(sessionEnds);
 }

@@ -1,5 +1,10 @@
 export { type Cluster, type DataPlane, type DataPlaneOptions, startDataPlane } from './data-plane.js';
 export type { Met, NodeBus } from './sessions/node-bus.js';
-export { MemorySessionStore, type SessionRecord, type SessionStore } from './sessions/store.js';
+export {
+  MemorySessionStore,
+  type SessionEnds,
+  type SessionRecord,
+  type SessionStore,
+} from './sessions/store.js';
 export { type StdioEnd, type StdioOptions, type StdioServer, startStdio } from './stdio.js';
 export type { UpstreamStatus } from './telemetry/ops-door.js';

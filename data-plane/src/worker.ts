@@ -25,7 +25,7 @@ import { lanesOf } from './sessions/lanes.js';
 import { Neighbours } from './sessions/neighbours.js';
 import { type Pipe, type WorkerAddress, workerAddress } from './sessions/node-bus.js';
 import { type KeyRing, keyRing, RotatingSealer } from './sessions/seal.js';
-import { MemorySessionStore, type SessionStore } from './sessions/store.js';
+import type { SessionStore } from './sessions/store.js';
 import { SessionTokens } from './sessions/tokens.js';
 import { Runtime } from './snapshot/snapshot.js';
 import { Metrics } from './telemetry/metrics.js';
@@ -57,8 +57,10 @@ export interface WorkerOptions {
   /** Which worker of the node this is, from 0, and how many there are. */
   readonly index: number;
   readonly count: number;
-  /** What is known of legacy sessions on all nodes; by default nothing beyond this worker. */
-  readonly sessionStore?: SessionStore | undefined;
+  /** What is known of legacy sessions, beyond this worker too. */
+  readonly sessionStore: SessionStore;
+  /** There are other nodes, and the session store is theirs too. */
+  readonly inCluster: boolean;
   /** Memory that the workers of the node share for their plugins; by default this worker's own. */
   readonly shared?: SharedMemory | undefined;
   /** Where metrics of all workers come together; by default those of this one. */
@@ -135,7 +137,7 @@ export class Worker {
     this.legacy = new LegacyFront({
       settings,
       tokens: this.tokens,
-      store: options.sessionStore ?? new MemorySessionStore(),
+      store: options.sessionStore,
       self: this.address,
       others: this.forwarder,
       room: this.room,
@@ -159,7 +161,7 @@ export class Worker {
       front: this.duplex,
       idleTimeoutMs: () => settings().idleTimeoutMs,
     });
-    const { sessionStore: store } = options;
+    const store = options.inCluster ? options.sessionStore : undefined;
     if (options.count > 1 || store !== undefined)
       this.processes = new SharedProcesses({
         ...options,

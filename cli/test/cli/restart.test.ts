@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { isAlive } from '../stories/processes.js';
+import { beginSession } from '../stories/raw-http.js';
 import { SluiceProcess, serve, upstreamsNamed, writeFile } from './sluice-process.js';
 
 const ENDED = 'the data plane ended unexpectedly; starting it again';
@@ -63,6 +64,28 @@ test('a change that came with the crash is applied when the data plane is back',
   const health = (await (await fetch(`${url}/health`)).json()) as { upstreams: { name: string }[] };
   expect(health.upstreams.map(({ name }) => name)).toEqual(['files', 'more']);
 });
+
+test.each([1, 2])(
+  'a session that was ended stays ended when the data plane of %i workers is killed, and others go on',
+  async (workers) => {
+    const { sluice, url, dataPlanePid } = await serve(upstreamsNamed('files'), '--workers', String(workers));
+    const [ended, open] = [await beginSession(`${url}/mcp`), await beginSession(`${url}/mcp`)];
+    expect((await ended.end()).status).toBe(200);
+    // What several workers have said is told to the parent by the main thread, which has this collected after it.
+    await (await fetch(`${url}/metrics`)).text();
+    let pid = dataPlanePid;
+    // Twice: the second one must have been told by somebody who was not told himself.
+    for (let crash = 1; crash <= 2; crash++) {
+      ({ pid } = await killAndWait(sluice, pid));
+      const answer = await ended.post({ jsonrpc: '2.0', id: 1, method: 'ping' });
+      expect(answer.status).toBe(404);
+      expect(await answer.json()).toMatchObject({
+        error: { message: expect.stringMatching(/^Session not found: it has ended/) },
+      });
+      expect(await open.ask('ping')).toMatchObject({ result: {} });
+    }
+  },
+);
 
 test('crashes in a row are followed by waits', async () => {
   const { sluice, dataPlanePid } = await serve(upstreamsNamed('files'));

@@ -42,10 +42,22 @@ export interface SessionStore {
 /** Sessions that are remembered after their end, so that their tokens stay worthless. */
 const MAX_ENDED_COUNT = 10_000;
 
+/** The ends of sessions, for whoever outlives the process and tells the next one of them. */
+export interface SessionEnds {
+  /** Sessions that ended before, from the oldest to the newest. */
+  readonly before: readonly string[];
+  /** Called for each that ends. */
+  readonly onEnd: (id: string) => void;
+}
+
 /** A store of one process. */
 export class MemorySessionStore implements SessionStore {
   private readonly records = new Map<string, SessionRecord>();
-  private readonly ended = new Set<string>();
+  private readonly ended: Set<string>;
+
+  constructor(private readonly ends?: SessionEnds | undefined) {
+    this.ended = new Set(ends?.before);
+  }
 
   put(id: string, record: SessionRecord): void {
     if (!this.ended.has(id)) this.records.set(id, record);
@@ -63,6 +75,7 @@ export class MemorySessionStore implements SessionStore {
   end(id: string): void {
     this.records.delete(id);
     this.ended.add(id);
+    this.ends?.onEnd(id);
     if (this.ended.size <= MAX_ENDED_COUNT) return;
     for (const oldest of this.ended) {
       this.ended.delete(oldest);

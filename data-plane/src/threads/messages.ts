@@ -22,7 +22,7 @@ export interface ThreadData {
   /** How many threads there are. */
   readonly count: number;
   readonly logLevel: string;
-  /** There are other nodes: the session store is theirs too, and is asked over the main thread. */
+  /** There are other nodes, and the session store, which is asked over the main thread, is theirs too. */
   readonly inCluster: boolean;
 }
 

@@ -21,7 +21,7 @@ const log = pino(
 
 onProcessGroups((leaderPid, lives) => tell({ type: 'processGroup', leaderPid, lives }));
 
-const sessionStore = inCluster ? new StoreOfMainThread(tell) : undefined;
+const sessionStore = new StoreOfMainThread(tell);
 
 let askCount = 0;
 const asked = new Map<number, (value: never) => void>();
@@ -42,6 +42,7 @@ const worker = new Worker({
   index,
   count,
   sessionStore,
+  inCluster,
   metricsText: () => ask<string>('metrics'),
   totalSessionCount: () => ask<number>('sessions'),
   askWorkers: (query) => ask(query),
@@ -63,7 +64,7 @@ port.on('message', (message: ToThread) => {
       worker.meet(message.address, portPipe(message.port));
       return;
     case 'claimed':
-      sessionStore?.claimed(message.id, message.outcome);
+      sessionStore.claimed(message.id, message.outcome);
       return;
     case 'listen':
       void listen(message.port);

@@ -4,10 +4,11 @@ import type { ResolvedConfiguration } from '@sluice/proto';
 import { AggregatorRegistry } from 'prom-client';
 import { clientUrl, type OpsUrls } from '../addresses.js';
 import { type SharedMemory, sharedMemory } from '../chain/shared-memory.js';
-import type { DataPlane, DataPlaneOptions } from '../data-plane.js';
+import { type DataPlane, type DataPlaneOptions, sessionStoreOf } from '../data-plane.js';
 import { refuseTakenPort } from '../listener/listen-error.js';
 import { loadUws } from '../listener/uws-load.js';
 import { newNodeId, type WorkerAddress, workerAddress } from '../sessions/node-bus.js';
+import type { SessionStore } from '../sessions/store.js';
 import type { UpstreamStatus } from '../telemetry/ops-door.js';
 import { metForThreads, serveStore } from './cluster.js';
 import type { FromThread, Question, ThreadData, ToThread } from './messages.js';
@@ -63,6 +64,7 @@ class Team {
   private count = 0;
   private ending = false;
   private shared: SharedMemory;
+  private readonly sessionStore: SessionStore;
   status: UpstreamStatus[] = [];
   readonly settled: Promise<void>;
 
@@ -71,6 +73,7 @@ class Team {
     readonly size: number,
   ) {
     this.shared = sharedMemory(options.configuration);
+    this.sessionStore = sessionStoreOf(options);
     let settledCount = 0;
     const node = newNodeId();
     this.settled = new Promise((resolve) => {
@@ -182,10 +185,9 @@ class Team {
       case 'putSession':
       case 'endSession':
       case 'claimSession':
-        if (this.options.cluster !== undefined)
-          void serveStore(this.options.cluster.sessionStore, message, (id, outcome) =>
-            this.tell(index, { type: 'claimed', id, outcome }),
-          );
+        void serveStore(this.sessionStore, message, (id, outcome) =>
+          this.tell(index, { type: 'claimed', id, outcome }),
+        );
         return;
       case 'processGroup':
         this.options.onProcessGroup?.(message.leaderPid, message.lives);
