@@ -3,7 +3,7 @@ import { FEATURES } from './features.js';
 import { FRONT_TRANSPORTS } from './front-transports.js';
 import { LOSSES } from './losses.js';
 import { LEGACY_TO_MODERN, MODERN_TO_LEGACY } from './mapping.js';
-import type { Cell, Outcome } from './matrix.js';
+import { type Cell, FULL_RUN_COUNT, type Outcome } from './matrix.js';
 import { UPSTREAM_TRANSPORTS } from './upstream-transports.js';
 
 /** A cell and what it saw. */
@@ -72,7 +72,8 @@ export function renderErasPage(seen: readonly Seen[]): string {
     '## What was seen',
     `${FEATURES.length} features, and ${ways} ways from a client to a server: ${seen.length} tests, with what cannot be said.\n` +
       'A way is the era and transport of the client, the era and transport of the server, and the path:\n' +
-      '`/mcp/{upstream}` for all transports; `/mcp` over streamable HTTP to servers over that, WebSocket and stdio, and over\nWebSocket to servers over streamable HTTP.',
+      '`/mcp/{upstream}` for all transports; `/mcp` over streamable HTTP to servers over that, WebSocket and stdio, and over\nWebSocket to servers over streamable HTTP. `npm run test:full` takes `/mcp` over all transports\n' +
+      `too: ${FULL_RUN_COUNT} tests.`,
     renderSeen(seen),
     REFUSED,
     '## What becomes what: modern client, legacy server',

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ROOT } from '../docs/pages.js';
 import { renderErasPage, renderSeen } from './eras-page.js';
-import { CELLS, MatrixRun, nameOf, PAIRS } from './matrix.js';
+import { CELLS, MatrixRun, nameOf, PAIRS, SHORT_RUN } from './matrix.js';
 import { titleOf } from './pair.js';
 
 /* "Whatever my client and the server behind the gateway are, I see the same." */
@@ -36,7 +36,7 @@ it('docs/reference/eras.md says what was seen (else run SLUICE_UPDATE_DOCS=1 npm
   console.log(renderSeen(seen));
   const faults = seen.filter(({ outcome }) => outcome.saw === 'fault').length;
   expect(faults, 'cells that failed; the page is of a run in which none does').toBe(0);
-  const page = renderErasPage(seen);
+  const page = renderErasPage(seen.filter(({ cell }) => SHORT_RUN.has(cell)));
   if (process.env.SLUICE_UPDATE_DOCS) writeFileSync(PAGE, page);
   expect(readFileSync(PAGE, 'utf8')).toBe(page);
 });

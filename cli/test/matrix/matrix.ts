@@ -36,29 +36,53 @@ function pairsOf(place: keyof typeof PLACES): Pair[] {
   );
 }
 
+/** The path of all has its clients come one after another, which takes its time: `npm test` runs a part of them. */
+const RUNS_ALL = process.env.SLUICE_TEST_FULL !== undefined;
+
 /**
- * What the path of all adds is told over one transport of each kind: those whose messages come with requests, and those
- * that carry nothing but messages. Its clients come one after another, which takes its time.
+ * In that part, what the path of all adds is told over one transport of each kind: those whose messages come with
+ * requests, and those that carry nothing but messages.
  */
 const MERGED_FRONTS: readonly string[] = [COMMON_TRANSPORT, 'WebSocket'];
 const MERGED_SERVERS: readonly string[] = [COMMON_TRANSPORT, 'WebSocket', 'stdio', 'stdio, shared process'];
 
+/**
+ * A relay is told apart from what it relays to by one transport. A gateway of the client's own has one server: there is
+ * no path of all that would show anything else.
+ */
 function isWanted(place: keyof typeof PLACES, front: FrontTransport, { transport }: Server): boolean {
-  if (place === 'its own path') return transport.name === COMMON_TRANSPORT || !front.isRelay;
+  if (front.isRelay) return transport.name === COMMON_TRANSPORT;
+  return place === 'its own path' || !front.isPrivate;
+}
+
+function isInShortRun({ front, server: { transport }, place }: Pair): boolean {
+  if (place === 'its own path') return true;
   return front.name === COMMON_TRANSPORT
     ? MERGED_SERVERS.includes(transport.name)
     : MERGED_FRONTS.includes(front.name) && transport.name === COMMON_TRANSPORT;
 }
 
 const DIRECT_PAIRS = pairsOf('its own path');
-const MERGED_PAIRS = pairsOf('the path of all');
+const ALL_MERGED_PAIRS = pairsOf('the path of all');
+const MERGED_PAIRS = ALL_MERGED_PAIRS.filter((pair) => RUNS_ALL || isInShortRun(pair));
 
 export const PAIRS: readonly Pair[] = [...DIRECT_PAIRS, ...MERGED_PAIRS];
 
-export const CELLS: readonly Cell[] = PAIRS.flatMap((pair) => [
-  ...FEATURES.map((feature) => ({ pair, feature })),
-  ...lossesOf(pair).map((loss) => ({ pair, loss })),
-]);
+function cellsOf(pairs: readonly Pair[]): Cell[] {
+  return pairs.flatMap((pair) => [
+    ...FEATURES.map((feature) => ({ pair, feature })),
+    ...lossesOf(pair).map((loss) => ({ pair, loss })),
+  ]);
+}
+
+/** Those of this run. */
+export const CELLS: readonly Cell[] = cellsOf(PAIRS);
+
+/** Those of `npm test`, which the page is made from whatever runs. */
+export const SHORT_RUN: ReadonlySet<Cell> = new Set(CELLS.filter(({ pair }) => isInShortRun(pair)));
+
+/** How many there are in the full run. */
+export const FULL_RUN_COUNT = cellsOf([...DIRECT_PAIRS, ...ALL_MERGED_PAIRS]).length;
 
 /** The path of all routes the methods that it knows, which tasks are not of, so that there is nothing to see of them. */
 function lossesOf({ client, server, place }: Pair): Loss[] {
