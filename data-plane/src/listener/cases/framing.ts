@@ -81,6 +81,17 @@ export function framingCases(kind: Kind): void {
     expect(door.paths).toEqual(['/first']);
   });
 
+  test('the body of a HEAD in chunks hides no request', async () => {
+    const door = new TestDoor();
+    const { connect, listener } = await start(kind, door);
+    const client = await connect();
+    const chunk = `${SMUGGLED.length.toString(16)}\r\n${SMUGGLED}\r\n0\r\n\r\n`;
+    client.send(`HEAD /first HTTP/1.1\r\nHost: here\r\nTransfer-Encoding: chunked\r\n\r\n${chunk}`);
+    await Promise.race([client.closed(), pause(300)]);
+    expect(door.paths).toEqual([]);
+    expect(listener.openReplyCount).toBe(0);
+  });
+
   test('nothing is read behind a request that ends the connection', async () => {
     const door = new TestDoor();
     const { connect } = await start(kind, door);
@@ -100,6 +111,17 @@ export function framingCases(kind: Kind): void {
       await client.closed();
     }
   });
+
+  test.runIf(kind === 'uws')(
+    'what uWebSockets.js takes for the wish to close is answered as that',
+    async () => {
+      const { connect } = await start(kind, new TestDoor());
+      const client = await connect();
+      client.send(get('/', 'Connection: other'));
+      expect((await client.response()).headers.connection).toBe('close');
+      await client.closed();
+    },
+  );
 
   test('pipelined requests that are answered at once are answered in order', async () => {
     const { connect } = await start(kind, new TestDoor());
@@ -160,6 +182,21 @@ export function framingCases(kind: Kind): void {
     const lineEnd = request.indexOf('\r\n') + 2;
     await client.sendInParts([request.slice(0, lineEnd), ...request.slice(lineEnd)]);
     expect((await client.response()).body.toString()).toBe('POST /bytes 3');
+  });
+
+  test('a request line that comes byte by byte is served whole, or refused', async () => {
+    const door = new TestDoor();
+    const { connect } = await start(kind, door);
+    const client = await connect();
+    await client.sendInParts([...get('/bytes')]);
+    if (kind === 'uws') {
+      // It looks for the version before the line is whole.
+      await client.closed();
+      expect(client.text).toMatch(/^HTTP\/1\.1 505 /);
+      expect(door.paths).toEqual([]);
+    } else {
+      expect((await client.response()).body.toString()).toBe('GET /bytes 0');
+    }
   });
 
   test('a long head may come in several packets', async () => {

@@ -122,6 +122,24 @@ export function lifecycleCases(kind: Kind): void {
     await Promise.all(closing);
   });
 
+  // node:http closes at once; nobody closes a listener before the answers have left.
+  test.runIf(kind === 'uws')(
+    'what the door answers in the breath in which it closes the listener arrives',
+    async () => {
+      const running = await start(
+        kind,
+        new TestDoor((_head, _body, reply) => {
+          void running.listener.close();
+          reply.send(200, [], 'goodbye');
+        }),
+      );
+      const client = await running.connect();
+      client.send(get('/'));
+      expect((await client.response()).body.toString()).toBe('goodbye');
+      await client.closed();
+    },
+  );
+
   test('a listener that never listened can be drained and closed', async () => {
     const options = { host: '127.0.0.1', port: 0, sharedPort: false, limits: LIMITS };
     const listener = await createListener(kind, options, new TestDoor());

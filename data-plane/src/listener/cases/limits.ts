@@ -61,6 +61,31 @@ export function limitCases(kind: Kind): void {
     expect(door.heads).toHaveLength(1);
   });
 
+  test.runIf(kind === 'uws')('the largest limits that uWebSockets.js is given are answered for', async () => {
+    const door = new TestDoor();
+    const maxHeaderCount = 97;
+    // What is left of its buffer of 128 KiB beside the target and what separates the fields.
+    const maxHeaderBytes = 128 * 1024 - 256 - 6 * maxHeaderCount - LIMITS.maxUrlBytes;
+    const { connect } = await start(kind, door, { limits: { maxHeaderCount, maxHeaderBytes } });
+    const filled = (count: number, bytes: number) => {
+      const names = Array.from({ length: count - 1 }, (_, index) => `X-${index}`);
+      const left = bytes - 'Hosthere'.length - names.join('').length - (count - 2);
+      return names.map((name, index) => `${name}: ${index === 0 ? 'a'.repeat(left) : 'a'}`);
+    };
+    const target = `/${'a'.repeat(LIMITS.maxUrlBytes - 1)}`;
+    for (const [count, bytes, status] of [
+      [maxHeaderCount, maxHeaderBytes, 200],
+      [maxHeaderCount, maxHeaderBytes + 1, 431],
+      [maxHeaderCount + 1, maxHeaderBytes, 431],
+    ] as const) {
+      const client = await connect();
+      const head = get(target, ...filled(count, bytes));
+      await client.sendInParts([head.slice(0, 2_000), head.slice(2_000, 70_000), head.slice(70_000)]);
+      expect((await client.response()).status, `${count} fields of ${bytes} bytes`).toBe(status);
+    }
+    expect(door.heads).toHaveLength(1);
+  });
+
   test('a head beyond every buffer is refused too', async () => {
     for (const head of [get(`/${'a'.repeat(300_000)}`), get('/', `X: ${'a'.repeat(300_000)}`)]) {
       const door = new TestDoor();

@@ -28,6 +28,31 @@ export function requestCases(kind: Kind): void {
     expect(head?.repeated).toEqual(['x-twice']);
   });
 
+  test('values beyond ASCII that come in fields of one name are all told, or none', async () => {
+    const door = new TestDoor();
+    const { connect } = await start(kind, door);
+    const client = await connect();
+    client.send(get('/', 'X-Latin: caf\xe9s', 'X-Latin: \xff.'));
+    if (kind === 'uws') {
+      // Only the first one could be read as it is.
+      await client.closed();
+      expect([client.text, door.heads]).toEqual(['', []]);
+    } else {
+      await client.response();
+      expect(door.heads[0]?.headers['x-latin']).toBe('caf\xe9s, \xff.');
+    }
+  });
+
+  test('bytes beyond ASCII at the end of a value are told, or taken for white space', async () => {
+    const door = new TestDoor();
+    const { connect } = await start(kind, door);
+    const client = await connect();
+    client.send(get('/', 'X-Latin: caf\xe9'));
+    await client.response();
+    // uWebSockets.js cuts them off before anybody can see them.
+    expect(door.heads[0]?.headers['x-latin']).toBe(kind === 'uws' ? 'caf' : 'caf\xe9');
+  });
+
   test('a head without a query and without repeated fields says so', async () => {
     const door = new TestDoor();
     const { connect } = await start(kind, door);
