@@ -5,7 +5,15 @@ import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { runBenchmark, type Surroundings } from './benchmark.js';
 import { renderMarkdown } from './markdown.js';
-import { HELP, type Options, readOptions, type StreamOptions, UsageError } from './options.js';
+import {
+  HELP,
+  type Options,
+  type PluginOptions,
+  readOptions,
+  type StreamOptions,
+  UsageError,
+} from './options.js';
+import { renderPlugins } from './plugins/markdown.js';
 import { canReadProcessUsage } from './process-usage.js';
 import { Profiler } from './profiler.js';
 import { Progress } from './progress.js';
@@ -17,7 +25,7 @@ const EXIT = { measured: 0, failed: 1, usage: 2, interrupted: 130 } as const;
 const RESULTS = fileURLToPath(new URL('../results', import.meta.url));
 
 async function main(args: string[]): Promise<number> {
-  let options: Options | StreamOptions | 'help';
+  let options: ReturnType<typeof readOptions>;
   try {
     options = readOptions(args);
   } catch (error) {
@@ -38,7 +46,7 @@ async function main(args: string[]): Promise<number> {
   return runAndReport(options);
 }
 
-async function runAndReport(options: Options | StreamOptions): Promise<number> {
+async function runAndReport(options: Options | StreamOptions | PluginOptions): Promise<number> {
   const out = resolve(options.out ?? join(RESULTS, `${new Date().toISOString().replaceAll(':', '-')}.json`));
   const isProfiled = 'profile' in options && options.profile;
   const profiler = isProfiled ? new Profiler(`${out.replace(/\.json$/, '')}-profiles`) : undefined;
@@ -73,7 +81,13 @@ async function runAndReport(options: Options | StreamOptions): Promise<number> {
   }
 }
 
-async function measure(options: Options | StreamOptions, surroundings: Surroundings) {
+async function measure(options: Options | StreamOptions | PluginOptions, surroundings: Surroundings) {
+  if ('plugins' in options) {
+    // Loads all plugins with their libraries, which nothing else here needs.
+    const { measurePlugins } = await import('./plugins/measure.js');
+    const result = await measurePlugins(options, surroundings.progress);
+    return { result, report: renderPlugins(result), problems: [] };
+  }
   if ('streams' in options) {
     const result = await measureStreams(options, surroundings);
     return { result, report: renderStreams(result), problems: result.problems };

@@ -37,6 +37,20 @@ test('--streams measures something else, with the options that it has', () => {
   });
 });
 
+test('--plugins measures plugins alone, in many short rounds', () => {
+  expect(readOptions(['--plugins'])).toEqual({
+    plugins: true,
+    rounds: 15,
+    seconds: 0.1,
+    only: [],
+    out: undefined,
+  });
+  expect(readOptions(['--plugins', '--quick', '--only', 'cors, ratelimit'])).toMatchObject({
+    rounds: 3,
+    only: ['cors', 'ratelimit'],
+  });
+});
+
 test('a number of connections given twice is measured once', () => {
   expect(readOptions(['--connections', '4,4,8'])).toMatchObject({ connections: [4, 8] });
 });
@@ -53,6 +67,8 @@ test.each([
     '--rounds is about calls: beside --streams there are --only and --out',
   ],
   [['--streams', '10', '--only', 'nginx'], '--only: no row contains "nginx"; there are stream-modern-merged'],
+  [['--plugins', '--connections', '10'], '--connections is about a gateway: beside --plugins there are'],
+  [['--plugins', '--seconds', '0'], '--seconds: "0" is not a number from 0.01 to 60'],
   [['--fast'], "Unknown option '--fast'"],
 ])('%j is refused with what would be right', (args, message) => {
   expect(() => readOptions(args)).toThrow(UsageError);

@@ -22,6 +22,18 @@ export interface StreamOptions {
   out?: string;
 }
 
+/** What `--plugins` asks for. */
+export interface PluginOptions {
+  plugins: true;
+  /** Every case is measured once in each. */
+  rounds: number;
+  /** Time of one case in one round. */
+  seconds: number;
+  /** Texts of which a case contains one; empty for all. */
+  only: readonly string[];
+  out?: string;
+}
+
 /** What the user typed is wrong; the message says what would be right. */
 export class UsageError extends Error {}
 
@@ -31,6 +43,10 @@ const MAX_CONNECTIONS = 512;
 const MAX_STREAMS = 100_000;
 
 const DEFAULTS = { rounds: '5', seconds: '3', connections: '1,10,64' };
+/** Rounds are short, so that what else the machine does meets all cases alike. */
+const PLUGIN_DEFAULTS = { rounds: '15', seconds: '0.1' };
+const PLUGIN_QUICK = { rounds: '3', seconds: '0.05' };
+const MIN_PLUGIN_SECONDS = 0.01;
 const QUICK = { rounds: '2', seconds: '0.5', connections: '10' };
 
 export const HELP = `Compares what relays an MCP tools/call: nothing, nginx, and Sluice, in one run.
@@ -42,6 +58,7 @@ Usage: npm run bench -- [options]
   --connections N[,N]   numbers of connections, each with one call under way (default ${DEFAULTS.connections})
   --only TEXT[,TEXT]    only rows whose id contains one of the texts
   --streams N           instead of calls: the memory of N streams on which nothing happens, of each kind
+  --plugins             instead of calls: what each plugin costs a call, in nanoseconds of one thread
   --out FILE            where the JSON goes (default loadtest/results/<time>.json)
   --profile             afterwards, measure where Sluice's processor time goes
   --quick               a look in about 20 s: --rounds ${QUICK.rounds} --seconds ${QUICK.seconds} --connections ${QUICK.connections}
@@ -55,6 +72,7 @@ Examples:
   npm run bench -- --only direct-modern,nginx-modern,sluice-upstream-modern --connections 10
   npm run bench -- --only sluice-merged-modern --rounds 1 --profile
   npm run bench -- --streams 10000
+  npm run bench -- --plugins --only ratelimit,authorize
 
 Exit codes: 0 measured (slow or not), 1 something did not run or answered wrongly, 2 wrong usage, 130 interrupted.`;
 
@@ -62,9 +80,10 @@ Exit codes: 0 measured (slow or not), 1 something did not run or answered wrongl
  * Reads the command line; `help` when it asks for that.
  * @throws UsageError
  */
-export function readOptions(args: string[]): Options | StreamOptions | 'help' {
+export function readOptions(args: string[]): Options | StreamOptions | PluginOptions | 'help' {
   const values = parse(args);
   if (values.help) return 'help';
+  if (values.plugins) return readPluginOptions(values);
   if (values.streams !== undefined) return readStreamOptions(values, values.streams);
   const defaults = values.quick ? QUICK : DEFAULTS;
   const connections = (values.connections ?? defaults.connections).split(',');
@@ -92,6 +111,29 @@ function readStreamOptions(values: ReturnType<typeof parse>, streams: string): S
   };
 }
 
+function readPluginOptions(values: ReturnType<typeof parse>): PluginOptions {
+  for (const name of ['connections', 'profile', 'streams'] as const) {
+    if (values[name] !== undefined)
+      throw new UsageError(
+        `--${name} is about a gateway: beside --plugins there are --rounds, --seconds, --only, --quick and --out`,
+      );
+  }
+  const defaults = values.quick ? PLUGIN_QUICK : PLUGIN_DEFAULTS;
+  return {
+    plugins: true,
+    rounds: readNumber('--rounds', values.rounds ?? defaults.rounds, 1, MAX_ROUNDS, true),
+    seconds: readNumber(
+      '--seconds',
+      values.seconds ?? defaults.seconds,
+      MIN_PLUGIN_SECONDS,
+      MAX_SECONDS,
+      false,
+    ),
+    only: values.only?.split(',').map((text) => text.trim()) ?? [],
+    out: values.out,
+  };
+}
+
 function parse(args: string[]) {
   try {
     return parseArgs({
@@ -103,6 +145,7 @@ function parse(args: string[]) {
         only: { type: 'string' },
         streams: { type: 'string' },
         out: { type: 'string' },
+        plugins: { type: 'boolean' },
         profile: { type: 'boolean' },
         quick: { type: 'boolean' },
         help: { type: 'boolean', short: 'h' },
