@@ -2,6 +2,7 @@
 import { type StringOptions, type TSchema, type TString, Type } from '@sinclair/typebox';
 import { Value, type ValueError, ValueErrorType } from '@sinclair/typebox/value';
 import { attributeProblem } from './attributes.js';
+import { withDefaults } from './defaults.js';
 import type { ConfigProblem, Plugin } from './plugin.js';
 
 /** Problems of one configuration that are told; the rest repeats them. */
@@ -14,10 +15,10 @@ export type CheckedConfig =
 /** Fills in defaults and checks. The value is not changed. */
 export function checkConfig(plugin: Plugin, value: unknown): CheckedConfig {
   const problems = prototypeProblems(value, '');
-  const config = Value.Default(plugin.config, structuredClone(value ?? {}));
+  const config = withDefaults(plugin.config, structuredClone(value ?? {}));
   for (const error of Value.Errors(plugin.config, config)) {
     if (problems.length === MAX_PROBLEM_COUNT) break;
-    const problem = problemOf(error);
+    const problem = problemOf(innermost(error));
     if (!problems.some(({ path }) => path === problem.path)) problems.push(problem);
   }
   if (problems.length > 0) return { ok: false, problems };
@@ -40,6 +41,15 @@ function prototypeProblems(value: unknown, pointer: string): ConfigProblem[] {
   });
 }
 
+/** Of several forms that a value can have, one alone fits it but for something inside. */
+function innermost(error: ValueError): ValueError {
+  if (error.type !== ValueErrorType.Union) return error;
+  const inside = error.errors
+    .map((each) => each.First())
+    .filter((first) => first !== undefined && first.path.length > error.path.length);
+  return inside.length === 1 && inside[0] !== undefined ? innermost(inside[0]) : error;
+}
+
 function problemOf({ path: pointer, message, schema, type, value }: ValueError): ConfigProblem {
   const path = dotted(pointer);
   if (type === ValueErrorType.ObjectAdditionalProperties) return { path, message: 'unknown field' };
@@ -52,9 +62,14 @@ function problemOf({ path: pointer, message, schema, type, value }: ValueError):
       return { path, message: 'is none of the values that it can have', hint: values.join(', ') };
   }
   // Never the value: it may be a secret.
-  const kind = value === null ? 'null' : Array.isArray(value) ? 'a list' : `a ${typeof value}`;
   const said = type === ValueErrorType.Union ? 'has none of the forms that it can have' : lowerFirst(message);
-  return { path, message: `${said}; it is ${kind}`, ...hintOf(schema) };
+  return { path, message: `${said}; it is ${kindOf(value)}`, ...hintOf(schema) };
+}
+
+function kindOf(value: unknown): string {
+  if (value === null) return 'null';
+  if (Array.isArray(value)) return 'a list';
+  return typeof value === 'object' ? 'an object' : `a ${typeof value}`;
 }
 
 function hintOf({ description }: TSchema): { hint?: string } {

@@ -1,0 +1,120 @@
+import { type TObject, type TSchema, Type } from '@sinclair/typebox';
+import { describe, expect, it } from 'vitest';
+import { definePlugin } from './plugin.js';
+
+function checked(config: TObject, value: unknown) {
+  const plugin = definePlugin({
+    name: 'tested',
+    version: '1.0.0',
+    description: 'For a test.',
+    phase: 'shape',
+    config,
+    reads: [],
+    changes: [],
+    hooks: () => ({}),
+  });
+  return plugin.checked(value);
+}
+
+const LIST = Type.Array(Type.String(), { default: ['a', 'b', 'c'] });
+const EITHER = Type.Union([Type.String(), Type.Array(Type.String())], { default: ['a', 'b', 'c'] });
+const MAP = Type.Record(Type.String(), Type.Integer(), { default: { a: 1 } });
+
+describe('a default', () => {
+  it.each<[string, TSchema, unknown, unknown]>([
+    ['a list', LIST, undefined, ['a', 'b', 'c']],
+    ['a shorter list', LIST, ['x'], ['x']],
+    ['an empty list', LIST, [], []],
+    ['one of several forms', EITHER, undefined, ['a', 'b', 'c']],
+    ['a shorter list that is one of several forms', EITHER, ['x'], ['x']],
+    ['a text that is one of several forms', EITHER, 'x', 'x'],
+    ['a map', MAP, undefined, { a: 1 }],
+    ['a map with other names', MAP, { b: 2 }, { b: 2 }],
+    ['an object', Type.Object({ a: Type.Integer({ default: 1 }) }, { default: {} }), undefined, { a: 1 }],
+    ['a part of an object', Type.Object({ a: Type.Integer({ default: 1 }) }), {}, { a: 1 }],
+    [
+      'a part of each entry',
+      Type.Array(Type.Object({ a: Type.Integer({ default: 1 }) })),
+      [{}, { a: 2 }],
+      [{ a: 1 }, { a: 2 }],
+    ],
+    [
+      'a part of each value of a map',
+      Type.Record(Type.String(), Type.Object({ a: Type.Integer({ default: 1 }) })),
+      { x: {} },
+      { x: { a: 1 } },
+    ],
+    [
+      'a part of the form that fits',
+      Type.Union([
+        Type.Object({ kind: Type.Literal('a'), a: Type.Integer({ default: 1 }) }),
+        Type.Object({ kind: Type.Literal('b'), b: Type.Integer({ default: 2 }) }),
+      ]),
+      { kind: 'b' },
+      { kind: 'b', b: 2 },
+    ],
+    [
+      'a part of each of two that hold together',
+      Type.Intersect([
+        Type.Object({ a: Type.Integer({ default: 1 }) }),
+        Type.Object({ b: Type.Integer({ default: 2 }) }),
+      ]),
+      {},
+      { a: 1, b: 2 },
+    ],
+    [
+      'a part of what contains itself',
+      Type.Recursive((Self) =>
+        Type.Object({ a: Type.Integer({ default: 1 }), below: Type.Array(Self, { default: [] }) }),
+      ),
+      { below: [{ a: 2 }] },
+      { a: 1, below: [{ a: 2, below: [] }] },
+    ],
+    [
+      'a name that every object inherits',
+      Type.Object({ toString: Type.Integer({ default: 1 }) }),
+      {},
+      { toString: 1 },
+    ],
+  ])('for %s', (_, schema, value, expected) => {
+    const given = value === undefined ? {} : { field: value };
+    const before = structuredClone(given);
+    expect(checked(Type.Object({ field: schema }), given)).toEqual({ ok: true, config: { field: expected } });
+    expect(given).toEqual(before);
+  });
+
+  it('is made anew for each', () => {
+    const [one, two] = [1, 2].map(() => checked(Type.Object({ list: LIST }), {}));
+    expect(one).toEqual(two);
+    expect((one as { config: { list: unknown } }).config.list).not.toBe(
+      (two as { config: { list: unknown } }).config.list,
+    );
+  });
+
+  it.each<[string, TSchema, unknown, string]>([
+    ['a list where a map stands', LIST, { x: 'a' }, 'expected array; it is an object'],
+    ['a map where a list stands', MAP, [1], 'expected object; it is a list'],
+    [
+      'a map where nothing is a default for it',
+      Type.Object({}, { default: {} }),
+      ['x'],
+      'expected object; it is a list',
+    ],
+  ])('takes the place of nothing: %s', (_, schema, value, message) => {
+    const problems = [expect.objectContaining({ path: 'field', message })];
+    expect(checked(Type.Object({ field: schema }), { field: value })).toEqual({ ok: false, problems });
+  });
+});
+
+describe('a problem of a field with several forms', () => {
+  const forms = Type.Union([Type.String({ minLength: 2 }), Type.Array(Type.String({ minLength: 2 }))]);
+  it.each<[unknown, string]>([
+    [['ab', 'a'], 'field[1]'],
+    [[null], 'field[0]'],
+    ['a', 'field'],
+    [1, 'field'],
+  ])('is told where it is: %j', (value, path) => {
+    const said = checked(Type.Object({ field: forms }), { field: value });
+    expect(said).toEqual({ ok: false, problems: [expect.objectContaining({ path })] });
+  });
+});
