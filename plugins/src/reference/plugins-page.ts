@@ -12,6 +12,7 @@ const PAGES: Readonly<Record<string, string>> = {
   'auth-jwt': 'auth-jwt.md',
   'auth-oauth': 'auth-oauth.md',
   authorize: 'authorize.md',
+  cache: 'cache.md',
   cors: 'http.md#cors',
   'login-limit': 'ratelimit.md#login-limit',
   ratelimit: 'ratelimit.md',
