@@ -1,7 +1,7 @@
 /** The path of a request from the socket to the front that takes it, in this file, in order. */
 import type { ResolvedConfiguration } from '@sluice/proto';
 import type { MaybePromise } from '@sluice/sdk';
-import { type Admitted, type Arrival, after, Refusal, type Route } from '@sluice/sdk/engine';
+import { type Admitted, type Arrival, Refusal, type Route } from '@sluice/sdk/engine';
 import { HttpArrival, originOf } from './chain/http-arrival.js';
 import type { Plugins } from './chain/plugins.js';
 import type { Endpoint } from './front/endpoint.js';
@@ -12,6 +12,7 @@ import type { ModernFront } from './front/modern/front.js';
 import { isMessagesPath, type SseFront, streamTarget, streamToken } from './front/sse/front.js';
 import { offeredProtocols, SUBPROTOCOL, type WebSockets } from './front/websocket/web-sockets.js';
 import type { Door, Reply, RequestHead, SocketHandler } from './listener/listener.js';
+import { asksForWebSocket } from './listener/upgrade.js';
 import { ErrorCode, errorMessage, RpcError, unreadable } from './protocol/errors.js';
 import { isLegacyRevision } from './protocol/revisions.js';
 import { type Envelope, looksLikeBatch, ScanError, scanBatch, scanMessage } from './protocol/scan.js';
@@ -74,7 +75,7 @@ export class ClientDoor implements Door {
     maxBodyBytes: number,
   ): number {
     let limitBytes = maxBodyBytes;
-    const said = route.head(this.arrival(endpoint, route, head), {
+    const said = route.head(this.arrival(endpoint, route, head, transportOf(head)), {
       setHeader: (name, value) => reply.addHeader(name, value),
       limitBody: (bytes) => {
         // 0 would say that it was answered.
@@ -123,8 +124,11 @@ export class ClientDoor implements Door {
     }
     if (this.isDraining(reply)) return undefined;
     stripInternal(head);
-    return after(this.admitted(endpoint, head, reply, 'websocket'), (isAdmitted) =>
-      isAdmitted ? webSockets.accept(endpoint, head) : undefined,
+    const accept = () => webSockets.accept(endpoint, head);
+    const admitted = this.admitted(endpoint, head, reply, 'websocket');
+    if (!(admitted instanceof Promise)) return admitted ? accept() : undefined;
+    return admitted.then((isAdmitted) =>
+      isAdmitted && this.isStillServed(endpoint, head, reply) ? accept() : undefined,
     );
   }
 
@@ -143,12 +147,13 @@ export class ClientDoor implements Door {
     }
     if (this.isDraining(reply)) return;
     stripInternal(head);
-    if (endpoint?.route === undefined || head.admission !== undefined) {
+    const route = endpoint?.route;
+    if (endpoint === undefined || route === undefined || head.admission !== undefined) {
+      if (head.admission !== undefined) head.admission = { ...head.admission, route };
       this.enter(endpoint, head, body, reply);
       return;
     }
-    const transport = streamTarget(head.path) === undefined && !isMessagesPath(head.path) ? 'http' : 'sse';
-    const admitted = this.admitted(endpoint, head, reply, transport);
+    const admitted = this.admitted(endpoint, head, reply, transportOf(head));
     if (admitted instanceof Promise)
       void admitted.then((isAdmitted) => isAdmitted && this.late(endpoint, head, body, reply));
     else if (admitted) this.enter(endpoint, head, body, reply);
@@ -201,7 +206,7 @@ export class ClientDoor implements Door {
         return false;
       }
       head.principal = found.identity.id;
-      head.admission = { arrival, admitted: found };
+      head.admission = { route, arrival, admitted: found };
       return true;
     };
     const found = route.admit(arrival);
@@ -216,7 +221,7 @@ export class ClientDoor implements Door {
     endpoint: Endpoint,
     route: Route,
     head: RequestHead,
-    transport: Arrival['transport'] = 'http',
+    transport: Arrival['transport'],
   ): Arrival {
     const isTls = this.options.configuration().gateway.listen.tls !== undefined;
     return new HttpArrival(
@@ -230,12 +235,20 @@ export class ClientDoor implements Door {
 
   /** Goes on with a request for which somebody had to be asked. */
   private late(endpoint: Endpoint, head: RequestHead, body: Buffer, reply: Reply): void {
-    if (!reply.open || this.isDraining(reply)) return;
+    if (!this.isStillServed(endpoint, head, reply)) return;
     try {
       this.enter(endpoint, head, body, reply);
     } catch (thrown) {
       this.failed(thrown, reply);
     }
+  }
+
+  /** False when so much has changed while somebody was asked that there is nowhere to go on; answers by itself then. */
+  private isStillServed(endpoint: Endpoint, head: RequestHead, reply: Reply): boolean {
+    if (!reply.open || this.isDraining(reply)) return false;
+    if (this.endpointOf(head) === endpoint) return true;
+    this.unknownPath(head, reply);
+    return false;
   }
 
   /** 2c. By path and method to its front. */
@@ -358,7 +371,11 @@ export class ClientDoor implements Door {
   }
 
   private unknownPath(head: RequestHead, reply: Reply): void {
-    const { names } = this.options.runtime.table;
+    const { table } = this.options.runtime;
+    // Where somebody wants to know who calls, names are not for everybody.
+    const names = [...table].some(({ route }) => route?.authenticates || route?.authorizes)
+      ? []
+      : table.names;
     const known = names.length === 0 ? '' : `; upstreams are ${names.slice(0, 20).join(', ')}`;
     const path = streamTarget(head.path) ?? head.path;
     const what = path.startsWith('/mcp/')
@@ -385,6 +402,11 @@ function isModern(headers: RequestHead['headers'], envelope: Envelope): boolean 
     headers['mcp-session-id'] === undefined &&
     envelope.method !== 'initialize'
   );
+}
+
+function transportOf(head: RequestHead): Arrival['transport'] {
+  if (asksForWebSocket(head)) return 'websocket';
+  return streamTarget(head.path) === undefined && !isMessagesPath(head.path) ? 'http' : 'sse';
 }
 
 function stripInternal(head: RequestHead): void {

@@ -121,6 +121,7 @@ class StdioServing implements StdioServer {
       plugins: this.loading,
       removed: (endpoint) =>
         this.front.closeEndpoint(endpoint, 'the configuration has changed what this connection is for'),
+      rerouted: (endpoint) => this.front.rerouted(endpoint),
     });
   }
 

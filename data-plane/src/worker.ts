@@ -191,6 +191,11 @@ export class Worker {
         this.duplex.closeEndpoint(endpoint, reason);
         this.modern.endStreams(endpoint);
       },
+      rerouted: (endpoint) => {
+        this.modern.rerouted(endpoint);
+        this.legacy.rerouted(endpoint);
+        this.duplex.rerouted(endpoint);
+      },
     });
     this.ops = new OpsDoor({
       status: () => this.status(),

@@ -2,7 +2,7 @@
 
 import type { Binding } from './binding.js';
 import { type Allowed, after, type Chain, compileChain, type Known, type Layer } from './chain.js';
-import type { Arrival } from './exchange.js';
+import type { Arrival, Target } from './exchange.js';
 import type { JsonObject } from './identity.js';
 import { listOf, listRow } from './lists.js';
 import type { Outcome } from './outcome.js';
@@ -19,6 +19,8 @@ import { Refusal } from './refusal.js';
 
 export interface Route extends Chain {
   readonly bindings: readonly Binding[];
+  /** What it was compiled for, see {@link compileRoute}. */
+  readonly edition: string;
   /** True where somebody asks who calls. */
   readonly authenticates: boolean;
   /** True where somebody decides what the caller may do. */
@@ -33,6 +35,8 @@ export interface Route extends Chain {
   head(arrival: Arrival, control: HeadControl): Refusal | PageAnswer | undefined;
   notification(exchange: Known, notification: Notification): JsonObject | 'drop' | undefined;
   input(exchange: Known, request: InputRequest): Refusal | undefined;
+  /** Whether the caller may use something beside what the exchange is about; true where nobody decides. */
+  permits(exchange: Known, target: Target, method: string): MaybePromise<boolean>;
   sessionStart(exchange: Known): MaybePromise<Refusal | undefined>;
   sessionEnd(session: string): void;
 }
@@ -70,6 +74,7 @@ export function compileRoute(inOrder: readonly Binding[], edition = ''): Route {
   return {
     ...chain,
     bindings,
+    edition,
     authenticates: identifiers.length > 0,
     authorizes: deciders.length > 0,
     setsCallersApart: bindings.some((each) => each.setsCallersApart && each.callerReads.length > 0),
@@ -101,6 +106,9 @@ export function compileRoute(inOrder: readonly Binding[], edition = ''): Route {
         if (said !== undefined) return said;
       }
       return undefined;
+    },
+    permits(exchange, target, method) {
+      return deciders.length === 0 || decided(deciders, exchange, { target, method });
     },
     async sessionStart(exchange) {
       for (const binding of bindings) {

@@ -1,5 +1,5 @@
 import { definePlugin, type Hooks, type JsonObject, type Outcome, Refusal, Type } from '@sluice/sdk';
-import { Admitted, Binding, compileRoute } from '@sluice/sdk/engine';
+import { Admitted, Binding, compileRoute, type Route } from '@sluice/sdk/engine';
 import { describe, expect, it } from 'vitest';
 import { Cancellation, type Exchange } from '../exchange/exchange.js';
 import type { LegHost } from '../front/endpoint.js';
@@ -59,9 +59,13 @@ function plugin(hooks: Hooks<Ctx>, more: object = {}, onFailure: 'deny' | 'allow
 function setUp(...bindings: Binding[]) {
   const inner = new Inner();
   const endpoint = new ChainedEndpoint(inner);
-  endpoint.use(compileRoute(bindings));
+  route = compileRoute(bindings);
+  endpoint.use(route);
   return { inner, endpoint };
 }
+
+/** That of the endpoint that was set up last. */
+let route: Route;
 
 const arrival = {
   transport: 'http',
@@ -73,7 +77,7 @@ const arrival = {
   origin: '',
 } as const;
 const identity = { id: 'ada', scopes: [], claims: {} };
-const admission = { arrival, admitted: Admitted.as(identity) };
+const admission = () => ({ route, arrival, admitted: Admitted.as(identity) });
 
 function exchange(
   method: string,
@@ -95,7 +99,7 @@ function exchange(
       logLevel: undefined,
     },
     headers: { 'mcp-name': 'tool', 'mcp-param-a': '1' },
-    admission,
+    admission: admission(),
     cancellation: new Cancellation(),
     notify: (message) => heard.push(JSON.parse(message.toString())),
     heard,
@@ -199,7 +203,7 @@ describe('a request', () => {
     const { endpoint } = setUp(login);
     const nobody = await endpoint.modern(exchange('tools/call', { name: 'tool' }, { admission: undefined }));
     expect([read(nobody).error.code, nobody.http?.status]).toEqual([-31009, 401]);
-    const expired = { arrival, admitted: Admitted.as({ ...identity, expiresAtMs: Date.now() - 1 }) };
+    const expired = { ...admission(), admitted: Admitted.as({ ...identity, expiresAtMs: Date.now() - 1 }) };
     const late = await endpoint.modern(exchange('tools/call', { name: 'tool' }, { admission: expired }));
     expect(read(late).error.message).toMatch(/has expired/);
   });
@@ -220,7 +224,8 @@ describe('a request', () => {
         goOn = () => resolve({ bytes: asked.bytes, errorCode: 0 });
       });
     const first = endpoint.modern(call());
-    endpoint.use(compileRoute([noting('new')]));
+    route = compileRoute([noting('new')]);
+    endpoint.use(route);
     goOn();
     await first;
     const second = endpoint.modern(call());
@@ -308,7 +313,7 @@ describe('a session', () => {
     const ended: string[] = [];
     const own: LegHost = {
       caller: exchange('ping').caller,
-      admission,
+      admission: admission(),
       sessionName: 's1',
       toClient: ({ bytes, envelope }, requestId) =>
         heard.push({
@@ -427,4 +432,114 @@ it('where there is no plugin in the way nothing is looked at', async () => {
   const asked = exchange('tools/call', { name: 'nobody' });
   await endpoint.modern(asked);
   expect(inner.requests).toEqual([asked]);
+});
+
+describe('whoever came in before other plugins stood there', () => {
+  const knows = (id: string | undefined) =>
+    plugin(
+      { identify: () => (id === undefined ? undefined : { ...identity, id }) },
+      { phase: 'identity', reads: [] },
+    );
+
+  it.each([
+    ['goes on as the same caller', 'ada', undefined],
+    ['is refused as another caller', 'eve', -31009],
+    ['is refused when nobody knows the credential any more', undefined, -31009],
+  ])('%s', async (_, id, code) => {
+    const { inner, endpoint } = setUp(knows('ada'));
+    const before = call();
+    endpoint.use(compileRoute([knows(id)]));
+    expect(read(await endpoint.modern(before)).error?.code).toBe(code);
+    expect(inner.requests).toHaveLength(code === undefined ? 1 : 0);
+  });
+});
+
+describe('news of a resource', () => {
+  const updated = (uri: string) =>
+    Buffer.from(
+      JSON.stringify({ jsonrpc: '2.0', method: 'notifications/resources/updated', params: { uri } }),
+    );
+  const deciding = (open: readonly string[], isAsync: boolean) =>
+    plugin(
+      {
+        decide: ({ target }: never) => {
+          const { name } = (target ?? { name: 'open' }) as { name: string };
+          const said = open.includes(name) ? ('permit' as const) : undefined;
+          return isAsync ? Promise.resolve(said) : said;
+        },
+      } as Hooks,
+      { phase: 'decision', reads: ['target'] },
+    );
+
+  it.each([false, true])(
+    'reach a subscription only where it may be read, now too (async: %s)',
+    async (isAsync) => {
+      const { inner, endpoint } = setUp(deciding(['open', 'other'], isAsync));
+      let tell: (message: Buffer) => void = () => undefined;
+      inner.answer = (own) => {
+        tell = (message) => own.notify(message);
+        return new Promise(() => undefined);
+      };
+      const subscription = exchange('subscriptions/listen', {
+        notifications: { resourceSubscriptions: ['open'] },
+      });
+      void endpoint.modern(subscription);
+      await expect.poll(() => inner.requests.length).toBe(1);
+      for (const uri of ['other', 'forbidden', 'of nobody', 'open']) tell(updated(uri));
+      const uris = () => subscription.heard.map((each) => (each as { params: { uri: string } }).params.uri);
+      await expect.poll(uris).toEqual(['other', 'open']);
+      endpoint.use(compileRoute([deciding(['other'], isAsync)]));
+      for (const uri of ['open', 'other']) tell(updated(uri));
+      await expect.poll(uris).toEqual(['other', 'open', 'other']);
+    },
+  );
+});
+
+describe('a session of which nobody says who has it', () => {
+  it('hears nothing that a plugin wants to see, and is asked nothing', async () => {
+    const { inner, endpoint } = setUp(plugin({ notification: () => undefined, input: () => undefined }));
+    const heard: string[] = [];
+    const backing = endpoint.openLegacy({
+      caller: exchange('ping').caller,
+      admission: undefined,
+      sessionName: 's1',
+      toClient: ({ envelope }) => heard.push(envelope.method),
+      holds() {},
+      end() {},
+    });
+    const say = (value: object) => {
+      const bytes = Buffer.from(JSON.stringify({ jsonrpc: '2.0', ...value }));
+      return { bytes, envelope: scanMessage(bytes) };
+    };
+    const { host, told } = inner.last;
+    host.toClient(say({ method: 'notifications/message', params: {} }), undefined);
+    host.toClient(say({ id: 1, method: 'sampling/createMessage', params: {} }), undefined);
+    backing.notification(say({ method: 'notifications/roots/list_changed' }));
+    expect(heard).toEqual([]);
+    expect(told).toEqual(['response']);
+  });
+
+  it('is taken for whoever began it, where no transport says more', async () => {
+    const { inner, endpoint } = setUp(
+      plugin({
+        notification: (_: never, { method }: { method: string }) =>
+          method === 'notifications/message' ? undefined : 'drop',
+      }),
+    );
+    const heard: string[] = [];
+    const backing = endpoint.openLegacy({
+      caller: exchange('ping').caller,
+      admission: undefined,
+      sessionName: undefined,
+      toClient: ({ envelope }) => heard.push(envelope.method),
+      holds() {},
+      end() {},
+    });
+    await backing.initialize('{}', '2025-11-25');
+    for (const method of ['notifications/message', 'notifications/progress']) {
+      const bytes = Buffer.from(JSON.stringify({ jsonrpc: '2.0', method, params: {} }));
+      inner.last.host.toClient({ bytes, envelope: scanMessage(bytes) }, undefined);
+    }
+    expect(heard).toEqual(['notifications/message']);
+  });
 });

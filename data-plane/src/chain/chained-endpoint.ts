@@ -12,13 +12,13 @@ import {
   Refusal,
   type Route,
 } from '@sluice/sdk/engine';
-import type { Admission, Exchange, Outcome } from '../exchange/exchange.js';
+import { type Admission, type Exchange, hasExpired, type Outcome } from '../exchange/exchange.js';
 import { OpenSet } from '../exchange/open-set.js';
 import type { Endpoint, LegacyBacking, LegHost } from '../front/endpoint.js';
 import { ErrorCode, RpcError } from '../protocol/errors.js';
 import type { Message } from '../protocol/translate.js';
 import { ChainedLegacy } from './chained-legacy.js';
-import { tellingPlugins } from './notifications.js';
+import { tellingClient } from './notifications.js';
 import { PluginCall, type Send } from './plugin-call.js';
 import { type RoutedEndpoint, UNAVAILABLE_META } from './routed-endpoint.js';
 
@@ -47,12 +47,14 @@ export class ChainedEndpoint implements Endpoint {
     return this.passage?.route;
   }
 
-  /** Swaps the plugins, between two requests. */
-  use(route: Route | undefined): void {
+  /** Swaps the plugins, between two requests. False when they are the same. */
+  use(route: Route | undefined): boolean {
+    if (route === this.route) return false;
     this.passage =
       route === undefined
         ? undefined
         : { route, handle: route.to((allowed) => (allowed.call as PluginCall).route(allowed)) };
+    return true;
   }
 
   /** Who may see what has changed: sessions are told to look again. */
@@ -75,22 +77,27 @@ export class ChainedEndpoint implements Endpoint {
 
   /** The way of one request through the plugins to whoever answers it. */
   through(exchange: Exchange, send: Send): Promise<Outcome> {
-    const { passage, inner } = this;
+    const { passage } = this;
     // Without plugins nothing was found out and nothing is decided.
     if (passage === undefined) return send(exchange, undefined as never);
-    return pass(passage, inner, exchange, send);
+    return pass(passage, this, exchange, send);
   }
 }
 
 async function pass(
   { route, handle }: Passage,
-  inner: RoutedEndpoint,
+  endpoint: ChainedEndpoint,
   asCame: Exchange,
   send: Send,
 ): Promise<Outcome> {
-  const admission = asCame.admission ?? (await admittedHere(route, inner, asCame));
-  if (admission instanceof Refusal) return refused(inner, asCame, admission);
-  if (hasExpired(admission)) return refused(inner, asCame, EXPIRED);
+  const { inner } = endpoint;
+  let { admission } = asCame;
+  if (admission === undefined || admission.route !== route) {
+    const found = await admittedHere(route, inner, asCame);
+    if (found instanceof Refusal) return refused(inner, asCame, found);
+    admission = found;
+  }
+  if (hasExpired(admission, Date.now())) return refused(inner, asCame, EXPIRED);
   let targets: readonly Target[] = [];
   let unresolved: unknown;
   try {
@@ -103,11 +110,20 @@ async function pass(
     asCame,
     admission.arrival,
     targets,
-    (own, allowed) => {
-      if (unresolved !== undefined) return Promise.reject(unresolved);
-      return route.watchesNotifications
-        ? send({ ...own, notify: tellingPlugins(route, allowed, asCame) }, allowed)
-        : send(own, allowed);
+    async (own, allowed) => {
+      if (unresolved !== undefined) throw unresolved;
+      // A subscription lives long enough to see other plugins come.
+      const isLong = call.method === 'subscriptions/listen';
+      const isWatched = isLong || route.watchesNotifications;
+      const routeThen = () => (isLong ? endpoint.route : route);
+      try {
+        return await send(
+          isWatched ? { ...own, notify: tellingClient(routeThen, allowed, inner, asCame) } : own,
+          allowed,
+        );
+      } catch (thrown) {
+        throw route.authorizes ? withoutHints(thrown) : thrown;
+      }
     },
     inner,
   );
@@ -121,17 +137,21 @@ const EXPIRED = new Refusal(
   'the credential of this connection has expired; begin a new one',
 );
 
-function hasExpired({ admitted: { identity } }: Admission): boolean {
-  return identity.expiresAtMs !== undefined && identity.expiresAtMs <= Date.now();
-}
+const SOMEBODY_ELSE = new Refusal(
+  'unauthenticated',
+  'the credential of this connection stands for somebody else by now; begin a new one',
+);
 
-/** A transport that has no HTTP request around its messages brings no credential either: whoever is asked says no. */
+/**
+ * A transport that has no HTTP request around its messages brings no credential either: whoever is asked says no. What
+ * other plugins have found out is found out anew, and has to be the same.
+ */
 async function admittedHere(
   route: Route,
   { path }: RoutedEndpoint,
-  { headers }: Exchange,
+  { headers, admission }: Exchange,
 ): Promise<Admission | Refusal> {
-  const arrival = {
+  const arrival = admission?.arrival ?? {
     transport: 'stdio' as const,
     endpoint: path,
     httpMethod: 'POST',
@@ -141,7 +161,9 @@ async function admittedHere(
     origin: '',
   };
   const admitted = await route.admit(arrival);
-  return admitted instanceof Refusal ? admitted : { arrival, admitted };
+  if (admitted instanceof Refusal) return admitted;
+  const isSame = admission === undefined || admitted.identity.id === admission.admitted.identity.id;
+  return isSame ? { route, arrival, admitted } : SOMEBODY_ELSE;
 }
 
 function refused(inner: RoutedEndpoint, exchange: Exchange, refusal: Refusal): Outcome {
@@ -153,11 +175,8 @@ function refused(inner: RoutedEndpoint, exchange: Exchange, refusal: Refusal): O
 /** Suggestions would name what the caller may not even know of. */
 function withoutHints(thrown: unknown): unknown {
   if (!(thrown instanceof RpcError) || thrown.code !== ErrorCode.InvalidParams) return thrown;
-  return new RpcError(
-    thrown.code,
-    thrown.message.split(/; did you mean |: say one of /)[0] as string,
-    thrown.data,
-  );
+  const [plain = ''] = thrown.message.split(/; did you mean |: say one of /);
+  return plain === thrown.message ? thrown : new RpcError(thrown.code, plain, thrown.data);
 }
 
 /** What plugins made of a caller's attributes is for that caller alone, whatever the upstream says of its answer. */

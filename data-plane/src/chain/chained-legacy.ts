@@ -1,6 +1,7 @@
 /** A legacy client's session with the plugins of its endpoint in front: both ways, and its beginning and end. */
-import { Exchange as ChainExchange, type Known, Refusal } from '@sluice/sdk/engine';
-import { Cancellation, type Exchange, type Outcome } from '../exchange/exchange.js';
+import type { MaybePromise } from '@sluice/sdk';
+import { Admitted, after, Exchange as ChainExchange, type Known, Refusal } from '@sluice/sdk/engine';
+import { type Admission, Cancellation, type Exchange, type Outcome } from '../exchange/exchange.js';
 import type { Slotted } from '../exchange/open-set.js';
 import type { HeldBefore, LegacyBacking, LegHost } from '../front/endpoint.js';
 import { errorMessage, RpcError, resultMessage } from '../protocol/errors.js';
@@ -10,16 +11,20 @@ import { binaryOf, binaryToBytes } from '../protocol/text.js';
 import type { Message } from '../protocol/translate.js';
 import type { HeldAtUpstream } from '../sessions/store.js';
 import type { ChainedEndpoint } from './chained-endpoint.js';
-import { pastPlugins } from './notifications.js';
+import { forClient, pastPlugins } from './notifications.js';
 import { PluginCall } from './plugin-call.js';
 
 /** The id of a handshake that goes through the chain by itself. */
 const HANDSHAKE_ID = '0';
+const RESOURCE_UPDATED = 'notifications/resources/updated';
+const NOBODY = new Refusal('unauthenticated', 'it is not known whom this asks');
 
 export class ChainedLegacy implements LegacyBacking, LegHost, Slotted {
   slot = -1;
   private readonly backing: LegacyBacking;
   private hasBegun = false;
+  /** Who began it, where no transport says who has it by now. */
+  private beganBy: Pick<Admission, 'arrival' | 'admitted'> | undefined;
 
   constructor(
     private readonly endpoint: ChainedEndpoint,
@@ -44,8 +49,9 @@ export class ChainedLegacy implements LegacyBacking, LegHost, Slotted {
   }
 
   toClient(message: Message, requestId: string | undefined): void {
-    const passed = this.passed(message);
-    if (passed !== undefined) this.host.toClient(passed, requestId);
+    void after(this.passed(message), (passed) => {
+      if (passed !== undefined) this.host.toClient(passed, requestId);
+    });
   }
 
   holds(upstreamId: string, held: HeldAtUpstream | undefined): void {
@@ -71,6 +77,8 @@ export class ChainedLegacy implements LegacyBacking, LegHost, Slotted {
       const refusal = await this.endpoint.route?.sessionStart(allowed);
       if (refusal instanceof Refusal) throw errorOf(refusal);
       this.hasBegun = true;
+      if (this.endpoint.route !== undefined)
+        this.beganBy = { arrival: allowed.call.arrival, admitted: Admitted.as(allowed.identity) };
       const result = await this.backing.initialize(params, requestedRevision);
       return { bytes: binaryToBytes(resultMessage(HANDSHAKE_ID, result)), errorCode: 0 };
     });
@@ -88,9 +96,10 @@ export class ChainedLegacy implements LegacyBacking, LegHost, Slotted {
 
   notification(message: Message): void {
     const { route } = this.endpoint;
-    const known = route?.watchesNotifications ? this.known(message.bytes) : undefined;
-    if (route === undefined || known === undefined) return this.backing.notification(message);
-    const bytes = pastPlugins(route, known, 'to upstream', ownBytes(message));
+    if (!route?.watchesNotifications) return this.backing.notification(message);
+    const own = ownBytes(message);
+    const known = this.known(own);
+    const bytes = known === undefined ? undefined : pastPlugins(route, known, 'to upstream', own);
     if (bytes !== undefined) this.backing.notification({ bytes, envelope: scanMessage(bytes) });
   }
 
@@ -113,22 +122,33 @@ export class ChainedLegacy implements LegacyBacking, LegHost, Slotted {
     this.backing.close();
   }
 
-  /** A message of the server that is no response, as plugins let it pass. */
-  private passed(message: Message): Message | undefined {
+  /** A message of the server that is no response, as it may reach the client. */
+  private passed(message: Message): MaybePromise<Message | undefined> {
     const { route } = this.endpoint;
-    const isAsk = message.envelope.kind === 'request';
-    if (route === undefined || !(isAsk ? route.watchesInput : route.watchesNotifications)) return message;
+    if (route === undefined) return message;
+    const { envelope } = message;
+    const isAsk = envelope.kind === 'request';
+    const isWatched = isAsk
+      ? route.watchesInput
+      : route.watchesNotifications || (route.authorizes && envelope.method === RESOURCE_UPDATED);
+    if (!isWatched) return message;
     const own = ownBytes(message);
     const known = this.known(own);
-    if (known === undefined) return message;
-    if (!isAsk) {
-      const bytes = pastPlugins(route, known, 'to client', own);
-      return bytes === undefined ? undefined : { bytes, envelope: scanMessage(bytes) };
+    // Without anybody who has it, nobody can say who may hear it.
+    if (known === undefined) return isAsk ? this.refused(message, NOBODY) : undefined;
+    if (isAsk) {
+      const { method, params } = JSON.parse(own.toString()) as { method: string; params?: object };
+      const refusal = route.input(known, { method, params: (params ?? {}) as never });
+      return refusal === undefined ? message : this.refused(message, refusal);
     }
-    const { method, params } = JSON.parse(own.toString()) as { method: string; params?: object };
-    const refusal = route.input(known, { method, params: (params ?? {}) as never });
-    if (refusal === undefined) return message;
-    const id = binaryOf(message.bytes, message.envelope.id as Span);
+    return after(forClient(route, known, this.endpoint.inner, this.host, own), (bytes) =>
+      bytes === undefined ? undefined : { bytes, envelope: scanMessage(bytes) },
+    );
+  }
+
+  /** Answers an ask in place of the client. */
+  private refused({ bytes, envelope }: Message, refusal: Refusal): undefined {
+    const id = binaryOf(bytes, envelope.id as Span);
     const answer = binaryToBytes(errorMessage(id, errorOf(refusal)));
     this.backing.response({ bytes: answer, envelope: scanMessage(answer) });
     return undefined;
@@ -136,7 +156,7 @@ export class ChainedLegacy implements LegacyBacking, LegHost, Slotted {
 
   /** Whom a message outside of requests belongs to; undefined where nobody was asked. */
   private known(bytes: Buffer): Known | undefined {
-    const { admission } = this.host;
+    const admission = this.host.admission ?? this.beganBy;
     if (admission === undefined) return undefined;
     const nowhere = () => Promise.reject(new Error('a message that is no request goes nowhere'));
     const call = new PluginCall(this.exchangeOf(bytes), admission.arrival, [], nowhere, this.endpoint.inner);

@@ -101,9 +101,20 @@ export class Plugins {
       const bindings = [...running.values()]
         .filter(({ resolved: { endpoints } }) => endpoints.length === 0 || endpoints.includes(path))
         .map(({ binding }) => binding);
-      if (bindings.length > 0) routes.set(path, compileRoute(bindings, leadsTo(path, configuration)));
+      if (bindings.length > 0)
+        routes.set(path, this.keptRoute(path, compileRoute(bindings, leadsTo(path, configuration))));
     }
     return { running, routes, reconfigured };
+  }
+
+  /** What was found out by a route counts for as long as it is the very same. */
+  private keptRoute(path: string, next: Route): Route {
+    const before = this.now.routes.get(path);
+    const isSame =
+      before?.edition === next.edition &&
+      before.bindings.length === next.bindings.length &&
+      before.bindings.every((binding, index) => binding === next.bindings[index]);
+    return isSame ? before : next;
   }
 
   /** Puts it to use. Requests under way end with what they began with; what nobody needs is shut down after a while. */

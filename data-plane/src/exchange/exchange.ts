@@ -3,7 +3,7 @@
  * and ends as exactly one {@link Outcome} or one thrown RpcError.
  */
 import type { Target } from '@sluice/sdk';
-import type { Admitted, Arrival } from '@sluice/sdk/engine';
+import type { Admitted, Arrival, Route } from '@sluice/sdk/engine';
 import type { HttpHead } from '../protocol/errors.js';
 import type { MethodRow } from '../protocol/methods.js';
 import type { Era } from '../protocol/revisions.js';
@@ -29,8 +29,15 @@ export interface Caller {
 
 /** What was found out about a request before anybody looked at what it says. */
 export interface Admission {
+  /** The plugins that found it out. With others in their place it does not count any more. */
+  readonly route: Route | undefined;
   readonly arrival: Arrival;
   readonly admitted: Admitted;
+}
+
+/** True when nobody may go on with what was found out then. Times in milliseconds of the clock. */
+export function hasExpired({ admitted: { identity } }: Admission, now: number): boolean {
+  return identity.expiresAtMs !== undefined && identity.expiresAtMs <= now;
 }
 
 /** Header fields of a request, by lower-case name. */

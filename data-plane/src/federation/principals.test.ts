@@ -162,6 +162,7 @@ async function run(transport: object): Promise<void> {
     // None are used.
     plugins: new Plugins({ log: pino({ level: 'silent' }) } as PluginsOptions),
     removed() {},
+    rerouted() {},
   });
   runtime.discovery.start();
   await runtime.discovery.settled;

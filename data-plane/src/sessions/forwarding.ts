@@ -175,7 +175,9 @@ function sentAdmission({ arrival, admitted }: Admission): ForwardedAdmission {
 function receivedHead({ admission, ...head }: ForwardedHead): RequestHead {
   if (admission === undefined) return head;
   const arrival = { ...admission.arrival, headers: head.headers };
-  return { ...head, admission: { arrival, admitted: Admitted.as(admission.identity) } };
+  const admitted = Admitted.as(admission.identity);
+  // The plugins here are not asked again; that they are those of this worker is for the door to say.
+  return { ...head, admission: { route: undefined, arrival, admitted } };
 }
 
 /** A stream breaks off, so that the client resumes it; a call hears that nobody knows whether it ran. */

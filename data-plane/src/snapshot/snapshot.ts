@@ -33,6 +33,8 @@ export interface SnapshotHost {
   readonly plugins: Plugins;
   /** The endpoint is not served any more; its sessions end. */
   removed(endpoint: Endpoint): void;
+  /** Other plugins than before stand in front of it: what was found out and decided about clients has to be anew. */
+  rerouted(endpoint: Endpoint): void;
 }
 
 /** The running form of the newest configuration. */
@@ -121,7 +123,7 @@ export class Runtime implements ProcessHost {
     this.discovery.replace(next, gateway.naming, gateway.discovery);
     this.host.plugins.use(plugins, gateway.shutdownGraceMs);
     const served = [this.merged.endpoint, ...direct.values()];
-    for (const endpoint of served) endpoint.use(this.host.plugins.route(endpoint.path));
+    const rerouted = served.filter((endpoint) => endpoint.use(this.host.plugins.route(endpoint.path)));
     const pluginsText = JSON.stringify(configuration.plugins);
     // Who may see what has changed, so whoever keeps a list looks again.
     if (this.pluginsText !== undefined && this.pluginsText !== pluginsText) {
@@ -129,6 +131,7 @@ export class Runtime implements ProcessHost {
       for (const endpoint of served) endpoint.changed();
     }
     this.pluginsText = pluginsText;
+    for (const endpoint of rerouted) this.host.rerouted(endpoint);
     for (const endpoint of removed) this.host.removed(endpoint);
     for (const upstream of gone) {
       // Requests under way end as they began.

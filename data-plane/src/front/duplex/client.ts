@@ -3,7 +3,7 @@
  * its `_meta` is modern, `initialize` begins the connection's one legacy session, and both may alternate.
  */
 import { randomBytes } from 'node:crypto';
-import type { Caller } from '../../exchange/exchange.js';
+import { type Admission, type Caller, hasExpired } from '../../exchange/exchange.js';
 import type { Reply, RequestHead } from '../../listener/listener.js';
 import { hasBatches } from '../../protocol/batch.js';
 import { ErrorCode, errorMessage, RpcError, resultMessage } from '../../protocol/errors.js';
@@ -12,6 +12,7 @@ import type { Envelope } from '../../protocol/scan.js';
 import { binaryOf, binaryToBytes } from '../../protocol/text.js';
 import type { Message } from '../../protocol/translate.js';
 import type { WorkerAddress } from '../../sessions/node-bus.js';
+import { admittedAgain, isUnchanged } from '../admitted-again.js';
 import type { ClientConnection, ClientTransport } from '../client-connection.js';
 import type { Endpoint } from '../endpoint.js';
 import { readHello, settled } from '../handshake.js';
@@ -36,6 +37,11 @@ export interface ClientHost {
   left(client: ConnectedClient): void;
 }
 
+const EXPIRED = 'the credential of this connection has expired';
+const IS_NOT_KNOWN = 'the configuration has changed, and whoever began this connection has to begin it anew';
+/** The longest delay of a timer. */
+const MAX_DELAY_MS = 2_147_483_647;
+
 /** Random part of an operator's name for a connection: no two are alike. */
 const CONNECTION_ID_BYTES = 16;
 
@@ -57,13 +63,16 @@ export class ConnectedClient implements DuplexClient, ClientConnection, SessionH
   private over = false;
   /** Why the connection ends with its last request; undefined while it goes on. */
   private retiring: string | undefined;
+  private expiry: NodeJS.Timeout | undefined;
 
   constructor(
     private readonly host: ClientHost,
     readonly endpoint: Endpoint,
     private readonly connection: DuplexConnection,
-    readonly beginning: Beginning,
-  ) {}
+    public beginning: Beginning,
+  ) {
+    this.watchExpiry();
+  }
 
   get connectionId(): string {
     this.ownId ??= randomBytes(CONNECTION_ID_BYTES).toString('base64url');
@@ -113,8 +122,47 @@ export class ConnectedClient implements DuplexClient, ClientConnection, SessionH
   /** Ends the connection when its requests have ended; nothing new is taken. */
   retire(reason: string): void {
     this.retiring = reason;
-    for (const [, request] of this.modern.toArray()) request.endSubscription();
+    this.endSubscriptions();
     this.leaveIfDone();
+  }
+
+  /** The same caller has shown a credential again; it counts from now on. */
+  admittedAgain(admission: Admission | undefined): void {
+    if (this.over) return;
+    this.beginning = { ...this.beginning, admission };
+    for (const session of [this.session, this.opening])
+      if (session !== undefined) session.admission = admission;
+    this.watchExpiry();
+  }
+
+  /** Other plugins stand in front of the endpoint. Ends the connection unless they know the same caller in it. */
+  async rerouted(): Promise<void> {
+    const { endpoint, beginning } = this;
+    const { route } = endpoint;
+    // Over stdio each request is looked at by itself.
+    if (route === undefined || this.transport === 'stdio') return;
+    const found = await admittedAgain(endpoint, beginning.admission);
+    // With yet other plugins, or another credential, somebody else is on it.
+    if (endpoint.route !== route || this.beginning !== beginning) return;
+    if (found === undefined) {
+      this.retire(IS_NOT_KNOWN);
+      return;
+    }
+    // What was decided about a subscription was decided about somebody of these rights.
+    if (!isUnchanged(beginning.admission, found)) this.endSubscriptions();
+    this.admittedAgain(found);
+  }
+
+  private watchExpiry(): void {
+    clearTimeout(this.expiry);
+    const { admission } = this.beginning;
+    const expiresAtMs = admission?.admitted.identity.expiresAtMs;
+    if (admission === undefined || expiresAtMs === undefined) return;
+    const delayMs = Math.min(MAX_DELAY_MS, Math.max(0, expiresAtMs - Date.now()));
+    this.expiry = setTimeout(() => {
+      if (hasExpired(admission, Date.now())) this.retire(EXPIRED);
+      else this.watchExpiry();
+    }, delayMs).unref();
   }
 
   // What a session and a modern request need of their connection.
@@ -337,6 +385,10 @@ export class ConnectedClient implements DuplexClient, ClientConnection, SessionH
     this.send(binaryToBytes(errorMessage(id, error)));
   }
 
+  private endSubscriptions(): void {
+    for (const [, request] of this.modern.toArray()) request.endSubscription();
+  }
+
   private leaveIfDone(): void {
     if (this.retiring !== undefined && this.requestCount === 0) this.finish(this.retiring);
   }
@@ -356,6 +408,7 @@ export class ConnectedClient implements DuplexClient, ClientConnection, SessionH
     }
     opening?.close();
     this.over = true;
+    clearTimeout(this.expiry);
     this.waiting.take();
     this.host.left(this);
     this.connection.close(reason);

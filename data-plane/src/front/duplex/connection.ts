@@ -27,6 +27,8 @@ export interface DuplexConnection {
 export interface DuplexClient {
   /** One message, or a batch where the revision has them. */
   message(bytes: Buffer): void;
+  /** The same caller has shown a credential again, which counts from now on. */
+  admittedAgain(admission: Admission | undefined): void;
   /** The connection is gone. */
   gone(): void;
   /** Requests under way. */

@@ -54,6 +54,17 @@ export class DuplexFront implements ClientHost {
     for (const client of [...this.clients]) if (client.endpoint === endpoint) client.retire(reason);
   }
 
+  /** Other plugins stand in front of an endpoint: whoever speaks there is looked at anew. */
+  rerouted(endpoint: Endpoint): void {
+    for (const client of [...this.clients]) {
+      if (client.endpoint !== endpoint) continue;
+      client.rerouted().catch((thrown: unknown) => {
+        this.onFault(thrown);
+        client.end('it could not be found out who calls');
+      });
+    }
+  }
+
   /** Ends every connection when its requests have ended; subscriptions end at once. */
   drain(reason: string): void {
     for (const client of [...this.clients]) client.retire(reason);

@@ -57,6 +57,11 @@ export class LegacyFront {
     this.sessions.closeEndpoint(endpoint, reason);
   }
 
+  /** Other plugins stand in front of an endpoint: its GET streams go on for those who may still have them. */
+  rerouted(endpoint: Endpoint): void {
+    for (const session of this.sessions.open) if (session.endpoint === endpoint) void session.rerouted();
+  }
+
   post(
     endpoint: Endpoint,
     head: RequestHead,
@@ -126,7 +131,7 @@ export class LegacyFront {
       return;
     }
     this.seek({ endpoint, head, body: NO_BODY, id: undefined, reply }, (session) => {
-      const fault = session.listen(reply, head.headers['last-event-id']);
+      const fault = session.listen(reply, head.headers['last-event-id'], head.admission);
       if (fault !== undefined) refuse(reply, fault.status, ErrorCode.InvalidRequest, fault.reason);
     });
   }
@@ -174,7 +179,7 @@ export class LegacyFront {
         'Session not found: it has ended or never was; begin a new one with initialize',
         id,
       );
-    const reviving = this.sessions.revive(endpoint, token, head.principal);
+    const reviving = this.sessions.revive(endpoint, token, head);
     if (reviving === undefined) {
       unknown();
       return;

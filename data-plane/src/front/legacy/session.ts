@@ -1,11 +1,12 @@
 /** One session over streamable HTTP (revisions up to 2025-11-25): a token, and streams that can be resumed. */
-import type { Admission, Caller } from '../../exchange/exchange.js';
+import { type Admission, type Caller, hasExpired } from '../../exchange/exchange.js';
 import { SparseMap } from '../../exchange/sparse-map.js';
 import type { Reply } from '../../listener/listener.js';
 import { ErrorCode, errorMessage, RpcError } from '../../protocol/errors.js';
 import { binaryToBytes } from '../../protocol/text.js';
 import type { Message } from '../../protocol/translate.js';
 import type { HeldAtUpstream } from '../../sessions/store.js';
+import { admittedAgain } from '../admitted-again.js';
 import type { ClientConnection } from '../client-connection.js';
 import { ClientSession, type LegacyRequest } from '../client-session.js';
 import type { Beginning } from '../duplex/connection.js';
@@ -101,6 +102,7 @@ export class LegacySession extends ClientSession<Answer> implements ClientConnec
     reply: Reply,
   ): void {
     this.lastUsedAt = Date.now();
+    this.admission = from.admission;
     const requests = messages.filter(({ envelope }) => envelope.kind === 'request');
     if (requests.length === 0) {
       for (const message of messages) this.incoming(message);
@@ -126,8 +128,13 @@ export class LegacySession extends ClientSession<Answer> implements ClientConnec
   }
 
   /** The GET stream: new, or resumed from an event. Returns an HTTP status and reason when it cannot be. */
-  listen(reply: Reply, lastEventId: string | undefined): { status: number; reason: string } | undefined {
+  listen(
+    reply: Reply,
+    lastEventId: string | undefined,
+    admission: Admission | undefined,
+  ): { status: number; reason: string } | undefined {
     this.lastUsedAt = Date.now();
+    this.admission = admission;
     if (lastEventId === undefined) return this.listenOutside(reply);
     const from = readEventId(lastEventId);
     const stream = from === undefined ? undefined : this.stream(from.streamId);
@@ -184,6 +191,25 @@ export class LegacySession extends ClientSession<Answer> implements ClientConnec
     reply.onAborted(() => this.leftOutside());
   }
 
+  /** Other plugins stand in front of the endpoint. */
+  async rerouted(): Promise<void> {
+    const { endpoint, admission } = this;
+    const { route } = endpoint;
+    if (route === undefined) return;
+    const found = await admittedAgain(endpoint, admission).catch(() => undefined);
+    // With yet other plugins, or another credential, somebody else is on it.
+    if (endpoint.route !== route || this.admission !== admission) return;
+    this.admission = found;
+    if (found === undefined) this.endListening();
+  }
+
+  /** Ends the stream of what belongs to no request. What comes meanwhile is told to whoever opens the next one. */
+  endListening(): void {
+    if (!this.outsideStream.attached) return;
+    this.outsideStream.detach();
+    this.leftOutside();
+  }
+
   private leftOutside(): void {
     this.lastUsedAt = Date.now();
     this.toldOutside = this.outsideStream.lastSeq;
@@ -218,6 +244,8 @@ export class LegacySession extends ClientSession<Answer> implements ClientConnec
 
   /** Comments on idle streams, and streams that nobody will resume any more. */
   tick(now: number, keepAliveMs: number): void {
+    // The newest credential counts; with it the client has to open the stream anew.
+    if (this.admission !== undefined && hasExpired(this.admission, now)) this.endListening();
     this.outsideStream.keepAlive(now, keepAliveMs);
     for (const [, { way, startedAt }] of this.running.toArray()) way.keepAlive(now, keepAliveMs, startedAt);
     for (const [id, stream] of this.streams) {

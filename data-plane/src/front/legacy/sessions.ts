@@ -7,6 +7,7 @@ import { ErrorCode, RpcError } from '../../protocol/errors.js';
 import type { WorkerAddress } from '../../sessions/node-bus.js';
 import type { SessionStore } from '../../sessions/store.js';
 import { MAX_SESSION_AGE_MS, type SessionTokens, type TokenContent } from '../../sessions/tokens.js';
+import type { Beginning } from '../duplex/connection.js';
 import type { Endpoint, HeldBefore } from '../endpoint.js';
 import { type Hello, settled } from '../handshake.js';
 import type { SessionRoom } from '../session-room.js';
@@ -154,13 +155,13 @@ export class LegacySessions {
   revive(
     endpoint: Endpoint,
     token: string,
-    principal: string,
+    { principal, admission }: Pick<Beginning, 'principal' | 'admission'>,
   ): Promise<LegacySession | WorkerAddress | undefined> | undefined {
     const content = this.movable(endpoint, token, principal);
     if (content === undefined) return undefined;
     let reviving = this.reviving.get(token);
     if (reviving === undefined) {
-      reviving = this.claim(endpoint, token, content).finally(() => this.reviving.delete(token));
+      reviving = this.claim(endpoint, token, content, admission).finally(() => this.reviving.delete(token));
       this.reviving.set(token, reviving);
     }
     return reviving;
@@ -181,6 +182,7 @@ export class LegacySessions {
     endpoint: Endpoint,
     token: string,
     content: MovableContent,
+    admission: Admission | undefined,
   ): Promise<LegacySession | WorkerAddress | undefined> {
     const { self, store, others } = this.options;
     const { id, principal, revision, capabilities, clientInfo } = content;
@@ -197,7 +199,7 @@ export class LegacySessions {
           clientInfo,
           logLevel: undefined,
         };
-        return this.reopen(endpoint, caller, { token, id }, record.held);
+        return this.reopen(endpoint, caller, admission, { token, id }, record.held);
       }
       if (others.reaches(record.owner)) return record.owner;
       from = record.owner;
@@ -209,10 +211,11 @@ export class LegacySessions {
   private async reopen(
     endpoint: Endpoint,
     caller: Caller,
+    admission: Admission | undefined,
     named: { token: string; id: string },
     before: HeldBefore,
   ): Promise<LegacySession | undefined> {
-    const session = this.make(endpoint, caller, undefined, before);
+    const session = this.make(endpoint, caller, admission, before);
     session.name(caller, named);
     this.opening.add(session);
     const info = caller.clientInfo ?? '{"name":"unknown","version":"0"}';

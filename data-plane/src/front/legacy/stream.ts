@@ -69,6 +69,12 @@ export class EventStream {
     if (this.ended) reply.end();
   }
 
+  /** Ends the connection and goes on without one. */
+  detach(): void {
+    this.reply?.end();
+    this.reply = undefined;
+  }
+
   /** True when everything after `seq` is still known. */
   canResume(seq: number): boolean {
     return seq >= this.droppedSeq && seq <= this.seq;

@@ -2,7 +2,7 @@
  * The modern front (specification 2026-07-28, basic/transports/streamable-http): every POST is one exchange, its
  * headers must say what its body says, and a client that goes away has cancelled.
  */
-import { Cancellation, type Exchange } from '../../exchange/exchange.js';
+import { type Admission, Cancellation, type Exchange, hasExpired } from '../../exchange/exchange.js';
 import { OpenSet, type Slotted } from '../../exchange/open-set.js';
 import type { Reply, RequestHead } from '../../listener/listener.js';
 import { ErrorCode, errorMessage, type HttpHead, RpcError } from '../../protocol/errors.js';
@@ -14,6 +14,7 @@ import { binaryOf, binaryToBytes, stringOf } from '../../protocol/text.js';
 import { decodeHeaderValue } from '../../routing/param-headers.js';
 import type { WorkerAddress } from '../../sessions/node-bus.js';
 import { ParkedElsewhere } from '../../sessions/parked-elsewhere.js';
+import { admittedAgain, isUnchanged } from '../admitted-again.js';
 import type { Endpoint } from '../endpoint.js';
 import { accepts, JSON_HEADERS, refuse, SSE_HEADERS } from '../http-answers.js';
 import { callerOf, checkBody, Refusal, statusOf, subscriptionEnd, unsupported } from '../modern-body.js';
@@ -62,6 +63,11 @@ export class ModernFront {
       if (endpoint === undefined || answer.endpoint === endpoint) answer.endStream();
   }
 
+  /** Other plugins stand in front of an endpoint: its subscriptions go on for those who may still have them. */
+  rerouted(endpoint: Endpoint): void {
+    for (const answer of this.open.toArray()) if (answer.endpoint === endpoint) void answer.rerouted();
+  }
+
   /** Takes a message that was read already. `reply` is answered now or later. */
   request(
     endpoint: Endpoint,
@@ -87,6 +93,7 @@ export class ModernFront {
     const answer = new ModernAnswer(
       this.open,
       endpoint,
+      head.admission,
       reply,
       envelope.method,
       id as string,
@@ -127,7 +134,10 @@ export class ModernFront {
     this.waitForKeepAlive();
     const now = Date.now();
     const keepAliveMs = this.options.keepAliveMs();
-    for (const answer of this.open.toArray()) answer.keepAlive(now, keepAliveMs);
+    for (const answer of this.open.toArray()) {
+      answer.endExpired(now);
+      answer.keepAlive(now, keepAliveMs);
+    }
   }
 
   /** Everything that a modern request must say, and say the same in header and body ("Server Validation"). */
@@ -220,6 +230,7 @@ class ModernAnswer implements Slotted {
   constructor(
     private readonly registry: OpenSet<ModernAnswer>,
     readonly endpoint: Endpoint,
+    private admission: Admission | undefined,
     private readonly reply: Reply,
     private readonly method: string,
     readonly id: string,
@@ -280,6 +291,23 @@ class ModernAnswer implements Slotted {
     if (this.method !== 'subscriptions/listen' || this.ended) return;
     this.end(subscriptionEnd(this.id), 0);
     this.cancellation.cancel();
+  }
+
+  /** Other plugins stand in front of the endpoint. */
+  async rerouted(): Promise<void> {
+    const { endpoint, admission } = this;
+    const { route } = endpoint;
+    if (this.method !== 'subscriptions/listen' || this.ended || route === undefined) return;
+    const found = await admittedAgain(endpoint, admission).catch(() => undefined);
+    // With yet other plugins somebody else is on it.
+    if (endpoint.route !== route) return;
+    if (found === undefined || !isUnchanged(admission, found)) this.endStream();
+    else this.admission = found;
+  }
+
+  /** What is still to come would be for a caller whose credential counts no more. */
+  endExpired(now: number): void {
+    if (this.admission !== undefined && hasExpired(this.admission, now)) this.endStream();
   }
 
   private begin(): void {

@@ -32,6 +32,7 @@ beforeEach(() => {
         opened.push({ connection, heard, principal });
         return {
           message: (bytes) => void heard.push(bytes.toString()),
+          admittedAgain: () => undefined,
           gone: () => void heard.push('(gone)'),
           requestCount: 0,
           hasSession: false,

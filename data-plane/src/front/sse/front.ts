@@ -98,6 +98,7 @@ export class SseFront {
     }
     // Before the answer to it can stand on the stream.
     reply.send(202, [], '');
+    stream.client.admittedAgain(head.admission);
     stream.client.message(body);
   }
 

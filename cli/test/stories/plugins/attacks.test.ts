@@ -1,0 +1,389 @@
+import { rename, writeFile } from 'node:fs/promises';
+import { request } from 'node:http';
+import { createApiKey } from '@sluice/plugins/credentials';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { type RunningGateway, startGateway } from '../../gateway.js';
+import { RawSocketClient, refusedWith } from '../over-websocket.js';
+import { lastMessage, MODERN, modernParams } from '../raw-http.js';
+import { type HttpServer, plain, startFixtureOn } from '../upstreams.js';
+import { recordHeads } from './recorded-heads.js';
+
+/* "Nobody gets in by a way that I have not thought of, and nobody stays who may not be here any more." */
+
+const SECRET = 'a secret of at least thirty-two characters';
+const ADA = createApiKey(SECRET);
+const EVE = createApiKey(SECRET);
+const BOTH_TYPES = { accept: 'application/json, text/event-stream', 'content-type': 'application/json' };
+const EVENTS = { accept: 'text/event-stream' };
+const HELLO = {
+  protocolVersion: '2025-11-25',
+  capabilities: {},
+  clientInfo: { name: 'raw', version: '1' },
+};
+
+let fixture: HttpServer;
+let recorded: Awaited<ReturnType<typeof recordHeads>>;
+let gateway: RunningGateway;
+
+beforeAll(async () => {
+  fixture = await startFixtureOn(0, 'both');
+  recorded = await recordHeads(fixture.url);
+});
+afterEach(() => gateway?.stop());
+afterAll(async () => {
+  await recorded?.stop();
+  await fixture?.kill();
+});
+
+interface Known {
+  readonly key: ReturnType<typeof createApiKey>;
+  readonly consumer: string;
+  readonly expiresAt?: string;
+}
+
+const ADA_ENTRY: Known = { key: ADA, consumer: 'ada' };
+const EVE_ENTRY: Known = { key: EVE, consumer: 'eve' };
+
+function plugins(known: readonly Known[], permissions: object = { 'hidden-upstream:*': [] }) {
+  const keys = known.map(({ key: { prefix, hash }, consumer, expiresAt }) => ({
+    prefix,
+    hash,
+    consumer,
+    ...(expiresAt !== undefined && { expires_at: expiresAt }),
+  }));
+  return [
+    { plugin: 'auth-api-key', config: { hash_key: SECRET, keys } },
+    { plugin: 'authorize', config: { permissions } },
+  ];
+}
+
+const configuration = (own: object[]) => ({
+  upstreams: [{ name: 'hidden-upstream', url: recorded.url }, plain('other')],
+  plugins: own,
+});
+
+async function serve(own: object[], more: object = {}): Promise<void> {
+  gateway = await startGateway({ config: { ...configuration(own), ...more }, workers: 1 });
+}
+
+async function change(own: object[]): Promise<void> {
+  const file = `${gateway.configFile}.new`;
+  await writeFile(file, JSON.stringify(configuration(own)));
+  await rename(file, gateway.configFile);
+}
+
+/** A stream of events that is read as it comes. */
+class Stream {
+  text = '';
+  hasEnded = false;
+
+  private constructor(readonly response: Response) {
+    void this.read();
+  }
+
+  static async open(url: string, init: RequestInit): Promise<Stream> {
+    const response = await fetch(url, init);
+    expect(response.status, await (response.ok ? '' : response.text())).toBe(200);
+    return new Stream(response);
+  }
+
+  private async read(): Promise<void> {
+    try {
+      for await (const chunk of this.response.body ?? []) this.text += Buffer.from(chunk).toString();
+    } catch {
+      // Cut off.
+    }
+    this.hasEnded = true;
+  }
+}
+
+const post = (path: string, headers: Record<string, string>, body: object) =>
+  fetch(`${gateway.url}${path}`, {
+    method: 'POST',
+    headers: { ...BOTH_TYPES, ...headers },
+    body: JSON.stringify(body),
+  });
+
+async function beginSession(path: string, headers: Record<string, string>): Promise<string> {
+  const answer = await post(path, headers, { jsonrpc: '2.0', id: 1, method: 'initialize', params: HELLO });
+  expect(answer.status).toBe(200);
+  await answer.text();
+  const id = answer.headers.get('mcp-session-id') as string;
+  await post(
+    path,
+    { ...headers, 'mcp-session-id': id },
+    { jsonrpc: '2.0', method: 'notifications/initialized' },
+  );
+  return id;
+}
+
+const listen = (headers: Record<string, string>) => ({
+  method: 'POST',
+  headers: {
+    ...BOTH_TYPES,
+    'mcp-protocol-version': MODERN,
+    'mcp-method': 'subscriptions/listen',
+    ...headers,
+  },
+  body: JSON.stringify({
+    jsonrpc: '2.0',
+    id: 1,
+    method: 'subscriptions/listen',
+    params: modernParams({
+      notifications: { toolsListChanged: true, resourceSubscriptions: ['test://watched-resource'] },
+    }),
+  }),
+});
+
+/** All that one caller can have open: what tells whether each has ended. */
+async function openEverything(headers: Record<string, string>): Promise<() => Record<string, boolean>> {
+  const url = `${gateway.url}/mcp/hidden-upstream`;
+  const socket = await RawSocketClient.open(url, { headers });
+  await socket.initialize();
+  const modernSocket = await RawSocketClient.open(url, { headers });
+  modernSocket.send({
+    id: 1,
+    method: 'subscriptions/listen',
+    params: modernParams({ notifications: { toolsListChanged: true } }),
+  });
+  const session = await beginSession('/mcp/hidden-upstream', headers);
+  const get = await Stream.open(url, { headers: { ...EVENTS, ...headers, 'mcp-session-id': session } });
+  const subscription = await Stream.open(url, listen(headers));
+  const sse = await Stream.open(`${gateway.url}/sse/hidden-upstream`, { headers: { ...EVENTS, ...headers } });
+  return () => ({
+    socket: socket.closed !== undefined,
+    modernSocket: modernSocket.closed !== undefined,
+    get: get.hasEnded,
+    subscription: subscription.hasEnded,
+    sse: sse.hasEnded,
+  });
+}
+
+const ALL = { socket: true, modernSocket: true, get: true, subscription: true, sse: true };
+const NONE = { socket: false, modernSocket: false, get: false, subscription: false, sse: false };
+const PATIENCE = { timeout: 15_000 };
+const as = ({ key }: { key: string }) => ({ 'x-api-key': key });
+
+describe('whatever is open ends', () => {
+  it('when its key is taken away, and only then', async () => {
+    await serve(plugins([ADA_ENTRY, EVE_ENTRY]));
+    const [ada, eve] = [await openEverything(as(ADA)), await openEverything(as(EVE))];
+    await change(plugins([EVE_ENTRY]));
+    await expect.poll(ada, PATIENCE).toEqual(ALL);
+    expect(eve()).toEqual(NONE);
+  });
+
+  it('when its key is given to somebody else', async () => {
+    await serve(plugins([ADA_ENTRY]));
+    const ada = await openEverything(as(ADA));
+    await change(plugins([{ ...ADA_ENTRY, consumer: 'somebody else' }]));
+    await expect.poll(ada, PATIENCE).toEqual(ALL);
+  });
+
+  it('when it began while nobody was asked who calls', async () => {
+    await serve([]);
+    const anybody = await openEverything({});
+    await change(plugins([ADA_ENTRY]));
+    await expect.poll(anybody, PATIENCE).toEqual(ALL);
+  });
+
+  it('when its key expires', async () => {
+    // Long enough to open everything on a busy machine.
+    const expiresAt = new Date(Date.now() + 6_000).toISOString();
+    await serve(plugins([{ ...ADA_ENTRY, expiresAt }, EVE_ENTRY]), {
+      gateway: { sessions: { keep_alive: '1s' } },
+    });
+    const [ada, eve] = [await openEverything(as(ADA)), await openEverything(as(EVE))];
+    await expect.poll(ada, PATIENCE).toEqual(ALL);
+    expect(eve()).toEqual(NONE);
+  });
+});
+
+it('news of a resource end for a session that may not read it any more', async () => {
+  await serve(plugins([ADA_ENTRY]));
+  const path = '/mcp/hidden-upstream';
+  const socket = await RawSocketClient.open(`${gateway.url}${path}`, { headers: as(ADA) });
+  await socket.initialize();
+  await socket.ask(1, 'resources/subscribe', { uri: 'test://watched-resource' });
+  const news = () => socket.heard.filter(({ method }) => method === 'notifications/resources/updated').length;
+  await socket.ask(2, 'tools/call', { name: 'test_trigger_resource_update', arguments: {} });
+  await expect.poll(news, PATIENCE).toBe(1);
+  await change(plugins([ADA_ENTRY], { 'hidden-upstream:test_*': [] }));
+  await expect
+    .poll(() => socket.ask(3, 'resources/read', { uri: 'test://watched-resource' }), PATIENCE)
+    .toMatchObject({ error: { code: -31007 } });
+  await socket.ask(4, 'tools/call', { name: 'test_trigger_resource_update', arguments: {} });
+  // The server says it before it answers.
+  expect(news()).toBe(1);
+  await change(plugins([ADA_ENTRY]));
+  await expect
+    .poll(() => socket.ask(5, 'resources/read', { uri: 'test://watched-resource' }), PATIENCE)
+    .toMatchObject({ result: {} });
+  await socket.ask(6, 'tools/call', { name: 'test_trigger_resource_update', arguments: {} });
+  await expect.poll(news, PATIENCE).toBeGreaterThan(1);
+});
+
+/** Sends a path as it is written. */
+function raw(method: string, path: string, headers: Record<string, string> = {}, body = '') {
+  const { hostname, port } = new URL(gateway.url);
+  return new Promise<{ status: number; text: string }>((resolve, reject) => {
+    const sent = request({ hostname, port, method, path, headers, agent: false }, (response) => {
+      let text = '';
+      response.on('data', (piece) => {
+        text += piece;
+      });
+      response.on('end', () => resolve({ status: response.statusCode as number, text }));
+    });
+    sent.on('error', reject);
+    sent.end(body);
+  });
+}
+
+describe('without a credential', () => {
+  const PATHS = [
+    '/mcp',
+    '/mcp/',
+    '/mcp/hidden-upstream',
+    '/mcp/hidden-upstream/',
+    '/mcp/hidden-upstream?x=1',
+    '//mcp/hidden-upstream',
+    '/mcp//hidden-upstream',
+    '/MCP/hidden-upstream',
+    '/mcp/hidden%2Dupstream',
+    '/mcp%2Fhidden-upstream',
+    '/mcp/./hidden-upstream',
+    '/mcp/other/../hidden-upstream',
+    '/sse',
+    '/sse/hidden-upstream',
+    '/messages',
+    '/messages?session_id=1',
+    '/mcp/nobody',
+    '/anything',
+  ];
+  const BODIES = [
+    { jsonrpc: '2.0', id: 1, method: 'initialize', params: HELLO },
+    { jsonrpc: '2.0', id: 1, method: 'tools/list', params: modernParams() },
+    { jsonrpc: '2.0', id: 1, method: 'server/discover', params: modernParams() },
+    { jsonrpc: '2.0', method: 'notifications/initialized' },
+    [{ jsonrpc: '2.0', id: 1, method: 'tools/list' }],
+  ];
+
+  it.each([undefined, 'hidden-upstream'])(
+    'no door is open and none tells a name (default: %s)',
+    async (standard) => {
+      await serve(
+        plugins([ADA_ENTRY]),
+        standard === undefined ? {} : { gateway: { default_upstream: standard } },
+      );
+      for (const path of PATHS) {
+        for (const body of BODIES) {
+          const modern = JSON.stringify(body).includes(MODERN);
+          const headers = {
+            ...BOTH_TYPES,
+            ...(modern && {
+              'mcp-protocol-version': MODERN,
+              'mcp-method': (body as { method: string }).method,
+            }),
+          };
+          const { status, text } = await raw('POST', path, headers, JSON.stringify(body));
+          expect(status, `POST ${path}`).toBeGreaterThanOrEqual(400);
+          expect(text).not.toContain('hidden-upstream"');
+        }
+        for (const method of ['GET', 'DELETE', 'HEAD', 'OPTIONS', 'PUT']) {
+          const { status, text } = await raw(method, path, { ...EVENTS, 'mcp-session-id': 'x' });
+          expect(status, `${method} ${path}`).toBeGreaterThanOrEqual(400);
+          expect(text).not.toMatch(/upstreams are/);
+        }
+        if (!path.includes('..')) {
+          const refused = await refusedWith(`${gateway.url}${path}`);
+          expect(refused, `upgrade of ${path}`).toBeGreaterThanOrEqual(400);
+        }
+      }
+    },
+  );
+});
+
+describe('as somebody else', () => {
+  const path = '/mcp/hidden-upstream';
+
+  it('nobody uses, resumes or ends a session, or posts to a stream', async () => {
+    await serve(plugins([ADA_ENTRY, EVE_ENTRY]));
+    const session = await beginSession(path, as(ADA));
+    const ping = { jsonrpc: '2.0', id: 1, method: 'ping' };
+    const used = await post(path, { ...as(EVE), 'mcp-session-id': session }, ping);
+    const answer = { jsonrpc: '2.0', id: 1, result: {} };
+    const answered = await post(path, { ...as(EVE), 'mcp-session-id': session }, answer);
+    const resumed = await fetch(`${gateway.url}${path}`, {
+      headers: { ...EVENTS, ...as(EVE), 'mcp-session-id': session, 'last-event-id': 'g_0' },
+    });
+    const ended = await fetch(`${gateway.url}${path}`, {
+      method: 'DELETE',
+      headers: { ...as(EVE), 'mcp-session-id': session },
+    });
+    const elsewhere = await post('/mcp', { ...as(ADA), 'mcp-session-id': session }, ping);
+    expect([used, answered, resumed, ended, elsewhere].map(({ status }) => status)).toEqual(
+      Array(5).fill(404),
+    );
+    expect((await post(path, { ...as(ADA), 'mcp-session-id': session }, ping)).status).toBe(200);
+    const sse = await Stream.open(`${gateway.url}/sse`, { headers: { ...EVENTS, ...as(ADA) } });
+    await expect.poll(() => sse.text).toContain('session_id=');
+    const messages = /^data: (.*)$/m.exec(sse.text)?.[1] as string;
+    expect((await post(messages, as(EVE), ping)).status).toBe(404);
+    expect((await post(messages, {}, ping)).status).toBe(401);
+    expect((await post(messages, as(ADA), ping)).status).toBe(202);
+  });
+
+  it('nothing of a credential goes on to a server, in whatever era and over whatever transport', async () => {
+    await serve(plugins([ADA_ENTRY]));
+    const secret = {
+      ...as(ADA),
+      cookie: 'a=secret',
+      'proxy-authorization': 'Basic c2VjcmV0',
+      'x-own': 'secret',
+    };
+    const before = recorded.heads.length;
+    const call = { name: 'test_simple_text', arguments: {} };
+    for (const at of ['/mcp', path]) {
+      const name = at === '/mcp' ? 'hidden-upstream__test_simple_text' : call.name;
+      const session = await beginSession(at, secret);
+      const headers = { ...secret, 'mcp-session-id': session };
+      const params = { ...call, name };
+      const inSession = await post(at, headers, { jsonrpc: '2.0', id: 2, method: 'tools/call', params });
+      expect((await lastMessage(inSession)).result).toBeDefined();
+      const modern = { 'mcp-protocol-version': MODERN, 'mcp-method': 'tools/call', 'mcp-name': name };
+      const body = { jsonrpc: '2.0', id: 2, method: 'tools/call', params: modernParams(params) };
+      expect((await lastMessage(await post(at, { ...secret, ...modern }, body))).result).toBeDefined();
+      const socket = await RawSocketClient.open(`${gateway.url}${at}`, { headers: secret });
+      await socket.initialize();
+      expect((await socket.ask(2, 'tools/call', params)).result).toBeDefined();
+      expect((await socket.ask(3, 'tools/call', modernParams(params))).result).toBeDefined();
+    }
+    const heads = recorded.heads.slice(before);
+    expect(heads.length).toBeGreaterThan(4);
+    const text = JSON.stringify(heads);
+    expect(text).not.toContain(ADA.key);
+    expect(text).not.toMatch(/secret|c2VjcmV0/);
+  });
+});
+
+it('a method that no table knows goes to no server by itself, whatever it names', async () => {
+  await serve(plugins([ADA_ENTRY]));
+  const path = '/mcp/hidden-upstream';
+  const session = await beginSession(path, as(ADA));
+  const before = recorded.heads.length;
+  const methods = ['tasks/get', 'tools/call2', 'Tools/call', 'x/y', 'tools/call/'];
+  for (const method of methods) {
+    const params = { name: 'test_simple_text', taskId: '1', arguments: {} };
+    const old = await post(
+      path,
+      { ...as(ADA), 'mcp-session-id': session },
+      { jsonrpc: '2.0', id: 3, method, params },
+    );
+    expect((await lastMessage(old)).error?.code, method).toBe(-31007);
+    const headers = { ...as(ADA), 'mcp-protocol-version': MODERN, 'mcp-method': method };
+    const now = await post(path, headers, { jsonrpc: '2.0', id: 3, method, params: modernParams(params) });
+    expect((await lastMessage(now)).error?.code, method).toBe(-31007);
+  }
+  const came = recorded.heads.slice(before).map((head) => String(head['mcp-method']));
+  expect(came.filter((method) => methods.includes(method))).toEqual([]);
+});
