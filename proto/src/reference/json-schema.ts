@@ -54,7 +54,16 @@ export function configurationSchema(comments: SchemaComments): JsonSchema {
       plugins: {
         description: 'What stands between clients and upstreams, a list.',
         anyOf: [
-          { type: 'array', items: { allOf: [{ $ref: '#/definitions/plugin' }, { required: ['plugin'] }] } },
+          {
+            type: 'array',
+            items: {
+              anyOf: [
+                { allOf: [{ $ref: '#/definitions/plugin' }, { required: ['plugin'] }] },
+                // A name alone is a plugin that needs no more.
+                { type: 'string' },
+              ],
+            },
+          },
           { type: 'null' },
         ],
       },

@@ -94,11 +94,12 @@ makes one, named in lower case.
 
 ## Help from the editor
 
-\`proto/gen/config.schema.json\` is a JSON Schema of the file. In YAML, name it in the first line; in JSON, under
+\`control-plane/gen/config.schema.json\` is a JSON Schema of the file, with the settings of the plugins that come with
+Sluice. (\`proto/gen/config.schema.json\` is the same without them.) In YAML, name it in the first line; in JSON, under
 \`$schema\`:
 
 \`\`\`yaml
-# yaml-language-server: $schema=./proto/gen/config.schema.json
+# yaml-language-server: $schema=./control-plane/gen/config.schema.json
 upstreams: {}
 \`\`\`
 
