@@ -1,4 +1,5 @@
 /** One plugin in one place of the configuration: its hooks as parts of the chain, and what its failures mean. */
+import { answerOf } from './answers.js';
 import { ArrivalAttributes, ExchangeAttributes, REQUEST_ATTRIBUTES } from './attributes.js';
 import { type Allowed, after, type Handler, type Known, type Layer } from './chain.js';
 import type { Arrival, Changes } from './exchange.js';
@@ -29,6 +30,7 @@ export class Binding {
   private readonly views: ReturnType<typeof viewClasses>;
   private readonly failures: Failures;
   private readonly mayChangeHeader: (name: string) => boolean;
+  private readonly mayChangeResult: boolean;
 
   constructor(private readonly options: BindingOptions) {
     const { plugin, config, host, hooks, events } = options;
@@ -38,6 +40,7 @@ export class Binding {
     this.hooks = hooks ?? plugin.hooks(config, host);
     this.failures = new Failures(host.clock, events);
     const { changes } = plugin;
+    this.mayChangeResult = changes.includes('result');
     this.mayChangeHeader = (name) => changes.some((each) => each === 'headers' || each === `headers.${name}`);
   }
 
@@ -134,26 +137,30 @@ export class Binding {
   }
 
   admission(): Layer<Arrival, Identity | Refusal> | undefined {
-    const { hooks } = this;
-    if (hooks.admission === undefined) return undefined;
+    const hook = this.hooks.admission;
+    if (hook === undefined) return undefined;
     return (next) => (arrival) => {
       let found: MaybePromise<Identity | Refusal> | undefined;
       const onward = () => {
         found ??= next(arrival);
         return found;
       };
-      return this.run('admission', () => hooks.admission?.(this.early(arrival), onward) ?? onward(), onward);
+      return this.run(
+        'admission',
+        () => after(hook(this.early(arrival), onward), answerOf.admission),
+        onward,
+      );
     };
   }
 
   identify(): Handler<Arrival, Identity | Refusal | undefined> | undefined {
-    const { hooks } = this;
-    if (hooks.identify === undefined) return undefined;
+    const hook = this.hooks.identify;
+    if (hook === undefined) return undefined;
     // A plugin that cannot say who calls lets nobody in by that, whatever its binding says; the next one is asked.
     return (arrival) =>
       this.run(
         'identify',
-        () => hooks.identify?.(this.early(arrival)),
+        () => after(hook(this.early(arrival)), answerOf.identify),
         () => undefined,
       );
   }
@@ -182,7 +189,7 @@ export class Binding {
   ): MaybePromise<Decision> {
     return this.run<Decision>(
       'decide',
-      () => this.hooks.decide?.(this.full(exchange, one)),
+      () => after(this.hooks.decide?.(this.full(exchange, one)), answerOf.decide),
       () => 'permit',
     );
   }
@@ -227,12 +234,25 @@ export class Binding {
         const own = hook(this.full(exchange), onward);
         // What is handed on as it came needs no second look; most layers do that.
         if (own === passed && passed !== undefined) return passed;
-        answer = this.settled('exchange', after(own, ownOutcome), allowed);
+        answer = this.settled(
+          'exchange',
+          after(own, (one) => this.checkedAnswer(passed, answerOf.outcome(one))),
+          allowed,
+        );
       } catch (thrown) {
         answer = this.failed('exchange', thrown, allowed);
       }
       return after(answer, asOutcome);
     };
+  }
+
+  /** @param passed what `next` gave, once that is known; undefined when it was not called. */
+  private checkedAnswer(
+    passed: MaybePromise<Outcome> | undefined,
+    own: Outcome | Refusal,
+  ): MaybePromise<Outcome | Refusal> {
+    if (own instanceof Refusal || own.refusal !== undefined || this.mayChangeResult) return own;
+    return after(passed, (came) => this.checkedOutcome(came, own));
   }
 
   private checked(changes: Changes): Changes {
@@ -251,7 +271,10 @@ export class Binding {
         after(
           this.run<Outcome | Refusal>(
             'outcome',
-            () => after(hook(this.full(exchange), came), (own) => this.checkedOutcome(came, ownOutcome(own))),
+            () =>
+              after(hook(this.full(exchange), came), (own) =>
+                this.checkedOutcome(came, answerOf.outcome(own)),
+              ),
             () => came,
           ),
           asOutcome,
@@ -259,10 +282,9 @@ export class Binding {
       );
   }
 
-  private checkedOutcome(came: Outcome, own: Outcome | Refusal): Outcome | Refusal {
-    const isChanged =
-      own instanceof Outcome && own.bytes !== came.bytes && own.resultJson !== came.resultJson;
-    if (isChanged && !this.plugin.changes.includes('result'))
+  private checkedOutcome(came: Outcome | undefined, own: Outcome | Refusal): Outcome | Refusal {
+    if (own instanceof Refusal || own.refusal !== undefined || this.mayChangeResult) return own;
+    if (came === undefined || !came.saysAs(own))
       throw new TypeError(`plugin ${this.name} changed the result; declare it in \`changes\``);
     return own;
   }
@@ -285,7 +307,10 @@ export class Binding {
     if (list === undefined) return came;
     const kept = this.run<readonly ListEntry[]>(
       'entries',
-      () => after(hook(this.full(exchange), list.known), (own) => this.checkedEntries(list.known, own)),
+      () =>
+        after(hook(this.full(exchange), list.known), (own) =>
+          this.checkedEntries(list.known, answerOf.entries(own)),
+        ),
       () => list.known,
     );
     return after(kept, (own) => (own instanceof Refusal ? Outcome.ofRefusal(own) : list.with(own)));
@@ -301,17 +326,11 @@ export class Binding {
 
   /** What it makes of a notification; undefined when it lets it pass. */
   notified(exchange: Known, notification: Notification): JsonObject | 'drop' | undefined {
-    const said = this.hooks.notification?.(this.full(exchange), notification);
+    const said = answerOf.notification(this.hooks.notification?.(this.full(exchange), notification));
     if (said !== undefined && said !== notification.params && !this.plugin.changes.includes('notifications'))
       throw new TypeError(`plugin ${this.name} changed a notification; declare it in \`changes\``);
     return said;
   }
-}
-
-/** JavaScript has no types that would keep a hook from forgetting to return what it was given. */
-function ownOutcome(answer: Outcome | Refusal): Outcome | Refusal {
-  if (answer instanceof Outcome || answer instanceof Refusal) return answer;
-  throw new TypeError('a hook returned no outcome; return what next() gave, or what Outcome makes');
 }
 
 function asOutcome(answer: Outcome | Refusal): Outcome {

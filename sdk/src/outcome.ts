@@ -117,6 +117,15 @@ export class Outcome {
     return this.parts.error ?? this.read().error;
   }
 
+  /** True when it says what the other one says; their header fields may differ. */
+  saysAs(other: Outcome): boolean {
+    const [own, its] = [this.parts, other.parts];
+    if (own.bytes !== undefined && own.bytes === its.bytes) return true;
+    if (own.result !== undefined && own.result === its.result) return true;
+    if (own.error !== undefined && own.error === its.error) return true;
+    return this.errorCode === 0 && other.errorCode === 0 && this.resultJson === other.resultJson;
+  }
+
   /** The same with another result. Its header fields stay. */
   withResult(result: JsonObject): Outcome {
     return new Outcome({ result, errorCode: 0, headers: this.parts.headers });

@@ -1,5 +1,6 @@
 /** The plugins of one endpoint as one thing: what the gateway calls at each point of a request's life. */
 
+import { answerOf } from './answers.js';
 import type { Binding } from './binding.js';
 import { type Allowed, after, type Chain, compileChain, type Known, type Layer } from './chain.js';
 import type { Arrival, Target } from './exchange.js';
@@ -84,7 +85,9 @@ export function compileRoute(inOrder: readonly Binding[], edition = ''): Route {
     watchesInput: asked.length > 0,
     head(arrival, control) {
       for (const binding of heads) {
-        const said = now(binding, 'head', () => binding.hooks.head?.(binding.early(arrival), control));
+        const said = now(binding, 'head', () =>
+          answerOf.head(binding.hooks.head?.(binding.early(arrival), control)),
+        );
         if (said !== undefined) return said;
       }
       return undefined;
@@ -102,7 +105,9 @@ export function compileRoute(inOrder: readonly Binding[], edition = ''): Route {
     },
     input(exchange, request) {
       for (const binding of asked) {
-        const said = now(binding, 'input', () => binding.hooks.input?.(binding.full(exchange), request));
+        const said = now(binding, 'input', () =>
+          answerOf.refusal(binding.hooks.input?.(binding.full(exchange), request)),
+        );
         if (said !== undefined) return said;
       }
       return undefined;
@@ -114,7 +119,7 @@ export function compileRoute(inOrder: readonly Binding[], edition = ''): Route {
       for (const binding of bindings) {
         const said = await binding.run(
           'sessionStart',
-          () => binding.hooks.sessionStart?.(binding.full(exchange)),
+          () => after(binding.hooks.sessionStart?.(binding.full(exchange)), answerOf.refusal),
           () => undefined,
         );
         if (said !== undefined) return said;
