@@ -1,6 +1,7 @@
 import { Type } from '@sinclair/typebox';
 import { describe, expect, it, vi } from 'vitest';
 import type { Attribute } from './attributes.js';
+import { Binding } from './binding.js';
 import { type Allowed, after, compileChain, type Handler, type Known, type Layer } from './chain.js';
 import { Admitted, type Arrival, type Call, type Changes, Exchange } from './exchange.js';
 import { ANONYMOUS } from './identity.js';
@@ -284,6 +285,55 @@ describe('what a plugin may read and change', () => {
     await gateway.call({ tool: 'files:read', arguments: { a: 1 } });
     expect(gateway.reached[0]).toMatchObject({ arguments: { b: 2 }, headers: { 'x-a': '1' } });
   });
+});
+
+describe('a plugin that fails where nobody can wait or no result comes', () => {
+  const thrown = () => {
+    throw new Error('broken');
+  };
+  const arrival = {
+    transport: 'http',
+    endpoint: '/mcp',
+    httpMethod: 'POST',
+    headers: {},
+    repeatedHeaders: [],
+    address: '',
+    origin: '',
+  } as const;
+  const target = { kind: 'tool', upstream: 'up', name: 'tool' } as const;
+  const call = { arrival, method: 'tools/call', targets: [target], params: {}, client: {} };
+  const known = () => Exchange.identified(call as unknown as Call, Admitted.as(ANONYMOUS));
+  const notification = { direction: 'to client', method: 'notifications/message', params: {} } as const;
+  const control = { setHeader() {}, limitBody() {} };
+  /** By hook: its phase, how it is asked, and what lets pass. */
+  const CASES: readonly [hook: keyof Hooks, phase: Phase, ask: (route: Route) => unknown, passes: unknown][] =
+    [
+      ['head', 'door', (route) => route.head(arrival, control), undefined],
+      ['notification', 'shape', (route) => route.notification(known(), notification), undefined],
+      ['input', 'shape', (route) => route.input(known(), { method: 'roots/list', params: {} }), undefined],
+      ['sessionStart', 'limit', (route) => route.sessionStart(known()), undefined],
+      ['admission', 'door', (route) => route.admit(arrival), expect.any(Admitted)],
+      ['decide', 'decision', (route) => route.permits(known(), target, 'tools/call'), true],
+    ];
+
+  it.each(CASES)(
+    'lets nothing pass in %s, and with on_failure: allow what would pass without it',
+    async (hook, phase, ask, passes) => {
+      for (const failing of [thrown, async () => thrown()]) {
+        const own = (onFailure: 'deny' | 'allow') => {
+          const declared = plugin('failing', phase, { [hook]: failing } as Hooks);
+          const host = { binding: 'failing', clock: { now: () => 0, after: () => () => undefined } } as never;
+          const events = { failed() {}, switchedOff() {}, switchedOn() {} };
+          return compileRoute([new Binding({ plugin: declared, config: {}, host, onFailure, events })]);
+        };
+        const denied = await ask(own('deny'));
+        expect([denied === 'drop', denied === false, denied instanceof Refusal]).toContain(true);
+        // What cannot wait is refused as a mistake of the plugin, however it goes out.
+        const cannotWait = failing !== thrown && ['head', 'notification', 'input'].includes(hook);
+        if (!cannotWait) expect(await ask(own('allow'))).toEqual(passes);
+      }
+    },
+  );
 });
 
 describe('a plugin that fails', () => {

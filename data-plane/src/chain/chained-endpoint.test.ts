@@ -185,9 +185,13 @@ describe('a request', () => {
   });
 
   it('tells no names to somebody about whom a plugin decides', async () => {
-    const { endpoint } = setUp(plugin({ decide: () => 'permit' }, { phase: 'decision' }));
+    const { inner, endpoint } = setUp(plugin({ decide: () => 'permit' }, { phase: 'decision' }));
     const unknown = await endpoint.modern(exchange('tools/call', { name: 'nobody' }));
     expect(read(unknown).error.message).toBe('Unknown tool: nobody');
+    for (const hint of ['; did you mean "secret"?', ': say one of secret, other']) {
+      inner.answer = () => Promise.reject(new RpcError(ErrorCode.InvalidParams, `Unknown tool: tool${hint}`));
+      expect(read(await endpoint.modern(call())).error.message).toBe('Unknown tool: tool');
+    }
   });
 
   it('moves on when another worker has to answer it, whatever plugins do', async () => {

@@ -104,28 +104,22 @@ async function pass(
     const found = inner.resolve(asCame);
     targets = found instanceof Promise ? await found : found;
   } catch (thrown) {
-    unresolved = route.authorizes ? withoutHints(thrown) : thrown;
+    unresolved = thrown;
   }
   const call = new PluginCall(
     asCame,
     admission.arrival,
     targets,
-    async (own, allowed) => {
-      if (unresolved !== undefined) throw unresolved;
+    (own, allowed) => {
+      if (unresolved !== undefined) return Promise.reject(unresolved);
       // A subscription lives long enough to see other plugins come.
       const isLong = call.method === 'subscriptions/listen';
-      const isWatched = isLong || route.watchesNotifications;
+      if (!isLong && !route.watchesNotifications) return send(own, allowed);
       const routeThen = () => (isLong ? endpoint.route : route);
-      try {
-        return await send(
-          isWatched ? { ...own, notify: tellingClient(routeThen, allowed, inner, asCame) } : own,
-          allowed,
-        );
-      } catch (thrown) {
-        throw route.authorizes ? withoutHints(thrown) : thrown;
-      }
+      return send({ ...own, notify: tellingClient(routeThen, allowed, inner, asCame) }, allowed);
     },
     inner,
+    route.authorizes ? withoutHints : undefined,
   );
   const known = ChainExchange.identified(call, admission.admitted);
   const outcome = await after(handle(known), (came) => forThisCaller(route, known, came));

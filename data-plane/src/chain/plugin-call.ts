@@ -17,6 +17,8 @@ import { rewritten } from '../protocol/translate.js';
 import { ParkedElsewhere } from '../sessions/parked-elsewhere.js';
 import type { RoutedEndpoint } from './routed-endpoint.js';
 
+const whole = (thrown: unknown) => thrown;
+
 const NO_PARAMS: JsonObject = Object.freeze({});
 
 /** Sends a request on; rejects with an RpcError, or with whatever says that another worker has to do it. */
@@ -34,6 +36,8 @@ export class PluginCall implements Call {
     readonly targets: readonly Target[],
     private readonly send: Send,
     private readonly endpoint: RoutedEndpoint,
+    /** What of an error the caller is told. */
+    private readonly told: (thrown: unknown) => unknown = whole,
   ) {}
 
   targetOf(entry: JsonObject): Target | undefined {
@@ -96,7 +100,7 @@ export class PluginCall implements Call {
       return ChainOutcome.ofResponse(bytes, errorCode, resultText);
     } catch (thrown) {
       if (thrown instanceof ParkedElsewhere) this.elsewhere = thrown;
-      const { code, message, data } = RpcError.from(thrown);
+      const { code, message, data } = RpcError.from(this.told(thrown));
       return ChainOutcome.ofError({ code, message, data: data as Json | undefined });
     }
   }

@@ -29,6 +29,15 @@ describe('auth-api-key', () => {
     }
   });
 
+  it('does not take consumers of two tenants for one', async () => {
+    const all = [keyed(), keyed({ tenant: 'acme' }), keyed({ tenant: 'other' })];
+    const gateway = gatewayWith(...all.map(({ entry }) => entry));
+    const ids = await Promise.all(
+      all.map(async ({ key }) => (await gateway.call({ headers: { 'x-api-key': key } })).identity?.id),
+    );
+    expect(ids).toEqual(['auth-api-key:ada', 'auth-api-key:"acme"/ada', 'auth-api-key:"other"/ada']);
+  });
+
   it('lets both keys of a consumer in while one takes over from the other', async () => {
     const [before, next] = [keyed({ expires_at: '2023-11-14T22:13:21Z' }), keyed()];
     const gateway = gatewayWith(before.entry, next.entry);

@@ -80,7 +80,8 @@ function hashOf(key: string, hashKey: string): string {
 
 function identityOf({ prefix, consumer, tenant, scopes, claims, expires_at }: Static<typeof Key>): Identity {
   return Object.freeze({
-    id: `auth-api-key:${consumer}`,
+    // Consumers of two tenants may have one name, and are two callers.
+    id: `auth-api-key:${tenant === undefined ? '' : `${JSON.stringify(tenant)}/`}${consumer}`,
     consumer,
     tenant,
     scopes,

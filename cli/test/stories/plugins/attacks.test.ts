@@ -62,8 +62,8 @@ const configuration = (own: object[]) => ({
   plugins: own,
 });
 
-async function serve(own: object[], more: object = {}): Promise<void> {
-  gateway = await startGateway({ config: { ...configuration(own), ...more }, workers: 1 });
+async function serve(own: object[], more: object = {}, workers = 1): Promise<void> {
+  gateway = await startGateway({ config: { ...configuration(own), ...more }, workers });
 }
 
 async function change(own: object[]): Promise<void> {
@@ -165,8 +165,8 @@ const PATIENCE = { timeout: 15_000 };
 const as = ({ key }: { key: string }) => ({ 'x-api-key': key });
 
 describe('whatever is open ends', () => {
-  it('when its key is taken away, and only then', async () => {
-    await serve(plugins([ADA_ENTRY, EVE_ENTRY]));
+  it.each([1, 2])('when its key is taken away, and only then (%i workers)', async (workers) => {
+    await serve(plugins([ADA_ENTRY, EVE_ENTRY]), {}, workers);
     const [ada, eve] = [await openEverything(as(ADA)), await openEverything(as(EVE))];
     await change(plugins([EVE_ENTRY]));
     await expect.poll(ada, PATIENCE).toEqual(ALL);
@@ -306,32 +306,35 @@ describe('without a credential', () => {
 describe('as somebody else', () => {
   const path = '/mcp/hidden-upstream';
 
-  it('nobody uses, resumes or ends a session, or posts to a stream', async () => {
-    await serve(plugins([ADA_ENTRY, EVE_ENTRY]));
-    const session = await beginSession(path, as(ADA));
-    const ping = { jsonrpc: '2.0', id: 1, method: 'ping' };
-    const used = await post(path, { ...as(EVE), 'mcp-session-id': session }, ping);
-    const answer = { jsonrpc: '2.0', id: 1, result: {} };
-    const answered = await post(path, { ...as(EVE), 'mcp-session-id': session }, answer);
-    const resumed = await fetch(`${gateway.url}${path}`, {
-      headers: { ...EVENTS, ...as(EVE), 'mcp-session-id': session, 'last-event-id': 'g_0' },
-    });
-    const ended = await fetch(`${gateway.url}${path}`, {
-      method: 'DELETE',
-      headers: { ...as(EVE), 'mcp-session-id': session },
-    });
-    const elsewhere = await post('/mcp', { ...as(ADA), 'mcp-session-id': session }, ping);
-    expect([used, answered, resumed, ended, elsewhere].map(({ status }) => status)).toEqual(
-      Array(5).fill(404),
-    );
-    expect((await post(path, { ...as(ADA), 'mcp-session-id': session }, ping)).status).toBe(200);
-    const sse = await Stream.open(`${gateway.url}/sse`, { headers: { ...EVENTS, ...as(ADA) } });
-    await expect.poll(() => sse.text).toContain('session_id=');
-    const messages = /^data: (.*)$/m.exec(sse.text)?.[1] as string;
-    expect((await post(messages, as(EVE), ping)).status).toBe(404);
-    expect((await post(messages, {}, ping)).status).toBe(401);
-    expect((await post(messages, as(ADA), ping)).status).toBe(202);
-  });
+  it.each([1, 2])(
+    'nobody uses, resumes or ends a session, or posts to a stream (%i workers)',
+    async (workers) => {
+      await serve(plugins([ADA_ENTRY, EVE_ENTRY]), {}, workers);
+      const session = await beginSession(path, as(ADA));
+      const ping = { jsonrpc: '2.0', id: 1, method: 'ping' };
+      const used = await post(path, { ...as(EVE), 'mcp-session-id': session }, ping);
+      const answer = { jsonrpc: '2.0', id: 1, result: {} };
+      const answered = await post(path, { ...as(EVE), 'mcp-session-id': session }, answer);
+      const resumed = await fetch(`${gateway.url}${path}`, {
+        headers: { ...EVENTS, ...as(EVE), 'mcp-session-id': session, 'last-event-id': 'g_0' },
+      });
+      const ended = await fetch(`${gateway.url}${path}`, {
+        method: 'DELETE',
+        headers: { ...as(EVE), 'mcp-session-id': session },
+      });
+      const elsewhere = await post('/mcp', { ...as(ADA), 'mcp-session-id': session }, ping);
+      expect([used, answered, resumed, ended, elsewhere].map(({ status }) => status)).toEqual(
+        Array(5).fill(404),
+      );
+      expect((await post(path, { ...as(ADA), 'mcp-session-id': session }, ping)).status).toBe(200);
+      const sse = await Stream.open(`${gateway.url}/sse`, { headers: { ...EVENTS, ...as(ADA) } });
+      await expect.poll(() => sse.text).toContain('session_id=');
+      const messages = /^data: (.*)$/m.exec(sse.text)?.[1] as string;
+      expect((await post(messages, as(EVE), ping)).status).toBe(404);
+      expect((await post(messages, {}, ping)).status).toBe(401);
+      expect((await post(messages, as(ADA), ping)).status).toBe(202);
+    },
+  );
 
   it('nothing of a credential goes on to a server, in whatever era and over whatever transport', async () => {
     await serve(plugins([ADA_ENTRY]));
