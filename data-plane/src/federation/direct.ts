@@ -7,7 +7,8 @@ import { ErrorCode, RpcError } from '../protocol/errors.js';
 import { SUPPORTED_REVISIONS } from '../protocol/revisions.js';
 import { jsonBinary, parsed, replace } from '../protocol/text.js';
 import { type Message, rewritten } from '../protocol/translate.js';
-import type { UpstreamReply } from '../upstream/call.js';
+import type { Sealer } from '../sessions/seal.js';
+import type { UpstreamCall, UpstreamReply } from '../upstream/call.js';
 import type { Upstream } from '../upstream/upstream.js';
 import { DirectLegacy } from './direct-legacy.js';
 import type { Discovery } from './discovery.js';
@@ -15,6 +16,7 @@ import { discoverResult, routableCapabilities } from './facts.js';
 import { MirroredHeaders } from './mirrored-headers.js';
 import { answered, outcomeOf, passedHeaders, relayed, watchable } from './relay.js';
 import { subscribe } from './subscription.js';
+import { type TaskIds, taskIdsOf } from './task-ids.js';
 
 export class DirectEndpoint implements RoutedEndpoint {
   readonly path: string;
@@ -24,6 +26,7 @@ export class DirectEndpoint implements RoutedEndpoint {
   constructor(
     private readonly upstream: Upstream,
     private readonly discovery: Discovery,
+    private readonly sealer: Sealer,
   ) {
     this.path = `/mcp/${upstream.name}`;
     this.label = upstream.name;
@@ -45,12 +48,14 @@ export class DirectEndpoint implements RoutedEndpoint {
       }
     }
     const passed = passedHeaders(exchange);
-    const reply =
+    const tasks = upstream.era === 'modern' ? taskIdsOf(this.sealer, upstream.id, exchange) : undefined;
+    const answer =
       exchange.bodyOnly === true
         ? await this.mirrored.send(exchange, exchange.caller, (lines) =>
-            upstream.call(relayed(exchange, passed + lines), exchange.caller),
+            upstream.call(callOf(exchange, passed + lines, tasks), exchange.caller),
           )
-        : await upstream.call(relayed(exchange, passed), exchange.caller);
+        : await upstream.call(callOf(exchange, passed, tasks), exchange.caller);
+    const reply = tasks === undefined ? answer : tasks.reply(answer);
     return outcomeOf(exchange.envelope.method === 'server/discover' ? withAllRevisions(reply) : reply);
   }
 
@@ -90,6 +95,11 @@ export class DirectEndpoint implements RoutedEndpoint {
         }),
     });
   }
+}
+
+function callOf(exchange: Exchange, headerLines: string, tasks: TaskIds | undefined): UpstreamCall {
+  const call = relayed(exchange, headerLines);
+  return tasks === undefined ? call : tasks.call(call);
 }
 
 /** What this URL speaks is what the gateway speaks: the same list as in its errors. */

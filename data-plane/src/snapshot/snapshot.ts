@@ -112,7 +112,8 @@ export class Runtime implements ProcessHost {
     const byName = new Map<string, Endpoint>();
     for (const upstream of next) {
       const endpoint =
-        this.direct.get(upstream) ?? new ChainedEndpoint(new DirectEndpoint(upstream, this.discovery));
+        this.direct.get(upstream) ??
+        new ChainedEndpoint(new DirectEndpoint(upstream, this.discovery, this.host.sealer));
       direct.set(upstream, endpoint);
       byName.set(upstream.name, endpoint);
     }
