@@ -63,9 +63,18 @@ export async function run(args: readonly string[], env: Readonly<Record<string, 
 }
 
 /** Starts a gateway on a port of the system's choice, and waits until it listens. */
-export async function serve(configuration: string, ...flags: string[]) {
+export function serve(configuration: string, ...flags: string[]) {
+  return serveWith({}, configuration, ...flags);
+}
+
+/** The same with variables of its environment. */
+export async function serveWith(
+  env: Readonly<Record<string, string>>,
+  configuration: string,
+  ...flags: string[]
+) {
   const file = writeFile('sluice.yaml', configuration);
-  const sluice = new SluiceProcess(['serve', '--config', file, '--port', '0', ...flags]);
+  const sluice = new SluiceProcess(['serve', '--config', file, '--port', '0', ...flags], env);
   const listening = await sluice.until('a gateway that listens', async () => {
     if (sluice.child.exitCode !== null) throw new Error(`it ended: ${sluice.stderr}`);
     return sluice.log.find(({ msg }) => msg === 'listening');
