@@ -35,20 +35,25 @@ afterAll(async () => {
   await fixture?.kill();
 });
 
+/** A second key of Ada's, which opens less. */
+const NARROW = createApiKey(SECRET);
+
 interface Known {
   readonly key: ReturnType<typeof createApiKey>;
   readonly consumer: string;
   readonly expiresAt?: string;
+  readonly scopes?: readonly string[];
 }
 
 const ADA_ENTRY: Known = { key: ADA, consumer: 'ada' };
 const EVE_ENTRY: Known = { key: EVE, consumer: 'eve' };
 
 function plugins(known: readonly Known[], permissions: object = { 'hidden-upstream:*': [] }) {
-  const keys = known.map(({ key: { prefix, hash }, consumer, expiresAt }) => ({
+  const keys = known.map(({ key: { prefix, hash }, consumer, expiresAt, scopes = [] }) => ({
     prefix,
     hash,
     consumer,
+    scopes,
     ...(expiresAt !== undefined && { expires_at: expiresAt }),
   }));
   return [
@@ -335,6 +340,77 @@ describe('as somebody else', () => {
       expect((await post(messages, as(ADA), ping)).status).toBe(202);
     },
   );
+
+  it('nobody takes up a list or a question', async () => {
+    await serve(plugins([ADA_ENTRY, EVE_ENTRY], { '*:*': [] }), { gateway: { discovery: { page_size: 1 } } });
+    const ask = async (
+      who: { key: string },
+      method: string,
+      params: { name?: string; [key: string]: unknown },
+    ) => {
+      const name: Record<string, string> = params.name === undefined ? {} : { 'mcp-name': params.name };
+      const headers = { ...as(who), 'mcp-protocol-version': MODERN, 'mcp-method': method, ...name };
+      const body = {
+        jsonrpc: '2.0',
+        id: 1,
+        method,
+        params: modernParams(params, { elicitation: { form: {} } }),
+      };
+      return lastMessage(await post('/mcp', headers, body));
+    };
+    const first = await ask(ADA, 'tools/list', {});
+    const cursor = first.result.nextCursor as string;
+    expect((await ask(EVE, 'tools/list', { cursor })).error?.message).toMatch(/^Invalid cursor/);
+    expect((await ask(ADA, 'tools/list', { cursor })).result.tools).toHaveLength(1);
+    const call = { name: 'hidden-upstream__test_input_required_result_multi_round', arguments: {} };
+    const question = await ask(ADA, 'tools/call', call);
+    expect(question.result).toMatchObject({ resultType: 'input_required', requestState: expect.any(String) });
+    const { requestState, inputRequests } = question.result;
+    const inputResponses = Object.fromEntries(
+      Object.keys(inputRequests).map((key) => [key, { action: 'accept', content: { name: 'x' } }]),
+    );
+    const answered = { ...call, requestState, inputResponses };
+    expect((await ask(EVE, 'tools/call', answered)).error?.code).toBe(-32602);
+    expect((await ask(ADA, 'tools/call', answered)).error).toBeUndefined();
+  });
+
+  it('and with a lesser key of the same caller nobody does more than it opens', async () => {
+    const known = [
+      { ...ADA_ENTRY, scopes: ['all'] },
+      { key: NARROW, consumer: 'ada' },
+    ];
+    await serve(plugins(known, { 'hidden-upstream:*': ['all'] }));
+    const sse = await Stream.open(`${gateway.url}/sse/hidden-upstream`, {
+      headers: { ...EVENTS, ...as(ADA) },
+    });
+    await expect.poll(() => sse.text).toContain('session_id=');
+    const messages = /^data: (.*)$/m.exec(sse.text)?.[1] as string;
+    const session = await beginSession(path, as(ADA));
+    const params = { ...HELLO, protocolVersion: '2024-11-05' };
+    await post(messages, as(ADA), { jsonrpc: '2.0', id: 'hello', method: 'initialize', params });
+    await expect.poll(() => sse.text).toContain('"id":"hello"');
+    await post(messages, as(ADA), { jsonrpc: '2.0', method: 'notifications/initialized' });
+    const call = (id: string) => ({
+      jsonrpc: '2.0',
+      id,
+      method: 'tools/call',
+      params: { name: 'test_simple_text', arguments: {} },
+    });
+    const answer = (id: string) => async () => {
+      const line = sse.text.split('\n').find((each) => each.includes(`"id":"${id}"`));
+      return line === undefined
+        ? undefined
+        : (JSON.parse(line.slice(line.indexOf('{'))).error?.code ?? 'done');
+    };
+    await post(messages, as(NARROW), call('narrow'));
+    await expect.poll(answer('narrow')).toBe(-31007);
+    await post(messages, as(ADA), call('wide'));
+    await expect.poll(answer('wide')).toBe('done');
+    const inSession = async (who: { key: string }) =>
+      (await lastMessage(await post(path, { ...as(who), 'mcp-session-id': session }, call('1')))).error?.code;
+    expect(await inSession(NARROW)).toBe(-31007);
+    expect(await inSession(ADA)).toBeUndefined();
+  });
 
   it('nothing of a credential goes on to a server, in whatever era and over whatever transport', async () => {
     await serve(plugins([ADA_ENTRY]));
