@@ -27,6 +27,9 @@ function actions() {
     health: record('health', EXIT.unhealthy),
     createKey: record('createKey', EXIT.configuration),
     hashPassword: record('hashPassword', EXIT.usage),
+    newPlugin: record('newPlugin', EXIT.ok),
+    testPlugin: record('testPlugin', EXIT.ok),
+    packPlugin: record('packPlugin', EXIT.ok),
     version: record('version', EXIT.ok),
   };
   return { called, commands };

@@ -1,6 +1,7 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { EXIT, EXIT_MEANINGS } from './exit-codes.js';
 import { addKeysCommand, KEYS_EXAMPLES, type KeysActions } from './keys-command-line.js';
+import { addPluginCommand, PLUGIN_EXAMPLES, type PluginActions } from './plugin-command-line.js';
 import type { ServeFlags } from './serve-flags.js';
 import type { StdioFlags } from './stdio-flags.js';
 import { packageVersion } from './version.js';
@@ -10,7 +11,7 @@ const MAX_WORKERS = 256;
 const MAX_PORT = 65_535;
 
 /** What each command does; every function resolves to the exit code. */
-export interface CommandActions extends KeysActions {
+export interface CommandActions extends KeysActions, PluginActions {
   serve(flags: ServeFlags): Promise<number>;
   stdio(flags: StdioFlags): Promise<number>;
   validate(file: string): Promise<number>;
@@ -50,6 +51,7 @@ const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
     ['sluice health http://10.0.0.5:9090', 'ask another one, at its health address'],
   ],
   ...KEYS_EXAMPLES,
+  ...PLUGIN_EXAMPLES,
   version: [['sluice version', 'what is installed, and what it runs on']],
 };
 
@@ -166,6 +168,7 @@ export function createCommandLine(actions: CommandActions, finish: (exitCode: nu
     .action(async (url: string) => finish(await actions.health(url)));
 
   addKeysCommand(program, actions, finish);
+  addPluginCommand(program, actions, finish);
 
   program
     .command('version')

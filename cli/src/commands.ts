@@ -32,6 +32,11 @@ export function runCommandLine(argv: readonly string[]): Promise<number> {
     },
     hashPassword: async () =>
       (await import('./new-password.js')).printPasswordHash(process.stdin, process.stdout, process.stderr),
+    newPlugin: async (name) =>
+      (await import('./plugin-folder.js')).newPlugin(name, process.stdout, process.stderr),
+    testPlugin: async (folder) => (await import('./plugin-folder.js')).runPluginTests(folder, process.stderr),
+    packPlugin: async (folder) =>
+      (await import('./plugin-folder.js')).pack(folder, process.stdout, process.stderr),
     version: async () => {
       const { packageVersion } = await import('./version.js');
       const { version, platform, arch } = process;

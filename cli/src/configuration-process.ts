@@ -36,6 +36,9 @@ async function parse(argv: readonly string[]): Promise<ServeFlags | number> {
     health: notHere,
     createKey: notHere,
     hashPassword: notHere,
+    newPlugin: notHere,
+    testPlugin: notHere,
+    packPlugin: notHere,
     version: notHere,
   });
   return flags ?? exitCode;

@@ -8,6 +8,7 @@ import { type ConfigurationJson, decodeConfiguration } from './decode-configurat
 import { Decoding } from './decoding.js';
 import { applyEnvironment, setFromText } from './environment.js';
 import { formatOfFile, parseSource, type SourceFormat } from './parse-source.js';
+import { anchorPlugin } from './plugin-place.js';
 
 /** A configuration, or why there is none. */
 export interface LoadedConfiguration {
@@ -125,9 +126,7 @@ function anchorPaths(configuration: Configuration, folder: string): void {
   const tls = configuration.gateway?.listen?.tls;
   if (tls?.certFile) tls.certFile = resolve(folder, tls.certFile);
   if (tls?.keyFile) tls.keyFile = resolve(folder, tls.keyFile);
-  for (const binding of configuration.plugins) {
-    if (/^\.{0,2}\//.test(binding.plugin)) binding.plugin = resolve(folder, binding.plugin);
-  }
+  for (const binding of configuration.plugins) anchorPlugin(binding, folder);
   for (const { transport } of configuration.upstreams) {
     if (transport.case === 'stdio') transport.value.cwd = resolve(folder, transport.value.cwd);
   }

@@ -1,10 +1,12 @@
 import { BUILT_IN, builtIn } from '@sluice/plugins';
 import type { Configuration, PluginBinding } from '@sluice/proto';
+import { checkManifestConfig, type FoundPlugin, findPlugin, verifiedContents } from '@sluice/sdk/manifest';
 import type { Findings } from './findings.js';
 import { nearestName } from './nearest-name.js';
 
-/** Plugins that were loaded from elsewhere are checked against the schema that they brought, when they are loaded. */
 const ELSEWHERE = /^(?:\.{0,2}\/|npm:)/;
+type CheckedConfig = ReturnType<typeof checkManifestConfig>;
+
 const NAME = /^[a-z0-9][a-z0-9_.-]{0,62}$/i;
 const HASH = /^sha256-[A-Za-z0-9+/]{43}=$/;
 
@@ -46,7 +48,7 @@ function checkEndpoints(
 }
 
 function checkBuiltIn(findings: Findings, binding: PluginBinding, path: string): void {
-  const { plugin: name, hash, config } = binding;
+  const { plugin: name, config } = binding;
   if (name === '') {
     findings.error(
       `${path}.plugin`,
@@ -56,10 +58,7 @@ function checkBuiltIn(findings: Findings, binding: PluginBinding, path: string):
     return;
   }
   if (ELSEWHERE.test(name)) {
-    if (HASH.test(hash)) return;
-    const hint =
-      'write the `sha256-…` that `sluice plugin pack` prints: what is loaded is exactly what was looked at';
-    findings.error(`${path}.hash`, hash === '' ? 'missing' : 'not a hash', hint);
+    checkElsewhere(findings, binding, path);
     return;
   }
   const plugin = builtIn(name);
@@ -73,19 +72,55 @@ function checkBuiltIn(findings: Findings, binding: PluginBinding, path: string):
     );
     return;
   }
-  const checked = plugin.checked(config);
+  tellProblems(findings, plugin.checked(config), path, `see docs/reference/plugins.md#${name}`);
+}
+
+/** By its manifest alone: nothing of a plugin from elsewhere runs here. */
+function checkElsewhere(findings: Findings, { plugin, hash, config }: PluginBinding, path: string): void {
+  if (plugin.startsWith('npm:')) {
+    const hint = 'install it in the folder of the configuration, or in one above: npm install';
+    findings.error(`${path}.plugin`, `there is no package ${plugin.slice('npm:'.length)}`, hint);
+    return;
+  }
+  if (!HASH.test(hash)) {
+    const hint =
+      'write the `sha256-…` that `sluice plugin pack` prints: what is loaded is exactly what was looked at';
+    findings.error(`${path}.hash`, hash === '' ? 'missing' : 'not a hash', hint);
+    return;
+  }
+  let found: FoundPlugin;
+  try {
+    found = findPlugin(plugin, hash);
+    verifiedContents(found.folder, found.manifest.files);
+  } catch (thrown) {
+    const hint = 'look at what has changed, run `sluice plugin pack`, and write the hash that it prints';
+    findings.error(`${path}.plugin`, thrown instanceof Error ? thrown.message : String(thrown), hint);
+    return;
+  }
+  tellProblems(findings, checkManifestConfig(found.manifest, config), path, found.manifest.description);
+}
+
+function tellProblems(findings: Findings, checked: CheckedConfig, path: string, otherHint: string): void {
   if (checked.ok) return;
   for (const { path: field, message, hint } of checked.problems) {
     const own = field === '' ? `${path}.config` : `${path}.config.${field}`;
-    findings.error(own, message, hint ?? `see docs/reference/plugins.md#${name}`);
+    findings.error(own, message, hint ?? otherHint);
   }
 }
 
 /** True when whoever calls has to say who they are, whatever endpoint is called. */
 export function authenticatesAll({ plugins }: Configuration): boolean {
-  const identity = plugins.filter(
-    ({ plugin, disabled }) => !disabled && builtIn(plugin)?.phase === 'identity',
-  );
+  const identity = plugins.filter((binding) => !binding.disabled && phaseOf(binding) === 'identity');
   const letsAnybodyIn = identity.some(({ plugin }) => plugin === 'anonymous');
   return !letsAnybodyIn && identity.some(({ endpoints }) => endpoints.length === 0);
+}
+
+/** Undefined where there is no such plugin, which is told elsewhere. */
+function phaseOf({ plugin, hash }: PluginBinding): string | undefined {
+  if (!ELSEWHERE.test(plugin)) return builtIn(plugin)?.phase;
+  try {
+    return findPlugin(plugin, hash).manifest.phase;
+  } catch {
+    return undefined;
+  }
 }

@@ -49,7 +49,13 @@ export interface PluginHostParts {
   readonly egress: () => EgressPolicy;
 }
 
-export function pluginHost(binding: string, plugin: Plugin, parts: PluginHostParts): PluginHost {
+/** @param sharedBytes of memory that is this worker's own, where the workers share none for the binding. */
+export function pluginHost(
+  binding: string,
+  plugin: Plugin,
+  parts: PluginHostParts,
+  sharedBytes: number,
+): PluginHost {
   const { metrics } = parts;
   const log = parts.log.child({ plugin: binding });
   return {
@@ -76,7 +82,7 @@ export function pluginHost(binding: string, plugin: Plugin, parts: PluginHostPar
         metrics.pluginGauged(binding, plugin.name, name, help, labels, value),
     },
     store: parts.store(binding),
-    shared: parts.shared(binding) ?? new SharedArrayBuffer(0),
+    shared: parts.shared(binding) ?? new SharedArrayBuffer(sharedBytes),
     watch: parts.watch,
     fetch: (url, options) => fetchThroughEgress(parts.egress(), url, options),
   };

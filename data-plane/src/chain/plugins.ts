@@ -211,7 +211,7 @@ export class Plugins {
     if (plugin === undefined)
       throw new Error(`plugin ${resolved.name}: there is no plugin ${resolved.plugin}`);
     const binding = this.bind(plugin, resolved, checkedConfig(plugin, resolved), loaded?.hooks);
-    loaded?.runner?.serve(pluginHost(resolved.name, plugin, this.options));
+    loaded?.runner?.serve(pluginHost(resolved.name, plugin, this.options, 0));
     return { resolved, binding };
   }
 
@@ -226,7 +226,7 @@ export class Plugins {
     return new Binding({
       plugin,
       config,
-      host: pluginHost(name, plugin, this.options),
+      host: pluginHost(name, plugin, this.options, plugin.sharedBytes(config)),
       ...(hooks === undefined ? {} : { hooks }),
       onFailure,
       events: {

@@ -1,12 +1,17 @@
-/** Gets plugins that cannot simply be called: those that run elsewhere than on the thread of the request. */
+/** Gets plugins that cannot simply be called: those from elsewhere, and those that run elsewhere. */
+import { realpathSync } from 'node:fs';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import type { ResolvedPlugin } from '@sluice/proto';
-import type { Hooks, Isolation, Plugin } from '@sluice/sdk';
-import type { LoadOrder } from '@sluice/sdk/isolation';
+import type { Change, Hooks, Isolation, Plugin } from '@sluice/sdk';
+import { isPlugin, type LoadedFacts, type LoadOrder } from '@sluice/sdk/isolation';
+import { checkManifestConfig, findPlugin, type Manifest } from '@sluice/sdk/manifest';
 import type { Logger } from 'pino';
 import { isolatedHooks } from './isolated-hooks.js';
 import { ISOLATION_LIMITS } from './limits.js';
 import { dependencyFolders, packageEntry } from './own-folders.js';
 import type { Runner } from './runner.js';
+import { stage, unstage } from './stage.js';
 
 /** A plugin that is there and not in use yet. */
 export interface Loaded {
@@ -28,17 +33,100 @@ export async function load(
   builtIn: Plugin | undefined,
   log: Logger,
 ): Promise<Loaded> {
-  const { name, config } = resolved;
   try {
-    if (builtIn === undefined) throw new Error(`there is no plugin ${resolved.plugin}`);
-    const order = { module: packageEntry(OWN), builtIn: builtIn.name, binding: name, config };
-    const where = resolved.isolation ?? builtIn.isolation;
-    const runner = await started(where, order, dependencyFolders(OWN), log);
-    return { plugin: builtIn, hooks: isolatedHooks(runner), runner };
+    return await (builtIn === undefined ? loadElsewhere(resolved, log) : loadBuiltIn(resolved, builtIn, log));
   } catch (thrown) {
     const reason = thrown instanceof Error ? thrown.message : String(thrown);
-    throw new Error(`plugin ${name} cannot be loaded: ${reason}`, { cause: thrown });
+    throw new Error(`plugin ${resolved.name} cannot be loaded: ${reason}`, { cause: thrown });
   }
+}
+
+async function loadBuiltIn(
+  { name, config, isolation }: ResolvedPlugin,
+  plugin: Plugin,
+  log: Logger,
+): Promise<Loaded> {
+  const order = { module: packageEntry(OWN), builtIn: plugin.name, binding: name, config };
+  const runner = await started(isolation ?? plugin.isolation, order, dependencyFolders(OWN), log);
+  return { plugin, hooks: isolatedHooks(runner), runner };
+}
+
+/** Whoever wrote it is not trusted unless the configuration says so. */
+async function loadElsewhere(
+  { name, plugin: path, hash = '', config, isolation = 'process' }: ResolvedPlugin,
+  log: Logger,
+): Promise<Loaded> {
+  const found = findPlugin(path, hash);
+  const { manifest } = found;
+  const folder = stage(found);
+  try {
+    const module = pathToFileURL(join(folder, manifest.main)).href;
+    if (isolation === 'inline') return { plugin: await inlinePlugin(module, manifest) };
+    const order = { module, binding: name, config };
+    const runner = unstaging(await started(isolation, order, [folder, realpathSync(folder)], log), folder);
+    try {
+      checkFacts(runner.facts, manifest);
+    } catch (thrown) {
+      await runner.close();
+      throw thrown;
+    }
+    return { plugin: standIn(manifest, runner.facts, isolation), hooks: isolatedHooks(runner), runner };
+  } catch (thrown) {
+    unstage(folder);
+    throw thrown;
+  }
+}
+
+/** It stays loaded until the process ends, whatever becomes of the configuration: modules cannot be unloaded. */
+async function inlinePlugin(module: string, manifest: Manifest): Promise<Plugin> {
+  const { default: plugin } = (await import(module)) as { default?: unknown };
+  if (!isPlugin(plugin)) throw new Error('its module has no default export that `definePlugin` has made');
+  checkFacts({ ...plugin, reads: [], hooks: [] }, manifest);
+  return plugin;
+}
+
+/** What the operator has looked at is what runs. */
+function checkFacts({ name, version, reads }: LoadedFacts, manifest: Manifest): void {
+  if (name !== manifest.name || version !== manifest.version)
+    throw new Error(`it is ${name} ${version}, and its manifest says ${manifest.name} ${manifest.version}`);
+  const more = reads.find((each) => manifest.reads !== null && !manifest.reads.includes(each));
+  if (more !== undefined) throw new Error(`it reads ${more}, which its manifest does not say`);
+}
+
+/** A plugin by its manifest, whose hooks run elsewhere. */
+function standIn(manifest: Manifest, { reads }: LoadedFacts, isolation: Isolation): Plugin {
+  const { name, version, description, phase, interfaceVersion, pages } = manifest;
+  return {
+    name,
+    version,
+    description,
+    phase,
+    isolation,
+    interfaceVersion,
+    pages,
+    config: manifest.config as never,
+    changes: manifest.changes as Change[],
+    reads: () => reads,
+    sharedBytes: () => 0,
+    check: () => [],
+    checked: (config) => checkManifestConfig(manifest, config),
+    hooks: () => {
+      throw new Error(`the hooks of ${name} run elsewhere`);
+    },
+  };
+}
+
+/** Its files go with it. */
+function unstaging(runner: Runner, folder: string): Runner {
+  return {
+    facts: runner.facts,
+    run: (order, next) => runner.run(order, next),
+    serve: (host) => runner.serve(host),
+    close: async () => {
+      await runner.close();
+      unstage(folder);
+    },
+  };
 }
 
 /** @param readable what a process may read, beside what every one has to. */

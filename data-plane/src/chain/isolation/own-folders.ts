@@ -23,6 +23,11 @@ export function packageFolders(name: string, from: string): readonly string[] {
   return [...new Set([found, realpathSync(found)])];
 }
 
+/** The SDK of this gateway. */
+export function sdkFolder(): string {
+  return realpathSync(packageFolders('@sluice/sdk', DATA_PLANE)[0] as string);
+}
+
 /** URL of the module that a package of the gateway is imported by. */
 export function packageEntry(name: string): string {
   return pathToFileURL(createRequire(join(DATA_PLANE, 'package.json')).resolve(name)).href;

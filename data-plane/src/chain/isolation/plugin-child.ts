@@ -232,7 +232,8 @@ function started({ order, readable, limits }: ChildOptions): ChildProcess {
   const permission = process.allowedNodeEnvironmentFlags.has('--permission')
     ? '--permission'
     : '--experimental-permission';
-  const mayRead = [...ownFolders(), ...readable].map((path) => `--allow-fs-read=${path}`);
+  // Node.js 20 aborts when it is told one of them twice.
+  const mayRead = [...new Set([...ownFolders(), ...readable])].map((path) => `--allow-fs-read=${path}`);
   const heap = `--max-old-space-size=${Math.ceil(maxHeapBytes / KIB / KIB)}`;
   const args = [permission, '--no-warnings', '--no-addons', heap, ...mayRead, PROGRAM];
   const command = [process.execPath, ...args, String(maxMessageBytes), String(maxBufferBytes)];
