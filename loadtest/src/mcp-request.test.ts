@@ -13,8 +13,9 @@ function echoAnswer(id: number): Record<string, unknown> {
 }
 
 test('a call has 120 bytes of arguments and the id that it is given', () => {
-  const call = JSON.parse(echoCallTemplate('legacy', 'some__echo')(77));
-  expect(call).toMatchObject({ id: 77, method: 'tools/call', params: { name: 'some__echo' } });
+  const call = JSON.parse(echoCallTemplate('legacy', 'some__echo')(100_077));
+  expect(call).toMatchObject({ id: 100_077, method: 'tools/call', params: { name: 'some__echo' } });
+  expect(call.params.arguments.call).toBe(100_077);
   expect(JSON.stringify(call.params.arguments)).toHaveLength(120);
 });
 

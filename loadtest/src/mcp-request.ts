@@ -12,9 +12,9 @@ const MODERN_META = {
   'io.modelcontextprotocol/clientInfo': CLIENT_INFO,
   'io.modelcontextprotocol/clientCapabilities': {},
 };
-/** Makes the `arguments` of a call 120 bytes long. */
+/** Makes the `arguments` of a call 120 bytes long, with a number of about six digits beside it. */
 const ECHO_TEXT =
-  'The quick brown fox jumps over the lazy dog while the five boxing wizards jump quickly once more again today.';
+  'The quick brown fox jumps over the lazy dog while the five boxing wizards jump quickly, again..';
 
 /** Where and how to call the echo tool. */
 export interface Target {
@@ -59,12 +59,18 @@ export function initializeParams(): Record<string, unknown> {
   return { protocolVersion: LEGACY_REVISION, capabilities: {}, clientInfo: CLIENT_INFO };
 }
 
-/** Makes the body of one echo call for any id, without serialising it anew each time. */
+/**
+ * Makes the body of one echo call for any id, without serialising it anew each time. The id stands in the arguments too:
+ * no two calls are the same, so a cache in between has none of them.
+ */
 export function echoCallTemplate(era: Era, tool: string): (id: number) => string {
   const marker = 1234567890;
-  const text = requestBody(era, marker, 'tools/call', { name: tool, arguments: { text: ECHO_TEXT } });
-  const [head, tail] = text.split(String(marker)) as [string, string];
-  return (id) => head + id + tail;
+  const text = requestBody(era, marker, 'tools/call', {
+    name: tool,
+    arguments: { text: ECHO_TEXT, call: marker },
+  });
+  const [head, middle, tail] = text.split(String(marker)) as [string, string, string];
+  return (id) => head + id + middle + id + tail;
 }
 
 /** The JSON-RPC message in an answer: the body itself, or the last event when the body is an SSE stream. */

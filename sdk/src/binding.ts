@@ -9,7 +9,7 @@ import { type ListRow, listOf, listRow } from './lists.js';
 import { Outcome } from './outcome.js';
 import type { Decision, Hooks, ListEntry, MaybePromise, Notification, Plugin, PluginHost } from './plugin.js';
 import { Refusal } from './refusal.js';
-import { editionOf, valuesOf, viewClasses } from './view.js';
+import { compileValues, editionOf, viewClasses } from './view.js';
 
 export interface BindingOptions {
   readonly plugin: Plugin;
@@ -74,7 +74,8 @@ export class Binding {
       options.config,
     ]);
     const whole = editionOf(JSON.stringify([edition, configured]));
-    return (exchange) => JSON.stringify([whole, ...valuesOf(new ExchangeAttributes(exchange), reads)]);
+    const valuesOf = compileValues(reads);
+    return (exchange) => whole + JSON.stringify(valuesOf(new ExchangeAttributes(exchange)));
   }
 
   early(arrival: Arrival): unknown {

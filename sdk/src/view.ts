@@ -150,18 +150,30 @@ function pick(source: Source, [head, ...rest]: readonly string[], into: Record<s
   pick(value as Source, rest, into[head as string] as Record<string, unknown>);
 }
 
-/** The values of attributes, for a digest. Order is that of `reads`. */
-export function valuesOf(source: object, reads: readonly string[]): unknown[] {
-  return reads.map((name) => {
-    let value: unknown = source;
-    let rest = name;
-    while (rest !== '') {
-      const isWhole = typeof value === 'object' && value !== null && rest in value;
-      const [head, tail] = isWhole ? [rest, ''] : (splitOnce(rest) as [string, string?]);
-      if (typeof value !== 'object' || value === null) return undefined;
-      value = (value as Source)[head];
-      rest = tail ?? '';
+/** Reads the values of attributes, for a digest. Order is that of `reads`. */
+export function compileValues(reads: readonly string[]): (source: object) => unknown[] {
+  const read = reads.map(compileValue);
+  return (source) => read.map((each) => each(source as Source));
+}
+
+/** No attribute has a dot in its own name; the names of headers and claims may. */
+function compileValue(name: string): (source: Source) => unknown {
+  const [root, path] = splitOnce(name) as [string, string?];
+  if (path === undefined) return (source) => source[root];
+  if (!path.includes('.')) return (source) => member(source[root], path);
+  return (source) => {
+    let value: unknown = source[root];
+    let rest: string | undefined = path;
+    while (rest !== undefined) {
+      const isWhole: boolean = typeof value === 'object' && value !== null && rest in value;
+      const [head, tail]: [string, string?] = isWhole ? [rest] : (splitOnce(rest) as [string, string?]);
+      value = member(value, head);
+      rest = tail;
     }
     return value;
-  });
+  };
+}
+
+function member(value: unknown, name: string): unknown {
+  return typeof value === 'object' && value !== null ? (value as Source)[name] : undefined;
 }

@@ -15,13 +15,26 @@ const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
  */
 export function withOwnFields(lines: string, own: OwnFields | undefined): string {
   if (own === undefined) return lines;
+  let kept = holdsOne(lines, own) ? without(lines, own) : lines;
+  for (const name in own) {
+    const value = own[name];
+    if (value !== undefined && isChangeable(name) && VALUE.test(value)) kept += `${name}: ${value}\r\n`;
+  }
+  return kept;
+}
+
+/** Most fields that plugins set come from nobody else, and the lines stay as they are. */
+function holdsOne(lines: string, own: OwnFields): boolean {
+  const lower = `\r\n${lines.toLowerCase()}`;
+  for (const name in own) if (lower.includes(`\r\n${name}:`)) return true;
+  return false;
+}
+
+function without(lines: string, own: OwnFields): string {
   let kept = '';
   for (const line of lines.split('\r\n')) {
     const name = line.slice(0, line.indexOf(':')).toLowerCase();
     if (line !== '' && !(Object.hasOwn(own, name) && isChangeable(name))) kept += `${line}\r\n`;
-  }
-  for (const [name, value] of Object.entries(own)) {
-    if (value !== undefined && isChangeable(name) && VALUE.test(value)) kept += `${name}: ${value}\r\n`;
   }
   return kept;
 }

@@ -17,7 +17,19 @@ export function membersOf(text: string): readonly Member[] {
 }
 
 export function objectOf(members: readonly Member[]): string {
-  return `{${members.map(([name, value]) => `${JSON.stringify(name)}:${value}`).join()}}`;
+  let text = '{';
+  for (const [name, value] of members) {
+    if (text.length > 1) text += ',';
+    text += `${PLAIN_NAME.test(name) ? `"${name}"` : JSON.stringify(name)}:${value}`;
+  }
+  return `${text}}`;
+}
+
+/** What JSON has no second spelling for but escapes that nobody needs: nearly every name. */
+const PLAIN_NAME = /^[\w .:/$-]*$/;
+
+function byName([a]: Member, [b]: Member): number {
+  return a < b ? -1 : a > b ? 1 : 0;
 }
 
 /** Where the value of a member stands in the text of an object; undefined when it has none of that name. */
@@ -25,6 +37,12 @@ export function placeOf(text: string, name: string): { start: number; end: numbe
   // Most have none, and need not be read.
   if (!text.includes(name)) return undefined;
   return new Reader(text).place(name);
+}
+
+const SPACE = 0x20;
+
+function isSpace(code: number): boolean {
+  return code === SPACE || code === 0x0a || code === 0x0d || code === 0x09;
 }
 
 const END_OF_WORD = /[\s,\]}]/g;
@@ -41,17 +59,23 @@ class Reader {
   members(): Member[] {
     const members: Member[] = [];
     this.each('{', '}', () => {
-      const name = JSON.parse(this.string()) as string;
+      const name = this.name();
       this.expect(':');
       members.push([name, this.value()]);
     });
-    return members.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
+    return members.length > 1 ? members.sort(byName) : members;
+  }
+
+  private name(): string {
+    const written = this.string();
+    const inside = written.slice(1, -1);
+    return PLAIN_NAME.test(inside) ? inside : (JSON.parse(written) as string);
   }
 
   place(wanted: string): { start: number; end: number } | undefined {
     let place: { start: number; end: number } | undefined;
     this.each('{', '}', () => {
-      const name = JSON.parse(this.string()) as string;
+      const name = this.name();
       this.expect(':');
       this.next();
       const start = this.at;
@@ -150,9 +174,9 @@ class Reader {
   /** The next character that is no space; empty at the end. */
   private next(): string {
     for (;;) {
-      const character = this.text.charAt(this.at);
-      if (character !== ' ' && character !== '\n' && character !== '\r' && character !== '\t')
-        return character;
+      const code = this.text.charCodeAt(this.at);
+      // Above a space nothing is one: of most characters nothing else is asked.
+      if (code > SPACE || !isSpace(code)) return this.text.charAt(this.at);
       this.at++;
     }
   }

@@ -74,6 +74,7 @@ export function compileExpression(source: string, locals: readonly string[] = []
   const { valid, type = 'dyn', error } = parsed.check();
   if (!valid) return { ok: false, problem: problemOf(error) };
   const scopeOf = compileScope(reads);
+  const member = principalMember(parsed.ast as unknown as Node);
   return {
     ok: true,
     it: {
@@ -81,12 +82,22 @@ export function compileExpression(source: string, locals: readonly string[] = []
       locals: reading.it.locals,
       type,
       value(ctx, own) {
+        // A text that is named and nothing else is what it is: most templates need no scope to be built.
+        const text = member === undefined ? undefined : (ctx.principal as Scope | undefined)?.[member];
+        if (typeof text === 'string') return text;
         const scope = scopeOf(ctx, own);
         if (hasMacro && !isSmall(scope)) throw new NoValue('there is too much to go over item by item');
         return evaluated(parsed, scope);
       },
     },
   };
+}
+
+/** `id` of an expression that is `principal.id` and no more. */
+function principalMember({ op, args }: Node): string | undefined {
+  if (op !== '.') return undefined;
+  const [object, name] = args as [Node, string];
+  return object.op === 'id' && object.args === 'principal' ? name : undefined;
 }
 
 function evaluated(parsed: (scope: Scope) => unknown, scope: Scope): Json {
