@@ -154,6 +154,8 @@ export interface ResolvedPlugin {
   /** Undefined: as the plugin says. */
   readonly isolation?: 'inline' | 'pool' | 'process';
   readonly hash?: string;
+  /** Origins to which it may make requests when it runs in a process. */
+  readonly mayFetch: readonly string[];
   /** Without the defaults of the plugin's schema. */
   readonly config: Readonly<Record<string, unknown>>;
 }
@@ -321,6 +323,7 @@ function resolvePlugin({
   isolation,
   hash,
   config,
+  mayFetch,
 }: PluginBinding): ResolvedPlugin {
   return {
     name: name || plugin,
@@ -329,6 +332,7 @@ function resolvePlugin({
     onFailure: FAILURE_POLICIES[onFailure],
     ...(ISOLATIONS[isolation] && { isolation: ISOLATIONS[isolation] }),
     ...(hash && { hash }),
+    mayFetch: [...mayFetch],
     config: structuredClone(config ?? {}),
   };
 }

@@ -43,6 +43,10 @@ plugins:
     ['plugins: [{ plugin: ./own.js, hash: sha256-x }]', 'plugins[0].hash: not a hash'],
     ['plugins: [{ plugin: auth-api-key, name: "a b" }]', 'plugins[0].name: not a name'],
     ['plugins: [{ plugin: auth-api-key, endpoints: [/mcp/fles] }]', 'there is no endpoint /mcp/fles'],
+    [
+      'plugins: [{ plugin: auth-api-key, may_fetch: ["https://a/b"] }]',
+      'plugins[0].may_fetch[0]: not an origin',
+    ],
     ['plugins: [{ plugin: auth-api-key, colour: red }]', 'plugins[0].colour: unknown key'],
     [
       'plugins: [{ plugin: auth-api-key, config: { hash_key: short } }]',

@@ -28,6 +28,7 @@ export function checkPlugins(findings: Findings, { plugins, upstreams }: Configu
       ]);
     }
     checkEndpoints(findings, binding, path, paths);
+    checkOrigins(findings, binding, path);
     checkBuiltIn(findings, binding, path);
   });
 }
@@ -44,6 +45,14 @@ function checkEndpoints(
     const hint =
       near === undefined ? `endpoints are ${[...known].slice(0, 10).join(', ')}` : `did you mean ${near}?`;
     findings.error(`${path}.endpoints[${index}]`, `there is no endpoint ${endpoint}`, hint, ['upstreams']);
+  });
+}
+
+function checkOrigins(findings: Findings, { mayFetch }: PluginBinding, path: string): void {
+  mayFetch.forEach((origin, index) => {
+    if (URL.canParse(origin) && /^https?:/.test(origin) && new URL(origin).origin === origin) return;
+    const hint = 'write scheme, host and port as browsers do, without a path: https://directory.example.com';
+    findings.error(`${path}.may_fetch[${index}]`, 'not an origin', hint);
   });
 }
 

@@ -48,7 +48,7 @@ async function start(kind: 'pool' | 'process', config: object = {}, limits = LIM
   const runner: Started =
     kind === 'pool'
       ? await PluginPool.start({ order, limits, log })
-      : await PluginProcess.start({ order, limits, log, readable: [FOLDER] });
+      : await PluginProcess.start({ order, limits, log, readable: [FOLDER], mayFetch: ['http://a'] });
   runner.serve(hostOfTest());
   open.push(runner);
   return runner;
@@ -202,6 +202,15 @@ describe('a plugin in a process', () => {
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   });
   afterAll(() => server.close());
+
+  it('has no network but what is granted', async () => {
+    const runner = await start('process');
+    for (const url of ['http://b/', 'http://a:81/', 'https://a/', 'http://a.b/', 'http://a@b/'])
+      await expect(done(runner, { do: 'fetch', url })).rejects.toThrow('not granted; name it in `may_fetch`');
+    expect(await result(runner, { do: 'fetch', url: 'http://a/b' })).toEqual({
+      answer: 'answer of http://a/b',
+    });
+  });
 
   it('is ended when it announces a gigabyte, before a byte of it is read', async () => {
     const runner = await start('process');

@@ -10,6 +10,7 @@ import type { Logger } from 'pino';
 import { isolatedHooks } from './isolated-hooks.js';
 import { ISOLATION_LIMITS } from './limits.js';
 import { dependencyFolders, packageEntry } from './own-folders.js';
+import type { PluginProcessOptions } from './plugin-process.js';
 import type { Runner } from './runner.js';
 import { stage, unstage } from './stage.js';
 
@@ -42,18 +43,23 @@ export async function load(
 }
 
 async function loadBuiltIn(
-  { name, config, isolation }: ResolvedPlugin,
+  { name, config, isolation, mayFetch }: ResolvedPlugin,
   plugin: Plugin,
   log: Logger,
 ): Promise<Loaded> {
   const order = { module: packageEntry(OWN), builtIn: plugin.name, binding: name, config };
-  const runner = await started(isolation ?? plugin.isolation, order, dependencyFolders(OWN), log);
+  const runner = await started(
+    isolation ?? plugin.isolation,
+    order,
+    { readable: dependencyFolders(OWN), mayFetch },
+    log,
+  );
   return { plugin, hooks: isolatedHooks(runner), runner };
 }
 
 /** Whoever wrote it is not trusted unless the configuration says so. */
 async function loadElsewhere(
-  { name, plugin: path, hash = '', config, isolation = 'process' }: ResolvedPlugin,
+  { name, plugin: path, hash = '', config, isolation = 'process', mayFetch }: ResolvedPlugin,
   log: Logger,
 ): Promise<Loaded> {
   const found = findPlugin(path, hash);
@@ -63,7 +69,10 @@ async function loadElsewhere(
     const module = pathToFileURL(join(folder, manifest.main)).href;
     if (isolation === 'inline') return { plugin: await inlinePlugin(module, manifest) };
     const order = { module, binding: name, config };
-    const runner = unstaging(await started(isolation, order, [folder, realpathSync(folder)], log), folder);
+    const runner = unstaging(
+      await started(isolation, order, { readable: [folder, realpathSync(folder)], mayFetch }, log),
+      folder,
+    );
     try {
       checkFacts(runner.facts, manifest);
     } catch (thrown) {
@@ -129,18 +138,15 @@ function unstaging(runner: Runner, folder: string): Runner {
   };
 }
 
-/** @param readable what a process may read, beside what every one has to. */
-async function started(
-  where: Isolation,
-  order: LoadOrder,
-  readable: readonly string[],
-  log: Logger,
-): Promise<Runner> {
+/** What a process may read beside what every one has to, and where it may make requests. */
+type Rights = Pick<PluginProcessOptions, 'readable' | 'mayFetch'>;
+
+async function started(where: Isolation, order: LoadOrder, rights: Rights, log: Logger): Promise<Runner> {
   const limits = ISOLATION_LIMITS;
   if (where === 'pool') {
     const { PluginPool } = await import('./plugin-pool.js');
     return PluginPool.start({ order, limits, log });
   }
   const { PluginProcess } = await import('./plugin-process.js');
-  return PluginProcess.start({ order, limits, log, readable });
+  return PluginProcess.start({ order, limits, log, ...rights });
 }

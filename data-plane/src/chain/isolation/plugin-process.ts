@@ -3,6 +3,7 @@ import type { PluginHost } from '@sluice/sdk';
 import type { LoadedFacts, LoadOrder, RunOrder } from '@sluice/sdk/isolation';
 import type { Logger } from 'pino';
 import { tooMuch } from './conversation.js';
+import { grantedFetch } from './granted-fetch.js';
 import type { IsolationLimits } from './limits.js';
 import { PluginChild } from './plugin-child.js';
 import type { Next, Runner } from './runner.js';
@@ -17,6 +18,8 @@ export interface PluginProcessOptions {
   readonly order: LoadOrder;
   /** Folder of the plugin, and what else it may read. */
   readonly readable: readonly string[];
+  /** Origins that it may make requests to. */
+  readonly mayFetch: readonly string[];
   readonly limits: IsolationLimits;
   readonly log: Logger;
 }
@@ -56,7 +59,7 @@ export class PluginProcess implements Runner {
   }
 
   serve(host: PluginHost): void {
-    this.giveHost(host);
+    this.giveHost({ ...host, fetch: grantedFetch(host.fetch, this.options.mayFetch) });
   }
 
   async run(order: Omit<RunOrder, 'run'>, next?: Next): Promise<unknown> {
