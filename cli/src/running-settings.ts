@@ -47,7 +47,7 @@ export function withRunningSettings(
   changed: ResolvedConfiguration,
   running: ResolvedConfiguration,
 ): { configuration: ResolvedConfiguration; waiting: string[] } {
-  const { listen, limits, metrics, health, admin } = running.gateway;
+  const { listen, limits, metrics, health, admin, stateDir } = running.gateway;
   // A port that is left to the system is no wish for another one.
   const wanted = withPorts(changed, {
     listen: listen.port,
@@ -62,6 +62,7 @@ export function withRunningSettings(
     metrics,
     health,
     admin: keptAdmin,
+    stateDir,
   });
   const kept = configuration.gateway;
   const waiting = [
@@ -71,6 +72,7 @@ export function withRunningSettings(
       { metrics: wanted.metrics, health: wanted.health, admin: wanted.admin },
       { metrics, health, admin: keptAdmin },
     ).map((name) => `gateway.${name}`),
+    ...(wanted.stateDir === stateDir ? [] : ['gateway.state_dir']),
   ];
   return { configuration, waiting };
 }

@@ -2,6 +2,7 @@
 import type { ResolvedConfiguration } from '@sluice/proto';
 import type { Logger } from 'pino';
 import { clientUrl, type OpsUrls, opsAddresses } from './addresses.js';
+import { checkStateDir } from './chain/plugin-stores.js';
 import { type NodeBus, newNodeId } from './sessions/node-bus.js';
 import { MemorySessionStore, type SessionEnds, type SessionStore } from './sessions/store.js';
 import type { UpstreamStatus } from './telemetry/ops-door.js';
@@ -47,6 +48,7 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
   const { configuration } = options;
   const { listen } = configuration.gateway;
   const { cluster } = options;
+  checkStateDir(configuration.gateway.stateDir);
   if (listen.workerCount > 1) {
     // Most gateways have one worker, and do without what brings several together.
     return (await import('./threads/threads.js')).startThreads(options);

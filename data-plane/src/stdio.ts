@@ -5,10 +5,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { builtIn } from '@sluice/plugins';
 import type { ResolvedConfiguration } from '@sluice/proto';
 import type { Logger } from 'pino';
-import { MemoryPluginStores } from './chain/memory-store.js';
 import type { PluginSeries } from './chain/plugin-host.js';
+import { pluginStores } from './chain/plugin-stores.js';
 import { Plugins, withoutPlugins } from './chain/plugins.js';
 import { type SharedMemory, sharedMemory } from './chain/shared-memory.js';
+import type { PluginStores } from './chain/store-limits.js';
 import { ANONYMOUS } from './exchange/exchange.js';
 import type { DuplexClient } from './front/duplex/connection.js';
 import { DuplexFront } from './front/duplex/front.js';
@@ -87,6 +88,7 @@ class StdioServing implements StdioServer {
   private readonly loading: Plugins;
   private client: DuplexClient | undefined;
   private limits: Limits;
+  private readonly stores: PluginStores;
   private shared: SharedMemory;
   private egress: ResolvedConfiguration['gateway']['egress'];
   private resolveEnded: (end: StdioEnd) => void = () => {};
@@ -99,6 +101,7 @@ class StdioServing implements StdioServer {
     const { configuration, log } = options;
     const { gateway } = configuration;
     this.limits = gateway.limits;
+    this.stores = pluginStores(gateway.stateDir, log);
     this.shared = sharedMemory(configuration);
     this.egress = gateway.egress;
     this.ended = new Promise((resolve) => {
@@ -164,7 +167,7 @@ class StdioServing implements StdioServer {
   }
 
   private plugins(): Plugins {
-    const stores = new MemoryPluginStores();
+    const { stores } = this;
     return new Plugins({
       log: this.options.log,
       metrics: NO_METRICS,
@@ -205,6 +208,7 @@ class StdioServing implements StdioServer {
     const { output } = this.options;
     while (!isOver && !output.destroyed && output.writableLength > 0) await sleep(FLUSH_CHECK_MS);
     await this.runtime.close();
+    this.stores.close();
     process.off('uncaughtException', this.fault);
     process.off('unhandledRejection', this.fault);
   }

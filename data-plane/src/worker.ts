@@ -8,9 +8,10 @@ import type { Logger } from 'pino';
 import { AdminDoor } from './admin/admin-door.js';
 import { NodeAdmin, type NodeAdminSource } from './admin/node-admin.js';
 import { WorkerPart } from './admin/worker-part.js';
-import { MemoryPluginStores } from './chain/memory-store.js';
+import { pluginStores } from './chain/plugin-stores.js';
 import { Plugins, withoutPlugins } from './chain/plugins.js';
 import { type SharedMemory, sharedMemory } from './chain/shared-memory.js';
+import type { PluginStores } from './chain/store-limits.js';
 import { ClientDoor } from './client-door.js';
 import { DuplexFront } from './front/duplex/front.js';
 import { LegacyFront } from './front/legacy/front.js';
@@ -89,6 +90,7 @@ export class Worker {
   private readonly webSockets: WebSockets;
   readonly runtime: Runtime;
   private readonly plugins: Plugins;
+  private readonly stores: PluginStores;
   private shared: SharedMemory;
   private readonly traffic: Traffic;
   private readonly door: ClientDoor;
@@ -105,7 +107,7 @@ export class Worker {
     const { configuration, log } = options;
     this.configuration = configuration;
     this.shared = options.shared ?? sharedMemory(configuration);
-    const stores = new MemoryPluginStores();
+    this.stores = pluginStores(configuration.gateway.stateDir, log);
     const settings = () => this.configuration.gateway.sessions;
     this.sealer = new RotatingSealer(this.keys);
     this.address = workerAddress(options.node, options.index);
@@ -173,7 +175,7 @@ export class Worker {
       log,
       metrics: this.metrics,
       find: ({ plugin }) => builtIn(plugin),
-      store: (binding) => stores.of(binding),
+      store: (binding) => this.stores.of(binding),
       shared: (binding) => this.shared.get(binding),
       watch: (upstream, uri) => this.runtime.watchResource(upstream, uri),
       egress: () =>
@@ -395,6 +397,7 @@ export class Worker {
     await this.listener?.close();
     await Promise.all(this.opsListeners.map((listener) => listener.close()));
     await this.runtime.close();
+    this.stores.close();
   }
 
   /** An exception that nobody caught: it cost its exchange, and is counted. */

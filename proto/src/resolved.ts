@@ -85,6 +85,8 @@ export interface ResolvedGateway {
   /** Name of the upstream that takes every path below /mcp that no other upstream has. */
   readonly defaultUpstream?: string;
   readonly shutdownGraceMs: number;
+  /** Folder for what has to outlive the process; undefined when there is none. */
+  readonly stateDir?: string;
 }
 
 /** Least severe level that is written. */
@@ -268,6 +270,7 @@ function resolveGateway(gateway: Gateway | undefined): ResolvedGateway {
     },
     ...(gateway?.defaultUpstream && { defaultUpstream: gateway.defaultUpstream }),
     shutdownGraceMs: toMs(gateway?.shutdownGrace, defaults.shutdown_grace),
+    ...(gateway?.stateDir && { stateDir: gateway.stateDir }),
   };
 }
 

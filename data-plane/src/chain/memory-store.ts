@@ -1,43 +1,54 @@
 /** The store of plugins where nothing has to outlive the process. */
 import type { PluginStore } from '@sluice/sdk';
+import { checkKey, checkValue, type PluginStores, type StoreLimits, storeIsFull } from './store-limits.js';
 
-/** Entries that all plugins keep together; the oldest go first. */
-const MAX_ENTRY_COUNT = 100_000;
-const MAX_KEY_COUNT = 1_000;
+interface Entry {
+  readonly value: string;
+  /** Milliseconds since the epoch. */
+  readonly untilMs: number;
+}
 
-export class MemoryPluginStores {
-  private readonly entries = new Map<string, { readonly value: string; readonly untilMs: number }>();
+export class MemoryPluginStores implements PluginStores {
+  private readonly byBinding = new Map<string, Map<string, Entry>>();
+
+  constructor(private readonly limits: StoreLimits) {}
 
   of(binding: string): PluginStore {
-    const own = (key: string) => `${binding} ${key}`;
+    const entries = this.byBinding.get(binding) ?? new Map<string, Entry>();
+    this.byBinding.set(binding, entries);
+    const { limits } = this;
     return {
-      get: async (key) => this.alive(own(key)),
+      get: async (key) => alive(entries, key),
       set: async (key, value, { ttlMs = Number.POSITIVE_INFINITY } = {}) => {
-        this.entries.delete(own(key));
-        this.entries.set(own(key), { value, untilMs: Date.now() + ttlMs });
-        if (this.entries.size <= MAX_ENTRY_COUNT) return;
-        for (const oldest of this.entries.keys()) {
-          this.entries.delete(oldest);
-          break;
+        checkKey(key, limits);
+        checkValue(value, limits);
+        if (entries.size >= limits.maxKeyCount && !entries.has(key)) {
+          for (const each of [...entries.keys()]) alive(entries, each);
+          if (entries.size >= limits.maxKeyCount) throw storeIsFull(binding, limits);
         }
+        entries.set(key, { value, untilMs: Date.now() + ttlMs });
       },
       delete: async (key) => {
-        this.entries.delete(own(key));
+        entries.delete(key);
       },
       keys: async (prefix) =>
-        [...this.entries.keys()]
-          .filter((key) => key.startsWith(own(prefix)) && this.alive(key) !== undefined)
-          .map((key) => key.slice(binding.length + 1))
-          .sort()
-          .slice(0, MAX_KEY_COUNT),
+        [...entries.keys()]
+          .filter((key) => key.startsWith(prefix) && alive(entries, key) !== undefined)
+          .sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)))
+          .slice(0, limits.maxListedCount),
     };
   }
 
-  private alive(key: string): string | undefined {
-    const entry = this.entries.get(key);
-    if (entry === undefined) return undefined;
-    if (entry.untilMs > Date.now()) return entry.value;
-    this.entries.delete(key);
-    return undefined;
+  close(): void {
+    this.byBinding.clear();
   }
+}
+
+/** What there is and has not expired. */
+function alive(entries: Map<string, Entry>, key: string): string | undefined {
+  const entry = entries.get(key);
+  if (entry === undefined) return undefined;
+  if (entry.untilMs > Date.now()) return entry.value;
+  entries.delete(key);
+  return undefined;
 }
