@@ -12,8 +12,22 @@ const BUCKETS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5
 const MAX_ERROR_CODE_COUNT = 50;
 /** Names under which plugins count; one that makes up names does so no longer than this. */
 const MAX_PLUGIN_METRIC_COUNT = 500;
+/** Values of the labels of one of them, together; a plugin that takes texts of callers for labels ends here. */
+const MAX_PLUGIN_SERIES_COUNT = 1_000;
 /** Stands for the rest of them; no error has this code. */
 const OTHER_CODES = 0;
+
+type Labels = Readonly<Record<string, string>>;
+
+/** One value that a plugin counts. */
+interface PluginRecord {
+  readonly labels: Record<string, string>;
+  value: number;
+}
+
+function metricName(plugin: string, name: string): string {
+  return `sluice_plugin_${plugin}_${name}`.replaceAll(/[^a-zA-Z0-9_]/g, '_');
+}
 
 /** What is counted for one (endpoint, method). */
 class Series {
@@ -47,7 +61,8 @@ export class Metrics implements PluginSeries {
   private readonly refusals: Counter;
   private readonly pluginFailures: Counter;
   private readonly pluginsOff: InstanceType<typeof Gauge>;
-  private readonly pluginMetrics = new Map<string, Counter | Gauge | Histogram>();
+  private readonly pluginRecords = new Map<string, Map<string, PluginRecord>>();
+  private readonly pluginHistograms = new Map<string, Histogram>();
   /** Those of the process are to be had here, and nobody has asked yet. */
   private lacksProcess: boolean;
 
@@ -118,15 +133,11 @@ export class Metrics implements PluginSeries {
     plugin: string,
     name: string,
     help: string,
-    labels: Readonly<Record<string, string>>,
+    labels: Labels,
     by: number,
   ): void {
-    const counter = this.pluginMetric(
-      plugin,
-      name,
-      (own) => new Counter({ ...own, help, labelNames: ['binding', ...Object.keys(labels)] }),
-    );
-    if (counter instanceof Counter) counter.inc({ binding, ...labels }, by);
+    const record = this.pluginRecord('counter', binding, plugin, name, help, labels);
+    if (record !== undefined) record.value += by;
   }
 
   pluginObserved(
@@ -134,16 +145,24 @@ export class Metrics implements PluginSeries {
     plugin: string,
     name: string,
     help: string,
-    labels: Readonly<Record<string, string>>,
+    labels: Labels,
     value: number,
   ): void {
-    const histogram = this.pluginMetric(
-      plugin,
-      name,
-      (own) =>
-        new Histogram({ ...own, help, labelNames: ['binding', ...Object.keys(labels)], buckets: BUCKETS }),
-    );
-    if (histogram instanceof Histogram) histogram.observe({ binding, ...labels }, value);
+    const whole = metricName(plugin, name);
+    let histogram = this.pluginHistograms.get(whole);
+    if (histogram === undefined) {
+      if (this.pluginHistograms.size >= MAX_PLUGIN_METRIC_COUNT) return;
+      const labelNames = ['binding', ...Object.keys(labels)];
+      histogram = new Histogram({
+        name: whole,
+        help,
+        labelNames,
+        buckets: BUCKETS,
+        registers: [this.registry],
+      });
+      this.pluginHistograms.set(whole, histogram);
+    }
+    histogram.observe({ binding, ...labels }, value);
   }
 
   pluginGauged(
@@ -151,15 +170,11 @@ export class Metrics implements PluginSeries {
     plugin: string,
     name: string,
     help: string,
-    labels: Readonly<Record<string, string>>,
+    labels: Labels,
     value: number,
   ): void {
-    const gauge = this.pluginMetric(
-      plugin,
-      name,
-      (own) => new Gauge({ ...own, help, labelNames: ['binding', ...Object.keys(labels)] }),
-    );
-    if (gauge instanceof Gauge) gauge.set({ binding, ...labels }, value);
+    const record = this.pluginRecord('gauge', binding, plugin, name, help, labels);
+    if (record !== undefined) record.value = value;
   }
 
   pluginFailed(binding: string, hook: string): void {
@@ -170,19 +185,63 @@ export class Metrics implements PluginSeries {
     this.pluginsOff.set({ binding }, isOff ? 1 : 0);
   }
 
-  /** Made when a plugin first counts something. */
-  private pluginMetric(
+  /** Made when a plugin first counts something; rendered when somebody asks, like all that is counted here. */
+  private pluginRecord(
+    kind: 'counter' | 'gauge',
+    binding: string,
     plugin: string,
     name: string,
-    make: (own: { name: string; registers: Registry[] }) => Counter | Gauge | Histogram,
-  ): Counter | Gauge | Histogram | undefined {
-    const whole = `sluice_plugin_${plugin}_${name}`.replaceAll(/[^a-zA-Z0-9_]/g, '_');
-    let metric = this.pluginMetrics.get(whole);
-    if (metric === undefined && this.pluginMetrics.size < MAX_PLUGIN_METRIC_COUNT) {
-      metric = make({ name: whole, registers: [this.registry] });
-      this.pluginMetrics.set(whole, metric);
+    help: string,
+    labels: Labels,
+  ): PluginRecord | undefined {
+    const key = `${plugin} ${name}`;
+    let records = this.pluginRecords.get(key);
+    if (records === undefined) {
+      if (this.pluginRecords.size >= MAX_PLUGIN_METRIC_COUNT) return undefined;
+      records = new Map();
+      this.pluginRecords.set(key, records);
+      this.renderPlugin(kind, metricName(plugin, name), help, labels, records);
     }
-    return metric;
+    let own = binding;
+    for (const label in labels) own += `\n${labels[label]}`;
+    let record = records.get(own);
+    if (record === undefined) {
+      if (records.size >= MAX_PLUGIN_SERIES_COUNT) return undefined;
+      record = { labels: { binding, ...labels }, value: 0 };
+      records.set(own, record);
+    }
+    return record;
+  }
+
+  private renderPlugin(
+    kind: 'counter' | 'gauge',
+    name: string,
+    help: string,
+    labels: Labels,
+    records: ReadonlyMap<string, PluginRecord>,
+  ): void {
+    const common = {
+      name,
+      help,
+      labelNames: ['binding', ...Object.keys(labels)],
+      registers: [this.registry],
+    };
+    if (kind === 'gauge') {
+      new Gauge({
+        ...common,
+        collect() {
+          for (const each of records.values()) this.set(each.labels, each.value);
+        },
+      });
+      return;
+    }
+    new Counter({
+      ...common,
+      collect() {
+        this.reset();
+        for (const each of records.values()) this.inc(each.labels, each.value);
+      },
+    });
   }
 
   /** One request has ended. `errorCode` 0 says that it has a result. */
