@@ -52,6 +52,19 @@ describe('auth-basic', () => {
     expect(hashed).toHaveBeenCalledTimes(2);
   });
 
+  it('computes hashes beside the event loop, which goes on turning', async () => {
+    let turnCount = 0;
+    let isOver = false;
+    const turn = () => {
+      turnCount++;
+      if (!isOver) setImmediate(turn);
+    };
+    setImmediate(turn);
+    expect((await gatewayWith().call(basic('ada:secret'))).status).toBe(200);
+    isOver = true;
+    expect(turnCount).toBeGreaterThan(10);
+  });
+
   it('remembers nothing that was wrong, and nothing at all where that is wanted', async () => {
     const gateway = gatewayWith({ cache_ttl: '0s' });
     for (const pair of ['ada:wrong', 'ada:wrong', 'ada:secret', 'ada:secret'])
