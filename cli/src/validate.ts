@@ -21,8 +21,11 @@ export async function validate(file: string, out: Output, err: Output): Promise<
   }
   const served = configuration.upstreams.filter(({ disabled }) => !disabled).length;
   const disabled = configuration.upstreams.length - served;
-  const counts = `${served} ${served === 1 ? 'upstream' : 'upstreams'}${disabled > 0 ? `, ${disabled} disabled` : ''}`;
+  const plugins = configuration.plugins.length;
+  const counts = [`${served} ${served === 1 ? 'upstream' : 'upstreams'}`];
+  if (disabled > 0) counts.push(`${disabled} disabled`);
+  if (plugins > 0) counts.push(`${plugins} ${plugins === 1 ? 'plugin' : 'plugins'}`);
   const paint = palette(usesColour(out));
-  out.write(`${paint.green(`${file} is valid`)}: ${counts}\n`);
+  out.write(`${paint.green(`${file} is valid`)}: ${counts.join(', ')}\n`);
   return EXIT.ok;
 }

@@ -118,3 +118,24 @@ describe('a problem of a field with several forms', () => {
     expect(said).toEqual({ ok: false, problems: [expect.objectContaining({ path })] });
   });
 });
+
+describe('a configuration that is refused', () => {
+  const config = Type.Object(
+    { key: Type.Optional(Type.String({ pattern: '^k_', description: 'Names it.' })), limit: Type.Integer() },
+    { additionalProperties: false },
+  );
+
+  it('is told which fields there are', () => {
+    expect(checked(config, { limit: 1, limits: 2 })).toEqual({
+      ok: false,
+      problems: [{ path: 'limits', message: 'unknown field', hint: 'known here: key, limit' }],
+    });
+  });
+
+  it('is told the form of a text', () => {
+    expect(checked(config, { limit: 1, key: 'abc' })).toEqual({
+      ok: false,
+      problems: [{ path: 'key', message: 'does not have the form ^k_', hint: 'Names it.' }],
+    });
+  });
+});

@@ -52,7 +52,9 @@ function innermost(error: ValueError): ValueError {
 
 function problemOf({ path: pointer, message, schema, type, value }: ValueError): ConfigProblem {
   const path = dotted(pointer);
-  if (type === ValueErrorType.ObjectAdditionalProperties) return { path, message: 'unknown field' };
+  if (type === ValueErrorType.ObjectAdditionalProperties) {
+    return { path, message: 'unknown field', ...knownFields(schema) };
+  }
   if (type === ValueErrorType.ObjectRequiredProperty) {
     return { path, message: 'is missing', ...hintOf(schema) };
   }
@@ -61,7 +63,10 @@ function problemOf({ path: pointer, message, schema, type, value }: ValueError):
     if (values.length > 0)
       return { path, message: 'is none of the values that it can have', hint: values.join(', ') };
   }
-  // Never the value: it may be a secret.
+  // Never the value, nor a text that holds it: it may be a secret.
+  if (type === ValueErrorType.StringPattern) {
+    return { path, message: `does not have the form ${schema.pattern}`, ...hintOf(schema) };
+  }
   const said = type === ValueErrorType.Union ? 'has none of the forms that it can have' : lowerFirst(message);
   return { path, message: `${said}; it is ${kindOf(value)}`, ...hintOf(schema) };
 }
@@ -74,6 +79,12 @@ function kindOf(value: unknown): string {
 
 function hintOf({ description }: TSchema): { hint?: string } {
   return description === undefined ? {} : { hint: description };
+}
+
+/** What could have been meant by a field that is not there. */
+function knownFields({ properties }: TSchema): { hint?: string } {
+  const names = Object.keys(properties ?? {});
+  return names.length === 0 ? {} : { hint: `known here: ${names.join(', ')}` };
 }
 
 function constants(schema: TSchema): string[] {

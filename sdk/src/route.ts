@@ -183,7 +183,9 @@ function unknownCaller(identifiers: readonly Binding[], arrival: Arrival): Refus
     .map((binding) => now(binding, 'challenge', () => binding.hooks.challenge?.(binding.early(arrival))))
     .filter((said): said is string => typeof said === 'string');
   const message =
-    'this endpoint wants to know who calls; send one of the credentials that WWW-Authenticate names';
+    arrival.transport === 'stdio'
+      ? 'this endpoint wants to know who calls, and over stdio no credential can be sent; the plugin anonymous lets such clients in'
+      : 'this endpoint wants to know who calls; send one of the credentials that WWW-Authenticate names';
   return new Refusal('unauthenticated', message, {
     headers: challenges.map((challenge) => ['WWW-Authenticate', challenge] as const),
   });

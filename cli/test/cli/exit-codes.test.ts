@@ -71,6 +71,14 @@ test('a valid configuration ends with 0', async () => {
   });
 });
 
+test('the plugins of a valid configuration are counted', async () => {
+  const plugins = [{ plugin: 'anonymous' }, { plugin: 'security-headers' }];
+  const file = writeFile('sluice.json', JSON.stringify({ upstreams: { one: { command: 'c' } }, plugins }));
+  const { code, stdout } = await run(['validate', file]);
+  expect(stdout).toBe(`${file} is valid: 1 upstream, 2 plugins\n`);
+  expect(code).toBe(0);
+});
+
 test('upstreams that are disabled are counted by themselves', async () => {
   const servers = { one: { command: 'c' }, two: { command: 'c', disabled: true }, three: { type: 'pigeon' } };
   const file = writeFile(
