@@ -41,7 +41,7 @@ describe('a new key', () => {
     if (plugin === undefined) throw new Error('there is no auth-api-key');
     const gateway = testPlugin(plugin, { config: { hash_key: SECRET, keys: [entry] }, nowMs: NOW_MS });
     const { identity } = await gateway.call({ headers: { 'x-api-key': key } });
-    expect(identity).toMatchObject({ id: 'auth-api-key:ada', tenant: 'acme', scopes: entry.scopes });
+    expect(identity).toMatchObject({ id: 'auth-api-key:"acme"/ada', tenant: 'acme', scopes: entry.scopes });
   });
 
   test('is printed once, with an entry to paste', () => {

@@ -348,7 +348,7 @@ describe('authorize', () => {
     [{ permissions: { 'n8n:*': ['a b'] } }, 'permissions.n8n:*[0]'],
     [{ permissions: { 'n8n:*': ['a"'] } }, 'permissions.n8n:*[0]'],
     [{ permissions: { 'n8n:*': ['a\r\nx: y'] } }, 'permissions.n8n:*[0]'],
-    [{ permissions: ['n8n:*'] }, 'permissions[0]'],
+    [{ permissions: ['n8n:*'] }, 'permissions'],
     [{ mappings: { groups: ['a'] } }, 'mappings.groups'],
     [{ mappings: { 'groups:': ['a'] } }, 'mappings.groups:'],
     [{ mappings: { ':Admin': ['a'] } }, 'mappings.:Admin'],
