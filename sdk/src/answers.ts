@@ -29,6 +29,7 @@ export const answerOf = {
 
   head(answer: Refusal | PageAnswer | undefined): Refusal | PageAnswer | undefined {
     if (answer === undefined || answer instanceof Refusal || isPage(answer)) return answer;
+    forget(answer);
     throw new TypeError(
       'head returned no answer; it has status (a number), headers (pairs) and body (a text)',
     );
@@ -49,6 +50,7 @@ export const answerOf = {
 
   refusal(answer: Refusal | undefined): Refusal | undefined {
     if (answer === undefined || answer instanceof Refusal) return answer;
+    forget(answer);
     throw new TypeError('a hook returned something else than a Refusal or undefined');
   },
 
@@ -72,4 +74,9 @@ function isPage(value: unknown): value is PageAnswer {
 
 function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** What becomes of a promise where nobody can wait is no news: it came too late. */
+function forget(answer: unknown): void {
+  if (answer instanceof Promise) answer.catch(() => undefined);
 }
