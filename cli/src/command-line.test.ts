@@ -133,7 +133,6 @@ describe('bad usage', () => {
     [['stdio', 'a.yaml'], 'write --config a.yaml'],
     [['stdio', '--connect', 'http://a', '-c', 'a.yaml'], 'cannot be used with'],
     [['stdio', '--connect', 'http://a', '--upstream', 'a'], 'cannot be used with'],
-    [['stdio', '--header', 'A: 1'], "needs option '--connect <url>'"],
     [['keys'], 'Usage: sluice keys'],
     [['keys', 'make'], "unknown command 'make'"],
     [['keys', 'create'], "required option '--consumer <name>' not specified"],

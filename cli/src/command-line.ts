@@ -34,12 +34,16 @@ const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
     ['sluice stdio --config sluice.yaml', 'what a desktop client starts: all servers of a file as one'],
     ['sluice stdio --config sluice.yaml --upstream files', 'one of them, with its own names'],
     [
+      "sluice stdio --config sluice.yaml --header 'X-API-Key: ${KEY}'",
+      'where plugins ask who calls: with a secret from the environment; the quotes leave ${KEY} to sluice',
+    ],
+    [
       'sluice stdio --connect https://mcp.example.com/mcp',
       'bring a remote server to a client that only starts commands',
     ],
     [
       "sluice stdio --connect https://mcp.example.com/mcp --header 'Authorization: Bearer ${TOKEN}'",
-      'with a secret from the environment: the quotes leave ${TOKEN} to sluice',
+      'with a secret from the environment',
     ],
   ],
   validate: [
@@ -136,7 +140,7 @@ export function createCommandLine(actions: CommandActions, finish: (exitCode: nu
     .addOption(
       new Option(
         '--header <line>',
-        "for --connect: send this with every request, as 'Name: value'; ${VARIABLE} is taken from the environment",
+        "what every request carries, to the server of --connect or else for the plugins that know callers, as 'Name: value'; ${VARIABLE} is taken from the environment",
       ).argParser(collected),
     )
     .addOption(logLevelOption())
@@ -148,8 +152,6 @@ export function createCommandLine(actions: CommandActions, finish: (exitCode: nu
       const namesFile = command.getOptionValueSource('config') === 'cli';
       if (flags.connect !== undefined && namesFile)
         command.error("error: option '--connect <url>' cannot be used with option '-c, --config <file>'");
-      if (flags.connect === undefined && flags.header !== undefined)
-        command.error("error: option '--header <line>' needs option '--connect <url>'");
       finish(await actions.stdio(flags));
     });
 

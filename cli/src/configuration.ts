@@ -33,10 +33,18 @@ export interface LoadOutcome {
  * Loads what the flags name: a file with environment and flags laid over it, or these alone.
  *
  * @param folder where relative paths begin, and where a file is looked for when none is named
+ * @param otherVariables that are used elsewhere, and need not be settings
  */
-export async function loadConfiguration(flags: ServeFlags, folder: string): Promise<LoadOutcome> {
+export async function loadConfiguration(
+  flags: ServeFlags,
+  folder: string,
+  otherVariables: readonly string[] = [],
+): Promise<LoadOutcome> {
   const file = flags.config ? resolve(folder, flags.config) : findFile(folder);
-  const { configuration, problems } = await load(file, { overrides: flags, otherVariables: OWN_VARIABLES });
+  const { configuration, problems } = await load(file, {
+    overrides: flags,
+    otherVariables: [...OWN_VARIABLES, ...otherVariables],
+  });
   return {
     ...(configuration && { configuration: withLogFlags(resolveConfiguration(configuration), flags) }),
     problems,

@@ -1,4 +1,5 @@
 import { type LoadedConfiguration, type Problem, parseConfiguration } from '@sluice/control-plane';
+import { readHeaderLines } from './header-option.js';
 import type { StdioFlags } from './stdio-flags.js';
 
 /** What the remote server is called in the log. */
@@ -6,8 +7,6 @@ export const REMOTE_NAME = 'remote';
 
 /** `SLUICE_UPSTREAMS_…` variables describe servers of a gateway; a relay has the one of its command line. */
 const UPSTREAM_VARIABLE = /^SLUICE_UPSTREAMS_/;
-/** A field's name (RFC 9110 section 5.6.2), a colon, and its value. */
-const HEADER = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(.*)$/;
 
 /**
  * The configuration of a relay: one upstream, which is the remote server. `${NAME}` in the address and the headers
@@ -19,12 +18,8 @@ export function remoteConfiguration(
   { connect = '', header = [], logLevel, logFormat }: StdioFlags,
   otherVariables: readonly string[],
 ): LoadedConfiguration {
-  const headers: Record<string, string> = {};
-  for (const line of header) {
-    const [, name, value] = HEADER.exec(line) ?? [];
-    if (name === undefined) return { problems: [badHeader(line)] };
-    headers[name] = value as string;
-  }
+  const { lines: headers, problem } = readHeaderLines(header);
+  if (problem !== undefined) return { problems: [problem] };
   const environment = Object.fromEntries(
     Object.entries(process.env).filter(([name]) => !UPSTREAM_VARIABLE.test(name)),
   );
@@ -44,16 +39,4 @@ function fromCommandLine({ severity, path, origin, message, hint }: Problem): Pr
   const flag = path.includes('.headers') ? '--header' : '--connect';
   const field = path.replace(/^upstreams\[0\](?:\.\w+)?\.?/, '');
   return { severity, path: origin === undefined ? field : path, origin: origin ?? flag, message, hint };
-}
-
-/** Says nothing of the value, which may be a secret. */
-function badHeader(line: string): Problem {
-  const name = line.includes(':') ? JSON.stringify(line.slice(0, line.indexOf(':'))) : 'it';
-  return {
-    severity: 'error',
-    path: '',
-    origin: '--header',
-    message: line.includes(':') ? `${name} is no name of a header field` : 'a header has no colon',
-    hint: "write --header 'Name: value', for example --header 'Authorization: Bearer ${TOKEN}'",
-  };
 }

@@ -5,6 +5,7 @@ import { type ResolvedConfiguration, resolveConfiguration } from '@sluice/proto'
 import { type LoadOutcome, loadConfiguration, OWN_VARIABLES } from './configuration.js';
 import { endProcess, hasLostTerminal } from './controlling-terminal.js';
 import { EXIT } from './exit-codes.js';
+import { clientHeaders } from './header-option.js';
 import { openLog, type ProcessLog } from './log.js';
 import { parentSettings } from './parent-settings.js';
 import { REMOTE_NAME, remoteConfiguration } from './remote-configuration.js';
@@ -13,6 +14,9 @@ import { usesColour } from './terminal.js';
 
 /** Whoever asks a second time to stop has waited: servers that do not end within this are killed. */
 const HURRY_MS = 1_000;
+
+/** A relay sends them to its server; plugins see none. */
+const NO_HEADERS: ReturnType<typeof clientHeaders> = { headers: {}, variables: [] };
 
 /**
  * Runs `sluice stdio` until its client leaves or it is told to stop. Everything but messages goes to stderr.
@@ -29,6 +33,8 @@ class StdioCommand {
   #server: StdioServer | undefined;
   #configuration: ResolvedConfiguration | undefined;
   #graceMs = 0;
+  /** Of the environment, which `--header` refers to. */
+  #variables: readonly string[] = [];
   #stopping = false;
   #tell: (end: StdioEnd) => void = () => {};
   /** Resolves when a signal tells it to stop. */
@@ -45,6 +51,13 @@ class StdioCommand {
     // A line of something else on stdout would break the client's reading.
     globalThis.console = new Console(process.stderr, process.stderr);
     process.stderr.on('error', () => {});
+    const { headers, variables, problem } =
+      this.#flags.connect === undefined ? clientHeaders(this.#flags.header ?? [], process.env) : NO_HEADERS;
+    this.#variables = variables;
+    if (problem !== undefined) {
+      printProblems([problem]);
+      return EXIT.configuration;
+    }
     const { configuration, problems, file } = await this.#load();
     printProblems(problems);
     if (configuration === undefined) return EXIT.configuration;
@@ -61,11 +74,12 @@ class StdioCommand {
     this.#log = openLog(logLevel, logFormat, () => {});
     const { log } = this.#log;
     const { stdin: input, stdout: output } = process;
-    const server = await startStdio({ configuration, log, input, output, upstream });
+    const server = await startStdio({ configuration, log, input, output, upstream, headers });
     this.#server = server;
     this.#followSignals();
     const watch = file === undefined ? undefined : watchConfigurationFile(file, () => this.#reload());
     log.info({ upstreams: names.length, ...(upstream && { upstream }) }, 'speaking on stdin and stdout');
+    this.#warnIfRefused();
     const { reason, kind } = await Promise.race([server.ended, this.#told]);
     watch?.close();
     this.#stopping = true;
@@ -78,9 +92,21 @@ class StdioCommand {
   }
 
   async #load(): Promise<LoadOutcome> {
-    if (this.#flags.connect === undefined) return loadConfiguration(this.#flags, process.cwd());
+    if (this.#flags.connect === undefined)
+      return loadConfiguration(this.#flags, process.cwd(), this.#variables);
     const { configuration, problems } = remoteConfiguration(this.#flags, OWN_VARIABLES);
     return { ...(configuration && { configuration: resolveConfiguration(configuration) }), problems };
+  }
+
+  /** Clients show little of why they were refused, and nobody sees a refusal coming. */
+  #warnIfRefused(): void {
+    const { log } = this.#log ?? {};
+    this.#server?.refusal().then(
+      (refusal) => {
+        if (refusal !== undefined) log?.warn(`every request of the client will be refused: ${refusal}`);
+      },
+      (thrown: unknown) => log?.warn({ err: thrown }, 'it could not be found out who calls'),
+    );
   }
 
   #keep(configuration: ResolvedConfiguration): void {
@@ -132,6 +158,7 @@ class StdioCommand {
       const { logLevel, logFormat } = parentSettings(configuration);
       this.#log.configure(logLevel, logFormat);
       log.info({ upstreams: configuration.upstreams.length }, 'configuration applied');
+      this.#warnIfRefused();
     } catch (error) {
       log.error({ err: error }, 'configuration refused by the data plane; the last good one stays');
     }

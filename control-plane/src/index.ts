@@ -7,6 +7,7 @@ export {
   loadConfigurationWithoutFile,
   parseConfiguration,
 } from './file/load.js';
+export { substitute } from './file/substitution.js';
 export { type ConfigurationWatch, watchConfigurationFile } from './file/watch.js';
 export { formatProblem, type Problem } from './validation/problem.js';
 export { validateConfiguration } from './validation/validate.js';

@@ -4,15 +4,18 @@ import type { Readable, Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { builtIn } from '@sluice/plugins';
 import type { ResolvedConfiguration } from '@sluice/proto';
+import { Refusal } from '@sluice/sdk/engine';
 import type { Logger } from 'pino';
 import type { PluginSeries } from './chain/plugin-host.js';
 import { pluginStores } from './chain/plugin-stores.js';
 import { Plugins, withoutPlugins } from './chain/plugins.js';
 import { type SharedMemory, sharedMemory } from './chain/shared-memory.js';
+import { stdioArrival } from './chain/stdio-arrival.js';
 import type { PluginStores } from './chain/store-limits.js';
-import { ANONYMOUS } from './exchange/exchange.js';
+import { ANONYMOUS, type RequestHeaders } from './exchange/exchange.js';
 import type { DuplexClient } from './front/duplex/connection.js';
 import { DuplexFront } from './front/duplex/front.js';
+import type { Endpoint } from './front/endpoint.js';
 import { SessionRoom } from './front/session-room.js';
 import { StdioConnection } from './front/stdio/stdio-connection.js';
 import { newNodeId, workerAddress } from './sessions/node-bus.js';
@@ -32,6 +35,8 @@ export interface StdioOptions {
   readonly output: Writable;
   /** Name of the one upstream that is served, with its own names; undefined for all of them as one server. */
   readonly upstream?: string | undefined;
+  /** What plugins see as the header fields of each request, by lower-case name. */
+  readonly headers: RequestHeaders;
 }
 
 /** Why a connection has come to its end. */
@@ -48,6 +53,8 @@ export interface StdioServer {
   readonly ended: Promise<StdioEnd>;
   /** Swaps in a new configuration. Rejects, and keeps the old one, when it cannot be run. */
   apply(configuration: ResolvedConfiguration): Promise<void>;
+  /** Why every request would be refused before it is looked at: nobody knows the client. Undefined when it is known. */
+  refusal(): Promise<string | undefined>;
   /** Lets what runs end within the grace, then closes everything. A second call with 0 does not wait any longer. */
   stop(graceMs: number): Promise<void>;
 }
@@ -130,12 +137,12 @@ class StdioServing implements StdioServer {
 
   /** Loads plugins, then reads what the client says. */
   async begin(): Promise<void> {
-    const { configuration, input, output, upstream } = this.options;
+    const { configuration, headers, input, output, upstream } = this.options;
     if (configuration.plugins.length > 0) {
       await this.loading.load(configuration);
       this.runtime.apply(configuration);
     }
-    const endpoint = this.runtime.table.find(upstream === undefined ? '/mcp' : `/mcp/${upstream}`);
+    const endpoint = this.endpoint();
     if (endpoint === undefined) throw new Error(`there is no upstream ${JSON.stringify(upstream)}`);
     let close: () => void = () => {};
     this.closed = new Promise((resolve) => {
@@ -159,11 +166,16 @@ class StdioServing implements StdioServer {
       },
     );
     // Whoever started the process is the only client that there is.
-    this.client = this.front.open(endpoint, connection, { headers: {}, principal: ANONYMOUS });
+    this.client = this.front.open(endpoint, connection, { headers, principal: ANONYMOUS });
     process.on('uncaughtException', this.fault);
     process.on('unhandledRejection', this.fault);
     this.runtime.discovery.start();
     connection.start();
+  }
+
+  private endpoint(): Endpoint | undefined {
+    const { upstream } = this.options;
+    return this.runtime.table.find(upstream === undefined ? '/mcp' : `/mcp/${upstream}`);
   }
 
   private plugins(): Plugins {
@@ -185,6 +197,13 @@ class StdioServing implements StdioServer {
     this.egress = configuration.gateway.egress;
     this.runtime.apply(configuration);
     this.limits = configuration.gateway.limits;
+  }
+
+  async refusal(): Promise<string | undefined> {
+    const { path, route } = this.endpoint() ?? {};
+    if (path === undefined || route === undefined) return undefined;
+    const admitted = await route.admit(stdioArrival(path, this.options.headers));
+    return admitted instanceof Refusal ? admitted.message : undefined;
   }
 
   stop(graceMs: number): Promise<void> {

@@ -184,7 +184,7 @@ function unknownCaller(identifiers: readonly Binding[], arrival: Arrival): Refus
     .filter((said): said is string => typeof said === 'string');
   const message =
     arrival.transport === 'stdio'
-      ? 'this endpoint wants to know who calls, and over stdio no credential can be sent; the plugin anonymous lets such clients in'
+      ? 'this endpoint wants to know who calls; sluice stdio sends a credential that is given with --header, and the plugin anonymous lets in who has none'
       : 'this endpoint wants to know who calls; send one of the credentials that WWW-Authenticate names';
   return new Refusal('unauthenticated', message, {
     headers: challenges.map((challenge) => ['WWW-Authenticate', challenge] as const),

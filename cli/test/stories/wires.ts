@@ -11,7 +11,13 @@ export type Wire = (kind: Kind) => NonNullable<ConnectOptions['transport']>;
 
 /** @param args what stands behind `sluice stdio` */
 export function stdioWire(...args: string[]): Wire {
-  const server = { command: process.execPath, args: [SLUICE, 'stdio', ...args], stderr: 'ignore' as const };
+  return stdioWireIn({}, ...args);
+}
+
+/** The same with variables of its environment; of others the SDKs hand on only a few. */
+export function stdioWireIn(env: Record<string, string>, ...args: string[]): Wire {
+  const stdio = [SLUICE, 'stdio', ...args];
+  const server = { command: process.execPath, args: stdio, env, stderr: 'ignore' as const };
   return (kind) => oneByOne(kind === 'SDK v1' ? new StdioV1(server) : new StdioV2(server));
 }
 

@@ -318,6 +318,7 @@ describe('a session', () => {
     const own: LegHost = {
       caller: exchange('ping').caller,
       admission: admission(),
+      headers: {},
       sessionName: 's1',
       toClient: ({ bytes, envelope }, requestId) =>
         heard.push({
@@ -506,6 +507,7 @@ describe('a session of which nobody says who has it', () => {
     const backing = endpoint.openLegacy({
       caller: exchange('ping').caller,
       admission: undefined,
+      headers: {},
       sessionName: 's1',
       toClient: ({ envelope }) => heard.push(envelope.method),
       holds() {},
@@ -534,6 +536,7 @@ describe('a session of which nobody says who has it', () => {
     const backing = endpoint.openLegacy({
       caller: exchange('ping').caller,
       admission: undefined,
+      headers: {},
       sessionName: undefined,
       toClient: ({ envelope }) => heard.push(envelope.method),
       holds() {},

@@ -21,6 +21,7 @@ import { ChainedLegacy } from './chained-legacy.js';
 import { tellingClient } from './notifications.js';
 import { PluginCall, type Send } from './plugin-call.js';
 import { type RoutedEndpoint, UNAVAILABLE_META } from './routed-endpoint.js';
+import { stdioArrival } from './stdio-arrival.js';
 
 /** The plugins of a route, ready to be used; a request keeps those with which it began. */
 export interface Passage {
@@ -137,23 +138,15 @@ const SOMEBODY_ELSE = new Refusal(
 );
 
 /**
- * A transport that has no HTTP request around its messages brings no credential either: whoever is asked says no. What
- * other plugins have found out is found out anew, and has to be the same.
+ * On a transport that has no HTTP request around its messages each of them is looked at by itself, with the header
+ * fields that the process was started with. What other plugins have found out is found out anew, and has to be the same.
  */
 async function admittedHere(
   route: Route,
   { path }: RoutedEndpoint,
   { headers, admission }: Exchange,
 ): Promise<Admission | Refusal> {
-  const arrival = admission?.arrival ?? {
-    transport: 'stdio' as const,
-    endpoint: path,
-    httpMethod: 'POST',
-    headers,
-    repeatedHeaders: [],
-    address: '',
-    origin: '',
-  };
+  const arrival = admission?.arrival ?? stdioArrival(path, headers);
   const admitted = await route.admit(arrival);
   if (admitted instanceof Refusal) return admitted;
   const isSame = admission === undefined || admitted.identity.id === admission.admitted.identity.id;

@@ -44,6 +44,10 @@ export class ChainedLegacy implements LegacyBacking, LegHost, Slotted {
     return this.host.admission;
   }
 
+  get headers() {
+    return this.host.headers;
+  }
+
   get sessionName() {
     return this.host.sessionName;
   }
@@ -165,13 +169,13 @@ export class ChainedLegacy implements LegacyBacking, LegHost, Slotted {
 
   private exchangeOf(bytes: Buffer): Exchange {
     const envelope = scanMessage(bytes);
-    const { caller, admission, sessionName } = this.host;
+    const { caller, admission, headers, sessionName } = this.host;
     return {
       row: methodRow(envelope.method),
       bytes,
       envelope,
       caller,
-      headers: admission?.arrival.headers ?? {},
+      headers,
       admission,
       session: sessionName,
       cancellation: new Cancellation(),

@@ -45,6 +45,7 @@ async function openLeg(kind: 'http' | 'stdio' = 'http'): Promise<OwnLeg> {
     host: {
       caller: {} as Caller,
       admission: undefined,
+      headers: {},
       sessionName: undefined,
       toClient: ({ bytes }, requestId) => told.push([JSON.parse(bytes.toString()), requestId]),
       holds() {},

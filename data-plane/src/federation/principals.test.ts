@@ -331,6 +331,7 @@ describe('at a process that all share', () => {
     const session = endpoint.openLegacy({
       caller,
       admission: undefined,
+      headers: {},
       sessionName: undefined,
       toClient() {},
       holds() {},

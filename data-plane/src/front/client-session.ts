@@ -2,7 +2,13 @@
  * The session of a legacy client whatever carries it: its requests under way, cancelling, and the endpoint's side.
  * How messages reach the client is the matter of those who extend it.
  */
-import { type Admission, type Caller, Cancellation, type Exchange } from '../exchange/exchange.js';
+import {
+  type Admission,
+  type Caller,
+  Cancellation,
+  type Exchange,
+  type RequestHeaders,
+} from '../exchange/exchange.js';
 import { ErrorCode, errorMessage, type HttpHead, RpcError } from '../protocol/errors.js';
 import { methodRow } from '../protocol/methods.js';
 import { binaryToBytes } from '../protocol/text.js';
@@ -11,6 +17,8 @@ import type { HeldAtUpstream } from '../sessions/store.js';
 import type { Beginning } from './duplex/connection.js';
 import type { Endpoint, HeldBefore, LegacyBacking, LegHost } from './endpoint.js';
 import { idOf, type OpenRequest, OpenRequests } from './open-requests.js';
+
+const NO_HEADERS: RequestHeaders = {};
 
 /** The way on which one request is answered. */
 export interface AnswerWay {
@@ -55,6 +63,10 @@ export abstract class ClientSession<Way extends AnswerWay> implements LegHost {
   /** Requests under way. */
   get requestCount(): number {
     return this.running.size;
+  }
+
+  get headers(): RequestHeaders {
+    return this.admission?.arrival.headers ?? NO_HEADERS;
   }
 
   /** Names the session in what plugins see; undefined where it has no name of its own. */

@@ -1,6 +1,6 @@
 /** What stands behind a path: one upstream, or all of them as one server. Fronts know endpoints by this port. */
 import type { Route } from '@sluice/sdk/engine';
-import type { Admission, Caller, Exchange, Outcome } from '../exchange/exchange.js';
+import type { Admission, Caller, Exchange, Outcome, RequestHeaders } from '../exchange/exchange.js';
 import type { Message } from '../protocol/translate.js';
 import type { HeldAtUpstream } from '../sessions/store.js';
 
@@ -9,6 +9,8 @@ export interface LegHost {
   readonly caller: Caller;
   /** What is known of who has it; undefined where no plugin is in the way. */
   readonly admission: Admission | undefined;
+  /** What came with its newest request, or with the beginning of its connection. */
+  readonly headers: RequestHeaders;
   /** Names the session, where it has a name; no credential. */
   readonly sessionName: string | undefined;
   /**

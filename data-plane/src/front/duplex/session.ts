@@ -1,5 +1,5 @@
 /** The session of a legacy client on a connection of its own: it ends with the connection, and the connection with it. */
-import type { Caller } from '../../exchange/exchange.js';
+import type { Caller, RequestHeaders } from '../../exchange/exchange.js';
 import { batchOf } from '../../protocol/batch.js';
 import type { RpcError } from '../../protocol/errors.js';
 import type { Message } from '../../protocol/translate.js';
@@ -30,6 +30,10 @@ export class DuplexSession extends ClientSession<DuplexWay> implements SeatedSes
     caller: Caller,
   ) {
     super(host.endpoint, caller, host.beginning.admission);
+  }
+
+  override get headers(): RequestHeaders {
+    return this.host.beginning.headers;
   }
 
   get busy(): boolean {
