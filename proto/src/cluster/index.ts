@@ -1,0 +1,18 @@
+export * from '../gen/sluice/config/v1/access_pb.js';
+export * from '../gen/sluice/config/v1/place_pb.js';
+export * from '../gen/sluice/config/v1/resource_pb.js';
+export * from '../gen/sluice/config/v1/serving_pb.js';
+export * from '../gen/sluice/delivery/v1/delivery_pb.js';
+export * from '../gen/sluice/fleet/v1/fleet_pb.js';
+export * from '../gen/sluice/store/v1/revision_pb.js';
+export { digestBytes } from './digest.js';
+export { type KeyText, KIND_WORDS, keyOf, keyText, kindOfWord, kindWord, parseKeyText } from './key.js';
+export {
+  type Entry,
+  entryOf,
+  entryOfBytes,
+  ResourceState,
+  type StateChange,
+  UnknownResourceError,
+} from './state.js';
+export { sees, type View, viewId } from './view.js';
