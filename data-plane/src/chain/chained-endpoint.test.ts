@@ -419,15 +419,6 @@ describe('a session', () => {
     inner.last.host.toClient(message({ id: 1, method: 'roots/list' }), undefined);
     expect([heard, inner.last.told]).toEqual([[], ['response']]);
   });
-
-  it('is told to look again when who may see what has changed', () => {
-    const { inner, endpoint } = setUp(plugin({}));
-    const session = endpoint.openLegacy(host().own);
-    endpoint.changed();
-    session.close();
-    endpoint.changed();
-    expect(inner.last.told).toEqual(['resync']);
-  });
 });
 
 it('where there is no plugin in the way nothing is looked at', async () => {

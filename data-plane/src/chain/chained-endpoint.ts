@@ -13,7 +13,6 @@ import {
   type Route,
 } from '@sluice/sdk/engine';
 import { type Admission, type Exchange, hasExpired, type Outcome } from '../exchange/exchange.js';
-import { OpenSet } from '../exchange/open-set.js';
 import type { Endpoint, LegacyBacking, LegHost } from '../front/endpoint.js';
 import { ErrorCode, RpcError } from '../protocol/errors.js';
 import type { Message } from '../protocol/translate.js';
@@ -31,8 +30,6 @@ export interface Passage {
 
 export class ChainedEndpoint implements Endpoint {
   private passage: Passage | undefined;
-  /** Legacy sessions that are open. */
-  readonly sessions = new OpenSet<ChainedLegacy>();
 
   constructor(readonly inner: RoutedEndpoint) {}
 
@@ -56,11 +53,6 @@ export class ChainedEndpoint implements Endpoint {
         ? undefined
         : { route, handle: route.to((allowed) => (allowed.call as PluginCall).route(allowed)) };
     return true;
-  }
-
-  /** Who may see what has changed: sessions are told to look again. */
-  changed(): void {
-    for (const session of this.sessions.toArray()) session.resync();
   }
 
   modern(exchange: Exchange): Promise<Outcome> {

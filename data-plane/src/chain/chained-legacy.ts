@@ -2,7 +2,6 @@
 import type { MaybePromise } from '@sluice/sdk';
 import { Admitted, after, Exchange as ChainExchange, type Known, Refusal } from '@sluice/sdk/engine';
 import { type Admission, Cancellation, type Exchange, type Outcome } from '../exchange/exchange.js';
-import type { Slotted } from '../exchange/open-set.js';
 import type { HeldBefore, LegacyBacking, LegHost } from '../front/endpoint.js';
 import { errorMessage, RpcError, resultMessage } from '../protocol/errors.js';
 import { methodRow } from '../protocol/methods.js';
@@ -19,8 +18,7 @@ const HANDSHAKE_ID = '0';
 const RESOURCE_UPDATED = 'notifications/resources/updated';
 const NOBODY = new Refusal('unauthenticated', 'it is not known whom this asks');
 
-export class ChainedLegacy implements LegacyBacking, LegHost, Slotted {
-  slot = -1;
+export class ChainedLegacy implements LegacyBacking, LegHost {
   private readonly backing: LegacyBacking;
   private hasBegun = false;
   /** Who began it, where no transport says who has it by now. */
@@ -31,7 +29,6 @@ export class ChainedLegacy implements LegacyBacking, LegHost, Slotted {
     private readonly host: LegHost,
   ) {
     this.backing = endpoint.inner.openLegacy(this);
-    endpoint.sessions.add(this);
   }
 
   // What the client's side is asked for by the endpoint's.
@@ -120,7 +117,6 @@ export class ChainedLegacy implements LegacyBacking, LegHost, Slotted {
   }
 
   close(): void {
-    this.endpoint.sessions.delete(this);
     const { sessionName } = this.host;
     if (this.hasBegun && sessionName !== undefined) this.endpoint.route?.sessionEnd(sessionName);
     this.backing.close();

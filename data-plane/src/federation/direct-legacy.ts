@@ -7,13 +7,14 @@ import { jsonBinary, stringOf } from '../protocol/text.js';
 import type { Message } from '../protocol/translate.js';
 import { isTaskMethod } from '../protocol/untranslatable.js';
 import { BecameLegacy, EraMismatch } from '../upstream/call.js';
+import type { ListKind } from '../upstream/offers.js';
 import type { Upstream } from '../upstream/upstream.js';
 import { ClientAsks } from './client-asks.js';
 import type { Discovery } from './discovery.js';
 import { initializeResult, routableCapabilities } from './facts.js';
 import { HeldHere } from './held-here.js';
 import type { MirroredHeaders } from './mirrored-headers.js';
-import { listChanged, OwnLeg, sessionEnded, tellListsChanged } from './own-leg.js';
+import { hasListChanged, listChanged, OwnLeg, sessionEnded, tellListsChanged } from './own-leg.js';
 import { answered, outcomeOf, relayed, watchable } from './relay.js';
 import { readLogLevel, WatchedResources } from './watched-resources.js';
 
@@ -64,6 +65,7 @@ export class DirectLegacy implements LegacyBacking {
       try {
         const result = await leg.open();
         this.leg = leg;
+        this.hear();
         return result;
       } catch (thrown) {
         leg.close();
@@ -72,7 +74,7 @@ export class DirectLegacy implements LegacyBacking {
     }
     const facts = await upstream.open();
     if (this.closed) throw sessionEnded();
-    this.share();
+    this.hear();
     void this.held.restore(before, (exchange) => this.request(exchange));
     return initializeResult(
       revision,
@@ -91,7 +93,8 @@ export class DirectLegacy implements LegacyBacking {
         if (!(thrown instanceof EraMismatch)) throw thrown;
         // The upstream has come to speak the other era: this client goes on by translation.
         leg.close();
-        if (this.leg === leg && !this.closed) this.share();
+        // Over the connection that is shared with others from now on.
+        if (this.leg === leg) this.leg = undefined;
       }
     }
     try {
@@ -134,8 +137,6 @@ export class DirectLegacy implements LegacyBacking {
       throw thrown;
     }
     this.leg = leg;
-    this.offChanged?.();
-    this.offChanged = undefined;
     // What the client said before goes for this session too.
     if (this.listens) leg.session.listen();
     if (this.logLevel !== undefined && leg.session.result?.capabilities.logging !== undefined)
@@ -199,15 +200,25 @@ export class DirectLegacy implements LegacyBacking {
     return outcomeOf(inWordsOf(exchange.caller.revision, envelope.method, reply));
   }
 
-  /** Over the connection that is shared with others. */
-  private share(): void {
-    const { upstream } = this;
-    this.leg = undefined;
-    this.offChanged?.();
+  private hear(): void {
+    const { host, upstream } = this;
     this.offChanged = this.discovery.onListChanged((kind, changed, audience) => {
-      if (changed === upstream && audience(this.host.caller))
-        this.host.toClient(listChanged(kind), undefined);
+      // With a session of its own it hears there what the server changes.
+      const hears =
+        changed === undefined ? this.expects(kind) : changed === upstream && this.leg === undefined;
+      if (hears && audience(host.caller)) host.toClient(listChanged(kind), undefined);
     });
+  }
+
+  /** Whether the client was told to expect changes of a list. */
+  private expects(kind: ListKind): boolean {
+    const { leg, upstream } = this;
+    return hasListChanged(
+      leg === undefined
+        ? routableCapabilities(upstream.facts?.capabilities ?? {})
+        : (leg.session.result?.capabilities ?? {}),
+      kind,
+    );
   }
 
   notification(message: Message): void {

@@ -91,7 +91,7 @@ export class DirectEndpoint implements RoutedEndpoint {
       has: (kind) => upstream.facts?.capabilities[kind] !== undefined,
       onListChanged: (listener) =>
         discovery.onListChanged((kind, changed, audience) => {
-          if (changed === upstream && audience(exchange.caller)) listener(kind);
+          if ((changed ?? upstream) === upstream && audience(exchange.caller)) listener(kind);
         }),
     });
   }

@@ -24,7 +24,8 @@ import { type Audience, EVERYBODY, OfferNews } from './offer-news.js';
 
 /** Told of what may be another than before: one kind of list or all, or one resource. */
 type ChangeListener = (upstream: Upstream, kind: ListKind | undefined, uri?: string) => void;
-type ListListener = (kind: ListKind, upstream: Upstream, audience: Audience) => void;
+/** `upstream` undefined stands for all of them. */
+type ListListener = (kind: ListKind, upstream: Upstream | undefined, audience: Audience) => void;
 
 export interface DiscoverySettings {
   readonly intervalMs: number;
@@ -97,8 +98,15 @@ export class Discovery {
   /**
    * Sets which upstreams there are, in the order of the configuration. What is known of one that stays is kept;
    * new ones are asked at once, or at `start`.
+   *
+   * @param tellsAll for changes of which {@link tellAll} tells anyway
    */
-  replace(upstreams: readonly Upstream[], naming: Naming, settings: DiscoverySettings): void {
+  replace(
+    upstreams: readonly Upstream[],
+    naming: Naming,
+    settings: DiscoverySettings,
+    tellsAll: boolean,
+  ): void {
     const before = this.all;
     const renamed = JSON.stringify(naming) !== JSON.stringify(this.currentNaming);
     this.currentNaming = naming;
@@ -118,15 +126,13 @@ export class Discovery {
     // Lists lost entries, or their names or order; whoever listens is told for each kind once.
     const moved = renamed || before.some((known, i) => this.all[i] !== known);
     const [changed] = gone.length > 0 ? gone : before;
-    if (moved && changed !== undefined)
+    if (moved && changed !== undefined && !tellsAll)
       for (const kind of LIST_KINDS) this.tell(kind, changed.upstream, EVERYBODY);
   }
 
-  /** Everybody looks at their lists again: what they may see of them has changed. */
+  /** Everybody looks at their lists again, and is told so once: what they may see of them has changed. */
   tellAll(): void {
-    const [first] = this.all;
-    if (first === undefined) return;
-    for (const kind of LIST_KINDS) for (const { upstream } of this.all) this.tell(kind, upstream, EVERYBODY);
+    for (const kind of LIST_KINDS) this.tell(kind, undefined, EVERYBODY);
   }
 
   private askFirst(fresh: readonly Known[]): void {
@@ -173,7 +179,7 @@ export class Discovery {
     for (const listener of [...this.removals]) listener(known.upstream);
   }
 
-  private tell(kind: ListKind, upstream: Upstream, audience: Audience): void {
+  private tell(kind: ListKind, upstream: Upstream | undefined, audience: Audience): void {
     for (const listener of [...this.listeners]) {
       try {
         listener(kind, upstream, audience);

@@ -15,6 +15,7 @@ import type { HeldAtUpstream } from '../sessions/store.js';
 import { cancelledError, type UpstreamReply } from '../upstream/call.js';
 import type { ChannelRequest, ChannelSink } from '../upstream/channel.js';
 import type { LegacySession, LegacySessionEvents } from '../upstream/legacy/session.js';
+import { LIST_KINDS, type ListKind } from '../upstream/offers.js';
 import { ownCall } from '../upstream/own-request.js';
 import { resourceUpdated } from '../upstream/subscriptions.js';
 import type { Upstream } from '../upstream/upstream.js';
@@ -282,14 +283,18 @@ export function sessionEnded(): RpcError {
 
 /** Tells a client to look again at every list whose changes it was told to expect. */
 export function tellListsChanged(host: LegHost, capabilities: Readonly<Record<string, unknown>>): void {
-  for (const kind of ['tools', 'prompts', 'resources'] as const) {
-    const capability = capabilities[kind] as { listChanged?: unknown } | undefined;
-    if (capability?.listChanged === true) host.toClient(listChanged(kind), undefined);
-  }
+  for (const kind of LIST_KINDS)
+    if (hasListChanged(capabilities, kind)) host.toClient(listChanged(kind), undefined);
+}
+
+/** Whether these capabilities promise to tell of changes of a list. */
+export function hasListChanged(capabilities: Readonly<Record<string, unknown>>, kind: ListKind): boolean {
+  const capability = capabilities[kind] as { listChanged?: unknown } | undefined;
+  return capability?.listChanged === true;
 }
 
 /** `notifications/{kind}/list_changed`. */
-export function listChanged(kind: 'tools' | 'prompts' | 'resources'): Message {
+export function listChanged(kind: ListKind): Message {
   return LIST_CHANGED[kind];
 }
 

@@ -121,17 +121,15 @@ export class Runtime implements ProcessHost {
       .map((upstream) => this.direct.get(upstream))
       .filter((each): each is ChainedEndpoint => each !== undefined);
     this.direct = direct;
-    this.discovery.replace(next, gateway.naming, gateway.discovery);
+    const pluginsText = JSON.stringify(configuration.plugins);
+    // Who may see what has changed, so whoever keeps a list looks again.
+    const tellsAll = this.pluginsText !== undefined && this.pluginsText !== pluginsText;
+    this.pluginsText = pluginsText;
+    this.discovery.replace(next, gateway.naming, gateway.discovery, tellsAll);
     this.host.plugins.use(plugins, gateway.shutdownGraceMs);
     const served = [this.merged.endpoint, ...direct.values()];
     const rerouted = served.filter((endpoint) => endpoint.use(this.host.plugins.route(endpoint.path)));
-    const pluginsText = JSON.stringify(configuration.plugins);
-    // Who may see what has changed, so whoever keeps a list looks again.
-    if (this.pluginsText !== undefined && this.pluginsText !== pluginsText) {
-      this.discovery.tellAll();
-      for (const endpoint of served) endpoint.changed();
-    }
-    this.pluginsText = pluginsText;
+    if (tellsAll) this.discovery.tellAll();
     for (const endpoint of rerouted) this.host.rerouted(endpoint);
     for (const endpoint of removed) this.host.removed(endpoint);
     for (const upstream of gone) {
