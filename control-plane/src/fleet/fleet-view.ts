@@ -1,0 +1,32 @@
+/** The port through which the admin API sees the nodes. What it shows is what this replica of the control plane knows. */
+import type { Convergence } from '@sluice/proto/admin';
+import type { Node, NodeEvent } from '@sluice/proto/cluster';
+
+/** Which nodes have to run a revision before it counts as there. */
+export type Wait =
+  | { readonly kind: 'any' }
+  | { readonly kind: 'all' }
+  | { readonly kind: 'region'; readonly region: string }
+  /** Rounded up: 1 % of three nodes is one node. */
+  | { readonly kind: 'share'; readonly percent: number };
+
+/** Which revision is waited for, and for how long. */
+export interface ConvergenceRequest {
+  readonly revision: number;
+  readonly wait: Wait;
+  /** From now; 0 answers with what is so now. */
+  readonly deadlineMs: number;
+  /** The one who asked has gone: the answer is not needed any more. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface FleetView {
+  /** In the order of region and name. */
+  nodes(): readonly Node[];
+  /** Newest first, at most `limitCount`; of one node, when it is named. */
+  events(limitCount: number, node?: string): readonly NodeEvent[];
+  /** Resolves with the node as it was known when it was told; undefined when there is none of this name. */
+  drain(node: string, reason: string): Promise<Node | undefined>;
+  /** Resolves as soon as what is waited for is so, and at the deadline with how far it has come. */
+  convergence(request: ConvergenceRequest): Promise<Convergence>;
+}
