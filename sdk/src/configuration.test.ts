@@ -125,10 +125,14 @@ describe('a configuration that is refused', () => {
     { additionalProperties: false },
   );
 
-  it('is told which fields there are', () => {
-    expect(checked(config, { limit: 1, limits: 2 })).toEqual({
+  it.each([
+    ['limits', 'did you mean limit?'],
+    ['lim-it', 'did you mean limit?'],
+    ['consumers', 'known here: key, limit'],
+  ])('with the field %s is told which there are', (path, hint) => {
+    expect(checked(config, { limit: 1, [path]: 2 })).toEqual({
       ok: false,
-      problems: [{ path: 'limits', message: 'unknown field', hint: 'known here: key, limit' }],
+      problems: [{ path, message: 'unknown field', hint }],
     });
   });
 

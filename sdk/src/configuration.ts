@@ -3,6 +3,7 @@ import { type StringOptions, type TSchema, type TString, Type } from '@sinclair/
 import { Value, type ValueError, ValueErrorType } from '@sinclair/typebox/value';
 import { attributeProblem } from './attributes.js';
 import { withDefaults } from './defaults.js';
+import { nearestName } from './nearest-name.js';
 import type { ConfigProblem, Plugin } from './plugin.js';
 
 /** Problems of one configuration that are told; the rest repeats them. */
@@ -53,7 +54,7 @@ function innermost(error: ValueError): ValueError {
 function problemOf({ path: pointer, message, schema, type, value }: ValueError): ConfigProblem {
   const path = dotted(pointer);
   if (type === ValueErrorType.ObjectAdditionalProperties) {
-    return { path, message: 'unknown field', ...knownFields(schema) };
+    return { path, message: 'unknown field', ...knownFields(schema, pointer) };
   }
   if (type === ValueErrorType.ObjectRequiredProperty) {
     return { path, message: 'is missing', ...hintOf(schema) };
@@ -82,8 +83,10 @@ function hintOf({ description }: TSchema): { hint?: string } {
 }
 
 /** What could have been meant by a field that is not there. */
-function knownFields({ properties }: TSchema): { hint?: string } {
+function knownFields({ properties }: TSchema, pointer: string): { hint?: string } {
   const names = Object.keys(properties ?? {});
+  const near = nearestName(pointer.slice(pointer.lastIndexOf('/') + 1), names);
+  if (near !== undefined) return { hint: `did you mean ${near}?` };
   return names.length === 0 ? {} : { hint: `known here: ${names.join(', ')}` };
 }
 

@@ -1,6 +1,6 @@
 import type { JsonObject } from '@bufbuild/protobuf';
 import { ConfigurationSchema, GatewaySchema, UpstreamSchema } from '@sluice/proto';
-import { nearestName } from '../validation/nearest-name.js';
+import { nearestName } from '@sluice/sdk/manifest';
 import {
   decodeField,
   decodeMessage,

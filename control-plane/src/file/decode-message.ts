@@ -1,6 +1,6 @@
 import type { DescField, DescMessage } from '@bufbuild/protobuf';
 import { GATEWAY_SETTINGS, settingType, UPSTREAM_SETTINGS } from '@sluice/proto';
-import { nearestName } from '../validation/nearest-name.js';
+import { nearestName } from '@sluice/sdk/manifest';
 import type { Decoding } from './decoding.js';
 import {
   type Converted,

@@ -1,5 +1,5 @@
 import { GATEWAY_SETTINGS, type Setting, UPSTREAM_SETTINGS } from '@sluice/proto';
-import { nearestName } from '../validation/nearest-name.js';
+import { nearestName } from '@sluice/sdk/manifest';
 import type { ConfigurationJson } from './decode-configuration.js';
 import { convertSetting, type MessageJson, quote } from './decode-message.js';
 import type { Decoding } from './decoding.js';

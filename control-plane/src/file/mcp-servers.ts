@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { nearestName } from '../validation/nearest-name.js';
+import { nearestName } from '@sluice/sdk/manifest';
 import { decodeField, expectMapping, type MessageJson } from './decode-message.js';
 import type { Decoding } from './decoding.js';
 import { convertBoolean } from './setting-value.js';

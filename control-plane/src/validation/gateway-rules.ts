@@ -1,9 +1,9 @@
 import { durationMs } from '@bufbuild/protobuf/wkt';
 import type { Configuration, Gateway, Listen } from '@sluice/proto';
 import { GATEWAY_DEFAULTS, GATEWAY_SETTINGS, LOG_FORMATS, LOG_LEVELS } from '@sluice/proto';
+import { nearestName } from '@sluice/sdk/manifest';
 import { isCidr, isHost, isLoopbackHost } from './addresses.js';
 import type { Findings } from './findings.js';
-import { nearestName } from './nearest-name.js';
 import { authenticatesAll } from './plugin-rules.js';
 import { checkRanges } from './ranges.js';
 

@@ -1,8 +1,13 @@
 import { BUILT_IN, builtIn } from '@sluice/plugins';
 import type { Configuration, PluginBinding } from '@sluice/proto';
-import { checkManifestConfig, type FoundPlugin, findPlugin, verifiedContents } from '@sluice/sdk/manifest';
+import {
+  checkManifestConfig,
+  type FoundPlugin,
+  findPlugin,
+  nearestName,
+  verifiedContents,
+} from '@sluice/sdk/manifest';
 import type { Findings } from './findings.js';
-import { nearestName } from './nearest-name.js';
 
 const ELSEWHERE = /^(?:\.{0,2}\/|npm:)/;
 type CheckedConfig = ReturnType<typeof checkManifestConfig>;
