@@ -47,7 +47,7 @@ export function clientHeaders(
   const headers: Record<string, string> = Object.create(null);
   const variables: string[] = [];
   for (const [name, line] of Object.entries(lines)) {
-    const value = substitute(line, environment);
+    const value = substitute(line, environment, true);
     if (!('text' in value)) return refused(wrong(name, value.message, value.hint));
     const lower = name.toLowerCase();
     if (lower in headers) return refused(wrong(name, 'given twice in different case', 'keep one of the two'));

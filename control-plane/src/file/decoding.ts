@@ -61,9 +61,13 @@ export class Decoding {
     return path;
   }
 
-  /** The text of a string scalar with variables put in, or `undefined` after reporting why there is none. */
-  substitute(node: ScalarNode & { value: string }, path: string): string | undefined {
-    const result = substitute(node.value, this.environment);
+  /**
+   * The text of a string scalar with variables put in, or `undefined` after reporting why there is none.
+   *
+   * @param mayBeSecret a default, which would stand in the file, is not proposed
+   */
+  substitute(node: ScalarNode & { value: string }, path: string, mayBeSecret = false): string | undefined {
+    const result = substitute(node.value, this.environment, mayBeSecret);
     if ('text' in result) {
       for (const variable of result.variables) this.substitutedVariables.add(variable);
       return result.text;

@@ -1,6 +1,8 @@
 /** The list of plugins: fields of the schema, and below `config` whatever the plugin's own schema takes. */
 import type { JsonObject, JsonValue } from '@bufbuild/protobuf';
+import { builtIn } from '@sluice/plugins';
 import { isFreeForm, PluginBindingSchema } from '@sluice/proto';
+import { type ConfigSchema, formsOf, schemasOfItems, schemasOfMember } from '../validation/config-schema.js';
 import {
   decodeField,
   expectMapping,
@@ -38,32 +40,60 @@ function decodePlugin(decoding: Decoding, node: SourceNode, path: string): JsonO
     const field = findField(PluginBindingSchema.fields, entry.key);
     if (field === undefined) reportUnknownKey(decoding, entry, path, PluginBindingSchema.fields);
     else if (isFreeForm(field))
-      Object.assign(config, freeForm(decoding, entry.value, `${path}.${field.name}`));
+      Object.assign(
+        config,
+        freeForm(decoding, entry.value, `${path}.${field.name}`, schemaOf(mapping.entries)),
+      );
     else decodeField(decoding, field, entry, path, json);
   }
   return { ...(json as JsonObject), config };
 }
 
-function freeForm(decoding: Decoding, node: SourceNode, path: string): JsonObject {
+/** What is known of the configuration of the plugin that the entries name, before anything else of them is read. */
+function schemaOf(entries: readonly { key: string; value: SourceNode }[]): ConfigSchema | undefined {
+  const named = entries.find(({ key }) => key === 'plugin')?.value;
+  return named?.kind === 'scalar' && typeof named.value === 'string'
+    ? builtIn(named.value)?.config
+    : undefined;
+}
+
+function freeForm(
+  decoding: Decoding,
+  node: SourceNode,
+  path: string,
+  schema: ConfigSchema | undefined,
+): JsonObject {
   const mapping = expectMapping(decoding, node, path);
-  return mapping === undefined ? {} : (plainValue(decoding, mapping, path) as JsonObject);
+  const schemas = schema === undefined ? [] : [schema];
+  return mapping === undefined ? {} : (plainValue(decoding, mapping, path, schemas) as JsonObject);
 }
 
 /** A value as it stands, with variables put into its texts. Where it stands is kept, for what validation finds. */
-function plainValue(decoding: Decoding, node: SourceNode, path: string): JsonValue {
+function plainValue(
+  decoding: Decoding,
+  node: SourceNode,
+  path: string,
+  schemas: readonly ConfigSchema[],
+): JsonValue {
   decoding.origins.set(path, node.position);
   if (node.kind === 'list')
-    return node.items.map((item, index) => plainValue(decoding, item, `${path}[${index}]`));
+    return node.items.map((item, index) =>
+      plainValue(decoding, item, `${path}[${index}]`, schemasOfItems(schemas)),
+    );
   if (node.kind === 'scalar') {
-    if (typeof node.value === 'string')
-      return decoding.substitute({ ...node, value: node.value }, path) ?? '';
+    if (typeof node.value === 'string') {
+      // Of what nobody says anything it may be a secret, too.
+      const forms = schemas.flatMap(formsOf);
+      const mayBeSecret = forms.length === 0 || forms.some(({ writeOnly }) => writeOnly);
+      return decoding.substitute({ ...node, value: node.value }, path, mayBeSecret) ?? '';
+    }
     return typeof node.value === 'bigint' ? Number(node.value) : node.value;
   }
   const json: JsonObject = {};
   for (const { key, keyPosition, value } of node.entries) {
     if (key === '__proto__')
       decoding.error(keyPosition, path, 'a key named __proto__', 'choose another name');
-    else json[key] = plainValue(decoding, value, `${path}.${key}`);
+    else json[key] = plainValue(decoding, value, `${path}.${key}`, schemasOfMember(schemas, key));
   }
   return json;
 }

@@ -9,10 +9,13 @@ const REFERENCE = /\$\$\{|\$\{(?:([A-Za-z_][A-Za-z0-9_]*)(?::-((?:(?!\$\{)[^}])*
 /**
  * Puts variables of the environment into a text: `${NAME}` is the variable's value, `${NAME:-default}` the
  * default where the variable is unset or empty, and `$${` is a literal `${`. What is put in is not read again.
+ *
+ * @param mayBeSecret no default is proposed for a variable that is not set
  */
 export function substitute(
   input: string,
   environment: Readonly<Record<string, string | undefined>>,
+  mayBeSecret = false,
 ): Substituted {
   const variables: string[] = [];
   let text = '';
@@ -28,7 +31,7 @@ export function substitute(
     if (name === undefined) return malformed(match.index);
     variables.push(name);
     const value = environment[name];
-    if (value === undefined && fallback === undefined) return unset(match.index, name);
+    if (value === undefined && fallback === undefined) return unset(match.index, name, mayBeSecret);
     text += fallback !== undefined && (value === undefined || value === '') ? fallback : value;
   }
   return { text: text + input.slice(end), variables };
@@ -42,10 +45,12 @@ function malformed(offset: number): Substituted {
   };
 }
 
-function unset(offset: number, name: string): Substituted {
+function unset(offset: number, name: string, mayBeSecret: boolean): Substituted {
   return {
     offset,
     message: `the environment variable ${name} is not set`,
-    hint: `set it, or give a default: \${${name}:-default}`,
+    hint: mayBeSecret
+      ? `set it where the gateway is started: ${name}=…`
+      : `set it, or give a default: \${${name}:-default}`,
   };
 }

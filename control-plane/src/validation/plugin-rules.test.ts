@@ -35,6 +35,21 @@ plugins:
   });
 
   it.each([
+    ['auth-api-key', '{ hash_key: "${NOWHERE}" }', 'hash_key', false],
+    ['auth-jwt', '{ keys: [{ secret: "${NOWHERE}" }] }', 'keys[0].secret', false],
+    // Nobody says what a field of that name holds.
+    ['auth-jwt', '{ key: "${NOWHERE}" }', 'key', false],
+    ['./own.js', '{ key: "${NOWHERE}" }', 'key', false],
+    ['auth-jwt', '{ issuer: "${NOWHERE}" }', 'issuer', true],
+    ['ratelimit', '{ limits: [{ tier_by: "${NOWHERE}" }] }', 'limits[0].tier_by', true],
+  ])('%s with %s: a default is proposed unless it may be a secret', (plugin, config, field, offered) => {
+    const said = problemsOf(`plugins: [{ config: ${config}, plugin: ${plugin} }]`).find((problem) =>
+      problem.includes(`plugins[0].config.${field}: the environment variable NOWHERE is not set`),
+    );
+    expect(said).toContain(offered ? '${NOWHERE:-default}' : 'hint: set it where the gateway is started');
+  });
+
+  it.each([
     ['plugins: {}', 'sluice.yaml:1:10: error: plugins: a mapping where a list belongs'],
     ['plugins: [{}]', 'sluice.yaml:1:11: error: plugins[0].plugin: missing'],
     ['plugins: [auth-api-kye]', 'did you mean auth-api-key?'],
