@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { installRedis } from './redis-server.mjs';
+import { installServers } from './debian-servers.mjs';
 import { runStep } from './steps.mjs';
 import { build, install, installNodeVersions, ROOT } from './workspace.mjs';
 
@@ -17,8 +17,8 @@ export async function test(args) {
   // Without these two nothing else can run.
   if (!(await section('install', install))) return 1;
   if (!(await section('other releases of Node.js', installNodeVersions))) return 1;
-  await section('redis-server', async () => {
-    await installRedis();
+  await section('servers that tests start', async () => {
+    await installServers();
     return true;
   });
   if (!(await section('build and types', build))) return 1;

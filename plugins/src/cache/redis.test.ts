@@ -8,8 +8,9 @@ import {
 } from '@sluice/sdk/testing';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { NO_REDIS, startRedis } from '../../../cli/test/servers/redis.js';
+import type { TestServer } from '../../../cli/test/servers/server-process.js';
 import cache from './index.js';
-import { NO_REDIS, type RedisServer, startRedis } from './redis-server.js';
 
 const KEY = 'a secret of at least thirty-two characters';
 const RULES = {
@@ -44,7 +45,7 @@ describe('a configuration of Redis', () => {
 });
 
 describe.skipIf(NO_REDIS !== undefined)(`a second level in Redis${NO_REDIS ? ` (${NO_REDIS})` : ''}`, () => {
-  let server: RedisServer;
+  let server: TestServer;
   let redis: Redis;
   let gateways: TestGateway[];
   let count: number;
@@ -55,7 +56,7 @@ describe.skipIf(NO_REDIS !== undefined)(`a second level in Redis${NO_REDIS ? ` (
   });
   afterAll(async () => {
     redis?.disconnect();
-    await server?.stop();
+    await server?.close();
   });
   beforeEach(async () => {
     gateways = [];
@@ -276,7 +277,7 @@ describe.skipIf(NO_REDIS !== undefined)(`a second level in Redis${NO_REDIS ? ` (
       watch.disconnect();
     } finally {
       own.thaw();
-      await own.stop();
+      await own.close();
     }
   });
 

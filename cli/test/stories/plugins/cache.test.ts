@@ -1,7 +1,8 @@
 import { createApiKey } from '@sluice/plugins/credentials';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { NO_REDIS, type RedisServer, startRedis } from '../../../../plugins/src/cache/redis-server.js';
 import { type RunningGateway, startGateway } from '../../gateway.js';
+import { NO_REDIS, startRedis } from '../../servers/redis.js';
+import type { TestServer } from '../../servers/server-process.js';
 import { metric } from '../gateway-metrics.js';
 import { closeClients, connect, KINDS, type OfficialClient } from '../official-client.js';
 import { type HttpServer, startFixtureOn } from '../upstreams.js';
@@ -122,7 +123,7 @@ describe.each(['modern', 'legacy', 'both'] as const)(
 
 describe.skipIf(NO_REDIS !== undefined)(`gateways with one Redis${NO_REDIS ? ` (${NO_REDIS})` : ''}`, () => {
   let fixture: HttpServer;
-  let redis: RedisServer;
+  let redis: TestServer;
   let gateways: RunningGateway[] = [];
 
   beforeAll(async () => {
@@ -136,7 +137,7 @@ describe.skipIf(NO_REDIS !== undefined)(`gateways with one Redis${NO_REDIS ? ` (
   afterAll(async () => {
     await closeClients();
     await Promise.all(gateways.map((gateway) => gateway.stop()));
-    await Promise.all([redis?.stop(), fixture?.kill()]);
+    await Promise.all([redis?.close(), fixture?.kill()]);
   });
 
   it.each(KINDS)('call a tool once, whichever of them is asked: %s', async (kind) => {
@@ -158,7 +159,7 @@ describe.skipIf(NO_REDIS !== undefined)(`gateways with one Redis${NO_REDIS ? ` (
   it('go on by themselves without it', async () => {
     const [gateway] = gateways as [RunningGateway];
     const client = await connect('SDK v2 2026-07-28', `${gateway.url}/mcp`, as(ada));
-    await redis.stop();
+    await redis.close();
     const name = toolAt('/mcp', COUNTER);
     const said = await client.say(name, { after: 'Redis' });
     expect(await client.say(name, { after: 'Redis' })).toBe(said);
