@@ -115,3 +115,12 @@ function lowerFirst(text: string): string {
 export function Secret(options: StringOptions = {}): TString {
   return Type.String({ ...options, writeOnly: true });
 }
+
+/**
+ * A pattern `upstream:name`. The gateway warns of one that names an upstream which its configuration does not have;
+ * what else is wrong with it is for the plugin to say. In a record whose keys are such patterns it is the schema of
+ * `propertyNames`.
+ */
+export function TargetPattern(options: StringOptions = {}): TString {
+  return Type.String({ ...options, targetPattern: true });
+}

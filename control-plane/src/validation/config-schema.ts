@@ -30,3 +30,27 @@ export function schemasOfMember(schemas: readonly ConfigSchema[], name: string):
 export function schemasOfItems(schemas: readonly ConfigSchema[]): readonly ConfigSchema[] {
   return schemas.flatMap(formsOf).flatMap(({ items }) => (items === undefined ? [] : [items]));
 }
+
+/**
+ * The patterns `upstream:name` in a configuration, with their paths below that of the value.
+ *
+ * @param schemas all that is said of the value
+ */
+export function targetPatterns(
+  value: unknown,
+  schemas: readonly ConfigSchema[],
+  path: string,
+): readonly { readonly path: string; readonly pattern: string }[] {
+  const forms = schemas.flatMap(formsOf);
+  if (typeof value === 'string')
+    return forms.some(({ targetPattern }) => targetPattern) ? [{ path, pattern: value }] : [];
+  if (Array.isArray(value))
+    return value.flatMap((item, index) => targetPatterns(item, schemasOfItems(schemas), `${path}[${index}]`));
+  if (typeof value !== 'object' || value === null) return [];
+  const namesArePatterns = forms.some(({ propertyNames }) => propertyNames?.targetPattern);
+  return Object.entries(value).flatMap(([name, member]) => {
+    const own = `${path}.${name}`;
+    const inside = targetPatterns(member, schemasOfMember(schemas, name), own);
+    return namesArePatterns ? [{ path: own, pattern: name }, ...inside] : inside;
+  });
+}

@@ -35,6 +35,41 @@ plugins:
   });
 
   it.each([
+    [
+      'authorize',
+      '{ permissions: { "fils:*": [a], "files:*": [a], "*s:x": [a], "*:*": [a] } }',
+      [['permissions.fils:*', 'there is no upstream fils', 'did you mean files?']],
+    ],
+    [
+      'authorize',
+      '{ methods: { "tasks/get": [a] }, resources: { "web:https://a/": [a] } }',
+      [['resources.web:https://a/', 'there is no upstream web', 'upstreams are files']],
+    ],
+    [
+      'ratelimit',
+      '{ limits: [{ name: a, rate: 1, match: { targets: ["files:a", "File:a"] } }] }',
+      [['limits[0].match.targets[1]', 'there is no upstream File', 'did you mean files?']],
+    ],
+    [
+      'cache',
+      '{ tools: [{ targets: ["filse:a"], ttl: 1s }] }',
+      [['tools[0].targets[0]', 'there is no upstream filse', 'did you mean files?']],
+    ],
+    // What is refused anyway is not looked at twice.
+    ['authorize', '{ permissions: { "fils:*": a } }', []],
+  ])('%s with %s: patterns that name no upstream', (plugin, config, warnings) => {
+    const { problems } = parseConfiguration(
+      `upstreams: { files: { url: "http://127.0.0.1:1/mcp" } }\nplugins: [{ plugin: ${plugin}, config: ${config} }]`,
+      { file: 'sluice.yaml', environment: {} },
+    );
+    expect(
+      problems.flatMap(({ severity, path, message, hint, line }) =>
+        severity === 'warning' && line === 2 ? [[path.replace('plugins[0].config.', ''), message, hint]] : [],
+      ),
+    ).toEqual(warnings);
+  });
+
+  it.each([
     ['auth-api-key', '{ hash_key: "${NOWHERE}" }', 'hash_key', false],
     ['auth-jwt', '{ keys: [{ secret: "${NOWHERE}" }] }', 'keys[0].secret', false],
     // Nobody says what a field of that name holds.

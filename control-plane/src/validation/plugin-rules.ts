@@ -7,6 +7,7 @@ import {
   nearestName,
   verifiedContents,
 } from '@sluice/sdk/manifest';
+import { type ConfigSchema, targetPatterns } from './config-schema.js';
 import type { Findings } from './findings.js';
 
 const ELSEWHERE = /^(?:\.{0,2}\/|npm:)/;
@@ -17,6 +18,7 @@ const HASH = /^sha256-[A-Za-z0-9+/]{43}=$/;
 
 export function checkPlugins(findings: Findings, { plugins, upstreams }: Configuration): void {
   const paths = new Set(['/mcp', ...upstreams.map(({ name }) => `/mcp/${name}`)]);
+  const known = upstreams.map(({ name }) => name);
   const names = new Map<string, number>();
   plugins.forEach((binding, index) => {
     const path = `plugins[${index}]`;
@@ -34,7 +36,9 @@ export function checkPlugins(findings: Findings, { plugins, upstreams }: Configu
     }
     checkEndpoints(findings, binding, path, paths);
     checkOrigins(findings, binding, path);
-    checkBuiltIn(findings, binding, path);
+    const schema = checkBuiltIn(findings, binding, path);
+    if (schema !== undefined)
+      checkPatterns(findings, targetPatterns(binding.config, [schema], `${path}.config`), known);
   });
 }
 
@@ -61,7 +65,8 @@ function checkOrigins(findings: Findings, { mayFetch }: PluginBinding, path: str
   });
 }
 
-function checkBuiltIn(findings: Findings, binding: PluginBinding, path: string): void {
+/** @returns the schema of its configuration, where that is known and the configuration follows it */
+function checkBuiltIn(findings: Findings, binding: PluginBinding, path: string): ConfigSchema | undefined {
   const { plugin: name, config } = binding;
   if (name === '') {
     findings.error(
@@ -69,12 +74,9 @@ function checkBuiltIn(findings: Findings, binding: PluginBinding, path: string):
       'missing',
       `say which plugin; with the gateway come ${BUILT_IN.join(', ')}`,
     );
-    return;
+    return undefined;
   }
-  if (ELSEWHERE.test(name)) {
-    checkElsewhere(findings, binding, path);
-    return;
-  }
+  if (ELSEWHERE.test(name)) return checkElsewhere(findings, binding, path);
   const plugin = builtIn(name);
   if (plugin === undefined) {
     const near = nearestName(name, BUILT_IN);
@@ -84,23 +86,29 @@ function checkBuiltIn(findings: Findings, binding: PluginBinding, path: string):
       `no plugin named ${name} comes with the gateway`,
       near === undefined ? known : `did you mean ${near}?`,
     );
-    return;
+    return undefined;
   }
-  tellProblems(findings, plugin.checked(config), path, `see docs/reference/plugins.md#${name}`);
+  const checked = plugin.checked(config);
+  tellProblems(findings, checked, path, `see docs/reference/plugins.md#${name}`);
+  return checked.ok ? plugin.config : undefined;
 }
 
 /** By its manifest alone: nothing of a plugin from elsewhere runs here. */
-function checkElsewhere(findings: Findings, { plugin, hash, config }: PluginBinding, path: string): void {
+function checkElsewhere(
+  findings: Findings,
+  { plugin, hash, config }: PluginBinding,
+  path: string,
+): ConfigSchema | undefined {
   if (plugin.startsWith('npm:')) {
     const hint = 'install it in the folder of the configuration, or in one above: npm install';
     findings.error(`${path}.plugin`, `there is no package ${plugin.slice('npm:'.length)}`, hint);
-    return;
+    return undefined;
   }
   if (!HASH.test(hash)) {
     const hint =
       'write the `sha256-…` that `sluice plugin pack` prints: what is loaded is exactly what was looked at';
     findings.error(`${path}.hash`, hash === '' ? 'missing' : 'not a hash', hint);
-    return;
+    return undefined;
   }
   let found: FoundPlugin;
   try {
@@ -109,9 +117,29 @@ function checkElsewhere(findings: Findings, { plugin, hash, config }: PluginBind
   } catch (thrown) {
     const hint = 'look at what has changed, run `sluice plugin pack`, and write the hash that it prints';
     findings.error(`${path}.plugin`, thrown instanceof Error ? thrown.message : String(thrown), hint);
-    return;
+    return undefined;
   }
-  tellProblems(findings, checkManifestConfig(found.manifest, config), path, found.manifest.description);
+  const checked = checkManifestConfig(found.manifest, config);
+  tellProblems(findings, checked, path, found.manifest.description);
+  return checked.ok ? found.manifest.config : undefined;
+}
+
+/** Of an upstream that is not there nothing matches, which is seldom what was meant; it may yet be added. */
+function checkPatterns(
+  findings: Findings,
+  patterns: ReturnType<typeof targetPatterns>,
+  known: readonly string[],
+): void {
+  for (const { path, pattern } of patterns) {
+    const upstream = pattern.slice(0, pattern.indexOf(':'));
+    if (upstream.includes('*') || known.includes(upstream)) continue;
+    const near = nearestName(upstream, known);
+    const hint =
+      near === undefined
+        ? `upstreams are ${known.slice(0, 10).join(', ') || 'none'}`
+        : `did you mean ${near}?`;
+    findings.warn(path, `there is no upstream ${upstream}`, hint, ['upstreams']);
+  }
 }
 
 function tellProblems(findings: Findings, checked: CheckedConfig, path: string, otherHint: string): void {

@@ -11,6 +11,7 @@ import {
   Refusal,
   type Target,
   type TargetKind,
+  TargetPattern,
   Type,
 } from '@sluice/sdk';
 import { claimReads, compileGranted, mappingProblems } from './granted.js';
@@ -28,10 +29,20 @@ const Scopes = (description: string) =>
     description,
   });
 
+const SCOPES_OR_NONE = Scopes('A list of scopes; an empty one is for every caller who was let in.');
+
 const Patterns = (description: string) =>
-  Type.Record(Type.String(), Scopes('A list of scopes; an empty one is for every caller who was let in.'), {
+  Type.Record(Type.String(), SCOPES_OR_NONE, {
     default: {},
     maxProperties: MAX_PATTERN_COUNT,
+    description,
+  });
+
+const TargetPatterns = (description: string) =>
+  Type.Record(Type.String(), SCOPES_OR_NONE, {
+    default: {},
+    maxProperties: MAX_PATTERN_COUNT,
+    propertyNames: TargetPattern(),
     description,
   });
 
@@ -48,10 +59,12 @@ const Config = Type.Object(
       maxProperties: MAX_PATTERN_COUNT,
       description: 'Scopes that a caller has by claim:value, beside those of the credential.',
     }),
-    permissions: Patterns('Scopes by upstream:name for tools, prompts and resources; * stands for anything.'),
-    tools: Patterns('The same for tools alone; overrides `permissions`.'),
-    prompts: Patterns('The same for prompts alone.'),
-    resources: Patterns('The same for resources alone, by URI.'),
+    permissions: TargetPatterns(
+      'Scopes by upstream:name for tools, prompts and resources; * stands for anything.',
+    ),
+    tools: TargetPatterns('The same for tools alone; overrides `permissions`.'),
+    prompts: TargetPatterns('The same for prompts alone.'),
+    resources: TargetPatterns('The same for resources alone, by URI.'),
     methods: Patterns(
       'Scopes by method, for methods beyond those of MCP that name no target: tasks/get; * stands for all of them.',
     ),

@@ -1,5 +1,13 @@
 /** What is kept, for how long and for whom: the configuration of the cache, and its rules in the form that is used. */
-import { type ConfigProblem, Duration, durationMs, Secret, type Static, Type } from '@sluice/sdk';
+import {
+  type ConfigProblem,
+  Duration,
+  durationMs,
+  Secret,
+  type Static,
+  TargetPattern,
+  Type,
+} from '@sluice/sdk';
 import { compilePatterns, type Matches, patternProblem } from '../patterns.js';
 
 /** Longest time for which anything is kept, whatever is configured or said. */
@@ -25,7 +33,7 @@ const HINTED = {
   shared: SHARED,
 };
 const targets = (what: string) =>
-  Type.Array(Type.String(), {
+  Type.Array(TargetPattern(), {
     minItems: 1,
     maxItems: 1_000,
     description: `Patterns upstream:name of ${what}.`,
@@ -44,7 +52,7 @@ const ListRule = Type.Object(
 );
 const ResourceRule = Type.Object(
   {
-    targets: Type.Array(Type.String(), {
+    targets: Type.Array(TargetPattern(), {
       default: ['*:*'],
       minItems: 1,
       maxItems: 1_000,

@@ -10,6 +10,7 @@ import {
   Outcome,
   Refusal,
   type Static,
+  TargetPattern,
   Type,
 } from '@sluice/sdk';
 import { addressKey } from '../buckets/address.js';
@@ -46,7 +47,7 @@ const Limit = Type.Object(
             }),
           ),
           targets: Type.Optional(
-            Type.Array(Type.String(), {
+            Type.Array(TargetPattern(), {
               minItems: 1,
               maxItems: 1_000,
               description: 'Patterns upstream:name of what counts, for example "github:*".',

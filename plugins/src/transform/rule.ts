@@ -1,5 +1,5 @@
 /** One rule of the configuration, compiled into what it does at each point of an exchange. */
-import { type Static, type Target, Type } from '@sluice/sdk';
+import { type Static, type Target, TargetPattern, Type } from '@sluice/sdk';
 import { compileExpression, NoValue } from '../expressions/expression.js';
 import type { Scope } from '../expressions/scope.js';
 import { compileTemplate, type Template } from '../expressions/template.js';
@@ -28,7 +28,7 @@ export const Rule = Type.Object(
             }),
           ),
           targets: Type.Optional(
-            Type.Array(Type.String(), {
+            Type.Array(TargetPattern(), {
               minItems: 1,
               maxItems: 1_000,
               description: 'Patterns upstream:name of tools, prompts and resources, for example "crm:*".',
