@@ -1,3 +1,6 @@
+/** What a cluster stores, delivers and counts, and how its messages are made and travel. */
+export { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+export { timestampFromMs } from '@bufbuild/protobuf/wkt';
 export * from '../gen/sluice/config/v1/access_pb.js';
 export * from '../gen/sluice/config/v1/place_pb.js';
 export * from '../gen/sluice/config/v1/resource_pb.js';
