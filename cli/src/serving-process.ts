@@ -1,6 +1,7 @@
 import { type DataPlane, startDataPlane } from '@sluice/data-plane';
 import type { ResolvedConfiguration } from '@sluice/proto';
 import { followCertificate } from './certificate-watch.js';
+import { configurationChanges } from './configuration-changes.js';
 import { endProcess } from './controlling-terminal.js';
 import { EXIT } from './exit-codes.js';
 import { openLog, type ProcessLog } from './log.js';
@@ -97,9 +98,10 @@ export class ServingProcess {
       return;
     }
     try {
+      const changes = configurationChanges(this.#configuration, configuration);
       await this.#gateway.apply(configuration);
       this.#keep(configuration);
-      log.info({ upstreams: configuration.upstreams.length }, 'configuration applied');
+      log.info(changes, 'configuration applied');
     } catch (error) {
       log.error({ err: error }, 'configuration refused by the data plane; the last good one stays');
       this.#keep(this.#configuration);

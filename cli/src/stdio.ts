@@ -3,6 +3,7 @@ import { formatProblem, type Problem, watchConfigurationFile } from '@sluice/con
 import { type StdioEnd, type StdioServer, startStdio } from '@sluice/data-plane';
 import { type ResolvedConfiguration, resolveConfiguration } from '@sluice/proto';
 import { type LoadOutcome, loadConfiguration, OWN_VARIABLES } from './configuration.js';
+import { configurationChanges } from './configuration-changes.js';
 import { endProcess, hasLostTerminal } from './controlling-terminal.js';
 import { EXIT } from './exit-codes.js';
 import { clientHeaders } from './header-option.js';
@@ -148,7 +149,8 @@ class StdioCommand {
       log.error({ problems: problems.length }, 'configuration refused; the last good one stays');
       return;
     }
-    if (JSON.stringify(configuration) === JSON.stringify(this.#configuration)) {
+    const before = this.#configuration as ResolvedConfiguration;
+    if (JSON.stringify(configuration) === JSON.stringify(before)) {
       log.info('configuration is unchanged');
       return;
     }
@@ -157,7 +159,7 @@ class StdioCommand {
       this.#keep(configuration);
       const { logLevel, logFormat } = parentSettings(configuration);
       this.#log.configure(logLevel, logFormat);
-      log.info({ upstreams: configuration.upstreams.length }, 'configuration applied');
+      log.info(configurationChanges(before, configuration), 'configuration applied');
       this.#warnIfRefused();
     } catch (error) {
       log.error({ err: error }, 'configuration refused by the data plane; the last good one stays');

@@ -11,7 +11,9 @@ test('a changed file is applied while the gateway runs, by the same process on t
   const { sluice, file, url } = await serve(upstreamsNamed('one'));
   expect(await upstreamNames(url)).toEqual(['one']);
   writeFileSync(file, upstreamsNamed('one', 'two'));
-  expect(await sluice.logged('configuration applied')).toMatchObject({ upstreams: 2 });
+  const line = await sluice.logged('configuration applied');
+  expect(line).toMatchObject({ upstreams: 2, upstreamsAdded: ['two'], plugins: 0 });
+  expect(Object.keys(line).filter((name) => /Changed|Removed|Reordered/.test(name))).toEqual([]);
   expect(await upstreamNames(url)).toEqual(['one', 'two']);
   expect(sluice.log.filter(({ msg }) => msg === 'listening')).toHaveLength(1);
 });
