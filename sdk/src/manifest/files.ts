@@ -7,6 +7,9 @@ export const MANIFEST_FILE = 'plugin.json';
 const MAX_FILE_COUNT = 5_000;
 const MAX_TOTAL_BYTES = 64 * 1024 * 1024;
 
+/** What `node --test` runs of the plugin itself; in packages that it brings along such a name may be anything. */
+const TESTS = /^test\/|^(?!(?:.*\/)?node_modules\/).*\.test\.[cm]?[jt]s$/;
+
 export interface PackedFile {
   /** Relative to the folder of the plugin, with `/` between names. */
   readonly path: string;
@@ -20,8 +23,8 @@ export function digestOf(content: Uint8Array): string {
 }
 
 /**
- * All files of a folder in the order of their paths, without those that begin with a dot, what makes the SDK (the
- * gateway brings its own), and the manifest itself.
+ * All files of a folder that may run in the gateway, in the order of their paths: without those that begin with a dot,
+ * tests, what makes the SDK (the gateway brings its own), and the manifest itself.
  *
  * @throws Error when there are too many, or one is a link: what it leads to could change.
  */
@@ -46,7 +49,8 @@ function pathsBelow(folder: string, below: string): string[] {
     .flatMap((path) => {
       const stat = lstatSync(join(folder, path));
       if (stat.isSymbolicLink()) throw new Error(`${path} is a link; a plugin is made of files`);
-      return stat.isDirectory() ? pathsBelow(folder, path) : [path];
+      if (stat.isDirectory()) return pathsBelow(folder, path);
+      return TESTS.test(path) ? [] : [path];
     })
     .sort(byCode);
 }

@@ -48,6 +48,21 @@ describe('a packed plugin', () => {
     expect((await packPlugin(folder)).hash).not.toBe(first.hash);
   });
 
+  it('is made of what runs: a test may change, and what only looks like one stays', async () => {
+    const { hash } = await packPlugin(folder);
+    mkdirSync(join(folder, 'test'));
+    for (const test of ['index.test.js', 'lib/b.test.mjs', 'lib/b.test.ts', 'test/data.json'])
+      writeFileSync(join(folder, test), '// a test');
+    expect((await packPlugin(folder)).hash).toBe(hash);
+    mkdirSync(join(folder, 'node_modules', 'other', 'test'), { recursive: true });
+    const others = ['latest.js', 'node_modules/other/a.test.js', 'node_modules/other/test/b.js'];
+    for (const path of others) writeFileSync(join(folder, path), '// no test of ours');
+    const { manifest } = await packPlugin(folder);
+    expect(manifest.files.map(({ path }) => path)).toEqual(
+      ['a.txt', 'index.js', 'lib/b.js', ...others].sort(),
+    );
+  });
+
   it('is another one when a file is missing or was changed', async () => {
     const { manifest } = await packPlugin(folder);
     expect([...verifiedContents(folder, manifest.files).keys()]).toHaveLength(3);
