@@ -5,7 +5,7 @@
 import type { Clock, JsonObject, MaybePromise, Outcome, PluginMetrics } from '@sluice/sdk';
 import type { Changes, Subject } from './changes.js';
 import type { Rule } from './config.js';
-import { type KeptAnswer, keepable } from './kept-answer.js';
+import { type KeptAnswer, keepable, mayBePublic } from './kept-answer.js';
 import type { KeptAnswers } from './kept-answers.js';
 import type { CacheRequest } from './request-key.js';
 import type { Generations } from './sealed-answer.js';
@@ -24,23 +24,30 @@ export interface Asked {
   readonly request: CacheRequest;
   readonly subject: Subject;
   readonly rule: Rule;
-  readonly signal: () => AbortSignal;
+  readonly signal: AbortSignal;
   /** Called with a result that another worker has asked for. */
-  readonly learn: (result: JsonObject | undefined) => void;
+  learn(result: JsonObject | undefined): void;
 }
 
+/** One call for all who want the same. Nearly always that is one, and then nobody waits for its end. */
 class Flight {
-  readonly ended: Promise<Ended>;
-  private resolve: (ended: Ended) => void = () => {};
+  private waited: Promise<Ended> | undefined;
+  private resolve: ((ended: Ended) => void) | undefined;
 
-  constructor(readonly asOf: number) {
-    this.ended = new Promise((resolve) => {
+  constructor(
+    readonly key: string,
+    readonly asOf: number,
+  ) {}
+
+  ended(): Promise<Ended> {
+    this.waited ??= new Promise((resolve) => {
       this.resolve = resolve;
     });
+    return this.waited;
   }
 
   end(ended: Ended): void {
-    this.resolve(ended);
+    this.resolve?.(ended);
   }
 }
 
@@ -61,10 +68,12 @@ export class Answers {
 
   answer(asked: Asked, next: Next): MaybePromise<Outcome> {
     const { kept, clock } = this.options;
-    const { request } = asked;
-    const { privateKey, publicKey } = request;
+    const { request, rule } = asked;
+    const { privateKey } = request;
     const nowMs = clock.now();
-    const found = (privateKey === undefined ? undefined : kept.find(privateKey)) ?? kept.find(publicKey);
+    const found =
+      (privateKey === undefined ? undefined : kept.find(privateKey)) ??
+      (mayBePublic(request, rule) ? kept.find(request.publicKey) : undefined);
     if (found === undefined) return this.missed(asked, next);
     if (found.isFresh(nowMs)) {
       this.count('hit');
@@ -74,7 +83,7 @@ export class Answers {
     const isAsking = this.flights.has(this.flightKey(asked) ?? '');
     if (!isAsking && !request.standsAlone) return this.missed(asked, next);
     // Nobody waits for it; what goes wrong is told to whoever asks when this one's time is over.
-    if (!isAsking) this.lead(asked, next).catch(() => undefined);
+    if (!isAsking) this.leadUnheard(asked, next);
     this.count('stale');
     return found.outcome(nowMs);
   }
@@ -87,11 +96,11 @@ export class Answers {
     const isUsable = flight !== undefined && !changes.outdated(asked.subject, flight.asOf);
     if (isUsable && !asked.request.wantsProgress) return this.follow(flight, asked, next);
     const isAlone = key === undefined || isUsable || kept.passes(key, clock.now());
-    return isAlone ? this.alone(asked, next) : this.lead(asked, next);
+    return isAlone ? this.alone(asked, next) : this.lead(key, asked, next);
   }
 
   private async follow(flight: Flight, asked: Asked, next: Next): Promise<Outcome> {
-    const ended = await flight.ended;
+    const ended = await flight.ended();
     if (ended === 'again') return this.missed(asked, next);
     if (ended === 'alone') return this.alone(asked, next);
     this.count('joined');
@@ -113,36 +122,87 @@ export class Answers {
     return came;
   }
 
-  /** Asks for all who want the same meanwhile. */
-  private async lead(asked: Asked, next: Next): Promise<Outcome> {
-    const key = this.flightKey(asked) as string;
-    const flight = new Flight(this.options.changes.now);
-    this.flights.set(key, flight);
-    let ended: Ended = 'alone';
+  /** Asks anew for what is stale; nobody waits for it, and whoever asks when its time is over is told what goes wrong. */
+  private leadUnheard(asked: Asked, next: Next): void {
+    const key = this.flightKey(asked);
+    if (key === undefined) return;
     try {
-      const found = await this.options.second?.read(asked.request, asked.subject, flight.asOf);
-      if (found?.answer !== undefined) {
-        ended = forAll(asked, key, this.take(asked, found.answer));
-        this.count('redis');
-        return found.answer.outcome(this.options.clock.now());
-      }
-      this.count('miss');
-      const came = await next();
-      if (came.errorCode !== 0 && asked.signal().aborted) ended = 'again';
-      else ended = forAll(asked, key, this.keep(asked, came, flight.asOf, found?.generations));
-      return came;
-    } finally {
-      if (this.flights.get(key) === flight) this.flights.delete(key);
-      flight.end(ended);
+      const led = this.lead(key, asked, next);
+      if (led instanceof Promise) led.catch(() => undefined);
+    } catch {
+      // As for a promise.
     }
   }
 
+  /** Asks for all who want the same meanwhile. */
+  private lead(key: string, asked: Asked, next: Next): MaybePromise<Outcome> {
+    const flight = new Flight(key, this.options.changes.now);
+    this.flights.set(key, flight);
+    if (this.options.second !== undefined) return this.leadThere(this.options.second, flight, asked, next);
+    this.count('miss');
+    let came: MaybePromise<Outcome>;
+    try {
+      came = next();
+    } catch (thrown) {
+      this.landed(flight, 'alone');
+      throw thrown;
+    }
+    if (!(came instanceof Promise)) return this.arrived(flight, asked, came);
+    return came.then(
+      (outcome) => this.arrived(flight, asked, outcome),
+      (thrown: unknown) => {
+        this.landed(flight, 'alone');
+        throw thrown;
+      },
+    );
+  }
+
+  /** The same where somebody else may have the answer. */
+  private async leadThere(second: SecondLevel, flight: Flight, asked: Asked, next: Next): Promise<Outcome> {
+    let isOver = false;
+    try {
+      const { request, rule, subject } = asked;
+      const found = await second.read(request, mayBePublic(request, rule), subject, flight.asOf);
+      if (found.answer === undefined) {
+        this.count('miss');
+        const came = await next();
+        isOver = true;
+        return this.arrived(flight, asked, came, found.generations);
+      }
+      isOver = true;
+      this.count('redis');
+      this.landed(flight, forAll(asked, flight.key, this.take(asked, found.answer)));
+      return found.answer.outcome(this.options.clock.now());
+    } finally {
+      if (!isOver) this.landed(flight, 'alone');
+    }
+  }
+
+  private arrived(flight: Flight, asked: Asked, came: Outcome, generations?: Generations): Outcome {
+    let ended: Ended = 'alone';
+    try {
+      const isGivenUp = came.errorCode !== 0 && asked.signal.aborted;
+      ended = isGivenUp
+        ? 'again'
+        : forAll(asked, flight.key, this.keep(asked, came, flight.asOf, generations));
+    } finally {
+      this.landed(flight, ended);
+    }
+    return came;
+  }
+
+  private landed(flight: Flight, ended: Ended): void {
+    if (this.flights.get(flight.key) === flight) this.flights.delete(flight.key);
+    flight.end(ended);
+  }
+
   /** Keeps here too what another worker has asked for. */
-  private take({ request, subject, learn }: Asked, answer: KeptAnswer): KeptAnswer | undefined {
+  private take(asked: Asked, answer: KeptAnswer): KeptAnswer | undefined {
+    const { request, subject } = asked;
     const { kept, changes, clock } = this.options;
     const key = answer.isPublic ? request.publicKey : request.privateKey;
     if (key === undefined || changes.outdated(subject, answer.asOf)) return undefined;
-    if (request.method === 'tools/list') learn(answer.outcome(clock.now()).result);
+    if (request.method === 'tools/list') asked.learn(answer.outcome(clock.now()).result);
     kept.put(key, answer);
     return answer;
   }

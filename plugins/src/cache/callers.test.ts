@@ -140,6 +140,30 @@ describe('what a server says is for one', () => {
 
   it.each<[string, TestRequest, TestRequest, object, JsonObject, boolean]>([
     ['is', ada, ben, own, { ttlMs: 1_000, cacheScope: 'private' }, false],
+    [
+      'is of callers whom UTF-8 cannot tell apart',
+      list({ as: { id: '\ud800' } }),
+      list({ as: { id: '\ufffd' } }),
+      own,
+      { ttlMs: 1_000, cacheScope: 'private' },
+      false,
+    ],
+    [
+      'is of a tool that nobody shares',
+      call('{}', { as: { id: 'ada' } }),
+      call('{}', { as: { id: 'ben' } }),
+      own,
+      {},
+      false,
+    ],
+    [
+      'is of nobody while a list lacks an upstream that is away',
+      ada,
+      ada,
+      own,
+      { ttlMs: 1_000, _meta: { 'dev.sluice/unavailable': ['x'] } },
+      false,
+    ],
     ['is also where it says nothing', ada, ben, own, { ttlMs: 1_000 }, false],
     ['is also where it says something else', ada, ben, own, { ttlMs: 1_000, cacheScope: 'Public' }, false],
     ['is not where it says that', ada, ben, own, { ttlMs: 1_000, cacheScope: 'public' }, true],

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { membersOf, objectOf, placeOf } from './canonical-json.js';
+import { membersOf, objectOf, placesOf } from './canonical-json.js';
 
 const canonical = (text: string) => objectOf(membersOf(text));
 
@@ -32,6 +32,10 @@ describe('canonical JSON', () => {
     ['{"\\u0061":"\\/\\u00e9\\n"}', '{"a":"/é\\n"}'],
     ['{"a":"\\\\","b":"\\\\\\""}', '{"a":"\\\\","b":"\\\\\\""}'],
     ['{"__proto__":{"a":1},"constructor":2}', '{"__proto__":{"a":1},"constructor":2}'],
+    ['{"a":{ },"b":[ ],"c":[{ "d":1}],"e":{"f":1 }}', '{"a":{},"b":[],"c":[{"d":1}],"e":{"f":1}}'],
+    ['{"\\n":"\\u000a","a":"\\u0061","b":"\\\\"}', '{"\\n":"\\n","a":"a","b":"\\\\"}'],
+    ['{"b":{"\\u0062":1,"a":2},"a":"c"}', '{"a":"c","b":{"a":2,"b":1}}'],
+    ['{"a":1,"b":2,"a":3}', '{"a":1,"a":3,"b":2}'],
   ])('writes %s as %s', (text, expected) => {
     expect(canonical(text)).toBe(expected);
   });
@@ -52,6 +56,22 @@ describe('canonical JSON', () => {
     ['{"a":1,"__proto__":{"b":2}}', '{"a":1}'],
   ])('keeps %s and %s apart', (one, other) => {
     expect(canonical(one)).not.toBe(canonical(other));
+  });
+
+  it('puts many members in order', () => {
+    const names = [...Array(100).keys()].map((index) => `n${String(index).padStart(3, '0')}`);
+    const text = (own: readonly string[]) => `{${own.map((name) => `"${name}":1`).join()}}`;
+    expect(canonical(text(names.toReversed()))).toBe(text(names));
+  });
+
+  it('gives the members of one that is opened', () => {
+    const [a, b] = membersOf('{"b":{"d":1,"c":{ "e":2}},"a":{"f":1}}', 'b');
+    expect(a).toEqual({ name: 'a', spelled: '"a"', value: '{"f":1}', members: undefined });
+    expect(b?.members?.map(({ name, value }) => [name, value])).toEqual([
+      ['c', '{"e":2}'],
+      ['d', '1'],
+    ]);
+    expect(membersOf('{"b":[{}]}', 'b')[0]).toMatchObject({ value: '[{}]', members: undefined });
   });
 
   it('is the same for every spelling of a value, and means what it meant', () => {
@@ -94,10 +114,13 @@ describe('canonical JSON', () => {
   it.each([
     ['{"ttlMs":5}', '5'],
     ['{"a":{"ttlMs":1},"b":["ttlMs",{"ttlMs":2}],"c":"\\"ttlMs\\":3", "ttlMs" : 12 ,"d":4}', '12'],
+    ['{"ttl\\u004ds":7,"a":"ttlMs"}', '7'],
+    ['{"ttlMs":1,"ttlMs":2}', '2'],
     ['{"a":{"ttlMs":1}}', undefined],
     ['{"a":1}', undefined],
+    ['{}', undefined],
   ])('finds a member of %s', (text, expected) => {
-    const place = placeOf(text, 'ttlMs');
+    const [place] = placesOf(text, ['ttlMs']);
     expect(place && text.slice(place.start, place.end)).toBe(expected);
   });
 });

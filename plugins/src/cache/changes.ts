@@ -49,6 +49,7 @@ export class Changes {
 
   /** True when something has changed since then that the answer hangs on. */
   outdated({ kind, upstream, uri }: Subject, since: number): boolean {
+    if (since === this.clock) return false;
     if ((this.lists.get(listKey(kind, upstream)) ?? 0) > since) return true;
     if (uri === undefined || upstream === undefined) return false;
     return (this.resources.peek(resourceKey(upstream, uri))?.at ?? 0) > since;

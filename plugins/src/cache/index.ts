@@ -10,13 +10,13 @@ import {
   type Outcome,
   type PluginHost,
 } from '@sluice/sdk';
-import { Answers } from './answers.js';
+import { Answers, type Asked } from './answers.js';
 import { Changes, type Subject } from './changes.js';
 import { type CacheConfig, Config, compileRules, configProblems, type Rule } from './config.js';
 import { KeptAnswers } from './kept-answers.js';
 import { ReadOnlyTools } from './read-only-tools.js';
 import { connectRedis } from './redis-port.js';
-import { type Ctx, readRequest } from './request-key.js';
+import { type CacheRequest, type Ctx, readRequest } from './request-key.js';
 import { SecondLevel } from './second-level.js';
 
 export default definePlugin({
@@ -66,14 +66,6 @@ export default definePlugin({
       second,
     });
 
-    function learnFrom({ targetOf }: Ctx, result: JsonObject | undefined): void {
-      const entries = (result?.tools ?? []) as readonly JsonObject[];
-      for (const entry of entries) {
-        const target = targetOf(entry);
-        if (target !== undefined) tools.learn([{ target, entry }]);
-      }
-    }
-
     function ruleOf({ method, target }: Ctx): Rule | undefined {
       const list = rules.lists.get(method);
       if (list !== undefined || target === undefined) return list;
@@ -96,14 +88,7 @@ export default definePlugin({
         const rule = ruleOf(ctx);
         const request = rule === undefined ? undefined : readRequest(ctx);
         if (rule === undefined || request === undefined) return next();
-        const asked = {
-          request,
-          rule,
-          subject: subjectOf(ctx),
-          signal: () => ctx.signal,
-          learn: (result: JsonObject | undefined) => learnFrom(ctx, result),
-        };
-        return answers.answer(asked, next);
+        return answers.answer(new AskedHere(request, rule, ctx, tools), next);
       },
 
       entries({ method }, entries) {
@@ -125,6 +110,31 @@ export default definePlugin({
   },
 });
 
+class AskedHere implements Asked {
+  readonly subject: Subject;
+
+  constructor(
+    readonly request: CacheRequest,
+    readonly rule: Rule,
+    private readonly ctx: Ctx,
+    private readonly tools: ReadOnlyTools,
+  ) {
+    this.subject = subjectOf(request);
+  }
+
+  get signal(): AbortSignal {
+    return this.ctx.signal;
+  }
+
+  learn(result: JsonObject | undefined): void {
+    const { targetOf } = this.ctx;
+    for (const entry of (result?.tools ?? []) as readonly JsonObject[]) {
+      const target = targetOf(entry);
+      if (target !== undefined) this.tools.learn([{ target, entry }]);
+    }
+  }
+}
+
 function secondLevel({ redis, max_entry_bytes: maxEntryBytes }: CacheConfig, host: PluginHost) {
   if (redis === undefined) return undefined;
   const { url, key: secret, prefix, timeout } = redis;
@@ -133,7 +143,7 @@ function secondLevel({ redis, max_entry_bytes: maxEntryBytes }: CacheConfig, hos
 }
 
 /** A list may be one of several upstreams together, so it hangs on all of them. */
-function subjectOf({ method, target }: Ctx): Subject {
+function subjectOf({ method, target }: CacheRequest): Subject {
   const kind = method.startsWith('tools/')
     ? 'tools'
     : method.startsWith('prompts/')

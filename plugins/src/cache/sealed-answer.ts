@@ -60,7 +60,7 @@ export class AnswerSealer {
     // The clocks of two nodes may differ.
     const untilMs = Math.min(freshUntilMs, nowMs + MAX_LIFETIME_MS);
     if (untilMs <= nowMs) return undefined;
-    return new KeptAnswer(opened.slice(end + 1), Math.min(fromMs, nowMs), untilMs, isPublic, subject, asOf);
+    return KeptAnswer.again(opened.slice(end + 1), Math.min(fromMs, nowMs), untilMs, isPublic, subject, asOf);
   }
 
   private decrypted(key: string, sealed: Buffer): string | undefined {

@@ -57,8 +57,12 @@ export class SecondLevel {
     this.sealer = new AnswerSealer(options.secret);
   }
 
-  /** Never rejects. */
-  async read({ privateKey, publicKey }: CacheRequest, subject: Subject, asOf: number): Promise<Found> {
+  /**
+   * Never rejects.
+   *
+   * @param mayBePublic false where nothing is kept for everybody.
+   */
+  async read(request: CacheRequest, mayBePublic: boolean, subject: Subject, asOf: number): Promise<Found> {
     const { redis } = this.options;
     if (this.isPaused || redis.isStarting) return NOTHING;
     // Until everybody can know what has changed, what lies there may be what was before.
@@ -66,7 +70,9 @@ export class SecondLevel {
       void this.tell();
       return NOTHING;
     }
-    const keys = privateKey === undefined ? [publicKey] : [privateKey, publicKey];
+    const { privateKey } = request;
+    const publicKey = mayBePublic || privateKey === undefined ? request.publicKey : undefined;
+    const keys = [privateKey, publicKey].filter((key) => key !== undefined);
     const names = this.generationNames(subject);
     try {
       const [sealed, generations] = await Promise.all([
@@ -108,7 +114,7 @@ export class SecondLevel {
 
   private opened(
     keys: readonly string[],
-    publicKey: string,
+    publicKey: string | undefined,
     sealed: readonly Buffer[],
     known: { readonly generations: Generations; readonly asOf: number },
     subject: Subject,
