@@ -62,6 +62,8 @@ export type ToPlugin =
   | { readonly type: 'notServed'; readonly call: number; readonly message: string }
   /** Answered at once by whoever is not busy. */
   | { readonly type: 'ping' }
+  /** Its time is over: the thread that has it ends. */
+  | { readonly type: 'stop'; readonly run: number }
   | { readonly type: 'shutdown' };
 
 export type FromPlugin =

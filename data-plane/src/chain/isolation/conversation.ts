@@ -7,6 +7,9 @@ import type { IsolationLimits } from './limits.js';
 import type { Next } from './runner.js';
 import { Services } from './services.js';
 
+/** What a plugin may log, count and ask for in each run, beyond what it may in any case. */
+const MESSAGES_PER_RUN_COUNT = 10;
+
 interface Run {
   readonly next: Next | undefined;
   readonly resolve: (value: unknown) => void;
@@ -16,6 +19,8 @@ interface Run {
   /** When its time began to run; undefined while it waits behind `next()`. */
   sinceMs: number | undefined;
   timer: NodeJS.Timeout | undefined;
+  /** It called `next()`. */
+  hasGoneOn: boolean;
 }
 
 /** Sends a message to where the plugin runs. Throws when it is too large. */
@@ -46,6 +51,7 @@ export class Conversation {
         leftMs: this.limits.hookTimeMs,
         sinceMs: undefined,
         timer: undefined,
+        hasGoneOn: false,
       };
       this.runs.set(run, own);
       this.resume(run, own);
@@ -54,7 +60,7 @@ export class Conversation {
 
   /** Takes what the plugin sent, and answers where it came from. Throws for what cannot be taken. */
   receive(message: FromPlugin, post: Post): void {
-    this.count();
+    this.count(message);
     switch (message.type) {
       case 'done':
         this.done(message.run, message.value);
@@ -92,6 +98,7 @@ export class Conversation {
     const run = this.runs.get(id);
     // Its time is over already, or it never was.
     if (run?.next === undefined || run.sinceMs === undefined) return;
+    run.hasGoneOn = true;
     this.pause(run);
     let answer: ToPlugin;
     try {
@@ -131,16 +138,26 @@ export class Conversation {
     return run;
   }
 
-  private count(): void {
+  /** A run calls `next()` once and ends once, whatever the load; only what comes beside that can be too much. */
+  private count(message: FromPlugin): void {
     const second = Math.floor(performance.now() / 1_000);
     if (second !== this.secondOf) {
       this.secondOf = second;
       this.messageCount = 0;
     }
+    if (this.isDue(message)) {
+      this.messageCount -= MESSAGES_PER_RUN_COUNT;
+      return;
+    }
     const { maxMessagesPerSecondCount } = this.limits;
-    // What answers a run is not too much, whatever the load.
-    if (++this.messageCount > maxMessagesPerSecondCount + 10 * this.runs.size)
+    if (++this.messageCount > maxMessagesPerSecondCount)
       throw new RangeError(`it sent more than ${maxMessagesPerSecondCount} messages in a second`);
+  }
+
+  private isDue(message: FromPlugin): boolean {
+    const run = 'run' in message ? this.runs.get(message.run) : undefined;
+    if (run === undefined) return false;
+    return message.type !== 'next' || !run.hasGoneOn;
   }
 }
 

@@ -2,7 +2,10 @@
 const HEAD_BYTES = 4;
 
 export function frame(message: object): Buffer {
-  const text = JSON.stringify(message);
+  return frameOfText(JSON.stringify(message));
+}
+
+export function frameOfText(text: string): Buffer {
   const bytes = Buffer.allocUnsafe(HEAD_BYTES + Buffer.byteLength(text));
   bytes.writeUInt32BE(bytes.byteLength - HEAD_BYTES, 0);
   bytes.write(text, HEAD_BYTES);

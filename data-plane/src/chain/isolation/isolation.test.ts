@@ -7,7 +7,6 @@ import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { isolatedHooks } from './isolated-hooks.js';
 import { ISOLATION_LIMITS, type IsolationLimits } from './limits.js';
-import { PluginPool } from './plugin-pool.js';
 import { PluginProcess } from './plugin-process.js';
 import type { Runner } from './runner.js';
 
@@ -15,7 +14,7 @@ const FOLDER = fileURLToPath(new URL('../../../test/plugins/misbehaving', import
 const LIMITS: IsolationLimits = { ...ISOLATION_LIMITS, hookTimeMs: 1_000 };
 const log = pino({ level: 'silent' });
 
-type Started = Runner & { readonly pid?: number | undefined; readonly threadCount?: number };
+type Started = Runner & { readonly pid?: number | undefined };
 
 const open: Started[] = [];
 const said: string[] = [];
@@ -43,12 +42,10 @@ function hostOfTest(): PluginHost {
   } as unknown as PluginHost;
 }
 
-async function start(kind: 'pool' | 'process', config: object = {}, limits = LIMITS): Promise<Started> {
+async function start(place: 'pool' | 'process', config: object = {}, limits = LIMITS): Promise<Started> {
   const order = { module: `file://${FOLDER}/index.js`, binding: 'tested', config };
-  const runner: Started =
-    kind === 'pool'
-      ? await PluginPool.start({ order, limits, log })
-      : await PluginProcess.start({ order, limits, log, readable: [FOLDER], mayFetch: ['http://a'] });
+  const options = { place, order, limits, log, readable: [FOLDER], mayFetch: ['http://a'] };
+  const runner: Started = await PluginProcess.start(options);
   runner.serve(hostOfTest());
   open.push(runner);
   return runner;
@@ -163,6 +160,15 @@ describe.each(['pool', 'process'] as const)('a plugin in a %s', (kind) => {
     expect(await result(runner, { do: 'echo' })).toMatchObject({ content: [] });
   });
 
+  it('is replaced when it says too much, and what its runs say is never too much', async () => {
+    const runner = await start(kind, {}, { ...LIMITS, maxMessagesPerSecondCount: 50 });
+    const { pid } = runner;
+    for (let count = 0; count < 300; count++) await done(runner, { do: count % 2 === 0 ? 'echo' : 'next' });
+    expect(runner.pid).toBe(pid);
+    await expect(done(runner, { do: 'talk', count: 5_000 })).rejects.toThrow('50 messages in a second');
+    expect(await result(runner, { do: 'echo' })).toMatchObject({ content: [] });
+  });
+
   it('is not given more than it takes', async () => {
     const runner = await start(kind, {}, { ...LIMITS, maxMessageBytes: 10_000 });
     await expect(done(runner, { do: 'echo', text: 'x'.repeat(10_000) })).rejects.toMatchObject({
@@ -190,8 +196,7 @@ describe.each(['pool', 'process'] as const)('a plugin in a %s', (kind) => {
     const looping = done(runner, { do: 'loop' }).catch(() => 'failed');
     await runner.close();
     expect(await looping).toBe('failed');
-    if (pid !== undefined) expect(existsSync(`/proc/${pid}`)).toBe(false);
-    if (kind === 'pool') expect(runner.threadCount).toBe(0);
+    expect(existsSync(`/proc/${pid}`)).toBe(false);
   });
 });
 

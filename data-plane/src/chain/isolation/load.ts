@@ -142,11 +142,7 @@ function unstaging(runner: Runner, folder: string): Runner {
 type Rights = Pick<PluginProcessOptions, 'readable' | 'mayFetch'>;
 
 async function started(where: Isolation, order: LoadOrder, rights: Rights, log: Logger): Promise<Runner> {
-  const limits = ISOLATION_LIMITS;
-  if (where === 'pool') {
-    const { PluginPool } = await import('./plugin-pool.js');
-    return PluginPool.start({ order, limits, log });
-  }
+  const place = where === 'pool' ? 'pool' : 'process';
   const { PluginProcess } = await import('./plugin-process.js');
-  return PluginProcess.start({ order, limits, log, ...rights });
+  return PluginProcess.start({ place, order, limits: ISOLATION_LIMITS, log, ...rights });
 }

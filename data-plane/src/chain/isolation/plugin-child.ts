@@ -1,13 +1,11 @@
-/** One process that runs a plugin, from its start to its end. */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+/** One process that runs a plugin, or has the threads that do, from its start to its end. */
+import type { ChildProcess } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import type { Duplex } from 'node:stream';
-import { fileURLToPath } from 'node:url';
 import type { PluginHost } from '@sluice/sdk';
 import {
   type FromPlugin,
   type LoadedFacts,
-  type LoadOrder,
   type RunOrder,
   readFacts,
   type ToPlugin,
@@ -16,12 +14,9 @@ import { ProcessGroup } from '../../upstream/transport/process-group.js';
 import { StderrTail } from '../../upstream/transport/stderr-tail.js';
 import { Conversation, tooLarge, tooMuch } from './conversation.js';
 import { FrameReader, frame } from './frames.js';
-import type { IsolationLimits } from './limits.js';
-import { ownFolders } from './own-folders.js';
 import type { Next } from './runner.js';
+import { maxResidentBytes, type ProgramOptions, spawnProgram } from './spawn-program.js';
 
-const SHELL = '/bin/sh';
-const PROGRAM = fileURLToPath(new URL('../../../dist/chain/isolation/process-side.js', import.meta.url));
 const MEMORY_CHECK_MS = 100;
 /** Time for a plugin to shut down in order. */
 const SHUTDOWN_LIMIT_MS = 1_000;
@@ -29,17 +24,7 @@ const SHUTDOWN_LIMIT_MS = 1_000;
 const PING_LIMIT_MS = 500;
 const KEPT_LINE_COUNT = 20;
 const KIB = 1024;
-/**
- * Memory that the kernel gives out at most, on Linux: what V8 reserves without using it counts too, and is 512 MiB
- * alone with some versions.
- */
-const MAX_RESERVED_BYTES = 1024 * 1024 * KIB;
-
-export interface ChildOptions {
-  readonly order: LoadOrder;
-  /** Files and folders of the plugin that it may read. */
-  readonly readable: readonly string[];
-  readonly limits: IsolationLimits;
+export interface ChildOptions extends ProgramOptions {
   readonly host: Promise<PluginHost>;
   /** Told of the lines that it writes to stdout and stderr. */
   readonly onLine: (line: string) => void;
@@ -68,7 +53,7 @@ export class PluginChild {
 
   constructor(private readonly options: ChildOptions) {
     const { limits, host, onLine } = options;
-    this.child = started(options);
+    this.child = spawnProgram(options);
     this.channel = this.child.stdio[3] as Duplex;
     this.group = this.child.pid === undefined ? undefined : new ProcessGroup(this.child.pid);
     this.conversation = new Conversation(limits, host, (reason, run) => this.overdue(reason, run));
@@ -178,9 +163,10 @@ export class PluginChild {
     this.channel.write(bytes);
   };
 
-  /** Whether it waits for something or is stuck in a loop is seen by whether it answers. */
+  /** Whether it waits for something or is stuck in a loop is seen by whether it answers; in a pool, a thread ends. */
   private overdue(reason: string, run: number): void {
     this.conversation.failRun(run, reason);
+    if (this.reason === undefined && this.options.place === 'pool') this.post({ type: 'stop', run });
     if (this.pingTimer !== undefined || this.reason !== undefined) return;
     this.pingTimer = setTimeout(() => this.kill(reason), PING_LIMIT_MS);
     this.answered = new Promise((resolve) => {
@@ -221,33 +207,9 @@ export class PluginChild {
   }
 
   private checkMemory(): void {
-    const { maxResidentBytes } = this.options.limits;
-    if (residentBytes(this.child.pid) > maxResidentBytes)
-      this.kill(`it used more than ${maxResidentBytes} bytes`);
+    const maxBytes = maxResidentBytes(this.options.place, this.options.limits);
+    if (residentBytes(this.child.pid) > maxBytes) this.kill(`it used more than ${maxBytes} bytes`);
   }
-}
-
-function started({ order, readable, limits }: ChildOptions): ChildProcess {
-  const { maxMessageBytes, maxBufferBytes, maxHeapBytes } = limits;
-  const permission = process.allowedNodeEnvironmentFlags.has('--permission')
-    ? '--permission'
-    : '--experimental-permission';
-  // Node.js 20 aborts when it is told one of them twice.
-  const mayRead = [...new Set([...ownFolders(), ...readable])].map((path) => `--allow-fs-read=${path}`);
-  const heap = `--max-old-space-size=${Math.ceil(maxHeapBytes / KIB / KIB)}`;
-  const args = [permission, '--no-warnings', '--no-addons', heap, ...mayRead, PROGRAM];
-  const command = [process.execPath, ...args, String(maxMessageBytes), String(maxBufferBytes)];
-  // Resident memory is looked at from time to time; what is taken between two looks is for the kernel to refuse.
-  const limited = process.platform === 'linux' && existsSync(SHELL);
-  const [file, ...rest] = limited
-    ? [SHELL, '-c', 'ulimit -d "$0" 2>/dev/null; exec "$@"', String(MAX_RESERVED_BYTES / KIB), ...command]
-    : command;
-  return spawn(file as string, rest, {
-    env: {},
-    cwd: order.builtIn === undefined ? readable[0] : undefined,
-    detached: ProcessGroup.supported,
-    stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
-  });
 }
 
 /** 0 where it cannot be found out. */

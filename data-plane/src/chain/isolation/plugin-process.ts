@@ -1,12 +1,12 @@
-/** A plugin in a process of its own: replaced when it ends, later and later when that goes on. */
+/** A plugin in a process of its own, or in threads of one: replaced when it ends, later and later when that goes on. */
 import type { PluginHost } from '@sluice/sdk';
-import type { LoadedFacts, LoadOrder, RunOrder } from '@sluice/sdk/isolation';
+import type { LoadedFacts, RunOrder } from '@sluice/sdk/isolation';
 import type { Logger } from 'pino';
 import { tooMuch } from './conversation.js';
 import { grantedFetch } from './granted-fetch.js';
-import type { IsolationLimits } from './limits.js';
 import { PluginChild } from './plugin-child.js';
 import type { Next, Runner } from './runner.js';
+import type { ProgramOptions } from './spawn-program.js';
 
 /** The first replacement is at once. */
 const FIRST_DELAY_MS = 250;
@@ -14,13 +14,9 @@ const LONGEST_DELAY_MS = 30_000;
 /** A process that lived as long has shown that it can. */
 const STABLE_AFTER_MS = 30_000;
 
-export interface PluginProcessOptions {
-  readonly order: LoadOrder;
-  /** Folder of the plugin, and what else it may read. */
-  readonly readable: readonly string[];
-  /** Origins that it may make requests to. */
+export interface PluginProcessOptions extends ProgramOptions {
+  /** Origins that it may make requests to; what is in a pool may reach all that the gateway may. */
   readonly mayFetch: readonly string[];
-  readonly limits: IsolationLimits;
   readonly log: Logger;
 }
 
@@ -59,7 +55,8 @@ export class PluginProcess implements Runner {
   }
 
   serve(host: PluginHost): void {
-    this.giveHost({ ...host, fetch: grantedFetch(host.fetch, this.options.mayFetch) });
+    const { place, mayFetch } = this.options;
+    this.giveHost(place === 'pool' ? host : { ...host, fetch: grantedFetch(host.fetch, mayFetch) });
   }
 
   async run(order: Omit<RunOrder, 'run'>, next?: Next): Promise<unknown> {

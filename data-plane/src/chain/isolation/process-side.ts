@@ -1,25 +1,16 @@
 /** The program of a process that runs one plugin. It talks to the gateway over one descriptor and has nothing else. */
-import { Socket } from 'node:net';
 import { type FromPlugin, messageOf, PluginSide, type ToPlugin } from '@sluice/sdk/isolation';
 import { limitBuffers } from './buffer-limit.js';
-import { FrameReader, frame } from './frames.js';
+import { GatewayChannel } from './gateway-channel.js';
 import { takeNetworkAway } from './without-network.js';
 
-/** Where the gateway puts its end; see plugin-process.ts. */
-const CHANNEL_DESCRIPTOR = 3;
 /** Thrown by nobody who waits: the plugin's own timers and promises. */
 const MAX_STRAY_MESSAGE_LENGTH = 1_000;
 
 const [maxMessageBytes, maxBufferBytes] = process.argv.slice(2).map(Number) as [number, number];
-const { exit } = process;
-const channel = new Socket({ fd: CHANNEL_DESCRIPTOR, readable: true, writable: true });
-
+const channel = new GatewayChannel(maxMessageBytes, (message) => void receive(message));
+const post = (message: FromPlugin) => channel.post(message);
 const side = new PluginSide(post, maxMessageBytes);
-const reader = new FrameReader(maxMessageBytes, (message) => void receive(message as ToPlugin));
-channel.on('data', (chunk) => reader.push(chunk));
-// The gateway is gone.
-channel.on('close', () => exit(0));
-channel.on('error', () => exit(0));
 process.on('uncaughtException', (thrown) => stray(thrown));
 process.on('unhandledRejection', (thrown) => stray(thrown));
 
@@ -27,13 +18,6 @@ process.on('unhandledRejection', (thrown) => stray(thrown));
 void [process.stdout, process.stderr];
 takeNetworkAway();
 limitBuffers(maxBufferBytes);
-
-function post(message: FromPlugin): void {
-  const bytes = frame(message);
-  if (bytes.byteLength > maxMessageBytes)
-    throw new RangeError(`${bytes.byteLength} bytes; the gateway takes ${maxMessageBytes} from a plugin`);
-  channel.write(bytes);
-}
 
 async function receive(message: ToPlugin): Promise<void> {
   switch (message.type) {

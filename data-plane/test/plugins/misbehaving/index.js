@@ -22,8 +22,25 @@ const deeds = {
   buffers: () => {
     for (;;) kept.push(Buffer.alloc(16 * 1024 * 1024, 1));
   },
+  // Too much at once for V8 to say so first: it ends the process.
+  array: () => Outcome.ofResult({ length: new Array(2 ** 27).fill({}).length }),
+  texts: () => {
+    for (;;) kept.push(JSON.stringify('x'.repeat(2 ** 28)));
+  },
+  textBuffers: () => {
+    for (;;) kept.push(Buffer.from('x'.repeat(2 ** 28)));
+  },
+  kill: () => process.kill(process.pid, 'SIGKILL'),
+  hold: () => Outcome.ofResult({ count: kept.push(Buffer.alloc(64 * 1024 * 1024, 1)) }),
   wait: () => new Promise(() => {}),
   large: () => Outcome.ofResult({ text: 'x'.repeat(400 * 1024 * 1024) }),
+  // One text of 16 MiB, 64 times.
+  gigabyte: () => Outcome.ofResult({ content: new Array(64).fill({ text: 'x'.repeat(2 ** 24) }) }),
+  // Past its own side of the talk: each message is small enough to be taken.
+  written: ({ args }) => {
+    for (let index = 0; index < args.count; index++) writeAll(3, message(args.bytes));
+    return Outcome.ofResult({ written: args.count * args.bytes });
+  },
   // One gigabyte is announced to the gateway on the channel of the process.
   announce: () => {
     const head = Buffer.alloc(4);
@@ -48,9 +65,34 @@ const deeds = {
     host.metrics.count('deeds', 'Deeds', { deed: 'tell' });
     return Outcome.ofResult({ told: true });
   },
+  talk: ({ host, args }) => {
+    for (let count = 0; count < args.count; count++) host.log.debug({ count }, 'said');
+    return new Promise(() => {});
+  },
   // What a process without rights cannot do; each is a function that shows it can.
   reach: async ({ args }) => Outcome.ofResult({ reached: await reach[args.way]?.(args).catch(said) }),
 };
+
+/** A message about a run that is not there. */
+function message(bytes) {
+  const text = JSON.stringify({ type: 'failed', run: 0, message: '' });
+  const own = Buffer.alloc(bytes, 'x');
+  own.writeUInt32BE(bytes - 4, 0);
+  own.write(text.slice(0, -2), 4);
+  own.write('"}', bytes - 2);
+  return own;
+}
+
+function writeAll(descriptor, bytes) {
+  for (let done = 0; done < bytes.byteLength; ) {
+    try {
+      done += writeSync(descriptor, bytes, done);
+    } catch (thrown) {
+      // The gateway is still reading.
+      if (thrown.code !== 'EAGAIN') throw thrown;
+    }
+  }
+}
 
 const said = (thrown) => `no: ${thrown?.code ?? thrown?.message}`;
 
@@ -113,6 +155,6 @@ export default definePlugin({
       return deeds[args.do]?.({ ctx, next, host, args }) ?? next();
     },
     entries: (_, entries) => entries.filter(({ entry }) => entry.name !== 'hidden'),
-    identify: () => undefined,
+    ...(hook !== 'anonymous' && { identify: () => undefined }),
   }),
 });
