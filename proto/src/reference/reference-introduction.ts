@@ -17,7 +17,7 @@ upstreams:
     args: [-y, "@modelcontextprotocol/server-filesystem", ./data]
 \`\`\`
 
-\`sluice validate FILE\` says what is wrong with a file, where, and what would be right. \`sluice serve --config FILE\`
+\`npx sluice validate FILE\` says what is wrong with a file, where, and what would be right. \`sluice serve --config FILE\`
 applies changes of the file while it runs; a file with an error is refused with the reason, and what was running
 goes on.
 
