@@ -17,7 +17,14 @@ export type {
   ResolvedUpstream,
   ResolvedWebSocketTransport,
 } from './resolved.js';
-export { LOG_FORMATS, LOG_LEVELS, resolveConfiguration } from './resolved.js';
+export {
+  LOG_FORMATS,
+  LOG_LEVELS,
+  resolveConfiguration,
+  resolveGateway,
+  resolvePlugin,
+  resolveUpstream,
+} from './resolved.js';
 export type { Setting, SettingType } from './settings.js';
 export {
   enumWords,

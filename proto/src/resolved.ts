@@ -27,6 +27,8 @@ export interface ResolvedConfiguration {
   readonly upstreams: readonly ResolvedUpstream[];
   /** In the order of the configuration; disabled ones are left out. */
   readonly plugins: readonly ResolvedPlugin[];
+  /** The revision of a cluster's configuration that it is; absent where there are no revisions. */
+  readonly revision?: number;
 }
 
 /** Settings of the gateway itself; see `Gateway` in the schema for what each means. */
@@ -206,14 +208,35 @@ export interface ResolvedStdioTransport {
  * @throws TypeError when an upstream that is not disabled has no transport: validation refuses that first.
  */
 export function resolveConfiguration(configuration: Configuration): ResolvedConfiguration {
-  return deepFreeze({
+  return Object.freeze({
     gateway: resolveGateway(configuration.gateway),
-    upstreams: configuration.upstreams.filter((upstream) => !upstream.disabled).map(resolveUpstream),
-    plugins: configuration.plugins.filter((plugin) => !plugin.disabled).map(resolvePlugin),
+    upstreams: Object.freeze(
+      configuration.upstreams.filter((upstream) => !upstream.disabled).map(resolveUpstream),
+    ),
+    plugins: Object.freeze(configuration.plugins.filter((plugin) => !plugin.disabled).map(resolvePlugin)),
   });
 }
 
-function resolveGateway(gateway: Gateway | undefined): ResolvedGateway {
+/** The gateway's own settings, with every default filled in. Deeply frozen. */
+export function resolveGateway(gateway: Gateway | undefined): ResolvedGateway {
+  return deepFreeze(gatewaySettings(gateway));
+}
+
+/** One plugin in its place, with every default filled in. Deeply frozen. */
+export function resolvePlugin(binding: PluginBinding): ResolvedPlugin {
+  return deepFreeze(pluginSettings(binding));
+}
+
+/**
+ * One upstream, with every default filled in. Deeply frozen.
+ *
+ * @throws TypeError when it has no transport
+ */
+export function resolveUpstream(upstream: Upstream): ResolvedUpstream {
+  return deepFreeze(upstreamSettings(upstream));
+}
+
+function gatewaySettings(gateway: Gateway | undefined): ResolvedGateway {
   const { limits, naming, discovery, sessions, egress, log } = gateway ?? {};
   const defaults = GATEWAY_DEFAULTS;
   return {
@@ -318,7 +341,7 @@ const ISOLATIONS = {
   [Isolation.PROCESS]: 'process',
 } as const;
 
-function resolvePlugin({
+function pluginSettings({
   name,
   plugin,
   endpoints,
@@ -346,7 +369,7 @@ const ERAS = {
   [Era.LEGACY]: 'legacy',
 } as const;
 
-function resolveUpstream(upstream: Upstream): ResolvedUpstream {
+function upstreamSettings(upstream: Upstream): ResolvedUpstream {
   return {
     id: upstream.id || upstream.name,
     name: upstream.name,

@@ -6,6 +6,7 @@ import {
   entryOf,
   type Position,
   PositionSchema,
+  type PullResponse,
   PullResponseSchema,
   parseKeyText,
   type ResourceKey,
@@ -127,7 +128,7 @@ describe('a replica', () => {
     const next = store.write([upstream('b', 2)], []);
     expect(replica.judge({ ...next, changed: [upstream('b', 3).bytes] })).toBe('pull');
     const [first, ...rest] = store.pieces();
-    expect(pulled(replica, [{ ...(first as never), changed: [] } as never, ...rest])).toBe('again');
+    expect(pulled(replica, [{ ...(first as PullResponse), changed: [] }, ...rest])).toBe('again');
     expect(pulled(replica, store.pieces().slice(0, 2))).toBe('again');
   });
 

@@ -1,0 +1,346 @@
+/**
+ * From the resources that a node sees to the configuration that it runs. Pure: whoever has to know whether a revision
+ * can be run asks the same compiler as the node. A next configuration shares every object that did not change with
+ * the one before, so that who runs it sees at once what is another.
+ */
+import {
+  type ResolvedConfiguration,
+  type ResolvedGateway,
+  type ResolvedListen,
+  type ResolvedPlugin,
+  type ResolvedUpstream,
+  resolveGateway,
+  resolvePlugin,
+  resolveUpstream,
+} from '@sluice/proto';
+import {
+  type Entry,
+  type KeyText,
+  kindWord,
+  parseKeyText,
+  type ResourceKey,
+  type Secret,
+  type StateChange,
+} from '@sluice/proto/cluster';
+import { mayRefer, type ReferenceSource, withReferences } from './references.js';
+
+/** How a node finds what resources only refer to. */
+export interface Lookup {
+  /** A variable of its environment; undefined when it is not set. */
+  variable(name: string): string | undefined;
+  /** The content of a file of its own. Throws an Error that says why there is none. */
+  file(path: string): string;
+}
+
+/** What a node says for itself, whatever the resources say. */
+export interface NodeSettings {
+  readonly listen: Partial<ResolvedListen>;
+  readonly stateDir?: string | undefined;
+  readonly log?: Partial<ResolvedGateway['log']>;
+}
+
+export interface CompileContext {
+  readonly lookup: Lookup;
+  /** Absent where nothing is going to listen, as when a revision is only checked. */
+  readonly node?: NodeSettings;
+}
+
+/** Thrown when resources make nothing that can be run. */
+export class CompileError extends Error {
+  override readonly name = 'CompileError';
+
+  constructor(
+    /** The one that is the reason; undefined when it is no single one. */
+    readonly resource: ResourceKey | undefined,
+    /** Of the resource, as it is written in a file; empty when it is no single one. */
+    readonly field: string,
+    readonly reason: string,
+  ) {
+    const place = resource === undefined ? '' : `${kindWord(resource.kind)} ${nameOf(resource)}: `;
+    super(`${place}${field === '' ? '' : `${field}: `}${reason}`);
+  }
+}
+
+/** A configuration, and what of it the next one can go on from. */
+export interface Compiled {
+  readonly configuration: ResolvedConfiguration;
+  readonly parts: ReadonlyMap<KeyText, Part>;
+}
+
+/** What one resource makes. */
+interface Part {
+  readonly entry: Entry;
+  readonly made: Made;
+  /** The secrets that it refers to: with one of them it has to be made anew. */
+  readonly secrets: readonly KeyText[];
+}
+
+type Made =
+  | { readonly kind: 'gateway'; readonly gateway: ResolvedGateway }
+  | { readonly kind: 'upstream'; readonly upstream: ResolvedUpstream }
+  | { readonly kind: 'plugin'; readonly plugin: ResolvedPlugin; readonly order: number }
+  /** Something that others refer to, or that is switched off. */
+  | { readonly kind: 'nothing' };
+
+const NOTHING: Made = { kind: 'nothing' };
+
+/** @throws CompileError */
+export function compile(
+  before: Compiled | undefined,
+  change: StateChange,
+  context: CompileContext,
+): Compiled {
+  const steps = compileInSteps(before, change, context);
+  for (;;) {
+    const step = steps.next();
+    if (step.done) return step.value;
+  }
+}
+
+/**
+ * As {@link compile}, and yields after each resource, so that whoever runs it can do something else in between.
+ *
+ * @throws CompileError
+ */
+export function* compileInSteps(
+  before: Compiled | undefined,
+  { changed, removed }: StateChange,
+  context: CompileContext,
+): Generator<void, Compiled, void> {
+  const parts = new Map(before?.parts);
+  for (const key of removed) parts.delete(key);
+  // All of them are there before the first is made: one may refer to another.
+  const waiting = new Map<KeyText, Entry>();
+  for (const entry of changed) waiting.set(entry.key, entry);
+  const secrets = new Secrets(parts, waiting, context.lookup);
+  const touched = new Set([...removed, ...waiting.keys()].filter((key) => key.startsWith('secret/')));
+  if (touched.size > 0)
+    for (const [key, part] of parts)
+      if (!waiting.has(key) && part.secrets.some((each) => touched.has(each))) waiting.set(key, part.entry);
+  for (const [key, entry] of waiting) {
+    parts.set(key, partOf(entry, secrets));
+    yield;
+  }
+  return { configuration: yield* together(parts, before, context), parts };
+}
+
+/** What makes a configuration out of the parts; what did not change is the very same object. */
+function* together(
+  parts: ReadonlyMap<KeyText, Part>,
+  before: Compiled | undefined,
+  { node }: CompileContext,
+): Generator<void, ResolvedConfiguration, void> {
+  const upstreams: (readonly [KeyText, ResolvedUpstream])[] = [];
+  const bindings: PlacedPlugin[] = [];
+  let gateway: ResolvedGateway | undefined;
+  for (const [key, { made }] of parts) {
+    if (made.kind === 'upstream') upstreams.push([key, made.upstream]);
+    else if (made.kind === 'plugin') bindings.push({ key, plugin: made.plugin, order: made.order });
+    else if (made.kind === 'gateway') gateway = made.gateway;
+    if (upstreams.length % SORT_RUN_COUNT === 0) yield;
+  }
+  yield* sortByKey(upstreams);
+  refuseSameIds(upstreams);
+  yield;
+  const last = before?.configuration;
+  const next: ResolvedConfiguration = {
+    gateway: keptIfSame(last?.gateway, withNodeSettings(gateway ?? resolveGateway(undefined), node)),
+    upstreams: keptIfAllSame(
+      last?.upstreams,
+      upstreams.map(([, upstream]) => upstream),
+    ),
+    plugins: keptIfAllSame(last?.plugins, pluginsInOrder(bindings, upstreams, last?.plugins)),
+  };
+  return Object.freeze(next);
+}
+
+/** As many as are sorted at once: less than a millisecond. */
+const SORT_RUN_COUNT = 500;
+
+/** Sorts runs first, with pauses; to sort what is made of sorted runs takes little. */
+function* sortByKey(upstreams: (readonly [KeyText, unknown])[]): Generator<void, void, void> {
+  const byKey = ([a]: readonly [KeyText, unknown], [b]: readonly [KeyText, unknown]) =>
+    a < b ? -1 : a > b ? 1 : 0;
+  for (let start = 0; start < upstreams.length; start += SORT_RUN_COUNT) {
+    const run = upstreams.slice(start, start + SORT_RUN_COUNT).sort(byKey);
+    for (const [index, each] of run.entries()) upstreams[start + index] = each;
+    yield;
+  }
+  upstreams.sort(byKey);
+}
+
+function refuseSameIds(upstreams: readonly (readonly [KeyText, ResolvedUpstream])[]): void {
+  const owners = new Map<string, KeyText>();
+  for (const [key, { id }] of upstreams) {
+    const other = owners.get(id);
+    if (other !== undefined)
+      throw new CompileError(
+        parseKeyText(key),
+        'id',
+        `${other} has the id ${id} too; ids are of one upstream each`,
+      );
+    owners.set(id, key);
+  }
+}
+
+interface PlacedPlugin {
+  readonly key: KeyText;
+  readonly plugin: ResolvedPlugin;
+  readonly order: number;
+}
+
+/** Plugins of a tenant that name no endpoints serve all of that tenant, and nobody else's. */
+function pluginsInOrder(
+  bindings: PlacedPlugin[],
+  upstreams: readonly (readonly [KeyText, ResolvedUpstream])[],
+  before: readonly ResolvedPlugin[] | undefined,
+): ResolvedPlugin[] {
+  if (bindings.length === 0) return [];
+  bindings.sort((a, b) => a.order - b.order || (a.plugin.name < b.plugin.name ? -1 : 1));
+  const earlier = new Map(before?.map((each) => [each.name, each]));
+  const ofTenants = new Map<string, string[]>();
+  for (const [key, { name }] of upstreams) {
+    const own = ofTenants.get(tenantOf(key));
+    if (own === undefined) ofTenants.set(tenantOf(key), [`/mcp/${name}`]);
+    else own.push(`/mcp/${name}`);
+  }
+  const placed: ResolvedPlugin[] = [];
+  for (const { key, plugin } of bindings) {
+    const tenant = tenantOf(key);
+    if (tenant === '' || plugin.endpoints.length > 0) {
+      placed.push(plugin);
+      continue;
+    }
+    const endpoints = ofTenants.get(tenant) ?? [];
+    // Without an endpoint it would serve all of them.
+    if (endpoints.length > 0)
+      placed.push(keptIfSame(earlier.get(plugin.name), Object.freeze({ ...plugin, endpoints })));
+  }
+  return placed;
+}
+
+function withNodeSettings(gateway: ResolvedGateway, node: NodeSettings | undefined): ResolvedGateway {
+  if (node === undefined) return gateway;
+  const { stateDir: _, ...rest } = gateway;
+  const listen = { ...gateway.listen, ...node.listen };
+  const log = { ...gateway.log, ...node.log };
+  return { ...rest, listen, log, ...(node.stateDir === undefined ? {} : { stateDir: node.stateDir }) };
+}
+
+function keptIfSame<T extends object>(before: T | undefined, next: T): T {
+  return before !== undefined && JSON.stringify(before) === JSON.stringify(next) ? before : next;
+}
+
+function keptIfAllSame<T>(before: readonly T[] | undefined, next: readonly T[]): readonly T[] {
+  const isSame = before?.length === next.length && before.every((each, index) => each === next[index]);
+  return isSame ? (before as readonly T[]) : Object.freeze(next);
+}
+
+/** The secrets of all resources together, before and after the change. */
+class Secrets {
+  constructor(
+    private readonly parts: ReadonlyMap<KeyText, Part>,
+    private readonly waiting: ReadonlyMap<KeyText, Entry>,
+    private readonly lookup: Lookup,
+  ) {}
+
+  /** What resources of a tenant may refer to: nothing of anybody else, and no variables, which are the operator's. */
+  of(tenant: string, used: KeyText[]): ReferenceSource {
+    return {
+      variable: (name) => {
+        if (tenant !== '')
+          throw new Error(`\${${name}}: variables of nodes are the operator's; use \${secret:NAME}`);
+        return this.lookup.variable(name);
+      },
+      secret: (name) => {
+        const key = `secret/${tenant}/${name}`;
+        used.push(key);
+        const entry = this.waiting.get(key) ?? this.parts.get(key)?.entry;
+        return entry?.resource.spec.case === 'secret' ? this.valueOf(entry.resource.spec.value) : undefined;
+      },
+    };
+  }
+
+  private valueOf({ name, source }: Secret): string {
+    if (source.case === 'env') {
+      const value = this.lookup.variable(source.value);
+      if (value !== undefined) return value;
+      throw new Error(
+        `the secret ${name} is the environment variable ${source.value}, which is not set on the node`,
+      );
+    }
+    if (source.case !== 'file') throw new Error(`the secret ${name} says neither env nor file`);
+    let content: string;
+    try {
+      content = this.lookup.file(source.value);
+    } catch (thrown) {
+      const reason = thrown instanceof Error ? thrown.message : String(thrown);
+      throw new Error(`the secret ${name} is the file ${source.value} of the node: ${reason}`);
+    }
+    return content.replace(/\r?\n$/, '');
+  }
+}
+
+function partOf(entry: Entry, secrets: Secrets): Part {
+  const used: KeyText[] = [];
+  const complain = (field: string, reason: string): never => {
+    throw new CompileError(parseKeyText(entry.key), field, reason);
+  };
+  const made = madeOf(entry, (spec) =>
+    mayRefer(entry.bytes) ? withReferences(spec, secrets.of(entry.resource.tenant, used), complain) : spec,
+  );
+  return { entry, made, secrets: used };
+}
+
+function madeOf({ key, resource }: Entry, referred: <T>(spec: T) => T): Made {
+  const { tenant, spec } = resource;
+  const refuse = (field: string, reason: string): never => {
+    throw new CompileError(parseKeyText(key), field, reason);
+  };
+  switch (spec.case) {
+    case 'gateway':
+      if (tenant !== '') refuse('', 'the settings of the gateway belong to the operator, not to a tenant');
+      return { kind: 'gateway', gateway: resolveGateway(referred(spec.value)) };
+    case 'upstream': {
+      if (spec.value.disabled) return NOTHING;
+      if (spec.value.transport.case === undefined)
+        refuse('', 'says not how it is reached: http, sse, websocket or stdio');
+      return { kind: 'upstream', upstream: ofTenant(tenant, resolveUpstream(referred(spec.value))) };
+    }
+    case 'plugin': {
+      if (spec.value.disabled) return NOTHING;
+      const plugin = resolvePlugin(referred(spec.value));
+      const name = tenant === '' ? plugin.name : `${tenant}/${plugin.name}`;
+      const foreign = plugin.endpoints.findIndex(
+        (path) => tenant !== '' && !path.startsWith(`/mcp/${tenant}/`),
+      );
+      if (foreign >= 0)
+        refuse(
+          `endpoints[${foreign}]`,
+          `${plugin.endpoints[foreign]} is not of the tenant: its paths begin with /mcp/${tenant}/`,
+        );
+      return { kind: 'plugin', plugin: Object.freeze({ ...plugin, name }), order: spec.value.order ?? 0 };
+    }
+    case 'secret':
+    case 'region':
+    case 'tenantSpec':
+      return NOTHING;
+    default:
+      return refuse('', 'resources of this kind cannot be served yet');
+  }
+}
+
+/** Upstreams of a tenant are served below its name, and are no part of /mcp, which is the operator's. */
+function ofTenant(tenant: string, upstream: ResolvedUpstream): ResolvedUpstream {
+  if (tenant === '') return upstream;
+  const { id, name } = upstream;
+  return Object.freeze({ ...upstream, id: `${tenant}/${id}`, name: `${tenant}/${name}`, hidden: true });
+}
+
+function tenantOf(key: KeyText): string {
+  return key.split('/', 2)[1] ?? '';
+}
+
+function nameOf({ tenant, name }: ResourceKey): string {
+  return tenant === '' ? name : `${tenant}/${name}`;
+}
