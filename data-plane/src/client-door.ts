@@ -184,6 +184,7 @@ export class ClientDoor implements Door {
     page.then(
       (answer) => {
         if (answer === undefined) this.unknownPath(head, reply);
+        else if (answer instanceof Refusal) this.refuseByPlugin(answer, reply);
         else reply.send(answer.status, answer.headers, answer.body);
       },
       (thrown: unknown) => this.failed(thrown, reply),

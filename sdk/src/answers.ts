@@ -35,6 +35,11 @@ export const answerOf = {
     );
   },
 
+  page(answer: PageAnswer | undefined): PageAnswer | undefined {
+    if (answer === undefined || isPage(answer)) return answer;
+    throw new TypeError('page returned no page; it has status (a number), headers (pairs) and body (a text)');
+  },
+
   entries(answer: readonly ListEntry[]): readonly ListEntry[] {
     if (Array.isArray(answer) && answer.every((each) => isObject(each) && isObject(each.entry)))
       return answer;

@@ -7,7 +7,17 @@ import { type FailureEvents, Failures } from './failures.js';
 import type { Identity, JsonObject } from './identity.js';
 import { type ListRow, listOf, listRow } from './lists.js';
 import { Outcome } from './outcome.js';
-import type { Decision, Hooks, ListEntry, MaybePromise, Notification, Plugin, PluginHost } from './plugin.js';
+import type {
+  Decision,
+  Hooks,
+  ListEntry,
+  MaybePromise,
+  Notification,
+  PageAnswer,
+  PageRequest,
+  Plugin,
+  PluginHost,
+} from './plugin.js';
 import { Refusal } from './refusal.js';
 import { compileValues, editionOf, viewClasses } from './view.js';
 
@@ -323,6 +333,17 @@ export class Binding {
     if (!isSame && !this.plugin.changes.includes('entries'))
       throw new TypeError(`plugin ${this.name} changed the entries of a list; declare it in \`changes\``);
     return own;
+  }
+
+  /** What it has at this path; undefined where that is nothing, also when it fails and failures are allowed. */
+  page(request: PageRequest): MaybePromise<PageAnswer | Refusal | undefined> {
+    const hook = this.hooks.page;
+    if (hook === undefined) return undefined;
+    return this.run<PageAnswer | undefined>(
+      'page',
+      () => after(hook(request), answerOf.page),
+      () => undefined,
+    );
   }
 
   /** What it makes of a notification; undefined when it lets it pass. */

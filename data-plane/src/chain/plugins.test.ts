@@ -1,5 +1,5 @@
 import type { ResolvedConfiguration, ResolvedPlugin } from '@sluice/proto';
-import { definePlugin, type Plugin, Type } from '@sluice/sdk';
+import { definePlugin, type Plugin, Refusal, Type } from '@sluice/sdk';
 import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
 import { Plugins, type PluginsOptions } from './plugins.js';
@@ -26,17 +26,46 @@ function noting(name: string, kept: boolean): Plugin {
   });
 }
 
+let pageCount = 0;
+
+/** Has a page that cannot be had, or one that is none. */
+const paging = definePlugin({
+  name: 'paging',
+  version: '1.0.0',
+  description: 'For a test.',
+  phase: 'identity',
+  config: Type.Object({ body: Type.Optional(Type.Unknown()) }),
+  reads: [],
+  changes: [],
+  pages: ['/.well-known/test'],
+  hooks: ({ body }) => ({
+    page: async () => {
+      pageCount++;
+      if (body === undefined) throw new Error('a secret of the plugin');
+      return { status: 200, headers: [], body } as never;
+    },
+  }),
+});
+
 const KNOWN = new Map(
-  [noting('kept', true), noting('renewed', false)].map((plugin) => [plugin.name, plugin]),
+  [noting('kept', true), noting('renewed', false), paging].map((plugin) => [plugin.name, plugin]),
 );
+
+const failures: string[] = [];
 
 function setUp() {
   life.length = 0;
+  pageCount = 0;
+  failures.length = 0;
   const plugins = new Plugins({
     log: pino({ level: 'silent' }),
     find: ({ plugin }: ResolvedPlugin) => KNOWN.get(plugin),
     store: () => ({}),
     shared: () => undefined,
+    metrics: {
+      pluginFailed: (name: string, hook: string) => failures.push(`${name} ${hook}`),
+      pluginSwitched: (name: string, isOff: boolean) => failures.push(`${name} ${isOff ? 'off' : 'on'}`),
+    },
   } as unknown as PluginsOptions);
   const apply = (...bindings: Partial<ResolvedPlugin>[]) => {
     const configuration = {
@@ -108,5 +137,25 @@ describe('plugins of a configuration', () => {
       ['renewed', 'made', 3],
       ['renewed', 'shut down', 3],
     ]);
+  });
+
+  it.each([{}, { body: 1 }])('are left alone when they keep failing over a page: %j', async (config) => {
+    const { plugins, apply } = setUp();
+    const request = { path: '/.well-known/test', query: '', headers: {}, origin: 'http://a' };
+    apply({ plugin: 'paging', config });
+    for (let count = 0; count < 7; count++) {
+      const answer = (await plugins.page(request)) as Refusal;
+      expect(answer).toBeInstanceOf(Refusal);
+      expect([answer.kind, answer.message]).toEqual([
+        'failed',
+        'plugin paging failed, and nothing passes without it',
+      ]);
+    }
+    expect(pageCount).toBe(5);
+    expect(failures).toEqual([...new Array(5).fill('paging page'), 'paging off']);
+    apply({ plugin: 'paging', config, onFailure: 'allow' });
+    expect(await plugins.page(request)).toBeUndefined();
+    apply({ plugin: 'paging', config: { body: 'a page' } });
+    expect(await plugins.page(request)).toMatchObject({ status: 200, body: 'a page' });
   });
 });

@@ -3,7 +3,7 @@
  * the same, and put together to one route for each endpoint.
  */
 import type { ResolvedConfiguration, ResolvedPlugin } from '@sluice/proto';
-import type { PageAnswer, PageRequest, Plugin, UpstreamChange } from '@sluice/sdk';
+import type { PageAnswer, PageRequest, Plugin, Refusal, UpstreamChange } from '@sluice/sdk';
 import { Binding, compileRoute, type Route } from '@sluice/sdk/engine';
 import type { Logger } from 'pino';
 import type { Loaded } from './isolation/load.js';
@@ -135,8 +135,8 @@ export class Plugins {
     }, graceMs).unref();
   }
 
-  /** Answers a GET for a page that a plugin has; undefined when none has it. */
-  page(request: Omit<PageRequest, 'endpoints'>): Promise<PageAnswer | undefined> | undefined {
+  /** Answers a GET for a page that a plugin has; undefined when none has it, a Refusal when one failed over it. */
+  page(request: Omit<PageRequest, 'endpoints'>): Promise<PageAnswer | Refusal | undefined> | undefined {
     const having = [...this.now.running.values()]
       .map(({ binding }) => binding)
       .filter(({ plugin: { pages } }) =>
@@ -149,12 +149,12 @@ export class Plugins {
   private async firstPage(
     bindings: readonly Binding[],
     request: Omit<PageRequest, 'endpoints'>,
-  ): Promise<PageAnswer | undefined> {
+  ): Promise<PageAnswer | Refusal | undefined> {
     for (const binding of bindings) {
       const endpoints = [...this.now.routes]
         .filter(([, route]) => route.bindings.includes(binding))
         .map(([path]) => path);
-      const page = await binding.hooks.page?.({ ...request, endpoints });
+      const page = await binding.page({ ...request, endpoints });
       if (page !== undefined) return page;
     }
     return undefined;
