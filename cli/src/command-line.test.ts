@@ -138,7 +138,6 @@ describe('bad usage', () => {
     [['keys', 'create'], "required option '--consumer <name>' not specified"],
     [['keys', 'create', '--consumer', 'a', '-o', 'xml'], 'Allowed choices are yaml, json.'],
     [['keys', 'hash-password', 'secret'], 'too many arguments'],
-    [['validate'], "missing required argument 'file'"],
     [['validat', 'x'], 'Did you mean validate?'],
     [[], 'Usage: sluice'],
   ])('%j', async (argv, message) => {

@@ -14,7 +14,8 @@ const MAX_PORT = 65_535;
 export interface CommandActions extends KeysActions, PluginActions {
   serve(flags: ServeFlags): Promise<number>;
   stdio(flags: StdioFlags): Promise<number>;
-  validate(file: string): Promise<number>;
+  /** `file` undefined: what `serve` would read. */
+  validate(file: string | undefined): Promise<number>;
   health(url: string): Promise<number>;
   version(): Promise<number>;
 }
@@ -47,7 +48,7 @@ const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
     ],
   ],
   validate: [
-    ['sluice validate sluice.yaml', 'say what is wrong, where, and what would be right'],
+    ['sluice validate', 'say what is wrong with sluice.yaml, where, and what would be right'],
     ['sluice validate sluice.yaml && systemctl reload sluice', 'apply only what is valid'],
   ],
   health: [
@@ -159,8 +160,8 @@ export function createCommandLine(actions: CommandActions, finish: (exitCode: nu
     .command('validate')
     .summary('check a configuration file')
     .description('Checks a configuration file as the gateway would, and starts nothing.')
-    .argument('<file>', 'the file to check')
-    .action(async (file: string) => finish(await actions.validate(file)));
+    .argument('[file]', 'the file to check; default $SLUICE_CONFIG, or sluice.yaml in this folder')
+    .action(async (file: string | undefined) => finish(await actions.validate(file)));
 
   program
     .command('health')

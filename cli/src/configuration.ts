@@ -41,7 +41,7 @@ export async function loadConfiguration(
   otherVariables: readonly string[] = [],
 ): Promise<LoadOutcome> {
   const file = flags.config ? resolve(folder, flags.config) : findFile(folder);
-  const { configuration, problems } = await load(file, {
+  const { configuration, problems } = await readConfiguration(file, {
     overrides: flags,
     otherVariables: [...OWN_VARIABLES, ...otherVariables],
   });
@@ -52,16 +52,21 @@ export async function loadConfiguration(
   };
 }
 
-async function load(file: string | undefined, options: LoadOptions): Promise<LoadedConfiguration> {
+/** Reads a file with the environment laid over it, or the environment alone where that describes a gateway. */
+export async function readConfiguration(
+  file: string | undefined,
+  options: LoadOptions,
+): Promise<LoadedConfiguration> {
   if (file !== undefined) return loadConfigurationFile(file, options);
   if (Object.keys(process.env).some((name) => UPSTREAM_VARIABLE.test(name))) {
     return loadConfigurationWithoutFile(options);
   }
-  const hint = 'name one with --config FILE, or write sluice.yaml in this folder';
+  const hint = 'name its file (serve and stdio: with --config FILE), or write sluice.yaml in this folder';
   return { problems: [{ severity: 'error', path: '', message: 'there is no configuration', hint }] };
 }
 
-function findFile(folder: string): string | undefined {
+/** The file that is read when none is named. */
+export function findFile(folder: string): string | undefined {
   return DEFAULT_FILES.map((name) => join(folder, name)).find((file) => existsSync(file));
 }
 

@@ -1,5 +1,7 @@
 import { createServer, type Server } from 'node:net';
+import { dirname } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
+import { DEAD_URL } from '../stories/upstreams.js';
 import { run, SluiceProcess, serve, upstreamsNamed, writeFile } from './sluice-process.js';
 
 const servers: Server[] = [];
@@ -68,6 +70,26 @@ test('a valid configuration ends with 0', async () => {
     code: 0,
     stdout: `${file} is valid: 2 upstreams\n`,
     stderr: '',
+  });
+});
+
+describe('validate without a file', () => {
+  const folder = () => dirname(writeFile('sluice.yaml', upstreamsNamed('one')));
+
+  test('takes what serve would take', async () => {
+    const other = writeFile('other.yaml', upstreamsNamed('one', 'two'));
+    expect((await run(['validate'], {}, folder())).stdout).toBe('sluice.yaml is valid: 1 upstream\n');
+    expect((await run(['validate'], { SLUICE_CONFIG: other }, folder())).stdout).toBe(
+      `${other} is valid: 2 upstreams\n`,
+    );
+    const { stdout } = await run(['validate'], { SLUICE_UPSTREAMS_A_URL: DEAD_URL }, dirname(other));
+    expect(stdout).toBe('the configuration of the environment is valid: 1 upstream\n');
+  });
+
+  test('says so where there is none', async () => {
+    const { code, stderr } = await run(['validate'], {}, dirname(writeFile('other.yaml', '')));
+    expect([code, stderr]).toEqual([3, expect.stringContaining('there is no configuration')]);
+    expect(stderr).toContain('write sluice.yaml in this folder');
   });
 });
 

@@ -94,7 +94,7 @@ function decodeScalar(decoding: Decoding, field: DescField, node: SourceNode, pa
 export function convertSetting(field: DescField, written: WrittenValue): Converted {
   switch (settingType(field)) {
     case 'number':
-      return convertNumber(written);
+      return convertNumber(written, RANGES.get(field));
     case 'boolean':
       return convertBoolean(written);
     case 'duration':
@@ -107,6 +107,10 @@ export function convertSetting(field: DescField, written: WrittenValue): Convert
       return { json: String(written) };
   }
 }
+
+const RANGES = new Map(
+  [...GATEWAY_SETTINGS, ...UPSTREAM_SETTINGS].map(({ fields, range }) => [fields.at(-1), range]),
+);
 
 const MAX_QUOTED_LENGTH = 60;
 

@@ -234,6 +234,16 @@ upstreams:
     ]);
   });
 
+  it.each([
+    ['workers: -1', 'workers: `-1` is out of range', 'from 1 to 256'],
+    ['workers: "-1"', 'workers: `"-1"` is out of range', 'from 1 to 256'],
+    ['port: 99999999999', 'port: `99999999999` is out of range', 'from 0 to 65535'],
+  ])('says the range of its setting where a number can be none of any: %s', (setting, message, hint) => {
+    const said = formatted(read(`gateway: { listen: { ${setting} } }`))[0];
+    expect(said).toContain(message);
+    expect(said).toContain(`write a whole number ${hint}`);
+  });
+
   it('shows the reference and not the value when the value is no good', () => {
     const loaded = read('gateway: {listen: {port: "${PORT}"}}', { environment: { PORT: 'hunter2' } });
     expect(formatted(loaded)[0]).toContain('`"${PORT}"` is not a whole number');

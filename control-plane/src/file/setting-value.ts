@@ -1,5 +1,5 @@
 import type { DescEnum } from '@bufbuild/protobuf';
-import { enumWords } from '@sluice/proto';
+import { enumWords, type SettingRange } from '@sluice/proto';
 
 /** A value in the protobuf JSON mapping, or what is wrong with what was written. */
 export type Converted =
@@ -11,11 +11,18 @@ export type WrittenValue = string | number | bigint | boolean;
 
 const MAX_UINT32 = 0xffff_ffff;
 
-/** Whole numbers, also as text, since `${PORT}` and environment variables are text. */
-export function convertNumber(written: WrittenValue): Converted {
-  const value = typeof written === 'string' && /^\s*\d+\s*$/.test(written) ? Number(written) : written;
+/**
+ * Whole numbers, also as text, since `${PORT}` and environment variables are text.
+ *
+ * @param range of the setting, to say what would be right of a number that no whole number can be
+ */
+export function convertNumber(
+  written: WrittenValue,
+  { min, max }: SettingRange = { min: 0, max: MAX_UINT32 },
+): Converted {
+  const value = typeof written === 'string' && /^\s*-?\d+\s*$/.test(written) ? Number(written) : written;
   if (typeof value === 'bigint' || (typeof value === 'number' && (value < 0 || value > MAX_UINT32))) {
-    return { message: 'out of range', hint: `write a whole number from 0 to ${MAX_UINT32}` };
+    return { message: 'out of range', hint: `write a whole number from ${min} to ${max}` };
   }
   if (typeof value !== 'number' || !Number.isInteger(value)) {
     return { message: 'not a whole number', hint: 'write digits only, for example 8080' };
