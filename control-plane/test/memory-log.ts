@@ -42,6 +42,14 @@ export class MemoryLog implements RevisionLog {
     this.checkpoint = checkpoint;
   }
 
+  async replace(checkpoint: Checkpoint, instead: string): Promise<boolean> {
+    if (this.checkpoint.storeId !== instead) return false;
+    this.checkpoint = checkpoint;
+    this.revisions = [];
+    for (const listener of this.listeners) listener.lost('the store was begun anew');
+    return true;
+  }
+
   async close(): Promise<void> {
     this.listeners.clear();
   }

@@ -214,15 +214,19 @@ export class ConfigurationHead {
 
   private follow(): void {
     this.watch?.close();
-    this.watch = this.options.log.watch(this.revisionNow, {
-      revision: (revision) => this.heard(revision),
-      lost: () => void this.readAgain(),
-      reachable: (isReachable, reason) => {
-        if (this.isReachable === isReachable) return;
-        this.isReachable = isReachable;
-        for (const listener of this.listeners) listener.reachable(isReachable, reason);
+    this.watch = this.options.log.watch(
+      this.revisionNow,
+      {
+        revision: (revision) => this.heard(revision),
+        lost: () => void this.readAgain(),
+        reachable: (isReachable, reason) => {
+          if (this.isReachable === isReachable) return;
+          this.isReachable = isReachable;
+          for (const listener of this.listeners) listener.reachable(isReachable, reason);
+        },
       },
-    });
+      this.storeIdNow,
+    );
   }
 
   private heard(revision: Revision): void {
@@ -310,7 +314,7 @@ export class ConfigurationHead {
   /** Resolves to whether it is in the store; then it holds here too. */
   private async append(revision: Revision): Promise<boolean> {
     try {
-      const outcome = await this.options.log.append(revision);
+      const outcome = await this.options.log.append(revision, this.storeIdNow);
       if (outcome.appended) {
         this.heard(revision);
         return true;

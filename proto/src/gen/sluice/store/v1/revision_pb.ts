@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file sluice/store/v1/revision.proto.
  */
 export const file_sluice_store_v1_revision: GenFile = /*@__PURE__*/
-  fileDesc("Ch5zbHVpY2Uvc3RvcmUvdjEvcmV2aXNpb24ucHJvdG8SD3NsdWljZS5zdG9yZS52MSK9AQoIUmV2aXNpb24SDgoGbnVtYmVyGAEgASgEEgoKAmlkGAIgASgJEg4KBmF1dGhvchgDIAEoCRIoCgR0aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdtZXNzYWdlGAUgASgJEigKB2NoYW5nZXMYBiADKAsyFy5zbHVpY2Uuc3RvcmUudjEuQ2hhbmdlEg4KBmRpZ2VzdBgHIAEoDBIQCghyZXN0b3JlcxgIIAEoBCKLAQoGQ2hhbmdlEioKA2tleRgBIAEoCzIdLnNsdWljZS5jb25maWcudjEuUmVzb3VyY2VLZXkSKgoGYmVmb3JlGAIgASgLMhouc2x1aWNlLmNvbmZpZy52MS5SZXNvdXJjZRIpCgVhZnRlchgDIAEoCzIaLnNsdWljZS5jb25maWcudjEuUmVzb3VyY2UibwoKQ2hlY2twb2ludBIQCghzdG9yZV9pZBgBIAEoCRIQCghyZXZpc2lvbhgCIAEoBBIOCgZkaWdlc3QYAyABKAwSLQoJcmVzb3VyY2VzGAQgAygLMhouc2x1aWNlLmNvbmZpZy52MS5SZXNvdXJjZWIGcHJvdG8z", [file_google_protobuf_timestamp, file_sluice_config_v1_resource]);
+  fileDesc("Ch5zbHVpY2Uvc3RvcmUvdjEvcmV2aXNpb24ucHJvdG8SD3NsdWljZS5zdG9yZS52MSK9AQoIUmV2aXNpb24SDgoGbnVtYmVyGAEgASgEEgoKAmlkGAIgASgJEg4KBmF1dGhvchgDIAEoCRIoCgR0aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdtZXNzYWdlGAUgASgJEigKB2NoYW5nZXMYBiADKAsyFy5zbHVpY2Uuc3RvcmUudjEuQ2hhbmdlEg4KBmRpZ2VzdBgHIAEoDBIQCghyZXN0b3JlcxgIIAEoBCKLAQoGQ2hhbmdlEioKA2tleRgBIAEoCzIdLnNsdWljZS5jb25maWcudjEuUmVzb3VyY2VLZXkSKgoGYmVmb3JlGAIgASgLMhouc2x1aWNlLmNvbmZpZy52MS5SZXNvdXJjZRIpCgVhZnRlchgDIAEoCzIaLnNsdWljZS5jb25maWcudjEuUmVzb3VyY2UigQEKCkNoZWNrcG9pbnQSEAoIc3RvcmVfaWQYASABKAkSEAoIcmV2aXNpb24YAiABKAQSDgoGZGlnZXN0GAMgASgMEi0KCXJlc291cmNlcxgEIAMoCzIaLnNsdWljZS5jb25maWcudjEuUmVzb3VyY2USEAoIcmVwbGFjZXMYBSADKAliBnByb3RvMw", [file_google_protobuf_timestamp, file_sluice_config_v1_resource]);
 
 /**
  * One step of a configuration: whole, or not there.
@@ -154,6 +154,13 @@ export type Checkpoint = Message<"sluice.store.v1.Checkpoint"> & {
    * @generated from field: repeated sluice.config.v1.Resource resources = 4;
    */
   resources: Resource[];
+
+  /**
+   * The names of stores that this one took the place of, the newest first: whoever knows one of them goes on with this one.
+   *
+   * @generated from field: repeated string replaces = 5;
+   */
+  replaces: string[];
 };
 
 /**
