@@ -1,5 +1,8 @@
 export { GATEWAY_DEFAULTS, UPSTREAM_DEFAULTS } from './defaults.js';
+export { withDerivedPlugins } from './derived-plugins.js';
+export * from './gen/sluice/config/v1/access_pb.js';
 export * from './gen/sluice/config/v1/config_pb.js';
+export * from './gen/sluice/config/v1/serving_pb.js';
 export { formatQuantity } from './quantity.js';
 export type { SettingRange } from './ranges.js';
 export type {
@@ -11,6 +14,10 @@ export type {
   ResolvedHttpTransport,
   ResolvedListen,
   ResolvedPlugin,
+  ResolvedSelectedItem,
+  ResolvedSelectedResource,
+  ResolvedSelection,
+  ResolvedServer,
   ResolvedSseTransport,
   ResolvedStdioTransport,
   ResolvedTransport,
@@ -25,12 +32,14 @@ export {
   resolvePlugin,
   resolveUpstream,
 } from './resolved.js';
-export type { Setting, SettingType } from './settings.js';
+export { pathOfVirtualServer, resolveEndpoint, resolveVirtualServer } from './resolved-servers.js';
+export type { ResourceList, Setting, SettingType } from './settings.js';
 export {
   enumWords,
   GATEWAY_SETTINGS,
   isFreeForm,
   PLUGIN_SETTINGS,
+  RESOURCE_LISTS,
   settingType,
   UPSTREAM_SETTINGS,
 } from './settings.js';

@@ -1,5 +1,6 @@
 import type { Duration } from '@bufbuild/protobuf/wkt';
 import { GATEWAY_DEFAULTS, PLUGIN_DEFAULTS, UPSTREAM_DEFAULTS } from './defaults.js';
+import { withDerivedPlugins } from './derived-plugins.js';
 import type {
   Address,
   Configuration,
@@ -17,6 +18,7 @@ import {
   SessionLoss,
   StdioSharing,
 } from './gen/sluice/config/v1/config_pb.js';
+import { pathOfVirtualServer, resolveServers } from './resolved-servers.js';
 
 /**
  * A configuration as the running gateway reads it: every default filled in, times in milliseconds, sizes in
@@ -25,10 +27,50 @@ import {
 export interface ResolvedConfiguration {
   readonly gateway: ResolvedGateway;
   readonly upstreams: readonly ResolvedUpstream[];
-  /** In the order of the configuration; disabled ones are left out. */
+  /** Servers beside /mcp and the upstreams themselves; disabled ones are left out. */
+  readonly servers: readonly ResolvedServer[];
+  /** In the order of the configuration; disabled ones are left out. With what policies, limits and credentials ask for. */
   readonly plugins: readonly ResolvedPlugin[];
   /** The revision of a cluster's configuration that it is; absent where there are no revisions. */
   readonly revision?: number;
+}
+
+/** Several upstreams, or a part of what they offer, as one server: an endpoint or a virtual server. */
+export interface ResolvedServer {
+  readonly name: string;
+  /** Begins with `/mcp/`. */
+  readonly path: string;
+  readonly title?: string;
+  readonly instructions?: string;
+  readonly selection: ResolvedSelection;
+}
+
+/** What a server takes from upstreams, by their names. */
+export type ResolvedSelection =
+  /** Everything of some; of all that are not hidden when there is none. */
+  | { readonly kind: 'upstreams'; readonly upstreams: readonly string[] }
+  | {
+      readonly kind: 'items';
+      readonly tools: readonly ResolvedSelectedItem[];
+      readonly prompts: readonly ResolvedSelectedItem[];
+      readonly resources: readonly ResolvedSelectedResource[];
+    };
+
+/** Tools or prompts of one upstream. */
+export interface ResolvedSelectedItem {
+  readonly upstream: string;
+  /** With `*` for any characters. */
+  readonly name: string;
+  readonly rename?: string;
+  readonly description?: string;
+}
+
+/** Resources and templates of one upstream. */
+export interface ResolvedSelectedResource {
+  readonly upstream: string;
+  /** With `*` for any characters. */
+  readonly uri: string;
+  readonly description?: string;
 }
 
 /** Settings of the gateway itself; see `Gateway` in the schema for what each means. */
@@ -213,7 +255,8 @@ export function resolveConfiguration(configuration: Configuration): ResolvedConf
     upstreams: Object.freeze(
       configuration.upstreams.filter((upstream) => !upstream.disabled).map(resolveUpstream),
     ),
-    plugins: Object.freeze(configuration.plugins.filter((plugin) => !plugin.disabled).map(resolvePlugin)),
+    servers: deepFreeze(resolveServers(configuration)),
+    plugins: deepFreeze(resolvePlugins(configuration)),
   });
 }
 
@@ -340,6 +383,23 @@ const ISOLATIONS = {
   [Isolation.POOL]: 'pool',
   [Isolation.PROCESS]: 'process',
 } as const;
+
+/** Those of the configuration in their order, then those that other resources need and nobody wrote down. */
+function resolvePlugins(configuration: Configuration): ResolvedPlugin[] {
+  const written = configuration.plugins
+    .map((binding, index) => ({ binding, order: binding.order ?? index }))
+    .sort((a, b) => a.order - b.order)
+    .filter(({ binding }) => !binding.disabled)
+    .map(({ binding }) => resolvePlugin(binding));
+  const { upstreams, endpoints, virtualServers, consumers, credentials, policies, limits } = configuration;
+  const paths = [
+    '/mcp',
+    ...upstreams.map(({ name }) => `/mcp/${name}`),
+    ...endpoints.map(({ path }) => path),
+    ...virtualServers.map((server) => pathOfVirtualServer(server)),
+  ];
+  return withDerivedPlugins(written, { tenant: '', paths, consumers, credentials, policies, limits });
+}
 
 function pluginSettings({
   name,

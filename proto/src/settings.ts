@@ -6,7 +6,12 @@ import {
   ScalarType,
 } from '@bufbuild/protobuf';
 import { GATEWAY_DEFAULTS, PLUGIN_DEFAULTS, UPSTREAM_DEFAULTS } from './defaults.js';
-import { GatewaySchema, PluginBindingSchema, UpstreamSchema } from './gen/sluice/config/v1/config_pb.js';
+import {
+  ConfigurationSchema,
+  GatewaySchema,
+  PluginBindingSchema,
+  UpstreamSchema,
+} from './gen/sluice/config/v1/config_pb.js';
 import { GATEWAY_RANGES, type SettingRange, UPSTREAM_RANGES } from './ranges.js';
 
 /** What a person writes for a setting; `word` is one of those that {@link enumWords} lists. */
@@ -15,6 +20,7 @@ export type SettingType =
   | 'number'
   | 'boolean'
   | 'duration'
+  | 'time'
   | 'bytes'
   | 'word'
   | 'list of texts'
@@ -22,8 +28,8 @@ export type SettingType =
 
 /** One thing that can be configured: a leaf of the schema. */
 export interface Setting {
-  /** Where it belongs: to the gateway, to each upstream, or to each plugin. */
-  readonly scope: 'gateway' | 'upstream' | 'plugin';
+  /** Where it belongs: to the gateway, to each upstream, to each plugin, or to each of another list. */
+  readonly scope: 'gateway' | 'upstream' | 'plugin' | 'resource';
   /** Path below the scope in the schema's spelling, for example `listen.port` or `http.url`. */
   readonly path: string;
   /** The fields of the schema along the path. */
@@ -42,6 +48,7 @@ export interface Setting {
 
 const DURATION_TYPE = 'google.protobuf.Duration';
 const STRUCT_TYPE = 'google.protobuf.Struct';
+const TIMESTAMP_TYPE = 'google.protobuf.Timestamp';
 
 /** True for a field that holds what only a plugin knows. */
 export function isFreeForm(field: DescField): boolean {
@@ -52,6 +59,7 @@ export function isFreeForm(field: DescField): boolean {
 export function settingType(field: DescField): SettingType | undefined {
   switch (field.fieldKind) {
     case 'message':
+      if (field.message.typeName === TIMESTAMP_TYPE) return 'time';
       return field.message.typeName === DURATION_TYPE ? 'duration' : undefined;
     case 'list':
       return field.listKind === 'message' ? undefined : 'list of texts';
@@ -102,12 +110,24 @@ function collectSettings(scope: Setting['scope'], message: DescMessage, parents:
   });
 }
 
-const DEFAULTS = { gateway: GATEWAY_DEFAULTS, upstream: UPSTREAM_DEFAULTS, plugin: PLUGIN_DEFAULTS } as const;
+const DEFAULTS = {
+  gateway: GATEWAY_DEFAULTS,
+  upstream: UPSTREAM_DEFAULTS,
+  plugin: PLUGIN_DEFAULTS,
+  resource: {},
+} as const;
+
+const RANGES: Readonly<Record<Setting['scope'], Readonly<Record<string, SettingRange>>>> = {
+  gateway: GATEWAY_RANGES,
+  upstream: UPSTREAM_RANGES,
+  plugin: {},
+  resource: {},
+};
 
 function makeSetting(scope: Setting['scope'], fields: DescField[], type: SettingType): Setting {
   const path = fields.map((field) => field.name).join('.');
   const defaults: Readonly<Record<string, string | number | readonly string[]>> = DEFAULTS[scope];
-  const range = (scope === 'gateway' ? GATEWAY_RANGES : scope === 'upstream' ? UPSTREAM_RANGES : {})[path];
+  const range = RANGES[scope][path];
   return {
     scope,
     path,
@@ -123,7 +143,7 @@ function environmentNames(scope: Setting['scope'], fields: DescField[]): string[
   const upper = (some: DescField[]) => some.map((field) => field.name.toUpperCase()).join('_');
   if (scope === 'gateway') return [`SLUICE_${upper(fields)}`, `SLUICE_GATEWAY_${upper(fields)}`];
   // A list has no names that variables could speak of; what a plugin needs of them stands in its configuration.
-  if (scope === 'plugin') return [];
+  if (scope === 'plugin' || scope === 'resource') return [];
   if (UPSTREAM_IDENTITY.has(fields[0]?.name ?? '')) return [];
   const prefix = 'SLUICE_UPSTREAMS_<NAME>_';
   const whole = prefix + upper(fields);
@@ -141,3 +161,20 @@ export const UPSTREAM_SETTINGS: readonly Setting[] = collectSettings('upstream',
 
 /** All settings of one use of a plugin but its own configuration, in the order of the schema. */
 export const PLUGIN_SETTINGS: readonly Setting[] = collectSettings('plugin', PluginBindingSchema, []);
+
+/** One more list at the top of a configuration, and what each of its members takes. */
+export interface ResourceList {
+  readonly field: DescField;
+  readonly message: DescMessage;
+  readonly settings: readonly Setting[];
+}
+
+/** Read by themselves: they have shorter forms too. */
+const OWN_FORMS = new Set(['gateway', 'upstreams', 'plugins']);
+
+/** The lists that stand in files as they stand in the schema, in its order. */
+export const RESOURCE_LISTS: readonly ResourceList[] = ConfigurationSchema.fields.flatMap((field) =>
+  field.message === undefined || OWN_FORMS.has(field.name)
+    ? []
+    : [{ field, message: field.message, settings: collectSettings('resource', field.message, []) }],
+);

@@ -16,6 +16,7 @@ const CONFIGURATIONS = ['yaml', 'toml'];
 const ENVIRONMENT: Readonly<Record<string, Record<string, string>>> = {
   'admin.yaml': { SLUICE_ADMIN_TOKEN: 'a'.repeat(32) },
   'api-keys.yaml': { SLUICE_KEY_SECRET: 'a'.repeat(32) },
+  'consumers.yaml': { SLUICE_KEY_SECRET: 'a'.repeat(32) },
   'securing.yaml': { SLUICE_KEY_SECRET: 'a'.repeat(32) },
   'jwt-keys.yaml': { PORTAL_JWT_SECRET: 'a'.repeat(32) },
 };

@@ -1,9 +1,10 @@
 import type { JsonObject } from '@bufbuild/protobuf';
-import { ConfigurationSchema, GatewaySchema, UpstreamSchema } from '@sluice/proto';
+import { ConfigurationSchema, GatewaySchema, RESOURCE_LISTS, UpstreamSchema } from '@sluice/proto';
 import { nearestName } from '@sluice/sdk/manifest';
 import {
   decodeField,
   decodeMessage,
+  decodeMessages,
   expectMapping,
   findField,
   type MessageJson,
@@ -20,6 +21,8 @@ export interface ConfigurationJson {
   gateway: MessageJson;
   upstreams: MessageJson[];
   plugins: JsonObject[];
+  /** The other lists, by their names. */
+  [list: string]: MessageJson | (MessageJson | JsonObject)[];
 }
 
 /** Keys at the top that are not in the schema. `$schema` tells editors where the JSON Schema is. */
@@ -40,6 +43,10 @@ export function decodeConfiguration(decoding: Decoding, root: SourceNode): Confi
   if (upstreams) json.upstreams.push(...decodeUpstreams(decoding, upstreams.value));
   const plugins = byKey.get('plugins');
   if (plugins) json.plugins.push(...decodePlugins(decoding, plugins.value));
+  for (const { field, message } of RESOURCE_LISTS) {
+    const entry = mapping.entries.find(({ key }) => key === field.name || key === field.jsonName);
+    if (entry) json[field.name] = decodeMessages(decoding, message, entry.value, field.name);
+  }
   const servers = byKey.get(MCP_SERVERS_KEY);
   if (servers) json.upstreams.push(...decodeMcpServers(decoding, servers.value, json.upstreams.length));
   for (const entry of mapping.entries) reportTopKey(decoding, entry, servers !== undefined);
@@ -54,14 +61,16 @@ export function decodeConfiguration(decoding: Decoding, root: SourceNode): Confi
 function reportTopKey(decoding: Decoding, entry: MappingEntry, isClientFile: boolean): void {
   const { fields } = ConfigurationSchema;
   const known = [...fields.map(({ name }) => name), ...OTHER_TOP_KEYS];
-  if (known.includes(entry.key)) return;
+  if (known.includes(entry.key) || fields.some(({ jsonName }) => jsonName === entry.key)) return;
   // Desktop clients keep settings of their own beside `mcpServers`.
   if (isClientFile && nearestName(entry.key, known) === undefined) {
     const hint = 'it belongs to the desktop client; remove it from a file that only the gateway reads';
     decoding.warn(entry.keyPosition, entry.key, 'ignored', hint);
     return;
   }
-  reportUnknownKey(decoding, entry, '', fields, OTHER_TOP_KEYS);
+  // There are two lists of servers, and neither is spelled so.
+  const hint = entry.key === 'servers' ? 'did you mean upstreams, or mcpServers?' : undefined;
+  reportUnknownKey(decoding, entry, '', fields, OTHER_TOP_KEYS, hint);
 }
 
 /** Upstreams are a list of mappings with a `name`, or a mapping from name to upstream. */

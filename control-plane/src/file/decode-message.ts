@@ -1,13 +1,15 @@
-import type { DescField, DescMessage } from '@bufbuild/protobuf';
-import { GATEWAY_SETTINGS, settingType, UPSTREAM_SETTINGS } from '@sluice/proto';
+import type { DescField, DescMessage, JsonObject } from '@bufbuild/protobuf';
+import { GATEWAY_SETTINGS, isFreeForm, settingType, UPSTREAM_SETTINGS } from '@sluice/proto';
 import { nearestName } from '@sluice/sdk/manifest';
 import type { Decoding } from './decoding.js';
+import { decodeFreeForm } from './free-form.js';
 import {
   type Converted,
   convertBoolean,
   convertBytes,
   convertDuration,
   convertNumber,
+  convertTime,
   convertWord,
   type WrittenValue,
 } from './setting-value.js';
@@ -15,7 +17,7 @@ import type { MappingEntry, MappingNode, ScalarNode, SourceNode } from './source
 
 /** A message in the protobuf JSON mapping, with the schema's field names. */
 export type MessageJson = { [field: string]: MessageJson | MessageJson[] | JsonLeaf };
-type JsonLeaf = string | number | boolean | string[] | Record<string, string>;
+type JsonLeaf = string | number | boolean | string[] | Record<string, string> | JsonObject;
 
 /** Turns a mapping into a message, field by field; unknown keys are errors. */
 export function decodeMessage(
@@ -64,7 +66,11 @@ function decodeValue(decoding: Decoding, field: DescField, node: SourceNode, pat
   if (node.kind === 'scalar' && node.value === null) return undefined;
   switch (settingType(field)) {
     case undefined:
-      return field.message && decodeMessage(decoding, field.message, node, path);
+      if (isFreeForm(field)) return decodeFreeForm(decoding, node, path);
+      if (field.message === undefined) return undefined;
+      return field.fieldKind === 'list'
+        ? decodeMessages(decoding, field.message, node, path)
+        : decodeMessage(decoding, field.message, node, path);
     case 'list of texts':
       return decodeTexts(decoding, node, path);
     case 'map of texts':
@@ -72,6 +78,24 @@ function decodeValue(decoding: Decoding, field: DescField, node: SourceNode, pat
     default:
       return decodeScalar(decoding, field, node, path);
   }
+}
+
+/** A list of messages. */
+export function decodeMessages(
+  decoding: Decoding,
+  description: DescMessage,
+  node: SourceNode,
+  path: string,
+): MessageJson[] {
+  if (node.kind === 'scalar' && node.value === null) return [];
+  if (node.kind !== 'list') {
+    const what = node.kind === 'scalar' ? 'single value' : 'mapping';
+    decoding.error(node.position, path, `a ${what} where a list belongs`, 'begin each member with `- `');
+    return [];
+  }
+  return node.items.map(
+    (item, index) => decodeMessage(decoding, description, item, `${path}[${index}]`) ?? {},
+  );
 }
 
 function decodeScalar(decoding: Decoding, field: DescField, node: SourceNode, path: string) {
@@ -101,6 +125,8 @@ export function convertSetting(field: DescField, written: WrittenValue): Convert
       return convertDuration(written);
     case 'bytes':
       return convertBytes(written);
+    case 'time':
+      return convertTime(written);
     case 'word':
       return field.enum ? convertWord(field.enum, written) : { json: String(written) };
     default:

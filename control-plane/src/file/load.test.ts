@@ -271,8 +271,12 @@ describe('unknown keys', () => {
     ],
     ['gateway: {limits: {MaxBodyBytes: 1}}', 'MaxBodyBytes: unknown key', 'did you mean max_body_bytes?'],
     ['timeout: 1s', '1:1: error: timeout: unknown key', 'did you mean upstreams[].timeout?'],
-    ['servers: {}', 'servers: unknown key', 'did you mean mcpServers?'],
-    ['zzz: {}', 'zzz: unknown key', 'known here: gateway, upstreams, plugins, mcpServers, $schema'],
+    ['servers: {}', 'servers: unknown key', 'did you mean upstreams, or mcpServers?'],
+    [
+      'zzz: {}',
+      'zzz: unknown key',
+      'known here: gateway, upstreams, plugins, endpoints, virtual_servers, consumers, credentials, policies, limits, mcpServers, $schema',
+    ],
     ['upstreams: {a: {uri: http://h/}}', 'upstreams[0].uri: unknown key', 'did you mean url?'],
     [
       'upstreams: {a: {http: {command: x}}}',

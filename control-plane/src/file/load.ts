@@ -1,6 +1,6 @@
 import { readFile, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import { fromJson } from '@bufbuild/protobuf';
+import { fromJson, type JsonObject } from '@bufbuild/protobuf';
 import { type Configuration, ConfigurationSchema, GATEWAY_SETTINGS, type Setting } from '@sluice/proto';
 import type { Problem } from '../validation/problem.js';
 import { validateConfiguration } from '../validation/validate.js';
@@ -88,7 +88,7 @@ export function parseConfiguration(
 function finish(decoding: Decoding, json: ConfigurationJson, options: LoadOptions): LoadedConfiguration {
   applyEnvironment(decoding, json, options.otherVariables ?? []);
   applyOverrides(decoding, json, options.overrides ?? {});
-  const configuration = fromJson(ConfigurationSchema, { ...json });
+  const configuration = fromJson(ConfigurationSchema, json as JsonObject);
   if (decoding.file !== undefined) anchorPaths(configuration, dirname(resolve(decoding.file)));
   const found = validateConfiguration(configuration, decoding.unreadPaths).map((problem) =>
     decoding.locate(problem),

@@ -1,8 +1,8 @@
 /** The list of plugins: fields of the schema, and below `config` whatever the plugin's own schema takes. */
-import type { JsonObject, JsonValue } from '@bufbuild/protobuf';
+import type { JsonObject } from '@bufbuild/protobuf';
 import { builtIn } from '@sluice/plugins';
 import { isFreeForm, PluginBindingSchema } from '@sluice/proto';
-import { type ConfigSchema, formsOf, schemasOfItems, schemasOfMember } from '../validation/config-schema.js';
+import type { ConfigSchema } from '../validation/config-schema.js';
 import {
   decodeField,
   expectMapping,
@@ -11,6 +11,7 @@ import {
   reportUnknownKey,
 } from './decode-message.js';
 import type { Decoding } from './decoding.js';
+import { decodeFreeForm } from './free-form.js';
 import type { SourceNode } from './source-tree.js';
 
 export function decodePlugins(decoding: Decoding, node: SourceNode): JsonObject[] {
@@ -42,7 +43,7 @@ function decodePlugin(decoding: Decoding, node: SourceNode, path: string): JsonO
     else if (isFreeForm(field))
       Object.assign(
         config,
-        freeForm(decoding, entry.value, `${path}.${field.name}`, schemaOf(mapping.entries)),
+        decodeFreeForm(decoding, entry.value, `${path}.${field.name}`, schemaOf(mapping.entries)),
       );
     else decodeField(decoding, field, entry, path, json);
   }
@@ -55,45 +56,4 @@ function schemaOf(entries: readonly { key: string; value: SourceNode }[]): Confi
   return named?.kind === 'scalar' && typeof named.value === 'string'
     ? builtIn(named.value)?.config
     : undefined;
-}
-
-function freeForm(
-  decoding: Decoding,
-  node: SourceNode,
-  path: string,
-  schema: ConfigSchema | undefined,
-): JsonObject {
-  const mapping = expectMapping(decoding, node, path);
-  const schemas = schema === undefined ? [] : [schema];
-  return mapping === undefined ? {} : (plainValue(decoding, mapping, path, schemas) as JsonObject);
-}
-
-/** A value as it stands, with variables put into its texts. Where it stands is kept, for what validation finds. */
-function plainValue(
-  decoding: Decoding,
-  node: SourceNode,
-  path: string,
-  schemas: readonly ConfigSchema[],
-): JsonValue {
-  decoding.origins.set(path, node.position);
-  if (node.kind === 'list')
-    return node.items.map((item, index) =>
-      plainValue(decoding, item, `${path}[${index}]`, schemasOfItems(schemas)),
-    );
-  if (node.kind === 'scalar') {
-    if (typeof node.value === 'string') {
-      // Of what nobody says anything it may be a secret, too.
-      const forms = schemas.flatMap(formsOf);
-      const mayBeSecret = forms.length === 0 || forms.some(({ writeOnly }) => writeOnly);
-      return decoding.substitute({ ...node, value: node.value }, path, mayBeSecret) ?? '';
-    }
-    return typeof node.value === 'bigint' ? Number(node.value) : node.value;
-  }
-  const json: JsonObject = {};
-  for (const { key, keyPosition, value } of node.entries) {
-    if (key === '__proto__')
-      decoding.error(keyPosition, path, 'a key named __proto__', 'choose another name');
-    else json[key] = plainValue(decoding, value, `${path}.${key}`, schemasOfMember(schemas, key));
-  }
-  return json;
 }

@@ -74,6 +74,16 @@ export function convertDuration(written: WrittenValue): Converted {
   return { json: `${sign}${seconds.toFixed(9).replace(/\.?0+$/, '')}s` };
 }
 
+const TIME = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(?:\.\d+)?(?:Z|[+-]\d{2}:\d{2})$/i;
+const TIME_HINT = 'write date, time and offset, for example 2027-01-31T00:00:00Z';
+
+/** A point in time (RFC 3339). */
+export function convertTime(written: WrittenValue): Converted {
+  const text = typeof written === 'string' ? written.trim() : '';
+  if (!TIME.test(text) || Number.isNaN(Date.parse(text))) return { message: 'not a time', hint: TIME_HINT };
+  return { json: new Date(text).toISOString() };
+}
+
 const BYTE_UNITS: Readonly<Record<string, number>> = {
   '': 1,
   b: 1,

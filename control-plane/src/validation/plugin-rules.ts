@@ -16,8 +16,12 @@ type CheckedConfig = ReturnType<typeof checkManifestConfig>;
 const NAME = /^[a-z0-9][a-z0-9_.-]{0,62}$/i;
 const HASH = /^sha256-[A-Za-z0-9+/]{43}=$/;
 
-export function checkPlugins(findings: Findings, { plugins, upstreams }: Configuration): void {
-  const paths = new Set(['/mcp', ...upstreams.map(({ name }) => `/mcp/${name}`)]);
+/** @param paths every path at which something is served */
+export function checkPlugins(
+  findings: Findings,
+  { plugins, upstreams }: Configuration,
+  paths: ReadonlySet<string>,
+): void {
   const known = upstreams.map(({ name }) => name);
   const names = new Map<string, number>();
   plugins.forEach((binding, index) => {

@@ -1,8 +1,10 @@
 import type { Configuration } from '@sluice/proto';
+import { checkAccess, checkDerived } from './access-rules.js';
 import { Findings } from './findings.js';
 import { checkGateway } from './gateway-rules.js';
 import { checkPlugins } from './plugin-rules.js';
 import type { Problem } from './problem.js';
+import { checkServers, servedPaths } from './serving-rules.js';
 import { checkUpstreams } from './upstream-rules.js';
 
 /**
@@ -18,6 +20,11 @@ export function validateConfiguration(
   const findings = new Findings(unreadPaths);
   checkGateway(findings, configuration);
   checkUpstreams(findings, configuration);
-  checkPlugins(findings, configuration);
+  const paths = servedPaths(configuration);
+  checkServers(findings, configuration);
+  checkPlugins(findings, configuration, paths);
+  checkAccess(findings, configuration, paths);
+  const hasErrors = unreadPaths.length > 0 || findings.problems.some(({ severity }) => severity === 'error');
+  checkDerived(findings, configuration, hasErrors);
   return findings.problems;
 }

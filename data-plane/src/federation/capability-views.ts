@@ -143,7 +143,7 @@ function keyOf({ principal, capabilities }: Caller): string {
 
 /** A legacy upstream whose only connection is everybody's hears no client's capabilities. */
 function mayShowOwn({ upstream, state }: Known, caller: Caller): boolean {
-  if (state !== 'ready' || upstream.config.hidden) return false;
+  if (state !== 'ready') return false;
   if (!canBeAsked(caller)) return upstream.hasOwnLists(caller.principal);
   return upstream.era === 'modern' || upstream.traits.canHaveOwnSessions;
 }

@@ -9,14 +9,14 @@ import { ErrorCode, RpcError } from '../protocol/errors.js';
 import { inWordsOf } from '../protocol/older-content.js';
 import { jsonBinary, replace, stringOf } from '../protocol/text.js';
 import { type Message, rewritten } from '../protocol/translate.js';
-import { buildCatalogue, type Catalogue } from '../routing/catalogue.js';
+import type { Catalogue } from '../routing/catalogue.js';
 import type { UpstreamOffer } from '../routing/offer.js';
 import { encodeHeaderValue } from '../routing/param-headers.js';
 import { exposeUri } from '../routing/uris.js';
 import type { HeldAtUpstream } from '../sessions/store.js';
 import { BecameLegacy, EraMismatch, type UpstreamReply } from '../upstream/call.js';
 import { type ListKind, OFFER_KINDS, readList } from '../upstream/offers.js';
-import { GATEWAY_INFO, ownCall } from '../upstream/own-request.js';
+import { ownCall } from '../upstream/own-request.js';
 import type { Upstream } from '../upstream/upstream.js';
 import { ClientAsks } from './client-asks.js';
 import { ROUND_PAUSE_MS, upstreamRemoved } from './discovery.js';
@@ -81,7 +81,7 @@ export class MergedLegacy implements LegacyBacking {
     return initializeResult(
       revision,
       this.endpoint.capabilities(),
-      GATEWAY_INFO,
+      this.endpoint.info,
       this.endpoint.instructions(),
     );
   }
@@ -96,7 +96,7 @@ export class MergedLegacy implements LegacyBacking {
     }
     const view = await this.ownView();
     if (row.goes === 'merge') return this.endpoint.list(exchange, view);
-    const target = await this.endpoint.targets.find(exchange, view ?? this.endpoint.discovery.catalogue);
+    const target = await this.endpoint.targets.find(exchange, view ?? this.endpoint.catalogue);
     const leg = await this.leg(target.upstream);
     try {
       const outcome = await this.send(exchange, target, leg);
@@ -127,7 +127,10 @@ export class MergedLegacy implements LegacyBacking {
     const { discovery } = this.endpoint;
     await discovery.renew(target.upstream);
     if (Date.now() - this.viewBegunAt > ROUND_PAUSE_MS) this.view = undefined;
-    const renewed = await this.endpoint.targets.find(exchange, (await this.ownView()) ?? discovery.catalogue);
+    const renewed = await this.endpoint.targets.find(
+      exchange,
+      (await this.ownView()) ?? this.endpoint.catalogue,
+    );
     return renewed.paramLines === target.paramLines ? refused : this.send(exchange, renewed, leg);
   }
 
@@ -164,7 +167,7 @@ export class MergedLegacy implements LegacyBacking {
     this.listens = true;
     for (const leg of this.opened.values()) leg.session.listen();
     // A session that was revived hears again what it heard before.
-    for (const { upstream } of this.endpoint.discovery.known)
+    for (const { upstream } of this.endpoint.members)
       if (this.before[upstream.id] !== undefined) this.leg(upstream).catch(() => undefined);
   }
 
@@ -333,8 +336,8 @@ export class MergedLegacy implements LegacyBacking {
     const { discovery } = this.endpoint;
     await discovery.settled;
     const offers = await Promise.all(
-      discovery.known.map(async ({ upstream, offer, state }) => {
-        if (state !== 'ready' || upstream.config.hidden) return offer;
+      this.endpoint.members.map(async ({ upstream, offer, state }) => {
+        if (state !== 'ready') return offer;
         const late = new Promise<undefined>((resolve) =>
           setTimeout(() => resolve(undefined), discovery.deadlineMs).unref(),
         );
@@ -342,7 +345,7 @@ export class MergedLegacy implements LegacyBacking {
         return (await Promise.race([own, late])) ?? offer;
       }),
     );
-    return buildCatalogue(offers, discovery.naming);
+    return this.endpoint.catalogueOf(offers);
   }
 
   private async ownOffer(upstream: Upstream, shared: UpstreamOffer): Promise<UpstreamOffer | undefined> {

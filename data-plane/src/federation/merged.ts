@@ -1,4 +1,7 @@
-/** `/mcp`: all upstreams as one server. Names and URIs are those of the catalogue; every call goes to one upstream. */
+/**
+ * `/mcp`: all upstreams as one server; or a part of what they offer as one, where an endpoint or a virtual server says
+ * so. Names and URIs are those of the catalogue; every call goes to one upstream.
+ */
 import type { Target as ChainTarget, MaybePromise, TargetKind } from '@sluice/sdk';
 import { type Located, namedBy, type RoutedEndpoint, UNAVAILABLE_META } from '../chain/routed-endpoint.js';
 import type { Caller, Exchange, Outcome } from '../exchange/exchange.js';
@@ -8,8 +11,10 @@ import { type Edit, jsonBinary, parsed, replace, stringOf } from '../protocol/te
 import { legacyTool, type Message, rewritten } from '../protocol/translate.js';
 import { buildCatalogue, type Catalogue } from '../routing/catalogue.js';
 import { type ListPage, listPage } from '../routing/merge.js';
-import type { ListKind as CatalogueKind } from '../routing/offer.js';
+import type { Naming } from '../routing/names.js';
+import type { ListKind as CatalogueKind, UpstreamOffer } from '../routing/offer.js';
 import { encodeHeaderValue } from '../routing/param-headers.js';
+import { EVERYTHING, type Selection } from '../routing/selection.js';
 import { exposeUri, rewriteUris, type UriPlace } from '../routing/uris.js';
 import type { Sealer } from '../sessions/seal.js';
 import type { UpstreamReply } from '../upstream/call.js';
@@ -17,7 +22,7 @@ import { OFFER_KINDS } from '../upstream/offers.js';
 import { GATEWAY_INFO } from '../upstream/own-request.js';
 import type { Upstream } from '../upstream/upstream.js';
 import { CapabilityViews } from './capability-views.js';
-import type { Discovery } from './discovery.js';
+import type { Discovery, Known } from './discovery.js';
 import { discoverResult, mergedCapabilities, mergedInstructions } from './facts.js';
 import { MergedLegacy } from './merged-legacy.js';
 import { answered, outcomeOf, passedHeaders, relayed, watchable } from './relay.js';
@@ -36,7 +41,30 @@ export interface MergedOptions {
   readonly pageSize: number;
   /** How long a `requestState` is taken back. */
   stateLifetimeMs(): number;
+  /** By default all upstreams that are not hidden, at `/mcp`. */
+  readonly server?: MergedServer | undefined;
 }
+
+/** What tells one merged endpoint from another. */
+export interface MergedServer {
+  readonly path: string;
+  /** For metrics. */
+  readonly label: string;
+  readonly selection: Selection;
+  readonly naming: (naming: Naming) => Naming;
+  readonly title?: string | undefined;
+  readonly instructions?: string | undefined;
+}
+
+const ALL_UPSTREAMS: MergedServer = {
+  path: '/mcp',
+  label: '*',
+  selection: EVERYTHING,
+  naming: (naming) => naming,
+};
+
+/** Capabilities that only a server with such a list has. */
+const LISTED_CAPABILITIES = ['tools', 'prompts', 'resources'] as const;
 
 const LISTS: Readonly<Record<string, CatalogueKind>> = {
   tools: 'tools',
@@ -52,20 +80,50 @@ const RESULT_PLACES: Readonly<Record<string, UriPlace>> = {
 };
 
 export class MergedEndpoint implements RoutedEndpoint {
-  readonly path = '/mcp';
-  readonly label = '*';
+  readonly path: string;
+  readonly label: string;
+  /** What it says it is. */
+  readonly info: Readonly<Record<string, string>>;
+  private readonly server: MergedServer;
+  /** Everybody's, of the catalogue of the gateway that it was made with. */
+  private own: { readonly base: Catalogue; readonly catalogue: Catalogue } | undefined;
   private readonly pages = new WeakMap<Catalogue, Map<string, string>>();
   readonly targets: Targets;
   private readonly views: CapabilityViews<Catalogue>;
 
   constructor(readonly options: MergedOptions) {
-    this.targets = new Targets(options.discovery);
+    const { server = ALL_UPSTREAMS } = options;
+    this.server = server;
+    this.path = server.path;
+    this.label = server.label;
+    this.info = server.title === undefined ? GATEWAY_INFO : { ...GATEWAY_INFO, title: server.title };
+    this.targets = new Targets(options.discovery, () => this.catalogue);
     this.views = new CapabilityViews({
       discovery: options.discovery,
       kinds: OFFER_KINDS,
-      upstreams: () => options.discovery.known,
-      make: (offers) => buildCatalogue(offers, options.discovery.naming),
+      upstreams: () => this.members,
+      make: (offers) => this.catalogueOf(offers),
     });
+  }
+
+  /** Everybody's. */
+  get catalogue(): Catalogue {
+    const base = this.discovery.catalogue;
+    if (this.server === ALL_UPSTREAMS) return base;
+    if (this.own?.base !== base)
+      this.own = { base, catalogue: this.catalogueOf(this.discovery.known.map(({ offer }) => offer)) };
+    return this.own.catalogue;
+  }
+
+  catalogueOf(offers: readonly UpstreamOffer[]): Catalogue {
+    return buildCatalogue(offers, this.server.naming(this.discovery.naming), this.server.selection);
+  }
+
+  /** The upstreams behind it. */
+  get members(): readonly Known[] {
+    return this.discovery.known.filter(({ upstream }) =>
+      this.server.selection.takes(upstream.name, upstream.config.hidden),
+    );
   }
 
   get discovery(): Discovery {
@@ -120,7 +178,7 @@ export class MergedEndpoint implements RoutedEndpoint {
   }
 
   locate(exposed: string, kind: TargetKind, caller: Caller): Located | undefined {
-    const catalogue = this.views.settled(caller) ?? this.discovery.catalogue;
+    const catalogue = this.views.settled(caller) ?? this.catalogue;
     if (kind === 'resource') {
       const found = catalogue.resolveResource(exposed);
       const listed = found.kind === 'found' ? found : catalogue.resolveTemplateOrUri(exposed);
@@ -151,7 +209,7 @@ export class MergedEndpoint implements RoutedEndpoint {
    */
   async list(exchange: Exchange, own: Catalogue | undefined): Promise<Outcome> {
     await this.discovery.settled;
-    const catalogue = own ?? this.discovery.catalogue;
+    const catalogue = own ?? this.catalogue;
     const { bytes, envelope, caller, row } = exchange;
     const kind = LISTS[row?.list ?? 'tools'] as CatalogueKind;
     const cursor = stringOf(bytes, envelope.cursor);
@@ -164,7 +222,7 @@ export class MergedEndpoint implements RoutedEndpoint {
     const member = row?.list as string;
     if (cursor !== undefined) {
       const page = this.page(catalogue, kind, cursor, caller);
-      return answered(exchange, rendered(page, kind, member, caller, unavailable));
+      return answered(exchange, this.rendered(page, kind, member, caller, unavailable));
     }
     // A page that has a follower names it in a cursor that is bound to the principal; one that has none is everybody's.
     const key = JSON.stringify([member, caller.era, unavailable]);
@@ -172,7 +230,7 @@ export class MergedEndpoint implements RoutedEndpoint {
     let text = pages.get(key) ?? pages.get(ownKey);
     if (text === undefined) {
       const page = this.page(catalogue, kind, undefined, caller);
-      text = rendered(page, kind, member, caller, unavailable);
+      text = this.rendered(page, kind, member, caller, unavailable);
       if (pages.size >= MAX_FIRST_PAGE_COUNT) pages.clear();
       pages.set(page.nextCursor === undefined ? key : ownKey, text);
     }
@@ -197,35 +255,54 @@ export class MergedEndpoint implements RoutedEndpoint {
     );
   }
 
+  /** A page as the result of a client's era. */
+  private rendered(
+    page: ListPage,
+    kind: CatalogueKind,
+    member: string,
+    { era }: Caller,
+    unavailable: readonly string[],
+  ): string {
+    const entries = era === 'legacy' && kind === 'tools' ? page.entries.map(legacyTool) : page.entries;
+    const result: Record<string, unknown> = { [member]: entries };
+    if (page.nextCursor !== undefined) result.nextCursor = page.nextCursor;
+    const meta: Record<string, unknown> = {};
+    if (unavailable.length > 0) meta[UNAVAILABLE_META] = unavailable;
+    if (era === 'modern') {
+      result.resultType = 'complete';
+      result.ttlMs = page.ttlMs;
+      result.cacheScope = page.cacheScope;
+      meta['io.modelcontextprotocol/serverInfo'] = this.info;
+    }
+    if (Object.keys(meta).length > 0) result._meta = meta;
+    return jsonBinary(result);
+  }
+
   private unavailable(): string[] {
-    return this.discovery.known
-      .filter(({ state, upstream }) => state !== 'ready' && !upstream.config.hidden)
-      .map(({ upstream }) => upstream.name);
+    return this.members.filter(({ state }) => state !== 'ready').map(({ upstream }) => upstream.name);
   }
 
   private async discover(exchange: Exchange): Promise<Outcome> {
     await this.discovery.settled;
-    return answered(exchange, discoverResult(this.capabilities(), GATEWAY_INFO, this.instructions()));
+    return answered(exchange, discoverResult(this.capabilities(), this.info, this.instructions()));
   }
 
   capabilities(): Record<string, unknown> {
-    return mergedCapabilities(this.visible().map(({ facts }) => facts));
+    const merged = mergedCapabilities(this.members.map(({ upstream }) => upstream.facts));
+    for (const list of LISTED_CAPABILITIES) if (!this.server.selection.has(list)) delete merged[list];
+    return merged;
   }
 
   instructions(): string | undefined {
-    return mergedInstructions(this.visible());
-  }
-
-  visible(): Upstream[] {
-    return this.discovery.known.map(({ upstream }) => upstream).filter((upstream) => !upstream.config.hidden);
+    return this.server.instructions ?? mergedInstructions(this.members.map(({ upstream }) => upstream));
   }
 
   private listen(exchange: Exchange): Promise<Outcome> {
     return subscribe(exchange, {
-      upstreams: this.discovery.known.map(({ upstream }) => upstream),
+      upstreams: this.members.map(({ upstream }) => upstream),
       subscriptionsOf: (upstream) => this.discovery.subscriptionsOf(upstream, exchange.caller),
       resolve: (uri) => {
-        const catalogue = this.views.settled(exchange.caller) ?? this.discovery.catalogue;
+        const catalogue = this.views.settled(exchange.caller) ?? this.catalogue;
         const found = catalogue.resolveResource(uri);
         if (found.kind !== 'found') return undefined;
         const upstream = this.targets.upstreamById(found.upstreamId);
@@ -269,7 +346,7 @@ export class MergedEndpoint implements RoutedEndpoint {
   private async ownTarget(exchange: Exchange): Promise<Target> {
     const { caller } = exchange;
     try {
-      return await this.targets.find(exchange, this.views.settled(caller) ?? this.discovery.catalogue);
+      return await this.targets.find(exchange, this.views.settled(caller) ?? this.catalogue);
     } catch (thrown) {
       const view = await this.views.of(caller);
       if (view === undefined) throw thrown;
@@ -350,27 +427,4 @@ export class MergedEndpoint implements RoutedEndpoint {
 /** A quick look before anything is parsed: most results name no resource. */
 function mentionsUri(bytes: Buffer): boolean {
   return bytes.includes('"uri"') || bytes.includes('\\u');
-}
-
-/** A page as the result of a client's era. */
-function rendered(
-  page: ListPage,
-  kind: CatalogueKind,
-  member: string,
-  { era }: Caller,
-  unavailable: readonly string[],
-): string {
-  const entries = era === 'legacy' && kind === 'tools' ? page.entries.map(legacyTool) : page.entries;
-  const result: Record<string, unknown> = { [member]: entries };
-  if (page.nextCursor !== undefined) result.nextCursor = page.nextCursor;
-  const meta: Record<string, unknown> = {};
-  if (unavailable.length > 0) meta[UNAVAILABLE_META] = unavailable;
-  if (era === 'modern') {
-    result.resultType = 'complete';
-    result.ttlMs = page.ttlMs;
-    result.cacheScope = page.cacheScope;
-    meta['io.modelcontextprotocol/serverInfo'] = GATEWAY_INFO;
-  }
-  if (Object.keys(meta).length > 0) result._meta = meta;
-  return jsonBinary(result);
 }

@@ -1,7 +1,7 @@
 /* What one principal holds is nothing to another, through both endpoints and at servers of both eras. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { type Configuration, resolveConfiguration } from '@sluice/proto';
+import { type Configuration, RESOURCE_LISTS, resolveConfiguration } from '@sluice/proto';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Plugins, type PluginsOptions } from '../chain/plugins.js';
@@ -153,6 +153,7 @@ async function run(transport: object): Promise<void> {
   const configuration = resolveConfiguration({
     gateway: { discovery: { pageSize: 1 } },
     upstreams: [upstream],
+    ...Object.fromEntries(RESOURCE_LISTS.map(({ field }) => [field.localName, []])),
     plugins: [],
   } as unknown as Configuration);
   runtime = new Runtime(configuration, {

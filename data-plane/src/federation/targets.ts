@@ -24,7 +24,11 @@ export interface Target {
 }
 
 export class Targets {
-  constructor(private readonly discovery: Discovery) {}
+  constructor(
+    private readonly discovery: Discovery,
+    /** What everybody sees. */
+    private readonly catalogue: () => Catalogue,
+  ) {}
 
   /** Where a request goes. Rejects with an error that names what was asked for. */
   async find(exchange: Exchange, catalogue: Catalogue): Promise<Target> {
@@ -34,7 +38,7 @@ export class Targets {
       // Before every upstream has been heard of, an unknown name may only be unknown yet.
       if (!this.discovery.known.some(({ state }) => state === 'starting')) throw thrown;
       await this.discovery.settled;
-      return this.resolve(exchange, this.discovery.catalogue);
+      return this.resolve(exchange, this.catalogue());
     }
   }
 

@@ -12,6 +12,7 @@ import {
 } from './offer.js';
 import type { Resolution } from './resolution.js';
 import { buildResourceTable, type ResourceTarget } from './resource-table.js';
+import { EVERYTHING, type Selection } from './selection.js';
 import { exposeUri, rewriteUris } from './uris.js';
 
 export interface NamedTarget {
@@ -62,10 +63,17 @@ export interface Catalogue {
 /**
  * `offers` stand in the order of the configuration.
  *
+ * @param selection what of them is part of it
  * @throws Error when two offers share an id or a name; a valid configuration has none.
  */
-export function buildCatalogue(offers: readonly UpstreamOffer[], naming: Naming): Catalogue {
-  const visible = offers.filter((offer) => !offer.hidden);
+export function buildCatalogue(
+  offers: readonly UpstreamOffer[],
+  naming: Naming,
+  selection: Selection = EVERYTHING,
+): Catalogue {
+  const visible = offers
+    .filter(({ upstreamName, hidden }) => selection.takes(upstreamName, hidden))
+    .map((offer) => selection.of(offer));
   refuseTwins(visible);
   const dropped: Dropped[] = [];
   const accept = (kind: ListKind) => visible.flatMap((offer) => acceptEntries(offer, kind, dropped));
@@ -77,7 +85,7 @@ export function buildCatalogue(offers: readonly UpstreamOffer[], naming: Naming)
   };
   const tools = buildNameTable(offered.tools, naming);
   const prompts = buildNameTable(offered.prompts, naming);
-  const resources = buildResourceTable(visible, offered.resources, offered.templates);
+  const resources = buildResourceTable(visible, offered.resources, offered.templates, selection);
 
   const exposedNames = new Map<Offered, string>();
   for (const table of [tools, prompts]) {

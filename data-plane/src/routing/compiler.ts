@@ -8,10 +8,15 @@ import {
   type ResolvedGateway,
   type ResolvedListen,
   type ResolvedPlugin,
+  type ResolvedServer,
   type ResolvedUpstream,
+  resolveEndpoint,
   resolveGateway,
   resolvePlugin,
   resolveUpstream,
+  resolveVirtualServer,
+  type Secret,
+  withDerivedPlugins,
 } from '@sluice/proto';
 import {
   type Entry,
@@ -19,7 +24,6 @@ import {
   kindWord,
   parseKeyText,
   type ResourceKey,
-  type Secret,
   type StateChange,
 } from '@sluice/proto/cluster';
 import { mayRefer, type ReferenceSource, withReferences } from './references.js';
@@ -79,8 +83,17 @@ type Made =
   | { readonly kind: 'gateway'; readonly gateway: ResolvedGateway }
   | { readonly kind: 'upstream'; readonly upstream: ResolvedUpstream }
   | { readonly kind: 'plugin'; readonly plugin: ResolvedPlugin; readonly order: number }
+  | { readonly kind: 'server'; readonly server: ResolvedServer; readonly tenant: string }
+  /** What plugins are given. */
+  | { readonly kind: 'access'; readonly access: Access }
   /** Something that others refer to, or that is switched off. */
   | { readonly kind: 'nothing' };
+
+/** A consumer, a credential, a policy or a limit, and its tenant; empty for the operator. */
+interface Access {
+  readonly tenant: string;
+  readonly spec: Extract<Entry['resource']['spec'], { case: 'consumer' | 'credential' | 'policy' | 'limit' }>;
+}
 
 const NOTHING: Made = { kind: 'nothing' };
 
@@ -132,24 +145,39 @@ function* together(
 ): Generator<void, ResolvedConfiguration, void> {
   const upstreams: (readonly [KeyText, ResolvedUpstream])[] = [];
   const bindings: PlacedPlugin[] = [];
+  const servers: (readonly [KeyText, Made & { kind: 'server' }])[] = [];
+  const access: Access[] = [];
   let gateway: ResolvedGateway | undefined;
+  let count = 0;
   for (const [key, { made }] of parts) {
     if (made.kind === 'upstream') upstreams.push([key, made.upstream]);
     else if (made.kind === 'plugin') bindings.push({ key, plugin: made.plugin, order: made.order });
     else if (made.kind === 'gateway') gateway = made.gateway;
-    if (upstreams.length % SORT_RUN_COUNT === 0) yield;
+    else if (made.kind === 'server') servers.push([key, made]);
+    else if (made.kind === 'access') access.push(made.access);
+    if (++count % SORT_RUN_COUNT === 0) yield;
   }
   yield* sortByKey(upstreams);
   refuseSameIds(upstreams);
   yield;
   const last = before?.configuration;
+  const placed = serversInOrder(servers, upstreams, last?.servers);
+  yield;
+  const bound = withAccess(
+    pluginsInOrder(bindings, upstreams, placed, last?.plugins),
+    access,
+    upstreams,
+    placed,
+  );
+  yield;
   const next: ResolvedConfiguration = {
     gateway: keptIfSame(last?.gateway, withNodeSettings(gateway ?? resolveGateway(undefined), node)),
     upstreams: keptIfAllSame(
       last?.upstreams,
       upstreams.map(([, upstream]) => upstream),
     ),
-    plugins: keptIfAllSame(last?.plugins, pluginsInOrder(bindings, upstreams, last?.plugins)),
+    servers: keptIfAllSame(last?.servers, placed),
+    plugins: keptIfAllSame(last?.plugins, kept(last?.plugins, bound)),
   };
   return Object.freeze(next);
 }
@@ -193,6 +221,7 @@ interface PlacedPlugin {
 function pluginsInOrder(
   bindings: PlacedPlugin[],
   upstreams: readonly (readonly [KeyText, ResolvedUpstream])[],
+  servers: readonly ResolvedServer[],
   before: readonly ResolvedPlugin[] | undefined,
 ): ResolvedPlugin[] {
   if (bindings.length === 0) return [];
@@ -211,12 +240,101 @@ function pluginsInOrder(
       placed.push(plugin);
       continue;
     }
-    const endpoints = ofTenants.get(tenant) ?? [];
+    const own = servers.map(({ path }) => path).filter((path) => path.startsWith(`/mcp/${tenant}/`));
+    const endpoints = [...(ofTenants.get(tenant) ?? []), ...own];
     // Without an endpoint it would serve all of them.
     if (endpoints.length > 0)
       placed.push(keptIfSame(earlier.get(plugin.name), Object.freeze({ ...plugin, endpoints })));
   }
   return placed;
+}
+
+/** A tenant's servers take from its own upstreams, and by their names from those of the operator where it has none. */
+function serversInOrder(
+  servers: (readonly [KeyText, Made & { kind: 'server' }])[],
+  upstreams: readonly (readonly [KeyText, ResolvedUpstream])[],
+  before: readonly ResolvedServer[] | undefined,
+): ResolvedServer[] {
+  if (servers.length === 0) return [];
+  const names = new Set(upstreams.map(([, { name }]) => name));
+  const paths = new Map<string, KeyText | undefined>([...names].map((name) => [`/mcp/${name}`, undefined]));
+  servers.sort(([a], [b]) => (a < b ? -1 : 1));
+  const placed = servers.map(([key, { server, tenant }]) => {
+    const { path } = server;
+    if (tenant !== '' && !path.startsWith(`/mcp/${tenant}/`))
+      throw new CompileError(
+        parseKeyText(key),
+        'path',
+        `${path} is not of the tenant: its paths begin with /mcp/${tenant}/`,
+      );
+    if (paths.has(path))
+      throw new CompileError(
+        parseKeyText(key),
+        'path',
+        `at ${path} ${paths.get(path) ?? 'an upstream'} is served`,
+      );
+    paths.set(path, key);
+    const actual = (name: string) =>
+      tenant !== '' && names.has(`${tenant}/${name}`) ? `${tenant}/${name}` : name;
+    return tenant === ''
+      ? server
+      : Object.freeze({ ...server, selection: selectionIn(server.selection, actual) });
+  });
+  return kept(before, placed);
+}
+
+function selectionIn(
+  selection: ResolvedServer['selection'],
+  actual: (name: string) => string,
+): ResolvedServer['selection'] {
+  if (selection.kind === 'upstreams')
+    return { kind: 'upstreams', upstreams: selection.upstreams.map(actual) };
+  const { tools, prompts, resources } = selection;
+  const moved = <T extends { upstream: string }>(each: T): T => ({
+    ...each,
+    upstream: actual(each.upstream),
+  });
+  return {
+    kind: 'items',
+    tools: tools.map(moved),
+    prompts: prompts.map(moved),
+    resources: resources.map(moved),
+  };
+}
+
+/** Each tenant's policies and limits hold at its own endpoints, and the operator's at all. */
+function withAccess(
+  plugins: readonly ResolvedPlugin[],
+  access: readonly Access[],
+  upstreams: readonly (readonly [KeyText, ResolvedUpstream])[],
+  servers: readonly ResolvedServer[],
+): readonly ResolvedPlugin[] {
+  if (access.length === 0) return plugins;
+  const all = [...upstreams.map(([, { name }]) => `/mcp/${name}`), ...servers.map(({ path }) => path)];
+  const tenants = [...new Set(access.map(({ tenant }) => tenant))].sort();
+  return tenants.reduce<readonly ResolvedPlugin[]>((bound, tenant) => {
+    const own = access.filter((each) => each.tenant === tenant).map(({ spec }) => spec);
+    const paths = tenant === '' ? ['/mcp', ...all] : all.filter((path) => path.startsWith(`/mcp/${tenant}/`));
+    return withDerivedPlugins(bound, {
+      tenant,
+      paths,
+      consumers: own.flatMap((spec) => (spec.case === 'consumer' ? [spec.value] : [])),
+      credentials: own.flatMap((spec) => (spec.case === 'credential' ? [spec.value] : [])),
+      policies: own.flatMap((spec) => (spec.case === 'policy' ? [spec.value] : [])),
+      limits: own.flatMap((spec) => (spec.case === 'limit' ? [spec.value] : [])),
+    });
+  }, plugins);
+}
+
+/** The same objects as before for what is the same, by their names. */
+function kept<T extends { readonly name: string }>(
+  before: readonly T[] | undefined,
+  next: readonly T[],
+): T[] {
+  const earlier = new Map(before?.map((each) => [each.name, each]));
+  return next.map((each) =>
+    each === earlier.get(each.name) ? each : keptIfSame(earlier.get(each.name), each),
+  );
 }
 
 function withNodeSettings(gateway: ResolvedGateway, node: NodeSettings | undefined): ResolvedGateway {
@@ -321,6 +439,20 @@ function madeOf({ key, resource }: Entry, referred: <T>(spec: T) => T): Made {
         );
       return { kind: 'plugin', plugin: Object.freeze({ ...plugin, name }), order: spec.value.order ?? 0 };
     }
+    case 'endpoint':
+      if (spec.value.disabled) return NOTHING;
+      return { kind: 'server', server: serverOf(tenant, resolveEndpoint(spec.value)), tenant };
+    case 'virtualServer':
+      if (spec.value.disabled) return NOTHING;
+      return { kind: 'server', server: serverOf(tenant, resolveVirtualServer(spec.value, tenant)), tenant };
+    case 'consumer':
+    case 'credential':
+    case 'policy':
+    case 'limit':
+      return {
+        kind: 'access',
+        access: { tenant, spec: { ...spec, value: referred(spec.value) } as Access['spec'] },
+      };
     case 'secret':
     case 'region':
     case 'tenantSpec':
@@ -328,6 +460,10 @@ function madeOf({ key, resource }: Entry, referred: <T>(spec: T) => T): Made {
     default:
       return refuse('', 'resources of this kind cannot be served yet');
   }
+}
+
+function serverOf(tenant: string, server: ResolvedServer): ResolvedServer {
+  return Object.freeze(tenant === '' ? server : { ...server, name: `${tenant}/${server.name}` });
 }
 
 /** Upstreams of a tenant are served below its name, and are no part of /mcp, which is the operator's. */

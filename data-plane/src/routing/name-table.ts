@@ -15,6 +15,8 @@ export function buildNameTable(offered: readonly Offered[], naming: Naming): Nam
   const exposed = assignNames(offered, naming);
   const byBareName = new Map<string, string[]>();
   for (const [name, target] of exposed) {
+    // It goes by its new name alone.
+    if (target.rename !== undefined) continue;
     const names = byBareName.get(target.name);
     if (names) names.push(name);
     else byBareName.set(target.name, [name]);
@@ -36,6 +38,6 @@ export function buildNameTable(offered: readonly Offered[], naming: Naming): Nam
 function* spellings(exposed: ReadonlyMap<string, Offered>) {
   for (const [name, target] of exposed) {
     yield { spelling: name, name };
-    yield { spelling: target.name, name };
+    if (target.rename === undefined) yield { spelling: target.name, name };
   }
 }

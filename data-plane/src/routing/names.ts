@@ -34,6 +34,8 @@ export interface Naming extends NameShape {
 export interface NameOwner {
   readonly upstreamName: string;
   readonly name: string;
+  /** The name that it was given; others make way for it. */
+  readonly rename?: string;
 }
 
 /**
@@ -61,11 +63,12 @@ export function assignNames<Owner extends NameOwner>(
   naming: Naming,
 ): Map<string, Owner> {
   const forms = naming.mode === 'when_needed' ? [bareForm, ...LONGER_FORMS] : LONGER_FORMS;
+  const formsOf = ({ rename }: Owner) => (rename === undefined ? forms : [() => rename, ...LONGER_FORMS]);
   const level = new Map<Owner, number>(owners.map((owner) => [owner, 0]));
   for (;;) {
     const claims = new Map<string, Owner[]>();
     for (const owner of owners) {
-      const name = forms[level.get(owner) ?? 0]?.(owner, naming) ?? '';
+      const name = formsOf(owner)[level.get(owner) ?? 0]?.(owner, naming) ?? '';
       const claim = claims.get(name);
       if (claim) claim.push(owner);
       else claims.set(name, [owner]);
@@ -73,9 +76,10 @@ export function assignNames<Owner extends NameOwner>(
     let collided = false;
     for (const claim of claims.values()) {
       if (claim.length < 2) continue;
-      for (const owner of claim) {
+      const given = claim.filter((owner) => owner.rename !== undefined && level.get(owner) === 0);
+      for (const owner of given.length === 1 ? claim.filter((each) => each !== given[0]) : claim) {
         const next = (level.get(owner) ?? 0) + 1;
-        if (next === forms.length) continue;
+        if (next === formsOf(owner).length) continue;
         level.set(owner, next);
         collided = true;
       }

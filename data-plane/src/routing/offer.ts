@@ -23,6 +23,8 @@ export interface UpstreamOffer {
   readonly cacheScope?: CacheScope;
   /** It is reached over streamable HTTP of 2026-07-28, where an invalid `x-mcp-header` invalidates a tool. */
   readonly mirrorsParams: boolean;
+  /** Names under which some are to be shown, by their names at the upstream. */
+  readonly renames?: Readonly<Record<'tools' | 'prompts', ReadonlyMap<string, string>>>;
 }
 
 /** One element of a list that can be used. */
@@ -31,6 +33,8 @@ export interface Offered {
   readonly upstreamName: string;
   /** Its name, URI or URI template at the upstream. */
   readonly name: string;
+  /** The name that it was given, which nothing else takes from it. */
+  readonly rename?: string;
   readonly entry: JsonObject;
 }
 
@@ -71,7 +75,9 @@ export function acceptEntries(offer: UpstreamOffer, kind: ListKind, dropped: Dro
     const reason = accepted.has(name)
       ? 'is listed twice; the first one counts'
       : toolFault(offer, kind, entry);
-    if (reason === undefined) accepted.set(name, { upstreamId, upstreamName, name, entry });
+    const rename = kind === 'tools' || kind === 'prompts' ? offer.renames?.[kind].get(name) : undefined;
+    if (reason === undefined)
+      accepted.set(name, { upstreamId, upstreamName, name, entry, ...(rename !== undefined && { rename }) });
     else dropped.push({ upstreamId, kind, index, name, reason });
   }
   return [...accepted.values()];

@@ -1,5 +1,6 @@
 import type { Offered } from './offer.js';
 import type { Resolution } from './resolution.js';
+import type { Selection } from './selection.js';
 import { compileUriTemplate, matchesUriTemplate, type UriTemplate } from './uri-templates.js';
 import { exposeUri, readExposedUri } from './uris.js';
 
@@ -31,11 +32,12 @@ interface Upstream {
   readonly upstreamName: string;
 }
 
-/** `upstreams` are those whose exposed URIs are taken, listed or not. */
+/** `upstreams` are those whose exposed URIs are taken, listed or not, as far as they are selected. */
 export function buildResourceTable(
   upstreams: readonly Upstream[],
   resources: readonly Offered[],
   templates: readonly Offered[],
+  selection: Pick<Selection, 'takesUri'>,
 ): ResourceTable {
   const byName = new Map(upstreams.map((upstream) => [upstream.upstreamName, upstream]));
   const byUri = groupByName(resources);
@@ -59,10 +61,19 @@ export function buildResourceTable(
       (providers.length === 1 ? one(providers, uri) : undefined) ?? { kind: 'unknown' }
     );
   };
+  const nameOf = new Map(upstreams.map(({ upstreamId, upstreamName }) => [upstreamId, upstreamName]));
+  const isSelected = (upstreamId: string, uri: string) =>
+    selection.takesUri(nameOf.get(upstreamId) ?? '', uri) ||
+    compiled.some(
+      ([template, offered]) =>
+        offered.upstreamId === upstreamId && (offered.name === uri || matchesUriTemplate(template, uri)),
+    );
+  const selected = (found: Resolution<ResourceTarget>): Resolution<ResourceTarget> =>
+    found.kind !== 'found' || isSelected(found.upstreamId, found.uri) ? found : { kind: 'unknown' };
   return {
-    resolveUri: (uri) => resolveExposed(uri) ?? resolveBare(uri),
+    resolveUri: (uri) => selected(resolveExposed(uri) ?? resolveBare(uri)),
     resolveUriOrTemplate: (uri) =>
-      resolveExposed(uri) ?? one(byTemplate.get(uri) ?? [], uri) ?? resolveBare(uri),
+      selected(resolveExposed(uri) ?? one(byTemplate.get(uri) ?? [], uri) ?? resolveBare(uri)),
   };
 }
 

@@ -17,6 +17,7 @@ const OWN_PREFIXES = ['/sse/', '/messages/', '/.well-known/'] as const;
 export class RouteTable<Endpoint> {
   constructor(
     private readonly merged: Endpoint,
+    /** Upstreams by their names, and other servers by what stands behind /mcp/ in their paths. */
     private readonly direct: ReadonlyMap<string, Endpoint>,
     /** That of the default upstream: it takes every path that nothing else has. */
     private readonly fallback: Endpoint | undefined,

@@ -3,7 +3,7 @@
  * new snapshot that takes over every upstream which did not change, so that nobody who does not use a changed one
  * notices.
  */
-import type { ResolvedConfiguration, ResolvedUpstream } from '@sluice/proto';
+import type { ResolvedConfiguration, ResolvedServer, ResolvedUpstream } from '@sluice/proto';
 import type { Logger } from 'pino';
 import { ChainedEndpoint } from '../chain/chained-endpoint.js';
 import type { Plugins } from '../chain/plugins.js';
@@ -13,6 +13,7 @@ import { MergedEndpoint } from '../federation/merged.js';
 import { watchable } from '../federation/relay.js';
 import type { Endpoint } from '../front/endpoint.js';
 import { scanMessage } from '../protocol/scan.js';
+import { compileSelection } from '../routing/selection.js';
 import { RouteTable } from '../routing/table.js';
 import type { WorkerAddress } from '../sessions/node-bus.js';
 import type { Sealer } from '../sessions/seal.js';
@@ -43,6 +44,8 @@ export class Runtime implements ProcessHost {
   /** Those that are gone from the configuration, until their requests have ended. */
   private readonly leaving = new Set<Upstream>();
   private direct = new Map<Upstream, ChainedEndpoint>();
+  /** Endpoints and virtual servers, by what the configuration says of them. */
+  private servers = new Map<string, ChainedEndpoint>();
   private merged: { readonly pageSize: number; readonly endpoint: ChainedEndpoint } | undefined;
   private pluginsText: string | undefined;
   readonly discovery: Discovery;
@@ -108,6 +111,14 @@ export class Runtime implements ProcessHost {
       });
       this.merged = { pageSize, endpoint: new ChainedEndpoint(merged) };
     }
+    const servers = new Map(configuration.servers.map((server) => [JSON.stringify(server), server] as const));
+    const serversBefore = this.servers;
+    this.servers = new Map(
+      [...servers].map(([text, server]) => [
+        text,
+        serversBefore.get(text) ?? this.endpointOf(server, pageSize),
+      ]),
+    );
     const direct = new Map<Upstream, ChainedEndpoint>();
     const byName = new Map<string, Endpoint>();
     for (const upstream of next) {
@@ -117,9 +128,13 @@ export class Runtime implements ProcessHost {
       direct.set(upstream, endpoint);
       byName.set(upstream.name, endpoint);
     }
-    const removed = gone
-      .map((upstream) => this.direct.get(upstream))
-      .filter((each): each is ChainedEndpoint => each !== undefined);
+    for (const endpoint of this.servers.values()) byName.set(endpoint.path.slice('/mcp/'.length), endpoint);
+    const removed = [
+      ...gone
+        .map((upstream) => this.direct.get(upstream))
+        .filter((each): each is ChainedEndpoint => each !== undefined),
+      ...[...serversBefore].filter(([text]) => !this.servers.has(text)).map(([, endpoint]) => endpoint),
+    ];
     this.direct = direct;
     const pluginsText = JSON.stringify(configuration.plugins);
     // Who may see what has changed, so whoever keeps a list looks again.
@@ -127,7 +142,7 @@ export class Runtime implements ProcessHost {
     this.pluginsText = pluginsText;
     this.discovery.replace(next, gateway.naming, gateway.discovery, tellsAll);
     this.host.plugins.use(plugins, gateway.shutdownGraceMs);
-    const served = [this.merged.endpoint, ...direct.values()];
+    const served = [this.merged.endpoint, ...direct.values(), ...this.servers.values()];
     const rerouted = served.filter((endpoint) => endpoint.use(this.host.plugins.route(endpoint.path)));
     if (tellsAll) this.discovery.tellAll();
     for (const endpoint of rerouted) this.host.rerouted(endpoint);
@@ -142,6 +157,27 @@ export class Runtime implements ProcessHost {
       timer.unref();
     }
     return new RouteTable<Endpoint>(this.merged.endpoint, byName, byName.get(gateway.defaultUpstream ?? ''));
+  }
+
+  private endpointOf(server: ResolvedServer, pageSize: number): ChainedEndpoint {
+    const { path, name, title, instructions, selection } = server;
+    return new ChainedEndpoint(
+      new MergedEndpoint({
+        discovery: this.discovery,
+        sealer: this.host.sealer,
+        pageSize,
+        stateLifetimeMs: () => this.parked.lifetimeMs,
+        server: {
+          path,
+          label: name,
+          title,
+          instructions,
+          selection: compileSelection(selection),
+          // What was picked one by one is shown by its own name where that is clear.
+          naming: (naming) => (selection.kind === 'items' ? { ...naming, mode: 'when_needed' } : naming),
+        },
+      }),
+    );
   }
 
   private readonly events: UpstreamEvents = {
@@ -233,8 +269,8 @@ export class Runtime implements ProcessHost {
 }
 
 /** Of all endpoints that a configuration serves. */
-function pathsOf({ upstreams }: ResolvedConfiguration): string[] {
-  return ['/mcp', ...upstreams.map(({ name }) => `/mcp/${name}`)];
+function pathsOf({ upstreams, servers }: ResolvedConfiguration): string[] {
+  return ['/mcp', ...upstreams.map(({ name }) => `/mcp/${name}`), ...servers.map(({ path }) => path)];
 }
 
 function sameUpstream(a: ResolvedUpstream, b: ResolvedUpstream): boolean {

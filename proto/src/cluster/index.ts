@@ -1,10 +1,8 @@
 /** What a cluster stores, delivers and counts, and how its messages are made and travel. */
 export { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 export { timestampFromMs } from '@bufbuild/protobuf/wkt';
-export * from '../gen/sluice/config/v1/access_pb.js';
 export * from '../gen/sluice/config/v1/place_pb.js';
 export * from '../gen/sluice/config/v1/resource_pb.js';
-export * from '../gen/sluice/config/v1/serving_pb.js';
 export * from '../gen/sluice/delivery/v1/delivery_pb.js';
 export * from '../gen/sluice/fleet/v1/fleet_pb.js';
 export * from '../gen/sluice/store/v1/revision_pb.js';

@@ -10,6 +10,7 @@ import {
   GATEWAY_SETTINGS,
   isFreeForm,
   PLUGIN_SETTINGS,
+  RESOURCE_LISTS,
   type Setting,
   UPSTREAM_SETTINGS,
 } from '../settings.js';
@@ -28,6 +29,8 @@ const REFERENCE: JsonSchema = { type: 'string', pattern: '\\$\\{' };
 const TEXT: JsonSchema = { type: ['string', 'number', 'boolean'] };
 
 const DURATION_PATTERN = '^(\\d+(\\.\\d+)?(ms|s|m|h|d))+$|\\$\\{';
+const TIME_PATTERN =
+  '^\\d{4}-\\d{2}-\\d{2}[Tt]\\d{2}:\\d{2}:\\d{2}(\\.\\d+)?([Zz]|[+-]\\d{2}:\\d{2})$|\\$\\{';
 const BYTES_PATTERN = '^\\d+(\\.\\d+)?\\s*([kKmMgG]i?)?[bB]?$|\\$\\{';
 
 /**
@@ -67,6 +70,18 @@ export function configurationSchema(comments: SchemaComments): JsonSchema {
           { type: 'null' },
         ],
       },
+      ...Object.fromEntries(
+        RESOURCE_LISTS.map(({ field, message, settings }) => [
+          field.name,
+          {
+            description: comments.of(field),
+            anyOf: [
+              { type: 'array', items: messageSchema(comments, message, settings, []) },
+              { type: 'null' },
+            ],
+          },
+        ]),
+      ),
       mcpServers: {
         description: 'MCP servers in the form of desktop clients.',
         type: 'object',
@@ -123,7 +138,10 @@ function fieldSchema(
   if (setting) return { description, ...defaultOf(setting), ...valueSchema(setting) };
   if (isFreeForm(field)) return { description, type: ['object', 'null'] };
   if (field.message === undefined) throw new Error(`${path} is neither a setting nor a message`);
-  return { description, ...messageSchema(comments, field.message, settings, fields) };
+  const message = messageSchema(comments, field.message, settings, fields);
+  return field.fieldKind === 'list'
+    ? { description, type: 'array', items: message }
+    : { description, ...message };
 }
 
 function defaultOf(setting: Setting): JsonSchema {
@@ -144,6 +162,8 @@ function valueSchema(setting: Setting): JsonSchema {
       return { anyOf: [number, { type: 'string', pattern: BYTES_PATTERN }] };
     case 'duration':
       return { type: 'string', pattern: DURATION_PATTERN };
+    case 'time':
+      return { type: 'string', pattern: TIME_PATTERN };
     case 'boolean':
       return { anyOf: [{ type: 'boolean' }, REFERENCE] };
     case 'list of texts':

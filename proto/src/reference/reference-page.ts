@@ -4,6 +4,7 @@ import {
   enumWords,
   GATEWAY_SETTINGS,
   PLUGIN_SETTINGS,
+  RESOURCE_LISTS,
   type Setting,
   UPSTREAM_SETTINGS,
 } from '../settings.js';
@@ -29,7 +30,11 @@ ${upstream}
 
 \`plugins\` is a list; the phase of each plugin decides the order, and inside a phase the order of the list. What stands below \`config\` is the plugin's own: \`\${VAR}\` works there too.
 
-${plugin}`;
+${plugin}
+${RESOURCE_LISTS.map(
+  ({ field, settings }) =>
+    `## \`${field.name}\`\n\nA list. ${comments.of(field)}\n\n${sections(`${field.name}[]`, settings, comments)}`,
+).join('\n')}`;
 }
 
 /** One table for each message, in the order of the schema; settings without a message of their own come last. */
@@ -89,6 +94,7 @@ const TYPE_NAMES: Readonly<Record<Setting['type'], string>> = {
   number: 'whole number',
   boolean: '`true`, `false`',
   duration: 'duration',
+  time: 'time',
   bytes: 'size',
   word: 'word',
   'list of texts': 'list of texts',

@@ -4,15 +4,15 @@
 
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
-import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
-import { file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_struct, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { JsonObject, Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file sluice/config/v1/access.proto.
  */
 export const file_sluice_config_v1_access: GenFile = /*@__PURE__*/
-  fileDesc("Ch1zbHVpY2UvY29uZmlnL3YxL2FjY2Vzcy5wcm90bxIQc2x1aWNlLmNvbmZpZy52MSJjCghDb25zdW1lchIMCgRuYW1lGAEgASgJEg4KBnNjb3BlcxgCIAMoCRInCgZjbGFpbXMYAyABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0EhAKCGRpc2FibGVkGAQgASgIIu4BCgpDcmVkZW50aWFsEgwKBG5hbWUYASABKAkSEAoIY29uc3VtZXIYAiABKAkSKwoHYXBpX2tleRgDIAEoCzIYLnNsdWljZS5jb25maWcudjEuQXBpS2V5SAASLgoIcGFzc3dvcmQYBCABKAsyGi5zbHVpY2UuY29uZmlnLnYxLlBhc3N3b3JkSAASLgoKbm90X2JlZm9yZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKwoHZXhwaXJlcxgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCBgoEa2luZCImCgZBcGlLZXkSDAoEaGFzaBgBIAEoCRIOCgZwcmVmaXgYAiABKAkiJgoIUGFzc3dvcmQSDAoEdXNlchgBIAEoCRIMCgRoYXNoGAIgASgJIm4KBlBvbGljeRIMCgRuYW1lGAEgASgJEhEKCWVuZHBvaW50cxgCIAMoCRIxCgtwZXJtaXNzaW9ucxgDIAMoCzIcLnNsdWljZS5jb25maWcudjEuUGVybWlzc2lvbhIQCghkaXNhYmxlZBgEIAEoCCI6CgpQZXJtaXNzaW9uEg8KB3BhdHRlcm4YASABKAkSDgoGc2NvcGVzGAIgAygJEgsKA2FueRgDIAEoCCK7AQoFTGltaXQSDAoEbmFtZRgBIAEoCRIRCgllbmRwb2ludHMYAiADKAkSEAoIcmVxdWVzdHMYAyABKA0SJgoDcGVyGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhIKBWJ1cnN0GAUgASgNSACIAQESJwoDa2V5GAYgASgOMhouc2x1aWNlLmNvbmZpZy52MS5MaW1pdEtleRIQCghkaXNhYmxlZBgHIAEoCEIICgZfYnVyc3QiPwoGU2VjcmV0EgwKBG5hbWUYASABKAkSDQoDZW52GAIgASgJSAASDgoEZmlsZRgDIAEoCUgAQggKBnNvdXJjZSqUAQoITGltaXRLZXkSGQoVTElNSVRfS0VZX1VOU1BFQ0lGSUVEEAASFgoSTElNSVRfS0VZX0NPTlNVTUVSEAESFAoQTElNSVRfS0VZX1RFTkFOVBACEhUKEUxJTUlUX0tFWV9BRERSRVNTEAMSEgoOTElNSVRfS0VZX1RPT0wQBBIUChBMSU1JVF9LRVlfR0xPQkFMEAViBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp]);
+  fileDesc("Ch1zbHVpY2UvY29uZmlnL3YxL2FjY2Vzcy5wcm90bxIQc2x1aWNlLmNvbmZpZy52MSJjCghDb25zdW1lchIMCgRuYW1lGAEgASgJEg4KBnNjb3BlcxgCIAMoCRInCgZjbGFpbXMYAyABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0EhAKCGRpc2FibGVkGAQgASgIIpEBCgpDcmVkZW50aWFsEgwKBG5hbWUYASABKAkSEAoIY29uc3VtZXIYAiABKAkSKwoHYXBpX2tleRgDIAEoCzIYLnNsdWljZS5jb25maWcudjEuQXBpS2V5SAASLgoIcGFzc3dvcmQYBCABKAsyGi5zbHVpY2UuY29uZmlnLnYxLlBhc3N3b3JkSABCBgoEa2luZCJTCgZBcGlLZXkSDAoEaGFzaBgBIAEoCRIOCgZwcmVmaXgYAiABKAkSKwoHZXhwaXJlcxgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiJgoIUGFzc3dvcmQSDAoEdXNlchgBIAEoCRIMCgRoYXNoGAIgASgJIm4KBlBvbGljeRIMCgRuYW1lGAEgASgJEhEKCWVuZHBvaW50cxgCIAMoCRIxCgtwZXJtaXNzaW9ucxgDIAMoCzIcLnNsdWljZS5jb25maWcudjEuUGVybWlzc2lvbhIQCghkaXNhYmxlZBgEIAEoCCItCgpQZXJtaXNzaW9uEg8KB3BhdHRlcm4YASABKAkSDgoGc2NvcGVzGAIgAygJIr8BCgVMaW1pdBIMCgRuYW1lGAEgASgJEhEKCWVuZHBvaW50cxgCIAMoCRIQCghyZXF1ZXN0cxgDIAEoDRIqCgNwZXIYBCABKA4yHS5zbHVpY2UuY29uZmlnLnYxLkxpbWl0UGVyaW9kEhIKBWJ1cnN0GAUgASgNSACIAQESJwoDa2V5GAYgASgOMhouc2x1aWNlLmNvbmZpZy52MS5MaW1pdEtleRIQCghkaXNhYmxlZBgHIAEoCEIICgZfYnVyc3QiPwoGU2VjcmV0EgwKBG5hbWUYASABKAkSDQoDZW52GAIgASgJSAASDgoEZmlsZRgDIAEoCUgAQggKBnNvdXJjZSqKAQoLTGltaXRQZXJpb2QSHAoYTElNSVRfUEVSSU9EX1VOU1BFQ0lGSUVEEAASFwoTTElNSVRfUEVSSU9EX1NFQ09ORBABEhcKE0xJTUlUX1BFUklPRF9NSU5VVEUQAhIVChFMSU1JVF9QRVJJT0RfSE9VUhADEhQKEExJTUlUX1BFUklPRF9EQVkQBCqUAQoITGltaXRLZXkSGQoVTElNSVRfS0VZX1VOU1BFQ0lGSUVEEAASFgoSTElNSVRfS0VZX0NPTlNVTUVSEAESFAoQTElNSVRfS0VZX1RFTkFOVBACEhUKEUxJTUlUX0tFWV9BRERSRVNTEAMSEgoOTElNSVRfS0VZX1RPT0wQBBIUChBMSU1JVF9LRVlfR0xPQkFMEAViBnByb3RvMw", [file_google_protobuf_struct, file_google_protobuf_timestamp]);
 
 /**
  * Somebody who calls: a person, a team, an agent or a program.
@@ -21,7 +21,7 @@ export const file_sluice_config_v1_access: GenFile = /*@__PURE__*/
  */
 export type Consumer = Message<"sluice.config.v1.Consumer"> & {
   /**
-   * Who it is, in logs, limits and permissions.
+   * Who it is, in logs, limits and permissions; at most 128 characters.
    *
    * @generated from field: string name = 1;
    */
@@ -63,7 +63,7 @@ export const ConsumerSchema: GenMessage<Consumer> = /*@__PURE__*/
  */
 export type Credential = Message<"sluice.config.v1.Credential"> & {
   /**
-   * Names it, in logs too.
+   * Names it: 1 to 63 letters, digits, `_`, `-` or `.`, beginning with a letter or digit.
    *
    * @generated from field: string name = 1;
    */
@@ -98,20 +98,6 @@ export type Credential = Message<"sluice.config.v1.Credential"> & {
     value: Password;
     case: "password";
   } | { case: undefined; value?: undefined };
-
-  /**
-   * From when on it is taken. Default at once.
-   *
-   * @generated from field: google.protobuf.Timestamp not_before = 5;
-   */
-  notBefore?: Timestamp | undefined;
-
-  /**
-   * Until when it is taken. Default for ever.
-   *
-   * @generated from field: google.protobuf.Timestamp expires = 6;
-   */
-  expires?: Timestamp | undefined;
 };
 
 /**
@@ -140,6 +126,13 @@ export type ApiKey = Message<"sluice.config.v1.ApiKey"> & {
    * @generated from field: string prefix = 2;
    */
   prefix: string;
+
+  /**
+   * Until when it is taken, as 2027-01-31T00:00:00Z. Default for ever.
+   *
+   * @generated from field: google.protobuf.Timestamp expires = 3;
+   */
+  expires?: Timestamp | undefined;
 };
 
 /**
@@ -178,13 +171,13 @@ export const PasswordSchema: GenMessage<Password> = /*@__PURE__*/
   messageDesc(file_sluice_config_v1_access, 3);
 
 /**
- * Who may do what: scopes that tools, prompts and resources ask for.
+ * Who may do what: scopes that tools, prompts and resources ask for. At an endpoint where a policy holds, what no policy permits is refused.
  *
  * @generated from message sluice.config.v1.Policy
  */
 export type Policy = Message<"sluice.config.v1.Policy"> & {
   /**
-   * Names it in logs and refusals' records.
+   * Names it: 1 to 63 letters, digits, `_`, `-` or `.`, beginning with a letter or digit.
    *
    * @generated from field: string name = 1;
    */
@@ -233,18 +226,11 @@ export type Permission = Message<"sluice.config.v1.Permission"> & {
   pattern: string;
 
   /**
-   * Scopes that are asked for.
+   * Scopes that are asked for, of which one is enough; without any, everybody who was let in may use it.
    *
    * @generated from field: repeated string scopes = 2;
    */
   scopes: string[];
-
-  /**
-   * One of the scopes is enough. Default all of them.
-   *
-   * @generated from field: bool any = 3;
-   */
-  any: boolean;
 };
 
 /**
@@ -261,7 +247,7 @@ export const PermissionSchema: GenMessage<Permission> = /*@__PURE__*/
  */
 export type Limit = Message<"sluice.config.v1.Limit"> & {
   /**
-   * Names it in logs, metrics and answers.
+   * Names it in answers: a lower-case letter, then up to 62 lower-case letters, digits, `_` or `-`.
    *
    * @generated from field: string name = 1;
    */
@@ -275,18 +261,18 @@ export type Limit = Message<"sluice.config.v1.Limit"> & {
   endpoints: string[];
 
   /**
-   * Requests that are let through for each `per`.
+   * Requests that are let through in each period.
    *
    * @generated from field: uint32 requests = 3;
    */
   requests: number;
 
   /**
-   * The time that `requests` is for. Default 1m.
+   * The period. Default minute.
    *
-   * @generated from field: google.protobuf.Duration per = 4;
+   * @generated from field: sluice.config.v1.LimitPeriod per = 4;
    */
-  per?: Duration | undefined;
+  per: LimitPeriod;
 
   /**
    * Requests that may come at once. Default `requests`.
@@ -362,6 +348,54 @@ export const SecretSchema: GenMessage<Secret> = /*@__PURE__*/
   messageDesc(file_sluice_config_v1_access, 7);
 
 /**
+ * Periods of limits.
+ *
+ * @generated from enum sluice.config.v1.LimitPeriod
+ */
+export enum LimitPeriod {
+  /**
+   * Same as minute.
+   *
+   * @generated from enum value: LIMIT_PERIOD_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * A second.
+   *
+   * @generated from enum value: LIMIT_PERIOD_SECOND = 1;
+   */
+  SECOND = 1,
+
+  /**
+   * A minute.
+   *
+   * @generated from enum value: LIMIT_PERIOD_MINUTE = 2;
+   */
+  MINUTE = 2,
+
+  /**
+   * An hour.
+   *
+   * @generated from enum value: LIMIT_PERIOD_HOUR = 3;
+   */
+  HOUR = 3,
+
+  /**
+   * A day.
+   *
+   * @generated from enum value: LIMIT_PERIOD_DAY = 4;
+   */
+  DAY = 4,
+}
+
+/**
+ * Describes the enum sluice.config.v1.LimitPeriod.
+ */
+export const LimitPeriodSchema: GenEnum<LimitPeriod> = /*@__PURE__*/
+  enumDesc(file_sluice_config_v1_access, 0);
+
+/**
  * What has a limit of its own.
  *
  * @generated from enum sluice.config.v1.LimitKey
@@ -414,5 +448,5 @@ export enum LimitKey {
  * Describes the enum sluice.config.v1.LimitKey.
  */
 export const LimitKeySchema: GenEnum<LimitKey> = /*@__PURE__*/
-  enumDesc(file_sluice_config_v1_access, 0);
+  enumDesc(file_sluice_config_v1_access, 1);
 

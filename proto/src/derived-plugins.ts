@@ -1,0 +1,177 @@
+/**
+ * What consumers, credentials, policies and limits ask of plugins: they are the same to the chain as what is written in
+ * the configuration of `auth-api-key`, `auth-basic`, `authorize` and `ratelimit`, and are put there.
+ */
+import { timestampDate } from '@bufbuild/protobuf/wkt';
+import {
+  type Consumer,
+  type Credential,
+  type Limit,
+  LimitKey,
+  LimitPeriod,
+  type Policy,
+} from './gen/sluice/config/v1/access_pb.js';
+import type { ResolvedPlugin } from './resolved.js';
+
+/** Limits of one use of the plugin. */
+const MAX_LIMIT_COUNT = 32;
+
+/** What one tenant has, or the operator. */
+export interface DerivedFrom {
+  /** Empty for the operator. */
+  readonly tenant: string;
+  /** Of the endpoints where it may hold. */
+  readonly paths: readonly string[];
+  readonly consumers: readonly Consumer[];
+  readonly credentials: readonly Credential[];
+  readonly policies: readonly Policy[];
+  readonly limits: readonly Limit[];
+}
+
+export function withDerivedPlugins(plugins: readonly ResolvedPlugin[], from: DerivedFrom): ResolvedPlugin[] {
+  const { keys, users } = knownCallers(from);
+  return [
+    ...plugins.map((plugin) => {
+      if (plugin.plugin === 'auth-api-key') return withMore(plugin, 'keys', keys);
+      return plugin.plugin === 'auth-basic' ? withMore(plugin, 'users', users) : plugin;
+    }),
+    ...policyPlugins(from),
+    ...limitPlugins(from),
+  ];
+}
+
+function withMore(plugin: ResolvedPlugin, member: string, more: readonly object[]): ResolvedPlugin {
+  if (more.length === 0) return plugin;
+  const before = plugin.config[member];
+  return {
+    ...plugin,
+    config: { ...plugin.config, [member]: [...(Array.isArray(before) ? before : []), ...more] },
+  };
+}
+
+function knownCallers({ consumers, credentials, tenant }: DerivedFrom) {
+  const known = new Map(consumers.map((consumer) => [consumer.name, consumer]));
+  const keys: object[] = [];
+  const users: object[] = [];
+  for (const credential of credentials) {
+    const consumer = known.get(credential.consumer);
+    if (consumer === undefined || consumer.disabled) continue;
+    const who = {
+      consumer: consumer.name,
+      ...(tenant !== '' && { tenant }),
+      scopes: [...consumer.scopes],
+      claims: structuredClone(consumer.claims ?? {}),
+    };
+    const { kind } = credential;
+    if (kind.case === 'apiKey') {
+      const { prefix, hash, expires } = kind.value;
+      keys.push({
+        prefix,
+        hash,
+        ...who,
+        ...(expires && { expires_at: timestampDate(expires).toISOString() }),
+      });
+    } else if (kind.case === 'password') {
+      users.push({ user: kind.value.user || consumer.name, password_hash: kind.value.hash, ...who });
+    }
+  }
+  return { keys, users };
+}
+
+/**
+ * One use of `authorize` for the endpoints that have the same policies: at each endpoint all of its policies count
+ * together, so that what one of them permits is permitted.
+ */
+function policyPlugins({ policies, paths, tenant }: DerivedFrom): ResolvedPlugin[] {
+  const inForce = policies.filter(({ disabled }) => !disabled);
+  if (inForce.length === 0) return [];
+  const groups = new Map<string, { policies: readonly Policy[]; paths: string[] }>();
+  for (const path of paths) {
+    const own = inForce.filter((policy) => policy.endpoints.length === 0 || policy.endpoints.includes(path));
+    if (own.length === 0) continue;
+    const key = own.map(({ name }) => name).join(' ');
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, { policies: own, paths: [path] });
+    else group.paths.push(path);
+  }
+  const isEverywhere = tenant === '' && inForce.every((policy) => policy.endpoints.length === 0);
+  return [...groups.values()].map((group, index) => ({
+    name: derivedName(tenant, 'policies', index),
+    plugin: 'authorize',
+    endpoints: isEverywhere ? [] : group.paths,
+    onFailure: 'deny',
+    mayFetch: [],
+    config: { permissions: permissionsOf(group.policies) },
+  }));
+}
+
+function permissionsOf(policies: readonly Policy[]): Record<string, string[]> {
+  const permissions = new Map<string, string[]>();
+  for (const { pattern, scopes } of policies.flatMap((policy) => policy.permissions)) {
+    const before = permissions.get(pattern);
+    // Without any scope it is for everybody, whatever another policy asks for.
+    const isForAll = scopes.length === 0 || before?.length === 0;
+    permissions.set(pattern, isForAll ? [] : [...new Set([...(before ?? []), ...scopes])]);
+  }
+  return Object.fromEntries(permissions);
+}
+
+const PERIODS = {
+  [LimitPeriod.UNSPECIFIED]: 'minute',
+  [LimitPeriod.SECOND]: 'second',
+  [LimitPeriod.MINUTE]: 'minute',
+  [LimitPeriod.HOUR]: 'hour',
+  [LimitPeriod.DAY]: 'day',
+} as const;
+
+const KEYS: Readonly<Record<LimitKey, readonly string[]>> = {
+  [LimitKey.UNSPECIFIED]: ['principal.id'],
+  [LimitKey.CONSUMER]: ['principal.id'],
+  [LimitKey.TENANT]: ['principal.tenant'],
+  [LimitKey.ADDRESS]: ['address'],
+  [LimitKey.TOOL]: ['target.upstream', 'target.name'],
+  [LimitKey.GLOBAL]: [],
+};
+
+/** One use of `ratelimit` for the limits that hold at the same endpoints. */
+function limitPlugins({ limits, paths, tenant }: DerivedFrom): ResolvedPlugin[] {
+  const groups = new Map<string, Limit[]>();
+  for (const limit of limits) {
+    if (limit.disabled) continue;
+    const endpoints = limit.endpoints.length > 0 || tenant === '' ? limit.endpoints : paths;
+    // One that nothing is served at holds nowhere; without endpoints it would hold everywhere.
+    if (endpoints.length === 0 && tenant !== '') continue;
+    const key = JSON.stringify([...endpoints].sort());
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, [limit]);
+    else group.push(limit);
+  }
+  const uses = [...groups].flatMap(([key, group]) =>
+    Array.from({ length: Math.ceil(group.length / MAX_LIMIT_COUNT) }, (_, part) => ({
+      endpoints: JSON.parse(key) as string[],
+      use: group.slice(part * MAX_LIMIT_COUNT, (part + 1) * MAX_LIMIT_COUNT),
+    })),
+  );
+  return uses.map(({ endpoints, use }, index) => ({
+    name: derivedName(tenant, 'limits', index),
+    plugin: 'ratelimit',
+    endpoints,
+    onFailure: 'deny',
+    mayFetch: [],
+    config: {
+      limits: use.map(({ name, key, requests, per, burst }) => ({
+        name,
+        key: [...KEYS[key]],
+        rate: requests,
+        per: PERIODS[per],
+        ...(burst !== undefined && { burst }),
+      })),
+    },
+  }));
+}
+
+/** Names of a tenant are its own. */
+function derivedName(tenant: string, what: string, index: number): string {
+  const name = index === 0 ? what : `${what}-${index + 1}`;
+  return tenant === '' ? name : `${tenant}/${name}`;
+}
