@@ -25,8 +25,17 @@ export interface FleetView {
   nodes(): readonly Node[];
   /** Newest first, at most `limitCount`; of one node, when it is named. */
   events(limitCount: number, node?: string): readonly NodeEvent[];
-  /** Resolves with the node as it was known when it was told; undefined when there is none of this name. */
+  /**
+   * Resolves with the node as it was known when it was told; undefined when there is none of this name.
+   *
+   * @throws NodeUnreachableError
+   */
   drain(node: string, reason: string): Promise<Node | undefined>;
   /** Resolves as soon as what is waited for is so, and at the deadline with how far it has come. */
   convergence(request: ConvergenceRequest): Promise<Convergence>;
+}
+
+/** Nothing leads to the node at the moment, so it cannot be told. */
+export class NodeUnreachableError extends Error {
+  override readonly name = 'NodeUnreachableError';
 }

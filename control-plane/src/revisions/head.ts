@@ -190,6 +190,18 @@ export class ConfigurationHead {
     this.oldestNow = until;
   }
 
+  /**
+   * Asks the store for its newest revision, for whoever knows of another one than this.
+   *
+   * @throws StoreUnavailableError
+   */
+  async refresh(): Promise<void> {
+    const [newest] = await this.options.log.history(Number.MAX_SAFE_INTEGER, 1);
+    const known = this.revisions.at(-1);
+    if (newest === undefined ? known === undefined : newest.id === known?.id) return;
+    await this.readAgain();
+  }
+
   close(): void {
     this.closed = true;
     this.watch?.close();

@@ -1,0 +1,149 @@
+/** One node's standing stream, from its Hello to its end. */
+import { type ServerDuplexStream, status } from '@grpc/grpc-js';
+import type { ConnectRequest, Hello, Order } from '@sluice/proto/cluster';
+import type { Fleet } from '../fleet/fleet.js';
+import type { NodeStream } from '../fleet/known-node.js';
+import { admit, refusalOf } from './admission.js';
+import { encodeAnnouncement, encodeResponse } from './connect-response.js';
+import type { DeliveredView } from './delivered-view.js';
+import type { NodeAccess } from './node-access.js';
+import { announcementSubject, reportSubject } from './subjects.js';
+
+/** A stream on which nobody says who he is costs memory and nothing else. */
+const HELLO_WITHIN_MS = 10_000;
+
+/** Longest texts of a Hello. */
+const MAX_HELLO_TEXT_LENGTH = 1_024;
+
+export interface ConnectionOptions {
+  readonly fleet: Fleet;
+  readonly access: NodeAccess;
+  readonly cluster: string;
+}
+
+export class NodeConnection implements NodeStream {
+  private hello: Hello | undefined;
+  private view: DeliveredView | undefined;
+  private readonly helloTimer: NodeJS.Timeout;
+  /** The node reads slowly: nothing more is given to the stream until it took what it has. */
+  private isFull = false;
+  private missedAnnouncement = false;
+  private ended = false;
+
+  constructor(
+    private readonly call: ServerDuplexStream<ConnectRequest, Buffer>,
+    private readonly options: ConnectionOptions,
+    private readonly onEnd: () => void,
+  ) {
+    this.helloTimer = setTimeout(() => {
+      this.end(status.DEADLINE_EXCEEDED, 'nobody said hello');
+    }, HELLO_WITHIN_MS);
+    call.on('data', (request: ConnectRequest) => this.take(request));
+    call.on('drain', () => this.goOn());
+    call.on('end', () => {
+      this.forget();
+      call.end();
+    });
+    // A connection that broke is no fault of ours: the node is back, or its lease ends.
+    call.on('error', () => this.forget());
+    call.on('cancelled', () => this.forget());
+  }
+
+  /** @param isOnNats whoever said that he hears announcements there does so at the moment */
+  announce(view: DeliveredView, response: Buffer, isOnNats: boolean): void {
+    if (view !== this.view || (isOnNats && this.hello?.hearsAnnouncements)) return;
+    if (this.isFull) this.missedAnnouncement = true;
+    else this.write(response);
+  }
+
+  order(order: Order): void {
+    this.write(encodeResponse({ case: 'order', value: order }));
+  }
+
+  replaced(): void {
+    this.end(status.ABORTED, 'another start of this node took its place');
+  }
+
+  end(code: status, details: string): void {
+    if (this.ended) return;
+    this.forget();
+    this.call.emit('error', { code, details });
+  }
+
+  private take({ content }: ConnectRequest): void {
+    if (this.ended) return;
+    if (content.case === 'hello') {
+      this.greet(content.value);
+      return;
+    }
+    if (this.hello === undefined || content.case === undefined) {
+      this.end(status.INVALID_ARGUMENT, 'a stream begins with Hello');
+      return;
+    }
+    const { node, incarnation } = content.value;
+    if (node !== this.hello.node || incarnation !== this.hello.incarnation) {
+      this.end(
+        status.INVALID_ARGUMENT,
+        `this stream is that of ${this.hello.node}; it cannot speak for ${node}`,
+      );
+      return;
+    }
+    if (content.case === 'health') this.options.fleet.reported(content.value);
+    else this.options.fleet.acknowledged(content.value);
+  }
+
+  /** A node may say anew who it is, as when it hears announcements over NATS from now on. */
+  private greet(hello: Hello): void {
+    const { fleet, access, cluster } = this.options;
+    try {
+      const seen = admit(access, this.call, hello);
+      const texts = [hello.incarnation, hello.version, hello.clientUrl];
+      if (hello.incarnation === '' || texts.some(({ length }) => length > MAX_HELLO_TEXT_LENGTH)) {
+        const message = `Hello needs an incarnation, and texts of at most ${MAX_HELLO_TEXT_LENGTH} characters`;
+        this.end(status.INVALID_ARGUMENT, message);
+        return;
+      }
+      if (this.hello !== undefined && this.hello.node !== hello.node) {
+        this.end(status.INVALID_ARGUMENT, `this stream is that of ${this.hello.node}`);
+        return;
+      }
+      clearTimeout(this.helloTimer);
+      this.hello = hello;
+      this.view = fleet.joined(hello, seen, this).view;
+      this.write(
+        encodeResponse({
+          case: 'welcome',
+          value: {
+            cluster,
+            announcementSubject: announcementSubject(cluster, this.view.id),
+            reportSubject: reportSubject(cluster),
+            healthIntervalMs: fleet.healthIntervalMs,
+            position: this.view.position,
+          },
+        }),
+      );
+    } catch (error) {
+      const { code, details } = refusalOf(error);
+      this.end(code, details);
+    }
+  }
+
+  private write(response: Buffer): void {
+    if (!this.ended) this.isFull = !this.call.write(response);
+  }
+
+  private goOn(): void {
+    this.isFull = false;
+    if (!this.missedAnnouncement || this.view === undefined) return;
+    this.missedAnnouncement = false;
+    this.write(encodeAnnouncement(this.view.bareAnnouncement));
+  }
+
+  private forget(): void {
+    if (this.ended) return;
+    this.ended = true;
+    clearTimeout(this.helloTimer);
+    if (this.hello) this.options.fleet.disconnected(this.hello.node, this);
+    this.onEnd();
+  }
+}

@@ -1,0 +1,121 @@
+/**
+ * DeliveryService: what nodes pull, and the stream over which they say what they run and are told what to do. Messages
+ * that go to many are encoded once.
+ */
+import {
+  type ServerDuplexStream,
+  type ServerWritableStream,
+  type ServiceDefinition,
+  status,
+  type UntypedServiceImplementation,
+} from '@grpc/grpc-js';
+import { type ConnectRequest, DeliveryService, type Position, type PullRequest } from '@sluice/proto/cluster';
+import { serviceDefinition } from '@sluice/proto/grpc';
+import type { ConfigurationHead } from '../revisions/head.js';
+import { admit, refusalOf } from './admission.js';
+import { encodeAnnouncement, NewestAnnouncements } from './connect-response.js';
+import type { DeliveredView } from './delivered-view.js';
+import { type ConnectionOptions, NodeConnection } from './node-connection.js';
+import type { Views } from './views.js';
+
+export interface DeliveryOptions extends ConnectionOptions {
+  readonly head: ConfigurationHead;
+  readonly views: Views;
+  /** Announcements reach nodes over NATS at the moment. */
+  readonly isOnNats: () => boolean;
+  /** Something failed that no caller is told about. */
+  readonly onTrouble: (error: unknown) => void;
+}
+
+/** What is served of it, and how it ends. */
+export interface Delivery {
+  readonly definition: ServiceDefinition;
+  readonly implementation: UntypedServiceImplementation;
+  /** Tells all nodes over their streams what holds: those that heard it over NATS may have missed something. */
+  announceAll(): void;
+  /** Ends the streams of all nodes. */
+  close(): void;
+}
+
+export function deliveryService(options: DeliveryOptions): Delivery {
+  const connections = new Set<NodeConnection>();
+  const newest = new NewestAnnouncements();
+  const endAnnouncing = options.views.onChange((view) => {
+    const isOnNats = options.isOnNats();
+    for (const connection of connections) connection.announce(view, newest.of(view), isOnNats);
+  });
+  return {
+    definition: withEncodedResponses(serviceDefinition(DeliveryService)),
+    implementation: {
+      pull: (call: ServerWritableStream<PullRequest, Buffer>) => void pull(options, call),
+      connect: (call: ServerDuplexStream<ConnectRequest, Buffer>) => {
+        const connection = new NodeConnection(call, options, () => connections.delete(connection));
+        connections.add(connection);
+      },
+    },
+    announceAll() {
+      for (const view of options.views.all()) {
+        const response = encodeAnnouncement(view.bareAnnouncement);
+        for (const connection of connections) connection.announce(view, response, false);
+      }
+    },
+    close() {
+      endAnnouncing();
+      for (const connection of connections) connection.end(status.UNAVAILABLE, 'the control plane stops');
+    },
+  };
+}
+
+/** Methods that answer with what is encoded already. */
+function withEncodedResponses(definition: ServiceDefinition): ServiceDefinition {
+  return Object.fromEntries(
+    Object.entries(definition).map(([name, method]) => [
+      name,
+      { ...method, responseSerialize: (encoded: Buffer) => encoded },
+    ]),
+  );
+}
+
+async function pull(
+  options: DeliveryOptions,
+  call: ServerWritableStream<PullRequest, Buffer>,
+): Promise<void> {
+  const { views, head } = options;
+  let view: DeliveredView | undefined;
+  try {
+    const { have } = call.request;
+    view = views.use(admit(options.access, call, call.request));
+    if (have !== undefined) await catchUp(head, have);
+    for (const piece of view.pull(have)) {
+      if (call.cancelled) return;
+      if (!call.write(piece)) await writable(call);
+    }
+    call.end();
+  } catch (error) {
+    const refusal = refusalOf(error);
+    if (refusal.code === status.INTERNAL) options.onTrouble(error);
+    call.emit('error', refusal);
+  } finally {
+    if (view) views.release(view);
+  }
+}
+
+/**
+ * A node that is ahead of this replica heard of a revision that is still on its way here, or the store was restored
+ * from a backup. The store knows which; a node never goes back because a replica is late.
+ */
+async function catchUp(head: ConfigurationHead, { storeId, revision }: Position): Promise<void> {
+  if (storeId === head.storeId && Number(revision) > head.revision) await head.refresh();
+}
+
+function writable(call: ServerWritableStream<PullRequest, Buffer>): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      call.off('drain', done);
+      call.off('cancelled', done);
+      resolve();
+    };
+    call.on('drain', done);
+    call.on('cancelled', done);
+  });
+}

@@ -1,0 +1,235 @@
+/** Who the nodes are, what each runs, and what is waited for of them. */
+import { create } from '@bufbuild/protobuf';
+import type { Convergence } from '@sluice/proto/admin';
+import {
+  type Acknowledgement,
+  type Health,
+  type Hello,
+  type Node,
+  type NodeEvent,
+  NodeEventKind,
+  NodeState,
+  type Order,
+  OrderSchema,
+  Presence,
+  type View,
+} from '@sluice/proto/cluster';
+import type { Views } from '../delivery/views.js';
+import type { ConfigurationHead } from '../revisions/head.js';
+import { convergenceNow } from './convergence.js';
+import { NodeEvents } from './events.js';
+import { type ConvergenceRequest, type FleetView, NodeUnreachableError } from './fleet-view.js';
+import { type KnownNode, type NodeStream, nodeMessage, regionOf, rejectionText } from './known-node.js';
+
+/** How often nodes say how they are. */
+export const HEALTH_INTERVAL_MS = 2_000;
+
+/** A node that was not heard for this many intervals may be gone. */
+const LEASE_INTERVALS_COUNT = 3;
+
+/** A node that was not heard for so long is no part of the cluster any more. */
+const FORGOTTEN_AFTER_MS = 24 * 60 * 60_000;
+
+/** Whoever waits without end has to ask again. */
+const LONGEST_WAIT_MS = 24 * 60 * 60_000;
+
+export interface FleetOptions {
+  readonly head: ConfigurationHead;
+  readonly views: Views;
+  /** Milliseconds since 1970. */
+  readonly nowMs: () => number;
+  /** Milliseconds that only grow: a clock that is set must not end leases. */
+  readonly elapsedMs: () => number;
+  /** Tells a node that has no stream here; false when it cannot. */
+  readonly orderElsewhere: (node: string, order: Order) => boolean;
+  readonly healthIntervalMs?: number;
+}
+
+interface Waiter {
+  readonly request: ConvergenceRequest;
+  readonly settle: (convergence: Convergence) => void;
+}
+
+export class Fleet implements FleetView {
+  readonly healthIntervalMs: number;
+  private readonly known = new Map<string, KnownNode>();
+  private readonly happened: NodeEvents;
+  private readonly waiters = new Set<Waiter>();
+  private readonly leases: NodeJS.Timeout;
+  private readonly endFollowing: () => void;
+  private looking: NodeJS.Immediate | undefined;
+
+  constructor(private readonly options: FleetOptions) {
+    this.healthIntervalMs = options.healthIntervalMs ?? HEALTH_INTERVAL_MS;
+    this.happened = new NodeEvents(options.nowMs);
+    this.leases = setInterval(() => this.endLeases(), this.healthIntervalMs).unref();
+    this.endFollowing = options.views.onChange(() => this.lookSoon());
+  }
+
+  /**
+   * A node came, or said anew who it is.
+   *
+   * @throws TooManyViewsError
+   */
+  joined(hello: Hello, seen: View, stream?: NodeStream): KnownNode {
+    const before = this.known.get(hello.node);
+    const view = this.options.views.use(seen);
+    if (before) this.options.views.release(before.view);
+    const isSameStart = before?.hello.incarnation === hello.incarnation;
+    const wasThere = isSameStart && before.presence === Presence.PRESENT;
+    if (!isSameStart) before?.stream?.replaced();
+    const node: KnownNode = {
+      hello,
+      view,
+      health: isSameStart ? before.health : undefined,
+      acknowledgement: isSameStart ? before.acknowledgement : undefined,
+      running: hello.position ?? (isSameStart ? before.running : undefined),
+      presence: Presence.PRESENT,
+      seenMs: this.options.nowMs(),
+      heardMs: this.options.elapsedMs(),
+      stream: stream ?? (isSameStart ? before.stream : undefined),
+    };
+    this.known.set(hello.node, node);
+    if (!wasThere) this.tell(node, isSameStart ? NodeEventKind.FOUND : NodeEventKind.JOINED);
+    this.lookSoon();
+    return node;
+  }
+
+  /** Its stream ended; it may be back, or still be heard in another way. */
+  disconnected(name: string, stream: NodeStream): void {
+    const node = this.known.get(name);
+    if (node?.stream === stream) node.stream = undefined;
+  }
+
+  acknowledged(acknowledgement: Acknowledgement): void {
+    const node = this.heard(acknowledgement);
+    if (node === undefined) return;
+    const { position, rejection } = acknowledgement;
+    const revision = position?.revision ?? 0n;
+    node.acknowledgement = acknowledgement;
+    if (rejection === undefined) {
+      node.running = position;
+      this.tell(node, NodeEventKind.APPLIED, { revision });
+    } else this.tell(node, NodeEventKind.REJECTED, { revision, detail: rejectionText(rejection) });
+    this.lookSoon();
+  }
+
+  reported(health: Health): void {
+    const node = this.heard(health);
+    if (node === undefined) return;
+    const isLeaving = health.state === NodeState.STOPPED;
+    if (isLeaving && node.presence !== Presence.GONE) {
+      node.presence = Presence.GONE;
+      this.tell(node, NodeEventKind.LEFT);
+    }
+    node.health = health;
+    if (health.position) node.running = health.position;
+    this.lookSoon();
+  }
+
+  nodes(): readonly Node[] {
+    const { revision } = this.options.head;
+    return [...this.known.values()]
+      .sort((a, b) => compare(regionOf(a), regionOf(b)) || compare(a.hello.node, b.hello.node))
+      .map((node) => nodeMessage(node, revision));
+  }
+
+  events(limitCount: number, node?: string): readonly NodeEvent[] {
+    return this.happened.newest(limitCount, node);
+  }
+
+  async drain(name: string, reason: string): Promise<Node | undefined> {
+    const node = this.known.get(name);
+    if (node === undefined) return undefined;
+    const order = create(OrderSchema, { what: { case: 'drain', value: { reason } } });
+    if (node.stream) node.stream.order(order);
+    else if (!this.options.orderElsewhere(name, order))
+      throw new NodeUnreachableError(
+        `node ${name} has no connection to this control plane, and NATS is away; try again when it is back`,
+      );
+    this.tell(node, NodeEventKind.DRAIN_ORDERED, { detail: reason });
+    return nodeMessage(node, this.options.head.revision);
+  }
+
+  convergence(request: ConvergenceRequest): Promise<Convergence> {
+    const { convergence, isHopeless } = this.now(request);
+    const { signal, deadlineMs } = request;
+    if (convergence.reached || isHopeless || deadlineMs <= 0 || signal?.aborted)
+      return Promise.resolve(convergence);
+    return new Promise((resolve) => {
+      const giveUp = () => waiter.settle(this.now(request).convergence);
+      const timer = setTimeout(giveUp, Math.min(deadlineMs, LONGEST_WAIT_MS)).unref();
+      const waiter: Waiter = {
+        request,
+        settle: (result) => {
+          clearTimeout(timer);
+          signal?.removeEventListener('abort', giveUp);
+          this.waiters.delete(waiter);
+          resolve(result);
+        },
+      };
+      signal?.addEventListener('abort', giveUp, { once: true });
+      this.waiters.add(waiter);
+    });
+  }
+
+  /** Answers those who wait with what is so. */
+  close(): void {
+    clearInterval(this.leases);
+    if (this.looking) clearImmediate(this.looking);
+    this.endFollowing();
+    for (const { request, settle } of [...this.waiters]) settle(this.now(request).convergence);
+  }
+
+  /** The node that speaks; undefined when it is not known, or was started anew since. */
+  private heard({ node: name, incarnation }: Acknowledgement | Health): KnownNode | undefined {
+    const node = this.known.get(name);
+    if (node === undefined || node.hello.incarnation !== incarnation) return undefined;
+    node.seenMs = this.options.nowMs();
+    node.heardMs = this.options.elapsedMs();
+    if (node.presence === Presence.UNKNOWN) {
+      node.presence = Presence.PRESENT;
+      this.tell(node, NodeEventKind.FOUND);
+    }
+    return node;
+  }
+
+  private endLeases(): void {
+    const now = this.options.elapsedMs();
+    for (const [name, node] of this.known) {
+      const silentMs = now - node.heardMs;
+      if (node.presence === Presence.PRESENT && silentMs > this.healthIntervalMs * LEASE_INTERVALS_COUNT) {
+        node.presence = Presence.UNKNOWN;
+        this.tell(node, NodeEventKind.LOST);
+      }
+      if (silentMs <= FORGOTTEN_AFTER_MS) continue;
+      this.known.delete(name);
+      this.options.views.release(node.view);
+      this.lookSoon();
+    }
+  }
+
+  private tell(node: KnownNode, kind: NodeEventKind, more?: { detail?: string; revision?: bigint }): void {
+    this.happened.add(node.hello.node, kind, more);
+  }
+
+  private now({ revision, wait }: ConvergenceRequest) {
+    return convergenceNow(this.known.values(), revision, wait);
+  }
+
+  /** Many nodes speak at once: those who wait look when all of that has been taken in. */
+  private lookSoon(): void {
+    if (this.waiters.size === 0 || this.looking) return;
+    this.looking = setImmediate(() => {
+      this.looking = undefined;
+      for (const { request, settle } of [...this.waiters]) {
+        const { convergence, isHopeless } = this.now(request);
+        if (convergence.reached || isHopeless) settle(convergence);
+      }
+    });
+  }
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}

@@ -1,0 +1,79 @@
+/** A node as one replica of the control plane knows it. */
+import { create } from '@bufbuild/protobuf';
+import { timestampFromMs } from '@bufbuild/protobuf/wkt';
+import {
+  type Acknowledgement,
+  type Health,
+  HealthSchema,
+  type Hello,
+  keyText,
+  type Node,
+  NodeSchema,
+  type Order,
+  type Position,
+  type Presence,
+} from '@sluice/proto/cluster';
+import type { DeliveredView } from '../delivery/delivered-view.js';
+
+export interface KnownNode {
+  hello: Hello;
+  /** What it sees. */
+  view: DeliveredView;
+  health: Health | undefined;
+  /** Of the newest revision that it spoke of. */
+  acknowledgement: Acknowledgement | undefined;
+  /** What it said last that it runs. */
+  running: Position | undefined;
+  presence: Presence;
+  /** Milliseconds since 1970. */
+  seenMs: number;
+  /** The same by a clock that only grows. */
+  heardMs: number;
+  /** The stream to it, when it ends here. */
+  stream: NodeStream | undefined;
+}
+
+/** A standing stream to a node. */
+export interface NodeStream {
+  order(order: Order): void;
+  /** Another start of the node took its place. */
+  replaced(): void;
+}
+
+/** The region that it sees: that of its grant, where that names one. */
+export function regionOf({ view }: KnownNode): string {
+  return view.view.region;
+}
+
+/** True when it is known to run a revision, a later one, or one that reads the same to it. */
+export function runs({ running, view }: KnownNode, revision: number): boolean {
+  return running !== undefined && view.holds(revision, running);
+}
+
+/** Why it refused a revision or a later one; undefined when it did not. */
+export function rejectionOf({ acknowledgement, view }: KnownNode, revision: number): string | undefined {
+  const { rejection, position } = acknowledgement ?? {};
+  if (rejection === undefined || position?.storeId !== view.position.storeId) return undefined;
+  if (Number(position.revision) < revision) return undefined;
+  return rejectionText(rejection);
+}
+
+export function rejectionText({ resource, reason }: NonNullable<Acknowledgement['rejection']>): string {
+  return resource === undefined ? reason : `${keyText(resource)}: ${reason}`;
+}
+
+export function nodeMessage(node: KnownNode, wantedRevision: number): Node {
+  const { hello, health, acknowledgement, running, presence, seenMs } = node;
+  return create(NodeSchema, {
+    hello: { ...hello, region: regionOf(node) },
+    // An acknowledgement may be newer than what it said of its health.
+    health: create(HealthSchema, {
+      ...(health ?? { node: hello.node, incarnation: hello.incarnation }),
+      ...(running && { position: running }),
+    }),
+    ...(acknowledgement && { acknowledgement }),
+    seen: timestampFromMs(seenMs),
+    presence,
+    wantedRevision: BigInt(wantedRevision),
+  });
+}
