@@ -1,0 +1,170 @@
+/* Servers, consumers, policies and limits of the operator and of tenants, as a node runs them. */
+import { create, type Entry, entryOf, type Resource, ResourceSchema } from '@sluice/proto/cluster';
+import { describe, expect, it } from 'vitest';
+import { type CompileContext, type Compiled, CompileError, compile } from './compiler.js';
+
+type Spec = NonNullable<Parameters<typeof create<typeof ResourceSchema>>[1]>['spec'];
+
+const context: CompileContext = {
+  lookup: {
+    variable: () => undefined,
+    file: () => {
+      throw new Error('there is no such file');
+    },
+  },
+};
+const entry = (tenant: string, spec: Spec): Entry =>
+  entryOf(create(ResourceSchema, { tenant, spec }) as Resource);
+const upstream = (name: string, tenant = '') =>
+  entry(tenant, {
+    case: 'upstream',
+    value: { name, transport: { case: 'http', value: { url: 'http://127.0.0.1:1/mcp' } } },
+  });
+const server = (name: string, tenant = '', path = '') =>
+  entry(tenant, {
+    case: 'virtualServer',
+    value: {
+      name,
+      path,
+      tools: [
+        { upstream: 'files', name: 'read' },
+        { upstream: 'web', name: '*' },
+      ],
+    },
+  });
+const policy = (name: string, pattern: string, tenant = '', endpoints: string[] = []) =>
+  entry(tenant, { case: 'policy', value: { name, endpoints, permissions: [{ pattern, scopes: ['x'] }] } });
+const limit = (name: string, tenant = '') => entry(tenant, { case: 'limit', value: { name, requests: 5 } });
+const keys = entry('', {
+  case: 'plugin',
+  value: { plugin: 'auth-api-key', config: { hash_key: 'a secret of thirty-two characters' } },
+});
+const consumer = (name: string, tenant = '') =>
+  entry(tenant, { case: 'consumer', value: { name, scopes: ['x'] } });
+const credential = (name: string, of: string, tenant = '') =>
+  entry(tenant, {
+    case: 'credential',
+    value: { name, consumer: of, kind: { case: 'apiKey', value: { prefix: `slk_${name}`, hash: 'h' } } },
+  });
+
+const run = (entries: Entry[], before?: Compiled) =>
+  compile(before, { changed: entries, removed: [] }, context);
+
+function refusal(entries: Entry[]): CompileError {
+  try {
+    run(entries);
+  } catch (thrown) {
+    if (thrown instanceof CompileError) return thrown;
+    throw thrown;
+  }
+  throw new Error('it was compiled');
+}
+
+describe('virtual servers', () => {
+  it('of the operator and of a tenant are apart, and each takes from its own upstreams first', () => {
+    const { configuration } = run([
+      upstream('files'),
+      upstream('web'),
+      upstream('files', 'acme'),
+      server('team'),
+      server('team', 'acme'),
+    ]);
+    expect(configuration.servers.map(({ name, path }) => [name, path])).toEqual([
+      ['team', '/mcp/team'],
+      ['acme/team', '/mcp/acme/team'],
+    ]);
+    const [own, acme] = configuration.servers.map(({ selection }) =>
+      selection.kind === 'items' ? selection.tools.map((each) => each.upstream) : [],
+    );
+    expect(own).toEqual(['files', 'web']);
+    expect(acme).toEqual(['acme/files', 'web']);
+  });
+
+  it('that did not change are the same objects as before', () => {
+    const first = run([upstream('files'), upstream('web'), server('a'), server('b', 'acme')]);
+    const second = run([server('c')], first);
+    expect(second.configuration.servers[0]).toBe(first.configuration.servers[0]);
+    expect(second.configuration.servers[2]).toBe(first.configuration.servers[1]);
+  });
+
+  it.each([
+    ['at the path of an upstream', [upstream('files'), server('files')], '/mcp/files'],
+    ['at the path of another', [server('a', '', '/mcp/x'), server('b', '', '/mcp/x')], '/mcp/x'],
+    ['of a tenant at a path of somebody else', [server('a', 'acme', '/mcp/team')], '/mcp/acme/'],
+  ])('are refused %s', (_, entries, told) => {
+    const { resource, field, message } = refusal(entries);
+    expect(resource).toMatchObject({ name: expect.any(String) });
+    expect(field).toBe('path');
+    expect(message).toContain(told);
+  });
+});
+
+describe('consumers and credentials', () => {
+  it('are given to the plugin that knows them, with their tenant', () => {
+    const { configuration } = run([
+      keys,
+      consumer('ada'),
+      credential('one', 'ada'),
+      consumer('ada', 'acme'),
+      credential('two', 'ada', 'acme'),
+      credential('lost', 'nobody'),
+    ]);
+    expect(configuration.plugins).toHaveLength(1);
+    expect(configuration.plugins[0]?.config.keys).toEqual([
+      { prefix: 'slk_one', hash: 'h', consumer: 'ada', scopes: ['x'], claims: {} },
+      { prefix: 'slk_two', hash: 'h', consumer: 'ada', tenant: 'acme', scopes: ['x'], claims: {} },
+    ]);
+  });
+
+  it('leave other plugins the same objects', () => {
+    const other = entry('', { case: 'plugin', value: { plugin: 'anonymous' } });
+    const first = run([keys, other, consumer('ada'), credential('one', 'ada')]);
+    const second = run([credential('two', 'ada')], first);
+    const named = (of: Compiled, name: string) => of.configuration.plugins.find((each) => each.name === name);
+    expect(named(second, 'anonymous')).toBe(named(first, 'anonymous'));
+    expect(named(second, 'auth-api-key')).not.toBe(named(first, 'auth-api-key'));
+  });
+});
+
+describe('policies and limits', () => {
+  const everything = [upstream('files'), upstream('web'), upstream('files', 'acme')];
+
+  it('of one endpoint count together, and those of a tenant hold at its own endpoints alone', () => {
+    const { configuration } = run([
+      ...everything,
+      policy('all', 'web:*'),
+      policy('some', 'files:*', '', ['/mcp/files']),
+      policy('own', 'acme/files:*', 'acme'),
+    ]);
+    const placed = configuration.plugins.map(({ name, endpoints, config }) => [
+      name,
+      endpoints,
+      Object.keys(config.permissions as object),
+    ]);
+    expect(placed).toEqual([
+      ['policies', ['/mcp', '/mcp/web', '/mcp/acme/files'], ['web:*']],
+      ['policies-2', ['/mcp/files'], ['web:*', 'files:*']],
+      ['acme/policies', ['/mcp/acme/files'], ['acme/files:*']],
+    ]);
+  });
+
+  it('of a tenant without an endpoint hold nowhere, and not everywhere', () => {
+    const { configuration } = run([
+      upstream('files'),
+      limit('calls', 'nobody'),
+      policy('p', 'a:*', 'nobody'),
+    ]);
+    expect(configuration.plugins).toEqual([]);
+  });
+
+  it('become what the plugins are given', () => {
+    const { configuration } = run([...everything, limit('calls'), limit('own', 'acme')]);
+    expect(configuration.plugins.map(({ name, endpoints }) => [name, endpoints])).toEqual([
+      ['limits', []],
+      ['acme/limits', ['/mcp/acme/files']],
+    ]);
+    expect(configuration.plugins[0]?.config).toEqual({
+      limits: [{ name: 'calls', key: ['principal.id'], rate: 5, per: 'minute' }],
+    });
+  });
+});
