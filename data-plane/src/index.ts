@@ -1,3 +1,9 @@
+export {
+  type ClusterConnection,
+  type ClusterOptions,
+  connectCluster,
+  type NatsSettings,
+} from './cluster/index.js';
 export { type Cluster, type DataPlane, type DataPlaneOptions, startDataPlane } from './data-plane.js';
 export type { Met, NodeBus } from './sessions/node-bus.js';
 export {

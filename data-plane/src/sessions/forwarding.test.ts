@@ -147,3 +147,20 @@ describe('a client that goes away', () => {
     expect(abortCount).toBe(0);
   });
 });
+
+describe('a worker that is met again', () => {
+  it('is reached over the new pipe, though the old one is known to be closed only now', async () => {
+    const [before, after] = [new MessageChannel(), new MessageChannel()];
+    const again = new Forwarder(() => {});
+    again.addPeer('n.2', portPipe(before.port1));
+    again.addPeer('n.2', portPipe(after.port1));
+    let isClosed = false;
+    before.port1.on('close', () => {
+      isClosed = true;
+    });
+    before.port2.close();
+    await expect.poll(() => isClosed).toBe(true);
+    expect(again.reaches('n.2')).toBe(true);
+    again.close();
+  });
+});

@@ -27,11 +27,12 @@ export class Forwarder {
   constructor(private readonly take: TakeForwarded) {}
 
   addPeer(address: WorkerAddress, pipe: Pipe<RequestMessage>): void {
-    this.peers.set(address, new Peer(pipe, this.take));
+    const peer = new Peer(pipe, this.take);
+    this.peers.set(address, peer);
     pipe.onClose(() => {
-      const peer = this.peers.get(address);
-      this.peers.delete(address);
-      peer?.lost();
+      // It may have been met again by then.
+      if (this.peers.get(address) === peer) this.peers.delete(address);
+      peer.lost();
     });
   }
 

@@ -66,7 +66,8 @@ export interface Pipe<M = BusMessage> {
 export interface NodeBus {
   /**
    * Makes the workers of a node known to those of the others. `met` is told of each of them, once for each of ours:
-   * those that are there already, and those that come.
+   * those that are there already, and those that come. Of one whose pipe was closed because something got lost on the
+   * way it is told again, with another pipe, when it can be reached again.
    */
   join(ours: readonly WorkerAddress[], met: Met): void;
   /** Closes every pipe of this node. */

@@ -60,7 +60,9 @@ export class SharedProcesses {
       async (upstream) => (await this.owners.find(upstream)) === this.options.self,
       (message) => pipe.post(message),
     );
-    this.peers.set(address, { pipe, borrowed, lent });
+    const peer: Peer = { pipe, borrowed, lent };
+    this.peers.set(address, peer);
+    this.gone.delete(address);
     pipe.onMessage((message) => {
       switch (message.type) {
         case 'connect':
@@ -77,9 +79,12 @@ export class SharedProcesses {
       }
     });
     pipe.onClose(() => {
-      this.peers.delete(address);
-      if (this.gone.size >= MAX_GONE_COUNT) this.gone.clear();
-      this.gone.add(address);
+      // It may have been met again by then.
+      if (this.peers.get(address) === peer) {
+        this.peers.delete(address);
+        if (this.gone.size >= MAX_GONE_COUNT) this.gone.clear();
+        this.gone.add(address);
+      }
       lent.lost();
       borrowed.lost();
     });
