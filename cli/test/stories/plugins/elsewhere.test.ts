@@ -143,11 +143,17 @@ it('upgrades and removes a plugin while calls go on, and leaves nothing of it', 
   await cp(join(EXAMPLES, 'redact-emails'), own, { recursive: true });
   const config = (plugins: readonly object[]) =>
     JSON.stringify({ gateway: { shutdown_grace: '1s' }, upstreams: upstreams(), plugins });
-  const gateway = await startGateway({ config: JSON.parse(config([place('upgraded', await packed(own))])) });
+  // Gateways of other tests have plugins in the common one, and come and go meanwhile.
+  const temporary = await mkdtemp(join(folder, 'temporary-'));
+  const gateway = await startGateway({
+    config: JSON.parse(config([place('upgraded', await packed(own))])),
+    env: { TMPDIR: temporary },
+  });
   const processes = () => descendants(gateway.pid).length;
-  const stages = () => readdirSync(tmpdir()).filter((name) => name.startsWith('sluice-plugin-')).length;
+  const stages = () => readdirSync(temporary).filter((name) => name.startsWith('sluice-plugin-')).length;
   try {
     const [withOne, stagesWithOne] = [processes(), stages()];
+    expect(stagesWithOne).toBeGreaterThan(0);
     const client = await connect('SDK v2 auto', `${gateway.url}/mcp`);
     const said: string[] = [];
     const failed: unknown[] = [];
