@@ -15,6 +15,7 @@ import type { Discovery } from './discovery.js';
 import { discoverResult, routableCapabilities } from './facts.js';
 import { MirroredHeaders } from './mirrored-headers.js';
 import { answered, outcomeOf, passedHeaders, relayed, watchable } from './relay.js';
+import { alsoTelling } from './relayed-subscription.js';
 import { subscribe } from './subscription.js';
 import { type TaskIds, taskIdsOf } from './task-ids.js';
 
@@ -35,9 +36,9 @@ export class DirectEndpoint implements RoutedEndpoint {
 
   async modern(exchange: Exchange): Promise<Outcome> {
     const { upstream } = this;
+    const { method } = exchange.envelope;
     if (upstream.era === undefined) await upstream.open();
     if (upstream.era === 'legacy') {
-      const { method } = exchange.envelope;
       if (method === 'server/discover') return this.discover(exchange);
       if (method === 'subscriptions/listen') return this.listen(exchange);
       if (exchange.row !== undefined && !exchange.row.eras.includes('modern')) {
@@ -46,7 +47,14 @@ export class DirectEndpoint implements RoutedEndpoint {
           `Method not found: ${method} is not a method of ${exchange.caller.revision}`,
         );
       }
+    } else if (method === 'subscriptions/listen') {
+      return alsoTelling(exchange, this.discovery, (own) => this.relay(own));
     }
+    return this.relay(exchange);
+  }
+
+  private async relay(exchange: Exchange): Promise<Outcome> {
+    const { upstream } = this;
     const passed = passedHeaders(exchange);
     const tasks = upstream.era === 'modern' ? taskIdsOf(this.sealer, upstream.id, exchange) : undefined;
     const answer =

@@ -71,11 +71,32 @@ function readFilter({ bytes, envelope }: Exchange): { kinds: readonly ListKind[]
       `\`resourceSubscriptions\` holds more than ${MAX_WATCHED_URI_COUNT} URIs`,
     );
   }
-  return { kinds: LIST_KINDS.filter((kind) => wanted[`${kind}ListChanged`] === true), uris: [...uris] };
+  return { kinds: listKindsOf(filter), uris: [...uris] };
+}
+
+/** The kinds of lists that a filter names, of a request or of its acknowledgement; none for what is no filter. */
+export function listKindsOf(filter: unknown): readonly ListKind[] {
+  const named = (filter ?? {}) as Record<string, unknown>;
+  return LIST_KINDS.filter((kind) => named[`${kind}ListChanged`] === true);
+}
+
+/** `_meta` of everything that is told in a subscription (binary text): its id is that of the request. */
+export function subscriptionMeta({ bytes, envelope }: Exchange): string {
+  return `{"${META.subscriptionId}":${binaryOf(bytes, envelope.id as Span)}}`;
+}
+
+/** @param meta see {@link subscriptionMeta} */
+export function subscriptionNotice(
+  method: string,
+  body: Readonly<Record<string, unknown>>,
+  meta: string,
+): Buffer {
+  const members = jsonBinary(body).slice(1, -1);
+  const params = `{${members}${members === '' ? '' : ','}"_meta":${meta}}`;
+  return binaryToBytes(`{"jsonrpc":"2.0","method":"${method}","params":${params}}`);
 }
 
 class Subscription implements Cancellable {
-  /** `_meta` of everything that is told (binary text). */
   private readonly meta: string;
   private readonly stops: (() => void)[] = [];
   /** What waits for the acknowledgement; undefined after it. */
@@ -86,7 +107,7 @@ class Subscription implements Cancellable {
     private readonly exchange: Exchange,
     private readonly reject: (error: RpcError) => void,
   ) {
-    this.meta = `{"${META.subscriptionId}":${binaryOf(exchange.bytes, exchange.envelope.id as Span)}}`;
+    this.meta = subscriptionMeta(exchange);
   }
 
   listen(source: SubscriptionSource, kinds: readonly ListKind[], watched: readonly Watched[]): void {
@@ -156,9 +177,7 @@ class Subscription implements Cancellable {
   }
 
   private tell(method: string, body: Readonly<Record<string, unknown>>): void {
-    const members = jsonBinary(body).slice(1, -1);
-    const params = `{${members}${members === '' ? '' : ','}"_meta":${this.meta}}`;
-    const message = binaryToBytes(`{"jsonrpc":"2.0","method":"${method}","params":${params}}`);
+    const message = subscriptionNotice(method, body, this.meta);
     if (this.early === undefined) this.exchange.notify(message);
     else if (this.early.length < MAX_EARLY_COUNT) this.early.push(message);
   }
