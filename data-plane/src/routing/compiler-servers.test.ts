@@ -1,7 +1,8 @@
 /* Servers, consumers, policies and limits of the operator and of tenants, as a node runs them. */
 import { create, type Entry, entryOf, type Resource, ResourceSchema } from '@sluice/proto/cluster';
 import { describe, expect, it } from 'vitest';
-import { type CompileContext, type Compiled, CompileError, compile } from './compiler.js';
+import { CompileError } from './compile-error.js';
+import { type CompileContext, type Compiled, compile } from './compiler.js';
 
 type Spec = NonNullable<Parameters<typeof create<typeof ResourceSchema>>[1]>['spec'];
 

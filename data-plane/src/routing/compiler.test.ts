@@ -8,7 +8,8 @@ import {
 } from '@sluice/proto/cluster';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type CompileContext, type Compiled, CompileError, compile } from './compiler.js';
+import { CompileError } from './compile-error.js';
+import { type CompileContext, type Compiled, compile } from './compiler.js';
 
 type Spec = Parameters<typeof create<typeof ResourceSchema>>[1];
 

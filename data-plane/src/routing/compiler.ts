@@ -16,16 +16,11 @@ import {
   resolveUpstream,
   resolveVirtualServer,
   type Secret,
-  withDerivedPlugins,
 } from '@sluice/proto';
-import {
-  type Entry,
-  type KeyText,
-  kindWord,
-  parseKeyText,
-  type ResourceKey,
-  type StateChange,
-} from '@sluice/proto/cluster';
+import { type Entry, type KeyText, parseKeyText, type StateChange } from '@sluice/proto/cluster';
+import { CompileError } from './compile-error.js';
+import { keptByName, keptIfAllSame, keptIfSame } from './kept.js';
+import { type Access, type PlacedServer, serversInOrder, withAccess } from './of-tenants.js';
 import { mayRefer, type ReferenceSource, withReferences } from './references.js';
 
 /** How a node finds what resources only refer to. */
@@ -49,22 +44,6 @@ export interface CompileContext {
   readonly node?: NodeSettings;
 }
 
-/** Thrown when resources make nothing that can be run. */
-export class CompileError extends Error {
-  override readonly name = 'CompileError';
-
-  constructor(
-    /** The one that is the reason; undefined when it is no single one. */
-    readonly resource: ResourceKey | undefined,
-    /** Of the resource, as it is written in a file; empty when it is no single one. */
-    readonly field: string,
-    readonly reason: string,
-  ) {
-    const place = resource === undefined ? '' : `${kindWord(resource.kind)} ${nameOf(resource)}: `;
-    super(`${place}${field === '' ? '' : `${field}: `}${reason}`);
-  }
-}
-
 /** A configuration, and what of it the next one can go on from. */
 export interface Compiled {
   readonly configuration: ResolvedConfiguration;
@@ -83,17 +62,11 @@ type Made =
   | { readonly kind: 'gateway'; readonly gateway: ResolvedGateway }
   | { readonly kind: 'upstream'; readonly upstream: ResolvedUpstream }
   | { readonly kind: 'plugin'; readonly plugin: ResolvedPlugin; readonly order: number }
-  | { readonly kind: 'server'; readonly server: ResolvedServer; readonly tenant: string }
+  | ({ readonly kind: 'server' } & PlacedServer)
   /** What plugins are given. */
   | { readonly kind: 'access'; readonly access: Access }
   /** Something that others refer to, or that is switched off. */
   | { readonly kind: 'nothing' };
-
-/** A consumer, a credential, a policy or a limit, and its tenant; empty for the operator. */
-interface Access {
-  readonly tenant: string;
-  readonly spec: Extract<Entry['resource']['spec'], { case: 'consumer' | 'credential' | 'policy' | 'limit' }>;
-}
 
 const NOTHING: Made = { kind: 'nothing' };
 
@@ -145,7 +118,7 @@ function* together(
 ): Generator<void, ResolvedConfiguration, void> {
   const upstreams: (readonly [KeyText, ResolvedUpstream])[] = [];
   const bindings: PlacedPlugin[] = [];
-  const servers: (readonly [KeyText, Made & { kind: 'server' }])[] = [];
+  const servers: (readonly [KeyText, PlacedServer])[] = [];
   const access: Access[] = [];
   let gateway: ResolvedGateway | undefined;
   let count = 0;
@@ -177,7 +150,7 @@ function* together(
       upstreams.map(([, upstream]) => upstream),
     ),
     servers: keptIfAllSame(last?.servers, placed),
-    plugins: keptIfAllSame(last?.plugins, kept(last?.plugins, bound)),
+    plugins: keptIfAllSame(last?.plugins, keptByName(last?.plugins, bound)),
   };
   return Object.freeze(next);
 }
@@ -249,109 +222,12 @@ function pluginsInOrder(
   return placed;
 }
 
-/** A tenant's servers take from its own upstreams, and by their names from those of the operator where it has none. */
-function serversInOrder(
-  servers: (readonly [KeyText, Made & { kind: 'server' }])[],
-  upstreams: readonly (readonly [KeyText, ResolvedUpstream])[],
-  before: readonly ResolvedServer[] | undefined,
-): ResolvedServer[] {
-  if (servers.length === 0) return [];
-  const names = new Set(upstreams.map(([, { name }]) => name));
-  const paths = new Map<string, KeyText | undefined>([...names].map((name) => [`/mcp/${name}`, undefined]));
-  servers.sort(([a], [b]) => (a < b ? -1 : 1));
-  const placed = servers.map(([key, { server, tenant }]) => {
-    const { path } = server;
-    if (tenant !== '' && !path.startsWith(`/mcp/${tenant}/`))
-      throw new CompileError(
-        parseKeyText(key),
-        'path',
-        `${path} is not of the tenant: its paths begin with /mcp/${tenant}/`,
-      );
-    if (paths.has(path))
-      throw new CompileError(
-        parseKeyText(key),
-        'path',
-        `at ${path} ${paths.get(path) ?? 'an upstream'} is served`,
-      );
-    paths.set(path, key);
-    const actual = (name: string) =>
-      tenant !== '' && names.has(`${tenant}/${name}`) ? `${tenant}/${name}` : name;
-    return tenant === ''
-      ? server
-      : Object.freeze({ ...server, selection: selectionIn(server.selection, actual) });
-  });
-  return kept(before, placed);
-}
-
-function selectionIn(
-  selection: ResolvedServer['selection'],
-  actual: (name: string) => string,
-): ResolvedServer['selection'] {
-  if (selection.kind === 'upstreams')
-    return { kind: 'upstreams', upstreams: selection.upstreams.map(actual) };
-  const { tools, prompts, resources } = selection;
-  const moved = <T extends { upstream: string }>(each: T): T => ({
-    ...each,
-    upstream: actual(each.upstream),
-  });
-  return {
-    kind: 'items',
-    tools: tools.map(moved),
-    prompts: prompts.map(moved),
-    resources: resources.map(moved),
-  };
-}
-
-/** Each tenant's policies and limits hold at its own endpoints, and the operator's at all. */
-function withAccess(
-  plugins: readonly ResolvedPlugin[],
-  access: readonly Access[],
-  upstreams: readonly (readonly [KeyText, ResolvedUpstream])[],
-  servers: readonly ResolvedServer[],
-): readonly ResolvedPlugin[] {
-  if (access.length === 0) return plugins;
-  const all = [...upstreams.map(([, { name }]) => `/mcp/${name}`), ...servers.map(({ path }) => path)];
-  const tenants = [...new Set(access.map(({ tenant }) => tenant))].sort();
-  return tenants.reduce<readonly ResolvedPlugin[]>((bound, tenant) => {
-    const own = access.filter((each) => each.tenant === tenant).map(({ spec }) => spec);
-    const paths = tenant === '' ? ['/mcp', ...all] : all.filter((path) => path.startsWith(`/mcp/${tenant}/`));
-    return withDerivedPlugins(bound, {
-      tenant,
-      paths,
-      consumers: own.flatMap((spec) => (spec.case === 'consumer' ? [spec.value] : [])),
-      credentials: own.flatMap((spec) => (spec.case === 'credential' ? [spec.value] : [])),
-      policies: own.flatMap((spec) => (spec.case === 'policy' ? [spec.value] : [])),
-      limits: own.flatMap((spec) => (spec.case === 'limit' ? [spec.value] : [])),
-    });
-  }, plugins);
-}
-
-/** The same objects as before for what is the same, by their names. */
-function kept<T extends { readonly name: string }>(
-  before: readonly T[] | undefined,
-  next: readonly T[],
-): T[] {
-  const earlier = new Map(before?.map((each) => [each.name, each]));
-  return next.map((each) =>
-    each === earlier.get(each.name) ? each : keptIfSame(earlier.get(each.name), each),
-  );
-}
-
 function withNodeSettings(gateway: ResolvedGateway, node: NodeSettings | undefined): ResolvedGateway {
   if (node === undefined) return gateway;
   const { stateDir: _, ...rest } = gateway;
   const listen = { ...gateway.listen, ...node.listen };
   const log = { ...gateway.log, ...node.log };
   return { ...rest, listen, log, ...(node.stateDir === undefined ? {} : { stateDir: node.stateDir }) };
-}
-
-function keptIfSame<T extends object>(before: T | undefined, next: T): T {
-  return before !== undefined && JSON.stringify(before) === JSON.stringify(next) ? before : next;
-}
-
-function keptIfAllSame<T>(before: readonly T[] | undefined, next: readonly T[]): readonly T[] {
-  const isSame = before?.length === next.length && before.every((each, index) => each === next[index]);
-  return isSame ? (before as readonly T[]) : Object.freeze(next);
 }
 
 /** The secrets of all resources together, before and after the change. */
@@ -475,8 +351,4 @@ function ofTenant(tenant: string, upstream: ResolvedUpstream): ResolvedUpstream 
 
 function tenantOf(key: KeyText): string {
   return key.split('/', 2)[1] ?? '';
-}
-
-function nameOf({ tenant, name }: ResourceKey): string {
-  return tenant === '' ? name : `${tenant}/${name}`;
 }
