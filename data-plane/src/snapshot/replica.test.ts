@@ -1,83 +1,16 @@
 import {
-  type Announcement,
   AnnouncementSchema,
   create,
-  type Entry,
-  entryOf,
-  type Position,
   PositionSchema,
   type PullResponse,
-  PullResponseSchema,
-  parseKeyText,
-  type ResourceKey,
-  ResourceSchema,
-  ResourceState,
   UnknownResourceError,
 } from '@sluice/proto/cluster';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type Candidate, type Pulled, Replica } from './replica.js';
+import { ScriptedStore, upstream } from './scripted-store.js';
 
-/** A control plane of a few lines: revisions, the announcements of each, and pulls. */
-class Store {
-  state = ResourceState.empty();
-  revision = 0n;
-  readonly announcements: Announcement[] = [];
-  readonly digests = new Map<bigint, string>();
-
-  constructor(readonly id: string) {
-    this.remember();
-  }
-
-  get position(): Position {
-    return create(PositionSchema, { storeId: this.id, revision: this.revision, digest: this.state.digest });
-  }
-
-  write(changed: readonly Entry[], removed: readonly string[], hasDelta = true): Announcement {
-    const before = this.position;
-    this.state = this.state.with({ changed, removed });
-    this.revision++;
-    this.remember();
-    const announcement = create(AnnouncementSchema, {
-      position: this.position,
-      before,
-      hasDelta,
-      changed: hasDelta ? changed.map(({ bytes }) => bytes) : [],
-      removed: hasDelta ? removed.map((key) => parseKeyText(key) as ResourceKey) : [],
-    });
-    this.announcements.push(announcement);
-    return announcement;
-  }
-
-  private remember(): void {
-    this.digests.set(this.revision, Buffer.from(this.state.digest).toString('hex'));
-  }
-
-  pieces(pieceCount = 3) {
-    const all = [...this.state.entries()].map(({ bytes }) => bytes);
-    const size = Math.max(1, Math.ceil(all.length / pieceCount));
-    return Array.from({ length: pieceCount }, (_, index) =>
-      create(PullResponseSchema, {
-        position: this.position,
-        snapshot: true,
-        changed: all.slice(index * size, (index + 1) * size),
-        last: index === pieceCount - 1,
-      }),
-    );
-  }
-}
-
-const upstream = (name: string, port: number): Entry =>
-  entryOf(
-    create(ResourceSchema, {
-      spec: {
-        case: 'upstream',
-        value: { name, transport: { case: 'http', value: { url: `http://127.0.0.1:${port}/mcp` } } },
-      },
-    }),
-  );
-
-function pulled(replica: Replica, pieces: ReturnType<Store['pieces']>): Pulled {
+function pulled(replica: Replica, pieces: ReturnType<ScriptedStore['pieces']>): Pulled {
   const assembly = replica.pulling();
   for (const piece of pieces) for (const _ of assembly.add(piece));
   return assembly.end();
@@ -85,7 +18,7 @@ function pulled(replica: Replica, pieces: ReturnType<Store['pieces']>): Pulled {
 
 const isCandidate = (what: unknown): what is Candidate => typeof what === 'object';
 
-function takePull(replica: Replica, store: Store): void {
+function takePull(replica: Replica, store: ScriptedStore): void {
   const candidate = pulled(replica, store.pieces());
   if (isCandidate(candidate)) replica.take(candidate);
 }
@@ -94,7 +27,7 @@ const hex = (bytes: Uint8Array | undefined) => Buffer.from(bytes ?? []).toString
 
 describe('a replica', () => {
   it('takes a snapshot, and then the deltas that fit', () => {
-    const store = new Store('one');
+    const store = new ScriptedStore('one');
     store.write([upstream('a', 1), upstream('b', 2)], []);
     const replica = new Replica();
     takePull(replica, store);
@@ -107,7 +40,7 @@ describe('a replica', () => {
   });
 
   it('passes over what is old, and pulls where something is missing', () => {
-    const store = new Store('one');
+    const store = new ScriptedStore('one');
     const first = store.write([upstream('a', 1)], []);
     const second = store.write([upstream('b', 2)], []);
     const replica = new Replica();
@@ -121,7 +54,7 @@ describe('a replica', () => {
   });
 
   it('fetches all when a delta does not give the digest that it says', () => {
-    const store = new Store('one');
+    const store = new ScriptedStore('one');
     store.write([upstream('a', 1)], []);
     const replica = new Replica();
     takePull(replica, store);
@@ -133,11 +66,11 @@ describe('a replica', () => {
   });
 
   it('keeps what it has when the store was wiped, and follows it when there is something again', () => {
-    const store = new Store('one');
+    const store = new ScriptedStore('one');
     store.write([upstream('a', 1)], []);
     const replica = new Replica();
     takePull(replica, store);
-    const wiped = new Store('two');
+    const wiped = new ScriptedStore('two');
     expect(pulled(replica, wiped.pieces(1))).toBe('nothing');
     expect(replica.judge(wiped.write([upstream('z', 9)], []))).toBe('pull');
     takePull(replica, wiped);
@@ -146,7 +79,7 @@ describe('a replica', () => {
   });
 
   it('goes back where a pull says that the store did: it was restored from a backup', () => {
-    const store = new Store('one');
+    const store = new ScriptedStore('one');
     store.write([upstream('a', 1)], []);
     const backup = store.pieces();
     store.write([upstream('b', 1)], []);
@@ -157,7 +90,7 @@ describe('a replica', () => {
   });
 
   it('keeps the objects of what did not change, through a snapshot too', () => {
-    const store = new Store('one');
+    const store = new ScriptedStore('one');
     store.write([upstream('a', 1), upstream('b', 2)], []);
     const replica = new Replica();
     takePull(replica, store);
@@ -170,7 +103,7 @@ describe('a replica', () => {
   });
 
   it('refuses what was made for something else, and what it does not know', () => {
-    const store = new Store('one');
+    const store = new ScriptedStore('one');
     store.write([upstream('a', 1)], []);
     const replica = new Replica();
     const candidate = pulled(replica, store.pieces()) as Candidate;
@@ -201,7 +134,7 @@ describe('a replica', () => {
     );
     fc.assert(
       fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
-        const store = new Store('one');
+        const store = new ScriptedStore('one');
         const replica = new Replica();
         for (const each of steps) {
           const before = replica.position?.revision ?? 0n;

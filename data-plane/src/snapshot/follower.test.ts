@@ -1,0 +1,332 @@
+import {
+  AnnouncementSchema,
+  type ConnectRequest,
+  ConnectRequestSchema,
+  type ConnectResponse,
+  ConnectResponseSchema,
+  create,
+  fromBinary,
+  NodeState,
+  type Order,
+  type PullRequest,
+  toBinary,
+} from '@sluice/proto/cluster';
+import { describe, expect, it } from 'vitest';
+import type {
+  AnnouncementBus,
+  DeliveryTransport,
+  Standing,
+  StandingEvents,
+  Timing,
+} from './delivery-port.js';
+import { Follower, type Refused } from './follower.js';
+import { type Candidate, Replica } from './replica.js';
+import { ScriptedStore, upstream } from './scripted-store.js';
+
+/** Time that passes when the test says so. */
+class ScriptedTiming implements Timing {
+  private now = 0;
+  private queue: { atMs: number; what: () => void }[] = [];
+  nowMs = () => this.now;
+  random = () => 0.5;
+
+  after(ms: number, what: () => void): () => void {
+    const timer = { atMs: this.now + ms, what };
+    this.queue.push(timer);
+    return () => {
+      this.queue = this.queue.filter((each) => each !== timer);
+    };
+  }
+
+  async run<T>(work: Generator<void, T, void>): Promise<T> {
+    for (;;) {
+      const step = work.next();
+      if (step.done) return step.value;
+    }
+  }
+
+  async pass(ms: number): Promise<void> {
+    const until = this.now + ms;
+    for (;;) {
+      await settled();
+      const next = this.queue.filter(({ atMs }) => atMs <= until).sort((a, b) => a.atMs - b.atMs)[0];
+      if (next === undefined) break;
+      this.queue = this.queue.filter((each) => each !== next);
+      this.now = Math.max(this.now, next.atMs);
+      next.what();
+    }
+    this.now = until;
+  }
+}
+
+/** Everything has happened that needs no time. */
+async function settled(): Promise<void> {
+  for (let turn = 0; turn < 8; turn++) await new Promise((resolve) => setImmediate(resolve));
+}
+
+/** One control plane; the test decides whether it can be reached. */
+class ScriptedControlPlane implements DeliveryTransport {
+  isReachable = true;
+  pullFails: string | undefined;
+  readonly said: ConnectRequest['content'][] = [];
+  readonly pulls: PullRequest[] = [];
+  connectCount = 0;
+  private hears: StandingEvents | undefined;
+
+  constructor(
+    readonly store: ScriptedStore,
+    private readonly welcome = {
+      announcementSubject: 'news',
+      reportSubject: 'reports',
+      healthIntervalMs: 1_000,
+    },
+  ) {}
+
+  async *pull(request: PullRequest) {
+    this.pulls.push(request);
+    if (!this.isReachable) throw new Error('nobody is there');
+    if (this.pullFails !== undefined) throw new Error(this.pullFails);
+    yield* this.store.pieces();
+  }
+
+  connect(hears: StandingEvents): Standing {
+    this.connectCount++;
+    this.hears = hears;
+    if (!this.isReachable) setImmediate(() => hears.ended('nobody is there'));
+    return {
+      address: 'cp:1',
+      say: ({ content }) => {
+        if (!this.isReachable || this.hears !== hears) return;
+        this.said.push(content);
+        if (content.case !== 'hello') return;
+        const { welcome, store } = this;
+        this.tell({
+          case: 'welcome',
+          value: { ...welcome, cluster: 'test', position: store.position } as never,
+        });
+      },
+      close: () => {
+        if (this.hears === hears) this.hears = undefined;
+      },
+    };
+  }
+
+  close(): void {}
+
+  tell(content: ConnectResponse['content']): void {
+    this.hears?.heard(create(ConnectResponseSchema, { content }));
+  }
+
+  break(): void {
+    this.hears?.ended('cut');
+    this.hears = undefined;
+  }
+
+  ofKind(kind: string) {
+    return this.said.filter((each) => each.case === kind).map(({ value }) => value as never);
+  }
+}
+
+class ScriptedBus implements AnnouncementBus {
+  isUp = true;
+  readonly said: ConnectRequest['content'][] = [];
+  private heard: ((bytes: Uint8Array) => void) | undefined;
+  private change: (isUp: boolean) => void = () => {};
+  onChange(listener: (isUp: boolean) => void): void {
+    this.change = listener;
+  }
+  async subscribe(_subject: string, heard: (bytes: Uint8Array) => void): Promise<() => void> {
+    this.heard = heard;
+    return () => {
+      this.heard = undefined;
+    };
+  }
+  publish(_subject: string, bytes: Uint8Array): void {
+    this.said.push(fromBinary(ConnectRequestSchema, bytes).content);
+  }
+  announce(bytes: Uint8Array): void {
+    if (this.isUp) this.heard?.(bytes);
+  }
+  set(isUp: boolean): void {
+    this.isUp = isUp;
+    this.change(isUp);
+  }
+}
+
+async function following(bus?: ScriptedBus, reachable = true) {
+  const store = new ScriptedStore('one');
+  const plane = new ScriptedControlPlane(store);
+  plane.isReachable = reachable;
+  const timing = new ScriptedTiming();
+  const replica = new Replica();
+  const lines: string[] = [];
+  const orders: Order[] = [];
+  const activated: bigint[] = [];
+  let refusing: ((candidate: Candidate) => Refused | undefined) | undefined;
+  const log = (_fields: object, message: string) => void lines.push(message);
+  const follower = new Follower({
+    identity: () => ({ node: 'n1', incarnation: 'i', version: '1', region: 'eu', clientUrl: '' }),
+    replica,
+    transport: plane,
+    bus,
+    timing,
+    log: { info: log, warn: log, error: log },
+    activate: async (candidate) => {
+      await new Promise((resolve) => setImmediate(resolve));
+      return refusing?.(candidate);
+    },
+    activated: ({ revision }) => void activated.push(revision),
+    health: () => ({ state: NodeState.READY }),
+    order: (order) => void orders.push(order),
+  });
+  follower.start();
+  await timing.pass(0);
+  return {
+    store,
+    plane,
+    timing,
+    replica,
+    lines,
+    orders,
+    activated,
+    follower,
+    refuse: (how: typeof refusing) => {
+      refusing = how;
+    },
+    commit: async (name: string, port: number, hasDelta = true) => {
+      const announcement = store.write([upstream(name, port)], [], hasDelta);
+      if (bus?.isUp) bus.announce(toBinary(AnnouncementSchema, announcement));
+      else plane.tell({ case: 'announcement', value: announcement });
+      await timing.pass(0);
+      return announcement;
+    },
+  };
+}
+
+describe('a node that follows', () => {
+  it('says hello, waits for a configuration, and takes it when there is one', async () => {
+    const { plane, follower, commit, replica } = await following();
+    expect(plane.ofKind('hello')).toMatchObject([{ node: 'n1', region: 'eu', hearsAnnouncements: false }]);
+    expect(follower.waitingFor).toBe('the cluster has no configuration yet');
+    await commit('a', 1);
+    expect(replica.position?.revision).toBe(1n);
+    expect(plane.ofKind('acknowledgement')).toMatchObject([{ node: 'n1', position: { revision: 1n } }]);
+  });
+
+  it('takes deltas without asking, and asks when one is missing', async () => {
+    const { plane, store, commit, replica } = await following();
+    await commit('a', 1);
+    const pulls = plane.pulls.length;
+    await commit('b', 1);
+    await commit('c', 1);
+    expect(plane.pulls.length).toBe(pulls);
+    store.write([upstream('d', 1)], []);
+    await commit('e', 1);
+    expect(plane.pulls.length).toBe(pulls + 1);
+    expect(replica.position?.revision).toBe(5n);
+  });
+
+  it('keeps what runs when a revision is refused, says why, and takes the next one that can be run', async () => {
+    const { plane, commit, replica, refuse, activated, timing } = await following();
+    await commit('a', 1);
+    refuse(() => ({ resource: undefined, reason: 'it is bad' }));
+    await commit('b', 1);
+    expect(replica.position?.revision).toBe(1n);
+    expect(plane.ofKind('acknowledgement').at(-1)).toMatchObject({
+      position: { revision: 2n },
+      rejection: { reason: 'it is bad' },
+    });
+    // The same is not tried again.
+    const count = plane.ofKind('acknowledgement').length;
+    await timing.pass(120_000);
+    expect(plane.ofKind('acknowledgement').length).toBe(count);
+    refuse(undefined);
+    await commit('c', 1);
+    expect(activated).toEqual([1n, 3n]);
+  });
+
+  it('comes back to the control plane with pauses, and learns what it missed', async () => {
+    const { plane, store, commit, replica, timing, lines } = await following();
+    await commit('a', 1);
+    plane.isReachable = false;
+    plane.break();
+    store.write([upstream('b', 1)], []);
+    const connects = plane.connectCount;
+    await timing.pass(10_000);
+    expect(plane.connectCount).toBeGreaterThan(connects + 5);
+    expect(plane.connectCount).toBeLessThan(connects + 25);
+    expect(lines.filter((line) => line.includes('cannot be reached'))).toHaveLength(1);
+    plane.isReachable = true;
+    await timing.pass(1_500);
+    expect(replica.position?.revision).toBe(2n);
+  });
+
+  it('finds out by asking what nobody told it', async () => {
+    const { store, commit, replica, timing } = await following();
+    await commit('a', 1);
+    store.write([upstream('b', 1)], []);
+    await timing.pass(40_000);
+    expect(replica.position?.revision).toBe(2n);
+  });
+
+  it('asks for all of it when what came is not what it says', async () => {
+    const { plane, store, commit, replica, timing } = await following();
+    await commit('a', 1);
+    const { pieces } = store;
+    store.pieces = () => pieces.call(store).map((piece) => ({ ...piece, changed: [] }));
+    await commit('b', 1, false);
+    expect(replica.position?.revision).toBe(1n);
+    store.pieces = pieces;
+    await timing.pass(2_000);
+    expect(plane.pulls.at(-1)?.have).toBeUndefined();
+    expect(replica.position?.revision).toBe(2n);
+  });
+
+  it('hears announcements over NATS and says over NATS what became of them, and without it over the stream', async () => {
+    const bus = new ScriptedBus();
+    const { plane, commit, replica, timing } = await following(bus);
+    expect(plane.ofKind('hello').at(-1)).toMatchObject({ hearsAnnouncements: true });
+    await commit('a', 1);
+    expect(bus.said.filter((each) => each.case === 'acknowledgement')).toHaveLength(1);
+    bus.set(false);
+    await timing.pass(0);
+    expect(plane.ofKind('hello').at(-1)).toMatchObject({ hearsAnnouncements: false });
+    await commit('b', 1);
+    expect(replica.position?.revision).toBe(2n);
+    expect(plane.ofKind('acknowledgement')).toMatchObject([{ position: { revision: 2n } }]);
+    bus.set(true);
+    await timing.pass(0);
+    expect(plane.ofKind('hello').at(-1)).toMatchObject({ hearsAnnouncements: true });
+  });
+
+  it('survives what is no announcement', async () => {
+    const bus = new ScriptedBus();
+    const { commit, replica, timing } = await following(bus);
+    bus.announce(Buffer.from('nonsense that is no protobuf'));
+    await timing.pass(0);
+    await commit('a', 1);
+    expect(replica.position?.revision).toBe(1n);
+  });
+
+  it('says how it is at the interval, obeys orders, and says goodbye', async () => {
+    const { plane, timing, orders, follower } = await following();
+    await timing.pass(3_500);
+    expect(plane.ofKind('health')).toHaveLength(4);
+    plane.tell({ case: 'order', value: { what: { case: 'drain', value: { reason: 'x' } } } as never });
+    expect(orders).toMatchObject([{ what: { case: 'drain' } }]);
+    follower.stop();
+    expect(plane.ofKind('health').at(-1)).toMatchObject({ state: NodeState.STOPPED });
+  });
+
+  it('leaves a control plane that takes the connection and says nothing', async () => {
+    const { plane, timing } = await following(undefined, false);
+    const before = plane.connectCount;
+    // It is there, and answers no hello.
+    plane.connect = (() => {
+      plane.connectCount++;
+      return { address: 'cp:2', say: () => undefined, close: () => undefined };
+    }) as never;
+    await timing.pass(20_000);
+    expect(plane.connectCount).toBeGreaterThan(before + 3);
+  });
+});
