@@ -3,23 +3,13 @@
  * callers: a credential that none of them knows is refused, and does not make its sender anonymous.
  */
 import { definePlugin, frozen, type Identity, Type } from '@sluice/sdk';
+import { callerScopes, consumerName, IDENTITY_FIELDS } from '../identity-fields.js';
 
 const Config = Type.Object(
   {
-    consumer: Type.Optional(
-      Type.String({ minLength: 1, maxLength: 128, description: 'Whose limits and records count for them.' }),
-    ),
-    tenant: Type.Optional(
-      Type.String({ minLength: 1, maxLength: 128, description: 'The tenant that they belong to.' }),
-    ),
-    scopes: Type.Array(Type.String({ minLength: 1 }), {
-      default: [],
-      description: 'What callers without a credential may do.',
-    }),
-    claims: Type.Record(Type.String(), Type.Unknown(), {
-      default: {},
-      description: 'Facts for other plugins.',
-    }),
+    consumer: Type.Optional(consumerName('Whose limits and records count for them.')),
+    ...IDENTITY_FIELDS,
+    scopes: callerScopes('What callers without a credential may do.'),
   },
   { additionalProperties: false },
 );

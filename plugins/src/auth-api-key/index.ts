@@ -4,6 +4,7 @@
  */
 import { createHmac, randomBytes } from 'node:crypto';
 import { definePlugin, type Identity, Refusal, Secret, type Static, Type } from '@sluice/sdk';
+import { consumerName, IDENTITY_FIELDS } from '../identity-fields.js';
 import { bearerToken } from '../tokens/bearer.js';
 
 /** How every key begins, so that scanners of source code and logs find one that leaked. */
@@ -25,22 +26,8 @@ const Key = Type.Object(
       pattern: '^[A-Za-z0-9_-]{43}$',
       description: 'What `sluice keys create` printed for it.',
     }),
-    consumer: Type.String({
-      minLength: 1,
-      maxLength: 128,
-      description: 'Who holds it; several keys may name one.',
-    }),
-    tenant: Type.Optional(
-      Type.String({ minLength: 1, maxLength: 128, description: 'The tenant that they belong to.' }),
-    ),
-    scopes: Type.Array(Type.String({ minLength: 1 }), {
-      default: [],
-      description: 'What the caller may do.',
-    }),
-    claims: Type.Record(Type.String(), Type.Unknown(), {
-      default: {},
-      description: 'Facts for other plugins.',
-    }),
+    consumer: consumerName('Who holds it; several keys may name one.'),
+    ...IDENTITY_FIELDS,
     expires_at: Type.Optional(
       Type.String({ description: 'When it stops to count, for example 2027-01-31T00:00:00Z.' }),
     ),

@@ -17,6 +17,7 @@ import {
   Type,
 } from '@sluice/sdk';
 import { LRUCache } from 'lru-cache';
+import { consumerName, IDENTITY_FIELDS } from '../identity-fields.js';
 import { HashingQueue } from './hashing-queue.js';
 import { isPassword, type PasswordHash, parsePasswordHash } from './password.js';
 
@@ -35,20 +36,8 @@ const User = Type.Object(
       maxLength: 256,
       description: 'What `sluice keys hash-password` printed: $scrypt$ln=15,r=8,p=3$….',
     }),
-    consumer: Type.Optional(
-      Type.String({ minLength: 1, maxLength: 128, description: 'Who that is; default the user.' }),
-    ),
-    tenant: Type.Optional(
-      Type.String({ minLength: 1, maxLength: 128, description: 'The tenant that they belong to.' }),
-    ),
-    scopes: Type.Array(Type.String({ minLength: 1 }), {
-      default: [],
-      description: 'What the caller may do.',
-    }),
-    claims: Type.Record(Type.String(), Type.Unknown(), {
-      default: {},
-      description: 'Facts for other plugins.',
-    }),
+    consumer: Type.Optional(consumerName('Who that is; default the user.')),
+    ...IDENTITY_FIELDS,
   },
   { additionalProperties: false },
 );
