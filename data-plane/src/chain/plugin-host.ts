@@ -4,38 +4,27 @@ import type { Logger } from 'pino';
 import type { EgressPolicy } from '../upstream/transport/egress-policy.js';
 import { fetchThroughEgress } from './plugin-fetch.js';
 
+/** What a plugin says of one of its metrics. */
+export interface PluginMeasurement {
+  readonly binding: string;
+  /** The plugin's own name, which begins that of the metric. */
+  readonly plugin: string;
+  readonly name: string;
+  readonly help: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** By how much it grew, what was observed, or what it is now. */
+  readonly value: number;
+}
+
 /** Counters of plugins; see the metrics of a worker. */
 export interface PluginSeries {
-  pluginCounted(
-    binding: string,
-    plugin: string,
-    name: string,
-    help: string,
-    labels: Labels,
-    by: number,
-  ): void;
-  pluginObserved(
-    binding: string,
-    plugin: string,
-    name: string,
-    help: string,
-    labels: Labels,
-    value: number,
-  ): void;
-  pluginGauged(
-    binding: string,
-    plugin: string,
-    name: string,
-    help: string,
-    labels: Labels,
-    value: number,
-  ): void;
+  pluginCounted(measurement: PluginMeasurement): void;
+  pluginObserved(measurement: PluginMeasurement): void;
+  pluginGauged(measurement: PluginMeasurement): void;
   pluginFailed(binding: string, hook: string): void;
   /** Left alone for a while, or tried again. */
   pluginSwitched(binding: string, isOff: boolean): void;
 }
-
-type Labels = Readonly<Record<string, string>>;
 
 export interface PluginHostParts {
   readonly log: Logger;
@@ -75,11 +64,11 @@ export function pluginHost(
     },
     metrics: {
       count: (name, help, labels = {}, by = 1) =>
-        metrics.pluginCounted(binding, plugin.name, name, help, labels, by),
+        metrics.pluginCounted({ binding, plugin: plugin.name, name, help, labels, value: by }),
       observe: (name, help, value, labels = {}) =>
-        metrics.pluginObserved(binding, plugin.name, name, help, labels, value),
+        metrics.pluginObserved({ binding, plugin: plugin.name, name, help, labels, value }),
       gauge: (name, help, value, labels = {}) =>
-        metrics.pluginGauged(binding, plugin.name, name, help, labels, value),
+        metrics.pluginGauged({ binding, plugin: plugin.name, name, help, labels, value }),
     },
     store: parts.store(binding),
     shared: parts.shared(binding) ?? new SharedArrayBuffer(sharedBytes),

@@ -2,7 +2,7 @@
  * Counters of one worker. The hot path adds numbers to records that it holds already; prom-client renders them
  * when somebody asks.
  */
-import type { PluginSeries } from '../chain/plugin-host.js';
+import type { PluginMeasurement, PluginSeries } from '../chain/plugin-host.js';
 import { Counter, describeProcess, Gauge, Histogram, Registry } from './prometheus.js';
 
 /** Upper bounds in seconds. */
@@ -16,8 +16,6 @@ const MAX_PLUGIN_METRIC_COUNT = 500;
 const MAX_PLUGIN_SERIES_COUNT = 1_000;
 /** Stands for the rest of them; no error has this code. */
 const OTHER_CODES = 0;
-
-type Labels = Readonly<Record<string, string>>;
 
 /** One value that a plugin counts. */
 interface PluginRecord {
@@ -128,26 +126,12 @@ export class Metrics implements PluginSeries {
     this.requests(registers);
   }
 
-  pluginCounted(
-    binding: string,
-    plugin: string,
-    name: string,
-    help: string,
-    labels: Labels,
-    by: number,
-  ): void {
-    const record = this.pluginRecord('counter', binding, plugin, name, help, labels);
-    if (record !== undefined) record.value += by;
+  pluginCounted(measurement: PluginMeasurement): void {
+    const record = this.pluginRecord('counter', measurement);
+    if (record !== undefined) record.value += measurement.value;
   }
 
-  pluginObserved(
-    binding: string,
-    plugin: string,
-    name: string,
-    help: string,
-    labels: Labels,
-    value: number,
-  ): void {
+  pluginObserved({ binding, plugin, name, help, labels, value }: PluginMeasurement): void {
     const whole = metricName(plugin, name);
     let histogram = this.pluginHistograms.get(whole);
     if (histogram === undefined) {
@@ -165,16 +149,9 @@ export class Metrics implements PluginSeries {
     histogram.observe({ binding, ...labels }, value);
   }
 
-  pluginGauged(
-    binding: string,
-    plugin: string,
-    name: string,
-    help: string,
-    labels: Labels,
-    value: number,
-  ): void {
-    const record = this.pluginRecord('gauge', binding, plugin, name, help, labels);
-    if (record !== undefined) record.value = value;
+  pluginGauged(measurement: PluginMeasurement): void {
+    const record = this.pluginRecord('gauge', measurement);
+    if (record !== undefined) record.value = measurement.value;
   }
 
   pluginFailed(binding: string, hook: string): void {
@@ -188,11 +165,7 @@ export class Metrics implements PluginSeries {
   /** Made when a plugin first counts something; rendered when somebody asks, like all that is counted here. */
   private pluginRecord(
     kind: 'counter' | 'gauge',
-    binding: string,
-    plugin: string,
-    name: string,
-    help: string,
-    labels: Labels,
+    { binding, plugin, name, help, labels }: PluginMeasurement,
   ): PluginRecord | undefined {
     const key = `${plugin} ${name}`;
     let records = this.pluginRecords.get(key);
@@ -217,7 +190,7 @@ export class Metrics implements PluginSeries {
     kind: 'counter' | 'gauge',
     name: string,
     help: string,
-    labels: Labels,
+    labels: PluginMeasurement['labels'],
     records: ReadonlyMap<string, PluginRecord>,
   ): void {
     const common = {
