@@ -2,6 +2,7 @@ import { create, fromBinary } from '@bufbuild/protobuf';
 import {
   type Announcement,
   AnnouncementSchema,
+  CheckpointSchema,
   entryOf,
   entryOfBytes,
   keyText,
@@ -165,18 +166,22 @@ describe('views', () => {
     expect(view.pull(undefined)).toBe(view.pull(undefined));
   });
 
-  it('send everything when the store was wiped, or is older than before', async () => {
+  it('send everything when another store has taken the place of the one that was', async () => {
     const log = new MemoryLog();
     const head = await open(log);
     const view = new Views(head, () => 0).use(EVERYWHERE);
     await commit(head, [{ name: 'a' }]);
-    const early = log.revisions.slice();
-    await commit(head, [{ name: 'b' }]);
     const before = view.position;
-    log.revisions = early;
-    for (const listener of log.listeners) listener.lost('restored from a backup');
+    const { storeId, resources } = head.checkpoint();
+    const restored = create(CheckpointSchema, {
+      storeId: 'restored',
+      revision: 2n,
+      resources,
+      replaces: [storeId],
+    });
+    await log.replace(restored, storeId);
     await new Promise(setImmediate);
-    expect(Number(view.position.revision)).toBe(1);
+    expect(view.position).toMatchObject({ storeId: 'restored', revision: 2n });
     expect(decoded(view.pull(before))[0]).toMatchObject({ snapshot: true });
     expect(announced(view)).toMatchObject({ hasDelta: false, position: view.position });
   });

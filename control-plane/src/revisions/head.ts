@@ -3,55 +3,42 @@
  * Every replica of the control plane has one of these over the same store.
  */
 import { randomUUID } from 'node:crypto';
-import { clone, create } from '@bufbuild/protobuf';
-import { timestampFromMs } from '@bufbuild/protobuf/wkt';
+import { create } from '@bufbuild/protobuf';
 import {
-  ChangeSchema,
   type Checkpoint,
   CheckpointSchema,
   type Entry,
-  entryOf,
-  type KeyText,
-  parseKeyText,
-  type Resource,
-  ResourceSchema,
   ResourceState,
   type Revision,
-  RevisionSchema,
   type StateChange,
 } from '@sluice/proto/cluster';
 import {
+  type AppendOutcome,
   type LogContent,
   type LogWatch,
   type RevisionLog,
   StoreDamagedError,
+  StoreReplacedError,
   StoreUnavailableError,
 } from '../store/revision-log.js';
+import { changeIn, contentAt, newestOf, undone, whyNotCovering } from './applied.js';
 import { ConflictError } from './conflict.js';
+import { changeOf, type Proposal, revisionOf } from './draft.js';
+
+export type { Wanted } from './draft.js';
 
 /** Writers that are overtaken this often in a row are told so. */
 const MAX_COMMIT_ATTEMPTS = 8;
 
-/** What somebody wants to write. */
-export interface Proposal {
-  readonly author: string;
-  readonly message: string;
-  /** The revision that it was made on; undefined when `plan` itself decides whether what holds now will do. */
-  readonly expected?: number | undefined;
-  /** Of the attempt; the same one given again finds the revision that it made. Default a new one. */
-  readonly id?: string | undefined;
-  readonly restores?: number | undefined;
-  /**
-   * What to change in what holds now. Called again when somebody else was first. What it throws ends the commit.
-   */
-  plan(state: ResourceState, revision: number): Promise<Wanted>;
-}
+/** A watch that is this late has missed something. */
+const REREAD_AFTER_MS = 1_000;
 
-/** What a plan wants to change. */
-export interface Wanted {
-  readonly changed: readonly Resource[];
-  readonly removed: readonly KeyText[];
-}
+/** A revision that is in the store and is not heard of for so long will not be soon. */
+const ARRIVAL_DEADLINE_MS = 5_000;
+
+/** How long to wait before the store is read again after that failed; doubled each time, up to the longest. */
+const SHORTEST_RETRY_MS = 250;
+const LONGEST_RETRY_MS = 10_000;
 
 export interface HeadListener {
   /** A revision holds now; the state of the head is already the one after it. */
@@ -79,9 +66,19 @@ export class ConfigurationHead {
   private watch: LogWatch | undefined;
   private readonly listeners = new Set<HeadListener>();
   private readonly arrivals = new Set<() => void>();
+  /** Stores that this one took the place of. */
+  private replaces: readonly string[] = [];
   private isReachable = true;
+  /** Why the watch cannot reach the store. */
+  private away: string | undefined;
+  /** Why what is known here may not be what the store holds: nothing is written then. */
+  private doubt: string | undefined;
   private closed = false;
   private rereading: Promise<void> | undefined;
+  private retry: NodeJS.Timeout | undefined;
+  private retryMs = SHORTEST_RETRY_MS;
+  /** Ends when all commits have that were begun here before. */
+  private lastCommit: Promise<unknown> = Promise.resolve();
 
   private constructor(private readonly options: HeadOptions) {}
 
@@ -124,29 +121,44 @@ export class ConfigurationHead {
   }
 
   /**
-   * Adds a revision. Resolves with undefined when the plan wants nothing that is not so already.
+   * Adds a revision, after those that were asked for here before: a plan must not commit, or wait for a commit.
+   * Resolves with undefined when the plan wants nothing that is not so already.
    *
    * @throws ConflictError when another revision holds than the one expected, or others are faster again and again
-   * @throws StoreUnavailableError when it is not known whether the revision was added
+   * @throws StoreUnavailableError when it is not known whether the revision was added, or the store does not hold what
+   *   is known here
    */
   async commit(proposal: Proposal): Promise<Revision | undefined> {
+    if (proposal.expected !== undefined && proposal.expected > this.revisionNow)
+      await this.catchUp(proposal.expected);
+    const made = this.lastCommit.then(() => this.commitInTurn(proposal));
+    this.lastCommit = made.catch(() => {});
+    return made;
+  }
+
+  private async commitInTurn(proposal: Proposal): Promise<Revision | undefined> {
     const id = proposal.id ?? randomUUID();
+    let base = this.revisionNow;
     for (let attempt = 1; attempt <= MAX_COMMIT_ATTEMPTS; attempt++) {
       const made = this.revisions.find((each) => each.id === id);
       if (made !== undefined) return made;
-      const base = this.revisionNow;
+      this.assertWritable();
+      base = this.revisionNow;
       if (proposal.expected !== undefined && proposal.expected !== base)
         throw this.conflict(proposal.expected);
-      const wanted = await proposal.plan(this.stateNow, base);
+      const state = this.stateNow;
+      const wanted = await proposal.plan(state, base);
       // Somebody was first while the plan was made.
-      if (this.revisionNow !== base) continue;
+      if (this.stateNow !== state) continue;
       const number = base + 1;
-      const change = this.changeOf(wanted, number);
+      const change = changeOf(state, wanted, number);
       if (change.changed.length === 0 && change.removed.length === 0) return undefined;
-      const revision = this.revisionOf(proposal, id, number, change);
-      if (await this.append(revision)) return revision;
+      const stored = await this.append(
+        revisionOf({ proposal, id, number, timeMs: this.options.nowMs(), state, change }),
+      );
+      if (stored !== undefined) return stored;
     }
-    throw this.conflict(proposal.expected ?? this.revisionNow);
+    throw this.conflict(proposal.expected ?? base);
   }
 
   /**
@@ -178,50 +190,56 @@ export class ConfigurationHead {
       revision: BigInt(revision),
       digest: state.digest,
       resources: [...state.entries()].sort(byKey).map(({ resource }) => resource),
+      replaces: [...this.replaces],
     });
   }
 
-  /** Forgets all but the newest revisions. */
+  /**
+   * Forgets all but the newest revisions.
+   *
+   * @throws StoreUnavailableError
+   */
   async compact(keepCount: number): Promise<void> {
     const until = this.revisionNow - keepCount;
     if (until <= this.oldestNow) return;
+    this.assertWritable();
+    const { storeIdNow } = this;
     await this.options.log.compact(this.checkpoint(until));
+    // The store was read anew meanwhile, or somebody else here has compacted it further.
+    if (this.storeIdNow !== storeIdNow || until <= this.oldestNow) return;
     this.revisions = this.revisions.slice(until - this.oldestNow);
     this.oldestNow = until;
   }
 
   /**
-   * Asks the store for its newest revision, for whoever knows of another one than this.
+   * Asks the store for its newest revision, for whoever knows of another one than this. It holds here afterwards.
    *
-   * @throws StoreUnavailableError
+   * @throws StoreUnavailableError also when the store does not hold what is known here
    */
   async refresh(): Promise<void> {
     const [newest] = await this.options.log.history(Number.MAX_SAFE_INTEGER, 1);
     const known = this.revisions.at(-1);
-    if (newest === undefined ? known === undefined : newest.id === known?.id) return;
+    const isSame = newest === undefined ? known === undefined : newest.id === known?.id;
+    if (isSame && this.doubt === undefined) return;
     await this.readAgain();
+    await this.until(Number(newest?.number ?? 0));
   }
 
   close(): void {
     this.closed = true;
+    clearTimeout(this.retry);
     this.watch?.close();
+    this.wake();
   }
 
-  private take({ checkpoint, revisions }: LogContent): void {
-    let state = ResourceState.of(checkpoint.resources.map(entryOf));
-    let number = Number(checkpoint.revision);
-    for (const revision of revisions) {
-      number += 1;
-      if (Number(revision.number) !== number)
-        throw new StoreDamagedError(`revision ${number} is missing from the store`);
-      state = state.with(changeIn(revision));
-      assertDigest(revision, state);
-    }
+  private take(content: LogContent): void {
+    const { checkpoint, revisions } = content;
+    this.stateNow = contentAt(content);
     this.storeIdNow = checkpoint.storeId;
+    this.replaces = checkpoint.replaces;
     this.oldestNow = Number(checkpoint.revision);
-    this.revisionNow = number;
+    this.revisionNow = newestOf(content);
     this.revisions = [...revisions];
-    this.stateNow = state;
   }
 
   private follow(): void {
@@ -232,9 +250,8 @@ export class ConfigurationHead {
         revision: (revision) => this.heard(revision),
         lost: () => void this.readAgain(),
         reachable: (isReachable, reason) => {
-          if (this.isReachable === isReachable) return;
-          this.isReachable = isReachable;
-          for (const listener of this.listeners) listener.reachable(isReachable, reason);
+          this.away = isReachable ? undefined : (reason ?? 'the store cannot be reached');
+          this.tellReachable();
         },
       },
       this.storeIdNow,
@@ -248,149 +265,167 @@ export class ConfigurationHead {
       void this.readAgain();
       return;
     }
-    const change = changeIn(revision);
+    let change: StateChange;
+    try {
+      change = changeIn(revision);
+      if (Buffer.compare(this.stateNow.digestWith(change), revision.digest) !== 0)
+        throw new StoreDamagedError(`revision ${number} is not what its digest says`);
+    } catch (error) {
+      void this.readAgain();
+      this.options.onTrouble(error);
+      return;
+    }
     this.stateNow = this.stateNow.with(change);
     this.revisionNow = number;
     this.revisions.push(revision);
-    try {
-      assertDigest(revision, this.stateNow);
-    } catch (error) {
-      this.options.onTrouble(error);
-      void this.readAgain();
-      return;
-    }
     for (const listener of this.listeners) listener.revision(revision, change);
-    for (const arrived of this.arrivals) arrived();
+    this.wake();
   }
 
+  /** Reads the store anew, and again until that succeeds; resolves after the first time. */
   private readAgain(): Promise<void> {
-    this.rereading ??= (async () => {
-      try {
-        const content = await this.options.log.read();
-        if (this.closed) return;
-        this.take(content);
-        this.follow();
-        for (const listener of this.listeners) listener.renewed();
-        for (const arrived of this.arrivals) arrived();
-      } catch (error) {
-        this.options.onTrouble(error);
-      } finally {
-        this.rereading = undefined;
-      }
-    })();
+    this.rereading ??= this.reread();
     return this.rereading;
   }
 
-  /** Only what is another than now: a plan may want what is so already. */
-  private changeOf({ changed, removed }: Wanted, number: number): StateChange {
-    const entries = changed
-      .map((resource) => entryOf({ ...clone(ResourceSchema, resource), revision: BigInt(number) }))
-      .filter((entry) => !this.isSo(entry));
-    return { changed: entries, removed: [...new Set(removed)].filter((key) => this.stateNow.get(key)) };
-  }
-
-  private isSo({ key, resource }: Entry): boolean {
-    const now = this.stateNow.get(key);
-    if (now === undefined) return false;
-    const same = entryOf({ ...resource, revision: now.resource.revision });
-    return Buffer.compare(same.bytes, now.bytes) === 0;
-  }
-
-  private revisionOf(proposal: Proposal, id: string, number: number, change: StateChange): Revision {
-    const after = new Map<KeyText, Resource | undefined>([
-      ...change.removed.map((key) => [key, undefined] as const),
-      ...change.changed.map(({ key, resource }) => [key, resource] as const),
-    ]);
-    return create(RevisionSchema, {
-      number: BigInt(number),
-      id,
-      author: proposal.author,
-      time: timestampFromMs(this.options.nowMs()),
-      message: proposal.message,
-      restores: BigInt(proposal.restores ?? 0),
-      digest: this.stateNow.digestWith(change),
-      changes: [...after]
-        .sort(([a], [b]) => (a < b ? -1 : 1))
-        .map(([key, resource]) => {
-          const before = this.stateNow.get(key)?.resource;
-          const parsed = parseKeyText(key);
-          return create(ChangeSchema, {
-            ...(parsed && { key: parsed }),
-            ...(before && { before }),
-            ...(resource && { after: resource }),
-          });
-        }),
-    });
-  }
-
-  /** Resolves to whether it is in the store; then it holds here too. */
-  private async append(revision: Revision): Promise<boolean> {
+  private async reread(): Promise<void> {
+    clearTimeout(this.retry);
     try {
-      const outcome = await this.options.log.append(revision, this.storeIdNow);
-      if (outcome.appended) {
-        this.heard(revision);
-        return true;
-      }
-      await this.until(outcome.head);
-      return false;
+      const content = await this.coveringContent();
+      if (this.closed) return;
+      this.take(content);
     } catch (error) {
-      if (!(error instanceof StoreUnavailableError)) throw error;
-      // It may have been added and only the answer was lost.
-      const added = await this.options.log
-        .history(Number(revision.number) + 1, 1)
-        .then(([newest]) => newest?.id === revision.id)
-        .catch(() => undefined);
-      if (added === undefined) throw error;
-      if (added) this.heard(revision);
-      return added;
+      this.rereading = undefined;
+      if (!this.closed) this.doubtStore(error);
+      return;
+    }
+    // Before anything is told: the new watch may find at once that everything has to be read again.
+    this.rereading = undefined;
+    this.retryMs = SHORTEST_RETRY_MS;
+    this.doubt = undefined;
+    this.away = undefined;
+    this.follow();
+    for (const listener of this.listeners) listener.renewed();
+    this.tellReachable();
+    this.wake();
+  }
+
+  /** @throws StoreUnavailableError when the store does not hold what was known when it was asked */
+  private async coveringContent(): Promise<LogContent> {
+    for (;;) {
+      const known = { storeId: this.storeIdNow, revision: this.revisionNow };
+      const content = await this.options.log.read();
+      const why = whyNotCovering(content, known);
+      if (why !== undefined) throw new StoreUnavailableError(why);
+      // Else a revision was heard of while the store was read.
+      if (this.closed || newestOf(content) >= this.revisionNow) return content;
     }
   }
 
-  /** Resolves when a revision holds here. */
-  private async until(number: number): Promise<void> {
-    if (this.revisionNow >= number) return;
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(() => void this.readAgain().then(look), REREAD_AFTER_MS);
-      const look = () => {
-        if (this.revisionNow < number && !this.closed) return;
-        clearTimeout(timer);
+  /** What is known here stays, for those who read, until the store can be read and holds it. */
+  private doubtStore(error: unknown): void {
+    const isNew = this.doubt === undefined;
+    this.doubt = (error as Error).message;
+    this.watch?.close();
+    this.retry = setTimeout(() => void this.readAgain(), this.retryMs);
+    this.retry.unref();
+    this.retryMs = Math.min(this.retryMs * 2, LONGEST_RETRY_MS);
+    this.tellReachable();
+    this.wake();
+    if (isNew) this.options.onTrouble(error);
+  }
+
+  private tellReachable(): void {
+    const reason = this.doubt ?? this.away;
+    const isReachable = reason === undefined;
+    if (this.isReachable === isReachable) return;
+    this.isReachable = isReachable;
+    for (const listener of this.listeners) listener.reachable(isReachable, reason);
+  }
+
+  private assertWritable(): void {
+    if (this.closed) throw new StoreUnavailableError('nothing can be written: the control plane ends');
+    if (this.doubt !== undefined) throw new StoreUnavailableError(`nothing can be written: ${this.doubt}`);
+  }
+
+  /** Resolves to what is in the store, which holds here then too; to undefined when others were faster. */
+  private async append(revision: Revision): Promise<Revision | undefined> {
+    let outcome: AppendOutcome;
+    try {
+      outcome = await this.options.log.append(revision, this.storeIdNow);
+    } catch (error) {
+      if (error instanceof StoreReplacedError) {
+        await this.readAgain();
+        return undefined;
+      }
+      if (error instanceof StoreUnavailableError) return this.appendedAllTheSame(revision, error);
+      throw error;
+    }
+    if (outcome.appended) {
+      this.heard(revision);
+      return revision;
+    }
+    // A store that is behind what is known here went back.
+    if (outcome.head < Number(revision.number) - 1) await this.readAgain();
+    else await this.until(outcome.head);
+    return undefined;
+  }
+
+  /** It may have been added and only the answer was lost. */
+  private async appendedAllTheSame(
+    { number, id }: Revision,
+    error: StoreUnavailableError,
+  ): Promise<Revision | undefined> {
+    const found = await this.options.log.history(Number(number) + 1, 1).catch(() => undefined);
+    if (found === undefined) throw error;
+    const [newest] = found;
+    // All revisions were forgotten since, maybe this one among them.
+    if (newest === undefined && this.revisions.length > 0) throw error;
+    if (newest?.id !== id) return undefined;
+    this.heard(newest);
+    return newest;
+  }
+
+  /** Waits for a revision that somebody has seen, if the store has it. */
+  private async catchUp(expected: number): Promise<void> {
+    const [newest] = await this.options.log.history(Number.MAX_SAFE_INTEGER, 1);
+    if (newest === undefined) await this.readAgain();
+    else if (Number(newest.number) >= expected) await this.until(expected);
+  }
+
+  /**
+   * Resolves when a revision holds here.
+   *
+   * @throws StoreUnavailableError when it does not in time, or what is known here is in doubt
+   */
+  private until(number: number): Promise<void> {
+    return new Promise<void>((resolve, reject) => {
+      const end = (why?: string) => {
+        clearTimeout(late);
+        clearTimeout(deadline);
         this.arrivals.delete(look);
-        resolve();
+        if (why === undefined) resolve();
+        else reject(new StoreUnavailableError(`revision ${number} has not come here from the store: ${why}`));
       };
+      const look = () => {
+        if (this.doubt !== undefined) end(this.doubt);
+        else if (this.revisionNow >= number) end();
+        else if (this.closed) end('the control plane ends');
+      };
+      const late = setTimeout(() => void this.readAgain(), REREAD_AFTER_MS);
+      const deadline = setTimeout(end, ARRIVAL_DEADLINE_MS, `not within ${ARRIVAL_DEADLINE_MS} ms`);
       this.arrivals.add(look);
       look();
     });
   }
 
+  private wake(): void {
+    for (const look of [...this.arrivals]) look();
+  }
+
   private conflict(expected: number): ConflictError {
     return new ConflictError(expected, this.revisionNow, this.between(expected, this.revisionNow) ?? []);
   }
-}
-
-/** A watch that is this late has missed something. */
-const REREAD_AFTER_MS = 1_000;
-
-function changeIn({ changes }: Revision): StateChange {
-  return {
-    changed: changes.flatMap(({ after }) => (after === undefined ? [] : [entryOf(after)])),
-    removed: changes.flatMap(({ before, after }) =>
-      after === undefined && before !== undefined ? [entryOf(before).key] : [],
-    ),
-  };
-}
-
-function undone({ changes }: Revision): StateChange {
-  return {
-    changed: changes.flatMap(({ before }) => (before === undefined ? [] : [entryOf(before)])),
-    removed: changes.flatMap(({ before, after }) =>
-      before === undefined && after !== undefined ? [entryOf(after).key] : [],
-    ),
-  };
-}
-
-function assertDigest({ number, digest }: Revision, state: ResourceState): void {
-  if (Buffer.compare(state.digest, digest) !== 0)
-    throw new StoreDamagedError(`revision ${number} is not what its digest says`);
 }
 
 function byKey(a: Entry, b: Entry): number {

@@ -1,0 +1,90 @@
+/** What somebody wants to write, and the revision that it becomes. */
+import { clone, create } from '@bufbuild/protobuf';
+import { timestampFromMs } from '@bufbuild/protobuf/wkt';
+import {
+  ChangeSchema,
+  type Entry,
+  entryOf,
+  type KeyText,
+  parseKeyText,
+  type Resource,
+  ResourceSchema,
+  type ResourceState,
+  type Revision,
+  RevisionSchema,
+  type StateChange,
+} from '@sluice/proto/cluster';
+
+/** What somebody wants to write. */
+export interface Proposal {
+  readonly author: string;
+  readonly message: string;
+  /** The revision that it was made on; undefined when `plan` itself decides whether what holds now will do. */
+  readonly expected?: number | undefined;
+  /** Of the attempt; the same one given again finds the revision that it made. Default a new one. */
+  readonly id?: string | undefined;
+  readonly restores?: number | undefined;
+  /**
+   * What to change in what holds now. Called again when somebody else was first. What it throws ends the commit.
+   */
+  plan(state: ResourceState, revision: number): Promise<Wanted>;
+}
+
+/** What a plan wants to change. */
+export interface Wanted {
+  readonly changed: readonly Resource[];
+  readonly removed: readonly KeyText[];
+}
+
+/** Only what is another than now: a plan may want what is so already. */
+export function changeOf(state: ResourceState, { changed, removed }: Wanted, number: number): StateChange {
+  const entries = changed
+    .map((resource) => entryOf({ ...clone(ResourceSchema, resource), revision: BigInt(number) }))
+    .filter((entry) => !isSo(state, entry));
+  return { changed: entries, removed: [...new Set(removed)].filter((key) => state.get(key)) };
+}
+
+function isSo(state: ResourceState, { key, resource }: Entry): boolean {
+  const now = state.get(key);
+  if (now === undefined) return false;
+  const same = entryOf({ ...resource, revision: now.resource.revision });
+  return Buffer.compare(same.bytes, now.bytes) === 0;
+}
+
+interface Draft {
+  readonly proposal: Proposal;
+  readonly id: string;
+  readonly number: number;
+  /** Milliseconds since 1970. */
+  readonly timeMs: number;
+  /** What holds before. */
+  readonly state: ResourceState;
+  readonly change: StateChange;
+}
+
+export function revisionOf({ proposal, id, number, timeMs, state, change }: Draft): Revision {
+  const after = new Map<KeyText, Resource | undefined>([
+    ...change.removed.map((key) => [key, undefined] as const),
+    ...change.changed.map(({ key, resource }) => [key, resource] as const),
+  ]);
+  return create(RevisionSchema, {
+    number: BigInt(number),
+    id,
+    author: proposal.author,
+    time: timestampFromMs(timeMs),
+    message: proposal.message,
+    restores: BigInt(proposal.restores ?? 0),
+    digest: state.digestWith(change),
+    changes: [...after]
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([key, resource]) => {
+        const before = state.get(key)?.resource;
+        const parsed = parseKeyText(key);
+        return create(ChangeSchema, {
+          ...(parsed && { key: parsed }),
+          ...(before && { before }),
+          ...(resource && { after: resource }),
+        });
+      }),
+  });
+}
