@@ -22,6 +22,7 @@ function actions() {
     };
   const commands: CommandActions = {
     serve: record('serve', EXIT.ok),
+    dataPlane: record('dataPlane', EXIT.ok),
     stdio: record('stdio', EXIT.ok),
     validate: record('validate', EXIT.configuration),
     health: record('health', EXIT.unhealthy),

@@ -1,6 +1,7 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { EXIT, EXIT_MEANINGS } from './exit-codes.js';
 import { addKeysCommand, KEYS_EXAMPLES, type KeysActions } from './keys-command-line.js';
+import { addDataPlaneCommand, NODE_EXAMPLES, type NodeActions } from './node-command-line.js';
 import { addPluginCommand, PLUGIN_EXAMPLES, type PluginActions } from './plugin-command-line.js';
 import type { ServeFlags } from './serve-flags.js';
 import type { StdioFlags } from './stdio-flags.js';
@@ -11,7 +12,7 @@ const MAX_WORKERS = 256;
 const MAX_PORT = 65_535;
 
 /** What each command does; every function resolves to the exit code. */
-export interface CommandActions extends KeysActions, PluginActions {
+export interface CommandActions extends KeysActions, NodeActions, PluginActions {
   serve(flags: ServeFlags): Promise<number>;
   stdio(flags: StdioFlags): Promise<number>;
   /** `file` undefined: what `serve` would read. */
@@ -55,6 +56,7 @@ const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
     ['sluice health', 'ask the gateway on this machine'],
     ['sluice health http://10.0.0.5:9090', 'ask another one, at its health address'],
   ],
+  ...NODE_EXAMPLES,
   ...KEYS_EXAMPLES,
   ...PLUGIN_EXAMPLES,
   version: [['sluice version', 'what is installed, and what it runs on']],
@@ -118,6 +120,14 @@ export function createCommandLine(actions: CommandActions, finish: (exitCode: nu
       refuseArguments(command);
       finish(await actions.serve(flags));
     });
+
+  addDataPlaneCommand(program, actions, finish, {
+    wholeNumber,
+    logLevel: logLevelOption,
+    logFormat: logFormatOption,
+    maxPort: MAX_PORT,
+    maxWorkers: MAX_WORKERS,
+  });
 
   program
     .command('stdio')

@@ -9,6 +9,10 @@ export function runCommandLine(argv: readonly string[]): Promise<number> {
       const { supervise } = await import('./supervisor.js');
       return supervise(argv.slice(argv.indexOf('serve') + 1));
     },
+    dataPlane: async () => {
+      const { supervise } = await import('./supervisor.js');
+      return supervise(argv.slice(argv.indexOf('data-plane') + 1), 'data-plane');
+    },
     stdio: async (flags) => {
       const [{ serveStdio }, { endProcess }] = await Promise.all([
         import('./stdio.js'),

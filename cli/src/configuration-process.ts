@@ -31,6 +31,7 @@ async function parse(argv: readonly string[]): Promise<ServeFlags | number> {
       flags = given;
       return EXIT.ok;
     },
+    dataPlane: notHere,
     stdio: notHere,
     validate: notHere,
     health: notHere,

@@ -8,9 +8,9 @@ import { EXIT } from './exit-codes.js';
 const [command, ...rest] = process.argv.slice(2);
 const wantsHelp = rest.includes('--help') || rest.includes('-h');
 
-if (command === 'serve' && !wantsHelp) {
+if ((command === 'serve' || command === 'data-plane') && !wantsHelp) {
   const { supervise } = await import('./supervisor.js');
-  endProcess(await supervise(rest));
+  endProcess(await supervise(rest, command));
 } else {
   const { runCommandLine } = await import('./commands.js');
   process.exitCode = await runCommandLine(process.argv.slice(2)).catch((error: unknown) => {

@@ -1,5 +1,5 @@
 /*
- * What the processes of `sluice serve` say to each other over IPC. The parent understands no configuration: it
+ * What the processes of `sluice serve` and `sluice data-plane` say to each other over IPC. The parent understands no configuration: it
  * keeps snapshots, which are resolved configurations as JSON, as text.
  */
 
@@ -25,7 +25,7 @@ export interface StartOrder {
   readonly screen: boolean;
 }
 
-export type DataPlaneReport = RunningReport | ProcessGroupReport | SessionEndReport;
+export type DataPlaneReport = RunningReport | ProcessGroupReport | SessionEndReport | LeavingReport;
 
 /** From the data plane: it has started a subprocess in a group of its own, or such a group has ended. */
 export interface ProcessGroupReport {
@@ -38,6 +38,11 @@ export interface ProcessGroupReport {
 export interface SessionEndReport {
   readonly type: 'sessionEnd';
   readonly id: string;
+}
+
+/** From a node of a cluster: it ends because it was told to, and is not to be started again. */
+export interface LeavingReport {
+  readonly type: 'leaving';
 }
 
 /** From the data plane when it serves, and after every `apply`: the configuration to start with again. */

@@ -8,6 +8,7 @@ export function renderReference(): string {
   const program = createCommandLine(
     {
       serve: nothing,
+      dataPlane: nothing,
       stdio: nothing,
       validate: nothing,
       health: nothing,

@@ -18,7 +18,7 @@ import type {
 import { restartDelayMs, STABLE_AFTER_MS } from './restart-delay.js';
 
 /*
- * The parent process of `sluice serve`. It has the configuration loaded by one child, which ends at once, runs
+ * The parent process of `sluice serve` and `sluice data-plane`. For the first it has the configuration loaded by one child, which ends at once, runs
  * the data plane in another, and starts that again when it ends unexpectedly: a native crash or an exhausted
  * heap cannot be caught inside. This file and what it imports use nothing but Node.js itself, because the
  * parent stays resident for as long as the gateway runs.
@@ -30,14 +30,17 @@ const GRACE_MARGIN_MS = 2_000;
 /** A file that is no configuration at all can hold a thousand errors; the first ones tell enough. */
 const MAX_LOGGED_PROBLEMS = 20;
 
+/** What is run. A node gets its configuration by itself, and reads its command line by itself. */
+type Supervised = 'serve' | 'data-plane';
+
 /**
- * Runs `sluice serve` until it is told to stop.
+ * Runs `sluice serve` or `sluice data-plane` until it is told to stop.
  *
- * @param argv the command line after `serve`; the process that loads the configuration reads it
+ * @param argv the command line after that; the process that loads the configuration reads it, or the node
  * @returns the exit code
  */
-export function supervise(argv: readonly string[]): Promise<number> {
-  return new Promise((resolve) => new Supervisor(argv, resolve).start());
+export function supervise(argv: readonly string[], what: Supervised = 'serve'): Promise<number> {
+  return new Promise((resolve) => new Supervisor(argv, what, resolve).start());
 }
 
 class Supervisor {
@@ -63,9 +66,15 @@ class Supervisor {
   readonly #orphans = new OrphanedProcesses();
   readonly #endedSessions = new EndedSessions();
   #stopping = false;
+  /** Whether the data plane has said that it ends because it was told to. */
+  #leaving = false;
   #killTimer: NodeJS.Timeout | undefined;
 
-  constructor(argv: readonly string[], finish: (exitCode: number) => void) {
+  constructor(
+    argv: readonly string[],
+    private readonly what: Supervised,
+    finish: (exitCode: number) => void,
+  ) {
     this.#argv = argv;
     this.#finish = finish;
   }
@@ -80,7 +89,8 @@ class Supervisor {
     process.stderr.on('error', () => {});
     // Both at once: the data plane loads its code while the configuration is being read.
     this.#forkDataPlane();
-    this.#load('first', (report, exitCode) => this.#begin(report, exitCode));
+    if (this.what === 'data-plane') this.#order(this.#startOrder('', false));
+    else this.#load('first', (report, exitCode) => this.#begin(report, exitCode));
   }
 
   // The configuration.
@@ -109,7 +119,7 @@ class Supervisor {
   }
 
   #reload(): void {
-    if (this.#stopping) return;
+    if (this.#stopping || this.what === 'data-plane') return;
     if (this.#loader) {
       this.#loadAgain = true;
       return;
@@ -154,7 +164,10 @@ class Supervisor {
 
   #forkDataPlane(): void {
     this.#startedAtMs = Date.now();
-    const dataPlane = forkScript('data-plane-process.js', []);
+    const dataPlane =
+      this.what === 'serve'
+        ? forkScript('data-plane-process.js', [])
+        : forkScript('node-process.js', this.#argv);
     this.#dataPlane = dataPlane;
     dataPlane.on('message', (message) => this.#hear(message as DataPlaneReport));
     onceEnded(dataPlane, (code, signal) => this.#dataPlaneEnded(code, signal));
@@ -167,6 +180,10 @@ class Supervisor {
     }
     if (report.type === 'sessionEnd') {
       this.#endedSessions.note(report.id, Date.now());
+      return;
+    }
+    if (report.type === 'leaving') {
+      this.#leaving = true;
       return;
     }
     this.#running = report;
@@ -195,7 +212,7 @@ class Supervisor {
   #dataPlaneEnded(code: number | null, signal: NodeJS.Signals | null): void {
     this.#dataPlane = undefined;
     this.#serving = false;
-    if (this.#stopping) {
+    if (this.#stopping || (this.#leaving && code !== null)) {
       this.#end(code ?? EXIT.unexpected);
       return;
     }

@@ -2,6 +2,7 @@
 import type { ResolvedConfiguration } from '@sluice/proto';
 import type { Logger } from 'pino';
 import { clientUrl, type OpsUrls, opsAddresses } from './addresses.js';
+import type { WorkerAnswers, WorkerQuery } from './admin/worker-part.js';
 import { checkStateDir } from './chain/plugin-stores.js';
 import { type NodeBus, newNodeId } from './sessions/node-bus.js';
 import { MemorySessionStore, type SessionEnds, type SessionStore } from './sessions/store.js';
@@ -37,6 +38,8 @@ export interface DataPlane extends OpsUrls {
   /** Reads the certificate files again. Rejects, and keeps the old ones, when they are bad. */
   reloadTls(): Promise<void>;
   status(): UpstreamStatus[];
+  /** Asks every worker; one that does not answer in time is left out. */
+  ask<Q extends WorkerQuery>(query: Q): Promise<readonly WorkerAnswers[Q['what']][]>;
   /** Every upstream has been asked once, or had its time. */
   readonly ready: Promise<void>;
   /** Lets what runs end within the grace, then closes everything. */
@@ -84,6 +87,7 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
       },
       reloadTls: () => worker.reloadTls(),
       status: () => worker.status(),
+      ask: async (query) => [worker.adminPart.answer(query) as never],
       ready: worker.settled,
       stop: async (graceMs) => {
         await worker.stop(graceMs);

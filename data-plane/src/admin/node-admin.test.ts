@@ -51,7 +51,15 @@ function nodeOf(...workers: FakeWorker[]): NodeAdmin {
   const parts = workers.map(
     ({ connections = [], upstreams = [], draining = false }) =>
       new WorkerPart({
-        counts: () => ({ sessions: 1, openExchanges: 2, parkedCalls: 3, draining }),
+        counts: () => ({
+          sessions: 1,
+          openExchanges: 2,
+          parkedCalls: 3,
+          draining,
+          requestCount: 4,
+          errorCount: 1,
+          durationUs: 5,
+        }),
         status: () => upstreams,
         connections: () => [connections, []],
       }),

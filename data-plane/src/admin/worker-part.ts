@@ -13,6 +13,12 @@ export interface WorkerCounts {
   readonly openExchanges: number;
   readonly parkedCalls: number;
   readonly draining: boolean;
+  /** Since the start. */
+  readonly requestCount: number;
+  /** Of these, those that the gateway or an upstream failed. */
+  readonly errorCount: number;
+  /** Sum of the time that they took; microseconds. */
+  readonly durationUs: number;
 }
 
 /** One connection as plain data. */

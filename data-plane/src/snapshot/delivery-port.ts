@@ -7,7 +7,8 @@ export interface DeliveryTransport {
   pull(request: PullRequest): AsyncIterable<PullResponse>;
   /** Opens a standing stream to one of them; the next call goes to another one. */
   connect(hears: StandingEvents): Standing;
-  close(): void;
+  /** Resolves when what was said has left, or cannot. */
+  close(): Promise<void>;
 }
 
 export interface StandingEvents {

@@ -111,7 +111,7 @@ class ScriptedControlPlane implements DeliveryTransport {
     };
   }
 
-  close(): void {}
+  async close(): Promise<void> {}
 
   tell(content: ConnectResponse['content']): void {
     this.hears?.heard(create(ConnectResponseSchema, { content }));

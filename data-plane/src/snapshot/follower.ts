@@ -111,6 +111,11 @@ export class Follower {
     return this.reasonNow;
   }
 
+  /** Says anew who the node is: something of that has changed. */
+  introduce(): void {
+    if (this.welcome !== undefined) this.sayHello();
+  }
+
   /** Says how the node is now, at once: for what others should not learn late. */
   report(): void {
     this.sayHealth();

@@ -27,6 +27,8 @@ const KEEPALIVE_TIMEOUT_MS = 2_000;
 /** The library's own pauses between two connections; milliseconds. */
 const RECONNECT_MIN_MS = 100;
 const RECONNECT_MAX_MS = 1_000;
+/** Time for the end of a stream to be taken in; milliseconds. */
+const CLOSE_TIMEOUT_MS = 1_000;
 /** Pieces of a pull are far smaller, but for a resource that is large by itself. */
 const MAX_MESSAGE_BYTES = 64 * 1024 * 1024;
 
@@ -59,6 +61,8 @@ const Client = makeClientConstructor(
 
 export class GrpcTransport implements DeliveryTransport {
   private client: DeliveryClient | undefined;
+  /** Streams that are closed, and have still something to send. */
+  private readonly ending = new Set<Promise<void>>();
   /** Which one is asked. */
   private index: number;
 
@@ -81,7 +85,8 @@ export class GrpcTransport implements DeliveryTransport {
   }
 
   connect(hears: StandingEvents): Standing {
-    this.close();
+    this.client?.close();
+    this.client = undefined;
     this.index = (this.index + 1) % this.options.addresses.length;
     const address = this.options.addresses[this.index] as string;
     let isOver = false;
@@ -109,16 +114,17 @@ export class GrpcTransport implements DeliveryTransport {
       },
       close: () => {
         isOver = true;
-        // What was said is still sent.
-        call.end();
-        setTimeout(() => call.cancel(), KEEPALIVE_TIMEOUT_MS).unref();
+        const ending = ended(call);
+        this.ending.add(ending);
+        void ending.then(() => this.ending.delete(ending));
       },
     };
   }
 
-  close(): void {
+  async close(): Promise<void> {
     const { client } = this;
     this.client = undefined;
+    await Promise.all(this.ending);
     client?.close();
   }
 
@@ -149,6 +155,19 @@ export class GrpcTransport implements DeliveryTransport {
     if (token !== undefined) metadata.set('authorization', `Bearer ${token}`);
     return metadata;
   }
+}
+
+/** Ends a stream on which everything was said; resolves when the other side has taken that in, or its time is over. */
+function ended(call: ClientDuplexStream<ConnectRequest, ConnectResponse>): Promise<void> {
+  return new Promise((resolve) => {
+    const late = setTimeout(() => call.cancel(), CLOSE_TIMEOUT_MS);
+    call.once('status', () => {
+      clearTimeout(late);
+      resolve();
+    });
+    call.resume();
+    call.end();
+  });
 }
 
 function reasonOf(thrown: unknown): string {

@@ -14,6 +14,12 @@ const SHUTTING_DOWN = 'the gateway is shutting down; send the request again else
 export class Traffic implements DuplexTraffic {
   /** Requests under way. */
   count = 0;
+  /** Requests that have ended since the start. */
+  totalCount = 0;
+  /** Of these, those that the gateway or an upstream failed. */
+  errorCount = 0;
+  /** Sum of the time that they took; milliseconds. */
+  durationMs = 0;
   /** Set when nothing new is taken any more. */
   draining = false;
 
@@ -43,12 +49,16 @@ export class Traffic implements DuplexTraffic {
 
   ended(endpoint: Endpoint, method: string, status: number, errorCode: number, startedAt: number): void {
     this.count--;
-    const seconds = (performance.now() - startedAt) / 1000;
-    this.metrics.ended(endpoint.label, labelOf(method), status, errorCode, seconds);
+    const ms = performance.now() - startedAt;
+    this.totalCount++;
+    this.durationMs += ms;
+    if (status >= 500 || isFailure(errorCode)) this.errorCount++;
+    this.metrics.ended(endpoint.label, labelOf(method), status, errorCode, ms / 1000);
   }
 
   /** One of several requests in one HTTP request, or one whose answer is a stream, was answered with an error. */
   failed(endpoint: Endpoint, method: string, errorCode: number): void {
+    if (isFailure(errorCode)) this.errorCount++;
     this.metrics.failed(endpoint.label, labelOf(method), errorCode);
   }
 
@@ -63,6 +73,14 @@ export class Traffic implements DuplexTraffic {
       this.ended(endpoint, method, status, 0, startedAt);
     });
   }
+}
+
+/** Whether an error is no fault of whoever called. */
+function isFailure(errorCode: number): boolean {
+  return (
+    errorCode === ErrorCode.InternalError ||
+    (errorCode <= ErrorCode.UpstreamUnavailable && errorCode >= ErrorCode.UpstreamLost)
+  );
 }
 
 function labelOf(method: string): string {

@@ -39,6 +39,7 @@ export async function startThreads(options: DataPlaneOptions): Promise<DataPlane
       apply: (next) => team.apply(next),
       reloadTls: () => team.reloadTls(),
       status: () => team.status,
+      ask: async (query) => (await team.collectAll(query)).filter((part) => part !== undefined) as never,
       ready: team.settled,
       stop: (graceMs) => team.stop(graceMs),
     };
@@ -230,8 +231,12 @@ class Team {
   }
 
   private async answer(index: number, id: number, what: Question): Promise<void> {
-    const parts = await Promise.all(this.threads.map((_, each) => this.collect(each, what)));
-    this.tell(index, { type: 'answer', id, value: await together(what, parts) });
+    this.tell(index, { type: 'answer', id, value: await together(what, await this.collectAll(what)) });
+  }
+
+  /** The part of each thread; undefined for one that did not answer in time. */
+  collectAll(what: Question): Promise<unknown[]> {
+    return Promise.all(this.threads.map((_, each) => this.collect(each, what)));
   }
 
   private collect(index: number, what: Question): Promise<unknown> {

@@ -1,0 +1,52 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+
+const COMMAND = fileURLToPath(new URL('../../../bin/sluice.js', import.meta.url));
+const STOP_LIMIT_MS = 20_000;
+
+/** `sluice data-plane` as a user runs it, in processes of its own. */
+export interface RunningNode {
+  /** The process that was started; it has the data plane as a child. */
+  readonly pid: number;
+  /** All that it has written so far. */
+  logs(): string;
+  /** Resolves with how it ended. */
+  readonly ended: Promise<number | null>;
+  kill(signal: NodeJS.Signals): void;
+  /** Sends SIGTERM and waits for the end. Resolves with the exit code, or null when a signal had to end it. */
+  stop(): Promise<number | null>;
+}
+
+export function startNode(args: readonly string[], env: Record<string, string> = {}): RunningNode {
+  const child = spawn(process.execPath, [COMMAND, 'data-plane', '--log-format', 'json', ...args], {
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  // A test run that is broken off must not leave nodes behind.
+  const endWithTests = () => child.kill('SIGTERM');
+  process.once('exit', endWithTests);
+  let logs = '';
+  for (const stream of [child.stdout, child.stderr])
+    createInterface({ input: stream }).on('line', (line) => {
+      logs += `${line}\n`;
+    });
+  const ended = once(child, 'close').then(([code]) => {
+    process.off('exit', endWithTests);
+    return code as number | null;
+  });
+  return {
+    pid: child.pid as number,
+    logs: () => logs,
+    ended,
+    kill: (signal) => void child.kill(signal),
+    async stop() {
+      child.kill('SIGTERM');
+      const limit = setTimeout(() => child.kill('SIGKILL'), STOP_LIMIT_MS);
+      const code = await ended;
+      clearTimeout(limit);
+      return code;
+    },
+  };
+}

@@ -1,0 +1,2 @@
+/** What runs a node of a cluster; apart from the rest, since a gateway that stands alone loads nothing of it. */
+export { ClusterNode, type ClusterNodeEvents, type ClusterNodeOptions } from './snapshot/node.js';

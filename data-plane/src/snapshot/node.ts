@@ -1,0 +1,283 @@
+/**
+ * A node of a cluster: starts from what it kept on its disk, serves, then asks for news; and every revision that it is
+ * told of is compiled, run in all workers or in none, kept, and acknowledged.
+ */
+import { randomUUID } from 'node:crypto';
+import type { ResolvedConfiguration, ResolvedListen } from '@sluice/proto';
+import { type Health, NodeState, type Order, type Position, type ResourceState } from '@sluice/proto/cluster';
+import type { Logger } from 'pino';
+import { type DataPlane, type DataPlaneOptions, startDataPlane } from '../data-plane.js';
+import { CompileError } from '../routing/compile-error.js';
+import { type Compiled, compileInSteps, type NodeSettings } from '../routing/compiler.js';
+import type { Timing } from './delivery-port.js';
+import { type Held, SnapshotDisk } from './disk.js';
+import { refuseExposure } from './exposure.js';
+import { Follower, type Refused } from './follower.js';
+import { type GrpcOptions, GrpcTransport } from './grpc-transport.js';
+import { ownLookup } from './lookup.js';
+import { NatsAnnouncements, type NatsOptions } from './nats-announcements.js';
+import { type Candidate, Replica } from './replica.js';
+import { inSlices } from './slices.js';
+import { WaitingDoor } from './waiting-door.js';
+
+/** Why a start failed that no other configuration would mend. */
+const FATAL_CODES: readonly unknown[] = [
+  'EADDRINUSE',
+  'EACCES',
+  'EADDRNOTAVAIL',
+  'ENOTFOUND',
+  'CERTIFICATE_UNUSABLE',
+];
+/** How old what a report says of traffic may be; milliseconds. */
+const LOAD_AGE_MS = 1_000;
+
+export interface ClusterNodeOptions {
+  /** Its name, which it keeps over restarts; unique in the cluster. */
+  readonly node: string;
+  readonly region: string;
+  readonly version: string;
+  /** What the node says for itself; `stateDir` keeps the configuration too. */
+  readonly settings: NodeSettings & { readonly listen: Pick<ResolvedListen, 'host' | 'port'> };
+  readonly controlPlanes: GrpcOptions;
+  readonly nats?: NatsOptions | undefined;
+  readonly log: Logger;
+  readonly dataPlane: Pick<DataPlaneOptions, 'key' | 'onProcessGroup' | 'sessionEnds' | 'cluster'>;
+  /** A configuration as one that runs can take it: it goes on listening where it does. */
+  readonly asRunning: (
+    wanted: ResolvedConfiguration,
+    running: ResolvedConfiguration,
+  ) => ResolvedConfiguration;
+  readonly events: ClusterNodeEvents;
+}
+
+export interface ClusterNodeEvents {
+  /** It listens at an address, and has nothing to serve yet. */
+  waits(url: string): void;
+  /** It serves for the first time. */
+  serves(gateway: DataPlane, configuration: ResolvedConfiguration): void;
+  /** It serves something else. */
+  changed(configuration: ResolvedConfiguration): void;
+  /** It was told to stop. */
+  ordered(reason: string): void;
+  /** It cannot start, whatever the configuration. */
+  failed(error: unknown, listen: Pick<ResolvedListen, 'host' | 'port'>): void;
+}
+
+export class ClusterNode {
+  private readonly log: Logger;
+  private readonly disk: SnapshotDisk | undefined;
+  private readonly incarnation = randomUUID();
+  private readonly door = new WaitingDoor(() => this.follower?.waitingFor ?? 'it is starting');
+  private transport: GrpcTransport | undefined;
+  private nats: NatsAnnouncements | undefined;
+  private follower: Follower | undefined;
+  private replica: Replica | undefined;
+  private compiled: Compiled | undefined;
+  private gateway: DataPlane | undefined;
+  private running: ResolvedConfiguration | undefined;
+  private state = NodeState.WAITING;
+  private url = '';
+  private port: number;
+  private load: Partial<Health> = {};
+  private loadAtMs = 0;
+
+  constructor(private readonly options: ClusterNodeOptions) {
+    const { settings, region, log } = options;
+    this.log = log;
+    this.port = settings.listen.port;
+    this.disk =
+      settings.stateDir === undefined ? undefined : new SnapshotDisk(settings.stateDir, region, log);
+  }
+
+  /** Resolves when it serves or waits. What keeps it from both is told as an event. */
+  async start(): Promise<void> {
+    const { controlPlanes, nats, node, log } = this.options;
+    if (this.disk === undefined)
+      log.warn(
+        'nothing is kept on the disk: a start without a control plane has nothing to serve; see --state-dir',
+      );
+    const held = await this.startFromDisk();
+    this.replica = new Replica(held);
+    this.transport = new GrpcTransport(controlPlanes);
+    if (nats !== undefined) this.nats = new NatsAnnouncements(nats, `sluice node ${node}`, log);
+    this.follower = new Follower({
+      identity: () => ({
+        node,
+        incarnation: this.incarnation,
+        version: this.options.version,
+        region: this.options.region,
+        clientUrl: this.url,
+      }),
+      replica: this.replica,
+      transport: this.transport,
+      bus: this.nats,
+      timing,
+      log,
+      activate: (candidate) => this.activate(candidate),
+      activated: (position) => this.keep(position),
+      health: () => this.health(),
+      order: (order) => this.obey(order),
+    });
+    if (this.gateway === undefined && !(await this.openDoor())) return;
+    this.follower.start();
+  }
+
+  /** Nothing new, what is under way ends within the grace, then everybody is told that it is gone. */
+  async stop(graceMs: number): Promise<void> {
+    this.state = NodeState.DRAINING;
+    this.follower?.report();
+    await this.gateway?.stop(graceMs);
+    await this.door.close();
+    this.follower?.stop();
+    await this.nats?.close();
+    await this.transport?.close();
+    await this.disk?.flush();
+  }
+
+  // The configuration.
+
+  private async startFromDisk(): Promise<Held | undefined> {
+    const held = await this.disk?.read();
+    if (held === undefined) return undefined;
+    const change = { changed: [...held.state.entries()], removed: [] };
+    const revision = Number(held.position.revision);
+    const refused = await this.activate({
+      position: held.position,
+      change,
+      state: held.state,
+      base: undefined,
+    });
+    if (refused !== undefined) {
+      const { reason } = refused;
+      this.log.error({ revision, reason }, `the kept configuration cannot be run: ${reason}`);
+      return undefined;
+    }
+    this.log.info(
+      { revision },
+      `serving revision ${revision} from the disk until the control plane says more`,
+    );
+    return held;
+  }
+
+  private async activate({ position, change }: Candidate): Promise<Refused | undefined> {
+    const context = { lookup: ownLookup(), node: this.nodeSettings() };
+    try {
+      const compiled = await timing.run(compileInSteps(this.compiled, change, context));
+      const revision = Number(position.revision);
+      const wanted: ResolvedConfiguration = { ...compiled.configuration, revision };
+      refuseExposure(wanted);
+      if (this.gateway === undefined || this.running === undefined) await this.serve(wanted);
+      else await this.change(this.gateway, wanted, this.running);
+      this.compiled = compiled;
+      return undefined;
+    } catch (thrown) {
+      const reason = thrown instanceof Error ? thrown.message : String(thrown);
+      return { resource: thrown instanceof CompileError ? thrown.resource : undefined, reason };
+    }
+  }
+
+  private nodeSettings(): NodeSettings {
+    const { settings } = this.options;
+    return { ...settings, listen: { ...settings.listen, port: this.port } };
+  }
+
+  private async serve(configuration: ResolvedConfiguration): Promise<void> {
+    const { dataPlane, events, log } = this.options;
+    // The address is free only then; whoever comes in between comes again.
+    await this.door.close();
+    let gateway: DataPlane;
+    try {
+      gateway = await startDataPlane({ ...dataPlane, configuration, log });
+    } catch (thrown) {
+      if (isFatal(thrown)) events.failed(thrown, configuration.gateway.listen);
+      else if (this.follower !== undefined) await this.openDoor();
+      throw thrown;
+    }
+    this.gateway = gateway;
+    this.running = configuration;
+    this.url = gateway.url;
+    if (this.state === NodeState.WAITING) this.state = NodeState.READY;
+    this.follower?.introduce();
+    events.serves(gateway, configuration);
+  }
+
+  private async change(
+    gateway: DataPlane,
+    wanted: ResolvedConfiguration,
+    running: ResolvedConfiguration,
+  ): Promise<void> {
+    const configuration = this.options.asRunning(wanted, running);
+    await gateway.apply(configuration);
+    this.running = configuration;
+    this.options.events.changed(configuration);
+  }
+
+  private keep(position: Position): void {
+    const state: ResourceState | undefined = this.replica?.state;
+    if (state !== undefined) this.disk?.keep(position, state);
+  }
+
+  /** False when the address cannot be listened on. */
+  private async openDoor(): Promise<boolean> {
+    const { events, settings, log } = this.options;
+    const listen = { ...settings.listen, port: this.port };
+    try {
+      this.port = await this.door.open(listen);
+    } catch (thrown) {
+      events.failed(thrown, listen);
+      return false;
+    }
+    log.info({ port: this.port }, 'waiting for a configuration; /ready says for what');
+    events.waits(`${listen.tls === undefined ? 'http' : 'https'}://${listen.host}:${this.port}`);
+    return true;
+  }
+
+  // The control plane.
+
+  private obey({ what }: Order): void {
+    if (what.case === 'drain') this.options.events.ordered(what.value.reason);
+    else if (what.case === 'endSession') void this.gateway?.ask({ what: 'end', id: what.value.id });
+  }
+
+  /** What was found out last; asked for anew where it is old. */
+  private health(): Partial<Health> {
+    const { user, system } = process.cpuUsage();
+    if (performance.now() - this.loadAtMs > LOAD_AGE_MS) void this.lookAtLoad();
+    return {
+      ...this.load,
+      state: this.state,
+      cpuUsTotal: BigInt(user + system),
+      residentBytes: BigInt(process.memoryUsage.rss()),
+    };
+  }
+
+  private async lookAtLoad(): Promise<void> {
+    this.loadAtMs = performance.now();
+    const parts = (await this.gateway?.ask({ what: 'counts' })) ?? [];
+    const sum = (of: (part: (typeof parts)[number]) => number) =>
+      parts.reduce((total, part) => total + of(part), 0);
+    this.load = {
+      sessions: sum(({ sessions }) => sessions),
+      requestsInFlight: sum(({ openExchanges }) => openExchanges),
+      requestsTotal: BigInt(sum(({ requestCount }) => requestCount)),
+      errorsTotal: BigInt(sum(({ errorCount }) => errorCount)),
+      durationUsTotal: BigInt(sum(({ durationUs }) => durationUs)),
+    };
+  }
+}
+
+const timing: Timing = {
+  nowMs: () => Date.now(),
+  after: (ms, what) => {
+    const timer = setTimeout(what, ms);
+    return () => clearTimeout(timer);
+  },
+  random: () => Math.random(),
+  run: inSlices,
+};
+
+function isFatal(thrown: unknown): boolean {
+  for (let each = thrown; each instanceof Error; each = each.cause)
+    if (FATAL_CODES.includes((each as NodeJS.ErrnoException).code)) return true;
+  return false;
+}
