@@ -26,7 +26,9 @@ export interface DataPlaneOptions {
 /** What nodes share with each other. */
 export interface Cluster {
   readonly bus: NodeBus;
-  readonly sessionStore: SessionStore;
+  readonly sessions: SessionStore;
+  /** Shown with the metrics of the gateway. */
+  metricsText?(): Promise<string>;
 }
 
 export interface DataPlane extends OpsUrls {
@@ -64,6 +66,7 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
     count: 1,
     sessionStore: sessionStoreOf(options),
     inCluster: cluster !== undefined,
+    clusterMetricsText: cluster?.metricsText?.bind(cluster),
   });
   cluster?.bus.join([worker.address], (_, other, pipe) => worker.meet(other, pipe));
   const onFault = (thrown: unknown) => worker.fault(thrown);
@@ -105,5 +108,5 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
 
 /** What is known of the sessions of all workers together. */
 export function sessionStoreOf({ cluster, sessionEnds }: DataPlaneOptions): SessionStore {
-  return cluster?.sessionStore ?? new MemorySessionStore(sessionEnds);
+  return cluster?.sessions ?? new MemorySessionStore(sessionEnds);
 }

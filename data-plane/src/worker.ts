@@ -66,6 +66,8 @@ export interface WorkerOptions {
   readonly shared?: SharedMemory | undefined;
   /** Where metrics of all workers come together; by default those of this one. */
   readonly metricsText?: () => Promise<string>;
+  /** Metrics of what connects the node to others, to be shown with those of this worker. */
+  readonly clusterMetricsText?: (() => Promise<string>) | undefined;
   /** Sessions of all workers together; by default those of this one. */
   readonly totalSessionCount?: () => Promise<number>;
   /** Asks all workers for their part of the admin API; by default only this one is asked. */
@@ -203,7 +205,9 @@ export class Worker {
       status: () => this.status(),
       sessions: options.totalSessionCount ?? (async () => this.sessionCount),
       ready: () => this.ready && !this.traffic.draining,
-      metrics: options.metricsText ?? (() => this.metrics.text()),
+      metrics:
+        options.metricsText ??
+        (async () => (await this.metrics.text()) + ((await options.clusterMetricsText?.()) ?? '')),
     });
     this.door = new ClientDoor({
       configuration: () => this.configuration,

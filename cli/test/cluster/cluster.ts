@@ -11,6 +11,8 @@ import { fileURLToPath } from 'node:url';
 import { loadConfigurationFile } from '@sluice/control-plane';
 import { MemorySessionStore } from '@sluice/data-plane';
 import { type Configuration, type ResolvedConfiguration, resolveConfiguration } from '@sluice/proto';
+import { startNats } from '../servers/nats.js';
+import type { TestServer } from '../servers/server-process.js';
 import { Hub } from './hub.js';
 
 const PROGRAM = fileURLToPath(new URL('./node.mjs', import.meta.url));
@@ -22,12 +24,16 @@ export interface ClusterNode {
   kill(): Promise<void>;
   /** Ends it in order, with a second for what runs. */
   stop(): Promise<void>;
+  /** Resolves when it reaches as many other nodes. Over NATS only. */
+  reaches(nodeCount: number): Promise<void>;
 }
 
 export interface Cluster {
   /** The balancer: each request goes to the next node that can be reached. */
   readonly url: string;
   readonly nodes: readonly ClusterNode[];
+  /** Over which nodes speak with each other; undefined where they do over the process of the test. */
+  readonly nats: TestServer | undefined;
   /** One more node, which the balancer does not know. */
   add(): Promise<ClusterNode>;
   stop(): Promise<void>;
@@ -35,6 +41,7 @@ export interface Cluster {
 
 /** How many worker threads each node has, unless somebody says otherwise. */
 const WORKER_COUNT = Number(process.env.SLUICE_TEST_WORKERS ?? 1);
+const IS_OVER_NATS = process.env.SLUICE_TEST_NATS === '1';
 
 /** @param nodeCount at the beginning */
 export async function startCluster(config: object, nodeCount = 2): Promise<Cluster> {
@@ -42,10 +49,18 @@ export async function startCluster(config: object, nodeCount = 2): Promise<Clust
   const configuration = await resolved(config, join(folder, 'sluice.json'));
   const key = randomBytes(32);
   const hub = new Hub(new MemorySessionStore());
-  const running: ClusterNode[] = [];
+  const nats = IS_OVER_NATS ? await startNats() : undefined;
+  const running: Started[] = [];
+  const othersOf = (node: Started) => running.filter((each) => each !== node && each.isAlive());
   const add = async () => {
-    const node = await startNode(hub, configuration, key);
+    const node: Started = await startNode(
+      nats === undefined ? hub : new NatsNodes(nats, () => othersOf(node)),
+      configuration,
+      key,
+    );
     running.push(node);
+    if (nats !== undefined)
+      await Promise.all([node, ...othersOf(node)].map((each) => each.reaches(othersOf(each).length)));
     return node;
   };
   for (let index = 0; index < nodeCount; index++) await add();
@@ -54,11 +69,13 @@ export async function startCluster(config: object, nodeCount = 2): Promise<Clust
   return {
     url: `http://127.0.0.1:${(balancer.address() as AddressInfo).port}`,
     nodes,
+    nats,
     add,
     async stop() {
       balancer.closeAllConnections();
       balancer.close();
       await Promise.all(running.map((node) => node.stop()));
+      await nats?.close();
       await rm(folder, { recursive: true });
     },
   };
@@ -69,16 +86,68 @@ process.once('exit', () => {
   for (const child of children) child.kill('SIGKILL');
 });
 
+type Started = ClusterNode & { isAlive(): boolean };
+
+/** What brings nodes together. */
+interface Meeting {
+  /** What a node has to know to be there. */
+  readonly start: object;
+  add(node: ChildProcess): void;
+  /** Resolves when what the workers of a node have put down is in the store. */
+  written(node: ChildProcess): Promise<unknown>;
+  /** Resolves when all the others know that a node is gone. */
+  leave(node: ChildProcess): Promise<unknown>;
+}
+
+class NatsNodes implements Meeting {
+  private static count = 0;
+  readonly start: object;
+
+  constructor(
+    nats: TestServer,
+    private readonly others: () => readonly Started[],
+  ) {
+    this.start = { nats: { servers: [nats.url] }, node: `node-${++NatsNodes.count}` };
+  }
+
+  add(): void {}
+
+  written(node: ChildProcess): Promise<unknown> {
+    return ask(node, { type: 'write' });
+  }
+
+  async leave(): Promise<void> {
+    const others = this.others();
+    await Promise.all(others.map((each) => each.reaches(others.length - 1)));
+  }
+}
+
+let askCount = 0;
+
+/** Resolves when the node has answered, and when it has ended. */
+function ask(child: ChildProcess, question: object): Promise<unknown> {
+  const id = ++askCount;
+  const answered = new Promise<void>((resolve) => {
+    child.on('message', function listener(message: { type: string; id?: number }) {
+      if (message.type !== 'answer' || message.id !== id) return;
+      child.off('message', listener);
+      resolve();
+    });
+  });
+  if (child.connected) child.send({ ...question, id }, () => {});
+  return Promise.race([answered, once(child, 'exit')]);
+}
+
 async function startNode(
-  hub: Hub,
+  hub: Meeting,
   configuration: ResolvedConfiguration,
   key: Uint8Array,
-): Promise<ClusterNode> {
+): Promise<Started> {
   const child = fork(PROGRAM, { serialization: 'advanced' });
   children.add(child);
   const ended = once(child, 'exit').finally(() => children.delete(child));
   hub.add(child);
-  child.send({ type: 'start', configuration, key });
+  child.send({ type: 'start', configuration, key, ...hub.start });
   const url = await new Promise<string>((resolve, reject) => {
     child.once('exit', (code) => reject(new Error(`the node ended with ${code}`)));
     child.on('message', (message: { type: string; url: string }) => {
@@ -87,6 +156,10 @@ async function startNode(
   });
   return {
     url,
+    isAlive: () => children.has(child),
+    async reaches(nodeCount) {
+      await ask(child, { type: 'reach', pairCount: nodeCount * WORKER_COUNT ** 2 });
+    },
     async kill() {
       // What it wrote down in the last moment would be lost or not, by chance.
       await hub.written(child);

@@ -15,6 +15,7 @@ type FromNode =
   | { type: 'claim'; call: number; id: string; from: string; to: string };
 
 export class Hub {
+  readonly start = {};
   private readonly members = new Map<string, ChildProcess>();
   private readonly parting = new Map<number, () => void>();
   private count = 0;

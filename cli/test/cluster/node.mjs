@@ -1,7 +1,7 @@
 // @ts-check
 // One node of a cluster: a data plane in a process of its own, which can be ended without a goodbye. The process that
-// started it carries what nodes say to each other, and has the session store.
-import { startDataPlane } from '@sluice/data-plane';
+// started it carries what nodes say to each other, and has the session store; or NATS does.
+import { connectCluster, startDataPlane } from '@sluice/data-plane';
 import { pino } from 'pino';
 
 /** @type {(message: object) => void} */
@@ -36,6 +36,8 @@ const sessionStore = {
       claims.set(++count, resolve);
       tell({ type: 'claim', call: count, id, from, to });
     }),
+  // In this test nobody is cut off and comes back.
+  onMoved() {},
 };
 
 /** @type {(ours: string, other: string) => void} */
@@ -72,6 +74,37 @@ function closed(name) {
 
 /** @type {import('@sluice/data-plane').DataPlane | undefined} */
 let dataPlane;
+/** @type {import('@sluice/data-plane').ClusterConnection | undefined} */
+let connection;
+/** Workers of other nodes that can be reached, for each of ours. */
+const reached = new Set();
+
+/** @type {(condition: () => boolean | Promise<boolean>) => Promise<void>} */
+async function until(condition) {
+  while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 10));
+}
+
+/** @type {(nats: object, node: string) => Promise<import('@sluice/data-plane').Cluster>} */
+async function clusterOverNats(nats, node) {
+  const log = pino({ level: process.env.SLUICE_TEST_LOG ?? 'silent' }, process.stderr);
+  const connected = await connectCluster({ nats: /** @type {any} */ (nats), cluster: 'test', node, log });
+  connection = connected;
+  // A bucket is opened when the connection is there.
+  await until(async () => (await connected.sessions.claim(`first-${node}`, 'x.0', 'y.0')) !== undefined);
+  return {
+    ...connected,
+    bus: {
+      join: (ours, introduce) =>
+        connected.bus.join(ours, (own, other, pipe) => {
+          const pair = { own, other };
+          reached.add(pair);
+          introduce(own, other, pipe);
+          pipe.onClose(() => reached.delete(pair));
+        }),
+      leave: () => connected.bus.leave(),
+    },
+  };
+}
 
 process.on('message', async (/** @type {any} */ message) => {
   switch (message.type) {
@@ -80,7 +113,10 @@ process.on('message', async (/** @type {any} */ message) => {
         configuration: message.configuration,
         key: message.key,
         log: pino({ level: 'silent' }),
-        cluster: { bus, sessionStore },
+        cluster:
+          message.nats === undefined
+            ? { bus, sessions: sessionStore }
+            : await clusterOverNats(message.nats, message.node),
       });
       tell({ type: 'listening', url: dataPlane.url });
       return;
@@ -98,12 +134,24 @@ process.on('message', async (/** @type {any} */ message) => {
       await dataPlane?.reloadTls();
       tell({ type: 'parted', id: message.id });
       return;
+    case 'reach':
+      await until(() => reached.size === message.pairCount);
+      await dataPlane?.reloadTls();
+      tell({ type: 'answer', id: message.id });
+      return;
+    case 'write':
+      // Threads have told of all that they put down when they answer.
+      await dataPlane?.reloadTls();
+      await /** @type {any} */ (connection)?.sessions.written();
+      tell({ type: 'answer', id: message.id });
+      return;
     case 'claimed':
       claims.get(message.call)?.(message.record);
       claims.delete(message.call);
       return;
     case 'stop':
       await dataPlane?.stop(1_000);
+      await connection?.close();
       process.disconnect();
   }
 });

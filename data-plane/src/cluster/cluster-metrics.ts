@@ -15,8 +15,27 @@ export class ClusterMetrics {
     'Ways to workers of other nodes that ended, by why: gap, overflow, gone, closed',
     ['reason'],
   );
-  snapshot(): Promise<object[]> {
-    return this.registry.getMetricsAsJSON();
+  readonly claims = this.counter(
+    'sluice_session_claims_total',
+    'Sessions that this node asked for, by what decided: store, cache when NATS was away, or none of them',
+    ['decided_by'],
+  );
+  readonly moved = this.counter(
+    'sluice_sessions_moved_total',
+    'Sessions that this node let go because another one has them',
+  );
+  readonly waiting = this.gauge('sluice_session_writes_waiting', 'Sessions that are to be written to NATS');
+  readonly forgotten = this.counter(
+    'sluice_session_writes_forgotten_total',
+    'Sessions that were not written to NATS: too many waited for it',
+  );
+  readonly swept = this.counter(
+    'sluice_sessions_swept_total',
+    'Sessions of nodes that are gone, which this node deleted because they were idle for too long',
+  );
+
+  text(): Promise<string> {
+    return this.registry.metrics();
   }
 
   private gauge(name: string, help: string) {

@@ -4,6 +4,7 @@
  */
 import type { Logger } from 'pino';
 import type { NodeBus } from '../sessions/node-bus.js';
+import type { SessionStore } from '../sessions/store.js';
 
 /** How NATS is reached, and as whom. */
 export interface NatsSettings {
@@ -33,13 +34,16 @@ export interface ClusterOptions {
   /** Name of this node: letters, digits, hyphens and underscores. */
   readonly node: string;
   readonly log: Logger;
+  /** Sessions of a node that is gone are kept for so long; by default 30 minutes. */
+  readonly sessionIdleTimeoutMs?: number | undefined;
 }
 
 /** To be given to `startDataPlane` as its `cluster`, and closed when the data plane has stopped. */
 export interface ClusterConnection {
   readonly bus: NodeBus;
-  /** All metrics of the connection as JSON, in the way of those of a worker. */
-  metricsSnapshot(): Promise<object[]>;
+  readonly sessions: SessionStore;
+  /** Metrics of the connection, which have other names than those of workers. */
+  metricsText(): Promise<string>;
   /** Writes down what waits, within a time limit, and disconnects. */
   close(): Promise<void>;
 }

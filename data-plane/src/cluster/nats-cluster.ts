@@ -1,10 +1,19 @@
 /** Puts together what nodes share over NATS. */
+import { MAX_SESSION_AGE_MS } from '../sessions/tokens.js';
 import { ClusterMetrics } from './cluster-metrics.js';
 import type { ClusterConnection, ClusterOptions } from './index.js';
+import { KvBucket } from './kv-bucket.js';
 import { NatsBus } from './nats-bus.js';
 import { NatsLink } from './nats-link.js';
+import { NatsSessionStore } from './nats-session-store.js';
+import { SessionSweep } from './session-sweep.js';
 
-export async function connect({ nats, cluster, node, log }: ClusterOptions): Promise<ClusterConnection> {
+const IDLE_TIMEOUT_MS = 30 * 60_000;
+/** An end is remembered for longer than any token of the session lives, whatever the clocks say. */
+const CLOCK_MARGIN_MS = 60 * 60_000;
+
+export async function connect(options: ClusterOptions): Promise<ClusterConnection> {
+  const { nats, cluster, node, log, sessionIdleTimeoutMs = IDLE_TIMEOUT_MS } = options;
   const metrics = new ClusterMetrics();
   const prefix = `sluice.${cluster}`;
   const link = new NatsLink({
@@ -21,10 +30,40 @@ export async function connect({ nats, cluster, node, log }: ClusterOptions): Pro
     log,
     metrics,
   });
+  const bucket = new KvBucket(
+    {
+      link,
+      name: `sluice_${cluster}_sessions`,
+      replicas: nats.replicas ?? 1,
+      maxAgeMs: MAX_SESSION_AGE_MS + CLOCK_MARGIN_MS,
+      log,
+    },
+    {
+      opened: (isOther) => sessions.opened(isOther),
+      entry: (entry) => {
+        sessions.heard(entry);
+        sweep.heard(entry);
+      },
+    },
+  );
+  const sessions = new NatsSessionStore({ bucket, log, metrics, onOwner: (worker) => sweep.own(worker) });
+  const sweep = new SessionSweep({
+    bucket,
+    store: sessions,
+    idleTimeoutMs: sessionIdleTimeoutMs,
+    log,
+    metrics,
+  });
   await link.open();
   return {
     bus,
-    metricsSnapshot: () => metrics.snapshot(),
-    close: () => link.close(),
+    sessions,
+    metricsText: () => metrics.text(),
+    async close() {
+      sweep.close();
+      await sessions.written();
+      bucket.close();
+      await link.close();
+    },
   };
 }

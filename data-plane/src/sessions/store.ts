@@ -28,7 +28,7 @@ export interface SessionRecord {
 }
 
 export interface SessionStore {
-  /** Writes down a session of the worker that calls. */
+  /** Writes down a session of the worker that calls. Does nothing when another one has it, or it has ended. */
   put(id: string, record: SessionRecord): void;
   /**
    * Gives a session to `to`, unless somebody other than `from` has it. Resolves with how it stands afterwards, and
@@ -37,7 +37,17 @@ export interface SessionStore {
   claim(id: string, from: WorkerAddress, to: WorkerAddress): Promise<SessionRecord | undefined>;
   /** The session has ended for good; its token means nothing any more. */
   end(id: string): void;
+  /**
+   * Told of sessions that somebody has put or claimed here, when they are another worker's now, or have ended at one
+   * (undefined). Whoever has such a session lets go of it without ending it.
+   */
+  onMoved(listener: Moved): void;
 }
+
+export type Moved = (id: string, owner: WorkerAddress | undefined) => void;
+
+/** Processes that nodes share stand beside sessions, whose ids have no colon. */
+export const PROCESS_PREFIX = 'process:';
 
 /** Sessions that are remembered after their end, so that their tokens stay worthless. */
 const MAX_ENDED_COUNT = 10_000;
@@ -54,13 +64,16 @@ export interface SessionEnds {
 export class MemorySessionStore implements SessionStore {
   private readonly records = new Map<string, SessionRecord>();
   private readonly ended: Set<string>;
+  private readonly movedListeners: Moved[] = [];
 
   constructor(private readonly ends?: SessionEnds | undefined) {
     this.ended = new Set(ends?.before);
   }
 
   put(id: string, record: SessionRecord): void {
-    if (!this.ended.has(id)) this.records.set(id, record);
+    if (this.ended.has(id)) return;
+    const before = this.records.get(id);
+    if (before === undefined || before.owner === record.owner) this.records.set(id, record);
   }
 
   async claim(id: string, from: WorkerAddress, to: WorkerAddress): Promise<SessionRecord | undefined> {
@@ -69,7 +82,13 @@ export class MemorySessionStore implements SessionStore {
     if (record !== undefined && record.owner !== from) return record;
     const claimed: SessionRecord = { owner: to, held: record?.held ?? {} };
     this.records.set(id, claimed);
+    if (record !== undefined && record.owner !== to)
+      for (const listener of this.movedListeners) listener(id, to);
     return claimed;
+  }
+
+  onMoved(listener: Moved): void {
+    this.movedListeners.push(listener);
   }
 
   end(id: string): void {

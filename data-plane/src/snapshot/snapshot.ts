@@ -255,6 +255,10 @@ export class Runtime implements ProcessHost {
     return this.subscriptionsOf(upstreamId)?.concerns(updated, uris) ?? false;
   }
 
+  letGo(upstreamId: string, reason: string): void {
+    this.find(upstreamId)?.letGo(reason);
+  }
+
   private subscriptionsOf(upstreamId: string): UpstreamSubscriptions | undefined {
     const upstream = this.find(upstreamId);
     return upstream === undefined ? undefined : this.discovery.of(upstream).subscriptions;

@@ -92,6 +92,7 @@ describe('the session store of the main thread', () => {
     const view = seenFrom({
       put() {},
       end() {},
+      onMoved() {},
       claim: () => Promise.reject(new Error('no answer from the store')),
     });
     await expect(view.claim('s', 'a.0', 'b.0')).rejects.toThrow('no answer from the store');

@@ -4,7 +4,7 @@
  */
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import type { Met, WorkerAddress } from '../sessions/node-bus.js';
-import type { SessionRecord, SessionStore } from '../sessions/store.js';
+import type { Moved, SessionRecord, SessionStore } from '../sessions/store.js';
 import type { ClaimOutcome, ToSessionStore } from './messages.js';
 import { portPipe, splicePipes } from './port-pipe.js';
 
@@ -46,6 +46,7 @@ export async function serveStore(
 /** The store as a worker thread sees it. */
 export class StoreOfMainThread implements SessionStore {
   private readonly claims = new Map<number, (outcome: ClaimOutcome) => void>();
+  private readonly movedListeners: Moved[] = [];
   private count = 0;
 
   constructor(private readonly tell: (wanted: ToSessionStore) => void) {}
@@ -67,6 +68,15 @@ export class StoreOfMainThread implements SessionStore {
       });
       this.tell({ type: 'claimSession', id, session, from, to });
     });
+  }
+
+  onMoved(listener: Moved): void {
+    this.movedListeners.push(listener);
+  }
+
+  /** The main thread has heard so. */
+  moved(session: string, owner: WorkerAddress | undefined): void {
+    for (const listener of this.movedListeners) listener(session, owner);
   }
 
   /** The main thread has answered. */

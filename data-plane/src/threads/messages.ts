@@ -42,6 +42,8 @@ export type ToThread =
   /** Another worker is there, of this node or of another. */
   | { type: 'met'; address: WorkerAddress; port: MessagePort }
   | { type: 'claimed'; id: number; outcome: ClaimOutcome }
+  /** A session, or a process, is another node's now; see `onMoved` of the session store. */
+  | { type: 'sessionMoved'; session: string; owner: WorkerAddress | undefined }
   | { type: 'listen'; port: number }
   | { type: 'load'; id: number; configuration: ResolvedConfiguration }
   | { type: 'apply'; id: number; configuration: ResolvedConfiguration; shared: SharedMemory }

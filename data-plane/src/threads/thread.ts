@@ -66,6 +66,9 @@ port.on('message', (message: ToThread) => {
     case 'claimed':
       sessionStore.claimed(message.id, message.outcome);
       return;
+    case 'sessionMoved':
+      sessionStore.moved(message.session, message.owner);
+      return;
     case 'listen':
       void listen(message.port);
       return;

@@ -75,6 +75,9 @@ class Team {
   ) {
     this.shared = sharedMemory(options.configuration);
     this.sessionStore = sessionStoreOf(options);
+    this.sessionStore.onMoved((session, owner) => {
+      for (const index of this.threads.keys()) this.tell(index, { type: 'sessionMoved', session, owner });
+    });
     let settledCount = 0;
     const node = newNodeId();
     this.settled = new Promise((resolve) => {
@@ -231,7 +234,9 @@ class Team {
   }
 
   private async answer(index: number, id: number, what: Question): Promise<void> {
-    this.tell(index, { type: 'answer', id, value: await together(what, await this.collectAll(what)) });
+    let value = await together(what, await this.collectAll(what));
+    if (what === 'metrics') value += (await this.options.cluster?.metricsText?.()) ?? '';
+    this.tell(index, { type: 'answer', id, value });
   }
 
   /** The part of each thread; undefined for one that did not answer in time. */

@@ -373,6 +373,14 @@ export class Upstream {
     return this.shared.restartDelayMs;
   }
 
+  /** Ends the shared connection; the next one may be another node's. */
+  letGo(reason: string): void {
+    const { current } = this.shared;
+    if (current === undefined) return;
+    this.lost(reason);
+    void current.close();
+  }
+
   private lost(reason: string): void {
     this.level.forget();
     this.shared.lost(reason);

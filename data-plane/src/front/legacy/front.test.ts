@@ -25,7 +25,11 @@ afterEach(() => {
   for (const front of fronts.splice(0)) front.close('the test is over');
 });
 
-function setUp(settings: Partial<LegacySessionSettings & SessionPlaces> = {}) {
+function setUp(
+  settings: Partial<LegacySessionSettings & SessionPlaces> = {},
+  tokens = new SessionTokens(SEALER, SELF),
+  store = new MemorySessionStore(),
+) {
   const endpoint = new ScriptedEndpoint();
   const ends: string[] = [];
   const room = new SessionRoom(() => ({ maxSessionCount: 10, maxSessionPerPrincipalCount: 10, ...settings }));
@@ -38,8 +42,8 @@ function setUp(settings: Partial<LegacySessionSettings & SessionPlaces> = {}) {
       ...settings,
     }),
     room,
-    tokens: new SessionTokens(SEALER, SELF),
-    store: new MemorySessionStore(),
+    tokens,
+    store,
     self: SELF,
     others: { reaches: () => false, forward: () => false },
     onSessionEnd: (reason) => ends.push(reason),
@@ -247,6 +251,24 @@ describe('a session', () => {
     expect(setup.room.size).toBe(1);
     vi.advanceTimersByTime(2_000);
     expect(setup.room.size).toBe(0);
+  });
+
+  it('that another node has taken over is let go of, and found there', async () => {
+    const tokens = new SessionTokens(SEALER, SELF);
+    const store = new MemorySessionStore();
+    const setup = setUp({}, tokens, store);
+    const session = await setup.open();
+    const token = session['mcp-session-id'] as string;
+    const stream = setup.get({ ...session, accept: 'text/event-stream' });
+    const id = tokens.open(token)?.id as string;
+    await store.claim(id, SELF, 'other.0');
+    expect([setup.room.size, setup.ends, stream.open]).toEqual([0, ['another node has it'], false]);
+    expect(tokens.owner(token)).toBe('other.0');
+    // It has not ended, and comes back when the other one is gone.
+    const reply = setup.post(request(1, 'ping'), session);
+    await settled();
+    expect(reply.json).toMatchObject({ result: {} });
+    expect(setup.room.size).toBe(1);
   });
 
   it('that is idle longest makes room for one too many', async () => {

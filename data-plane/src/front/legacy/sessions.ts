@@ -75,6 +75,7 @@ export class LegacySessions {
         return settings().replayBytes;
       },
     };
+    options.store.onMoved((id, owner) => this.moved(id, owner));
     this.waitForTick();
   }
 
@@ -171,7 +172,8 @@ export class LegacySessions {
   private movable(endpoint: Endpoint, token: string, principal: string): MovableContent | undefined {
     const { tokens, self } = this.options;
     const content = tokens.open(token);
-    if (content === undefined || content.owner === self || this.sessions.has(token)) return undefined;
+    // One that this worker has let go of is remembered as another one's.
+    if (content === undefined || tokens.owner(token) === self || this.sessions.has(token)) return undefined;
     const { capabilities } = content;
     if (capabilities === undefined || content.path !== endpoint.path || content.principal !== principal)
       return undefined;
@@ -265,6 +267,19 @@ export class LegacySessions {
     if (this.sessions.get(session.token) !== session) return false;
     this.options.room.delete(session);
     return this.sessions.delete(session.token);
+  }
+
+  /** Another worker goes on with it: this one was cut off, and taken for gone. */
+  private moved(id: string, owner: WorkerAddress | undefined): void {
+    if (owner === this.options.self) return;
+    for (const session of this.sessions.values()) {
+      if (session.id !== id) continue;
+      if (owner !== undefined) this.options.tokens.remember(session.token, owner);
+      this.forget(session);
+      this.options.onSessionEnd('another node has it');
+      session.close();
+      return;
+    }
   }
 
   private tick(): void {

@@ -6,13 +6,11 @@
 import { createHash } from 'node:crypto';
 import { ErrorCode, RpcError } from '../../protocol/errors.js';
 import { isOfNode, type WorkerAddress, workerAddress } from '../../sessions/node-bus.js';
-import type { SessionStore } from '../../sessions/store.js';
+import { PROCESS_PREFIX, type SessionStore } from '../../sessions/store.js';
 import type { TransportTraits } from '../transport-traits.js';
 
 /** A process may move again while it is looked for; who looks so often finds a cluster that falls apart. */
 const MAX_CLAIM_COUNT = 4;
-/** In the store processes stand beside sessions, whose ids have no colon. */
-const CLAIM_PREFIX = 'process:';
 
 /** What has to be known of an upstream to find its process. */
 export interface SharedProcess {
@@ -37,6 +35,13 @@ export class ProcessOwners {
   private readonly claimed = new Map<string, WorkerAddress>();
 
   constructor(private readonly options: OwnersOptions) {}
+
+  /** Another node has it, which could not reach this one. False when it was not here. */
+  lose(id: string): boolean {
+    const wasHere = this.claimed.get(id) === this.options.self;
+    this.claimed.delete(id);
+    return wasHere;
+  }
 
   /** True when the process is known to be here. */
   isHere(process: SharedProcess): boolean {
@@ -80,7 +85,7 @@ async function claim(
   to: WorkerAddress,
 ): Promise<WorkerAddress> {
   try {
-    const record = await store.claim(CLAIM_PREFIX + process.id, from, to);
+    const record = await store.claim(PROCESS_PREFIX + process.id, from, to);
     if (record !== undefined) return record.owner;
   } catch (thrown) {
     throw unknownOwner(process, thrown);

@@ -88,6 +88,7 @@ class TestWorker {
         find: (id) => (id === upstream.id ? (upstream as unknown as Upstream) : undefined),
         heard: (id, message) => told.push(`${this.address} ${id} ${message.toString()}`),
         stale: (id) => told.push(`${this.address} stale ${id}`),
+        letGo: (id) => told.push(`${this.address} lets go of ${id}`),
         offerChanged: (id, principal, kind) => told.push(`${this.address} ${kind} of ${id} for ${principal}`),
         watch: async (_, uri) => {
           mine.push(`+${uri}`);
@@ -319,6 +320,19 @@ describe('in a cluster that shares it', () => {
     expect(again.filter((connection) => connection === undefined)).toHaveLength(1);
     expect(again.filter((connection) => connection?.era === 'legacy')).toHaveLength(1);
     expect(upstream.served).toHaveLength(1);
+  });
+
+  it('is let go by a node that was cut off, when another one has it, and all hear of it', async () => {
+    const reasons: string[] = [];
+    const [first, second] = others() as [TestWorker, TestWorker];
+    await second.connect((reason) => reasons.push(reason));
+    await store.claim('process:id', owner.address, first.address);
+    expect(told).toContain(`${owner.address} lets go of id`);
+    await expect.poll(() => reasons).toEqual(['the process runs at another node now']);
+    expect(await owner.connect()).toMatchObject({ era: 'legacy' });
+    expect(await first.connect()).toBeUndefined();
+    expect(await second.connect()).toMatchObject({ era: 'legacy' });
+    expect(told.filter((line) => line.includes('lets go'))).toHaveLength(1);
   });
 
   it("is somebody else's when its node dies before it has answered", async () => {

@@ -4,7 +4,7 @@
  */
 import { scanMessage } from '../../protocol/scan.js';
 import type { Pipe, WorkerAddress } from '../../sessions/node-bus.js';
-import type { SessionStore } from '../../sessions/store.js';
+import { PROCESS_PREFIX, type SessionStore } from '../../sessions/store.js';
 import type { ListKind } from '../offers.js';
 import type { Shared } from '../shared-connection.js';
 import { updatedUri } from '../subscriptions.js';
@@ -24,6 +24,8 @@ const MAX_CONNECT_COUNT = 3;
 /** What this worker does for the others, and hears of them. */
 export interface ProcessHost extends BorrowerHost, LenderHost {
   offerChanged(upstreamId: string, principal: string, kind: ListKind | undefined): void;
+  /** Ends the process of an upstream that runs here. */
+  letGo(upstreamId: string, reason: string): void;
 }
 
 export interface SharedProcessesOptions {
@@ -50,6 +52,10 @@ export class SharedProcesses {
 
   constructor(private readonly options: SharedProcessesOptions) {
     this.owners = new ProcessOwners({ ...options, reaches: (worker) => this.meets(worker) });
+    options.store?.onMoved((id, owner) => {
+      if (id.startsWith(PROCESS_PREFIX) && owner !== options.self)
+        this.moved(id.slice(PROCESS_PREFIX.length));
+    });
   }
 
   addPeer(address: WorkerAddress, pipe: Pipe<UpstreamMessage>): void {
@@ -136,6 +142,14 @@ export class SharedProcesses {
   offerChanged(upstreamId: string, principal: string, kind: ListKind | undefined): void {
     for (const { pipe } of this.peers.values())
       pipe.post({ type: 'offerChanged', upstreamId, principal, kind });
+  }
+
+  /** While this node was cut off, another one took the process over. */
+  private moved(upstreamId: string): void {
+    if (!this.owners.lose(upstreamId)) return;
+    const reason = 'the process runs at another node now';
+    for (const { lent } of this.peers.values()) lent.stale(upstreamId, reason);
+    this.options.host().letGo(upstreamId, reason);
   }
 
   private async meets(worker: WorkerAddress): Promise<boolean> {
