@@ -3,6 +3,7 @@ import { type ServerDuplexStream, status } from '@grpc/grpc-js';
 import type { ConnectRequest, Hello, Order } from '@sluice/proto/cluster';
 import type { Fleet } from '../fleet/fleet.js';
 import type { NodeStream } from '../fleet/known-node.js';
+import { SYSTEM_TIMING, type Timing } from '../timing.js';
 import { admit, refusalOf } from './admission.js';
 import { encodeAnnouncement, encodeResponse } from './connect-response.js';
 import type { DeliveredView } from './delivered-view.js';
@@ -19,12 +20,13 @@ export interface ConnectionOptions {
   readonly fleet: Fleet;
   readonly access: NodeAccess;
   readonly cluster: string;
+  readonly timing?: Timing | undefined;
 }
 
 export class NodeConnection implements NodeStream {
   private hello: Hello | undefined;
   private view: DeliveredView | undefined;
-  private readonly helloTimer: NodeJS.Timeout;
+  private readonly endHelloTimer: () => void;
   /** The node reads slowly: nothing more is given to the stream until it took what it has. */
   private isFull = false;
   private missedAnnouncement = false;
@@ -35,9 +37,9 @@ export class NodeConnection implements NodeStream {
     private readonly options: ConnectionOptions,
     private readonly onEnd: () => void,
   ) {
-    this.helloTimer = setTimeout(() => {
-      this.end(status.DEADLINE_EXCEEDED, 'nobody said hello');
-    }, HELLO_WITHIN_MS);
+    this.endHelloTimer = (options.timing ?? SYSTEM_TIMING).after(HELLO_WITHIN_MS, () =>
+      this.end(status.DEADLINE_EXCEEDED, 'nobody said hello'),
+    );
     call.on('data', (request: ConnectRequest) => this.take(request));
     call.on('drain', () => this.goOn());
     call.on('end', () => {
@@ -107,7 +109,7 @@ export class NodeConnection implements NodeStream {
         this.end(status.INVALID_ARGUMENT, `this stream is that of ${this.hello.node}`);
         return;
       }
-      clearTimeout(this.helloTimer);
+      this.endHelloTimer();
       this.hello = hello;
       this.view = fleet.joined(hello, seen, this).view;
       this.write(
@@ -142,7 +144,7 @@ export class NodeConnection implements NodeStream {
   private forget(): void {
     if (this.ended) return;
     this.ended = true;
-    clearTimeout(this.helloTimer);
+    this.endHelloTimer();
     if (this.hello) this.options.fleet.disconnected(this.hello.node, this);
     this.onEnd();
   }

@@ -16,6 +16,7 @@ import {
 } from '@sluice/proto/cluster';
 import type { Views } from '../delivery/views.js';
 import type { ConfigurationHead } from '../revisions/head.js';
+import { SYSTEM_TIMING, type Timing } from '../timing.js';
 import { convergenceNow } from './convergence.js';
 import { NodeEvents } from './events.js';
 import { type ConvergenceRequest, type FleetView, NodeUnreachableError } from './fleet-view.js';
@@ -43,6 +44,7 @@ export interface FleetOptions {
   /** Tells a node that has no stream here; false when it cannot. */
   readonly orderElsewhere: (node: string, order: Order) => boolean;
   readonly healthIntervalMs?: number;
+  readonly timing?: Timing | undefined;
 }
 
 interface Waiter {
@@ -55,14 +57,16 @@ export class Fleet implements FleetView {
   private readonly known = new Map<string, KnownNode>();
   private readonly happened: NodeEvents;
   private readonly waiters = new Set<Waiter>();
-  private readonly leases: NodeJS.Timeout;
+  private readonly timing: Timing;
+  private readonly stopLeases: () => void;
   private readonly endFollowing: () => void;
-  private looking: NodeJS.Immediate | undefined;
+  private stopLooking: (() => void) | undefined;
 
   constructor(private readonly options: FleetOptions) {
     this.healthIntervalMs = options.healthIntervalMs ?? HEALTH_INTERVAL_MS;
     this.happened = new NodeEvents(options.nowMs);
-    this.leases = setInterval(() => this.endLeases(), this.healthIntervalMs).unref();
+    this.timing = options.timing ?? SYSTEM_TIMING;
+    this.stopLeases = this.timing.every(this.healthIntervalMs, () => this.endLeases());
     this.endFollowing = options.views.onChange(() => this.lookSoon());
   }
 
@@ -158,11 +162,11 @@ export class Fleet implements FleetView {
       return Promise.resolve(convergence);
     return new Promise((resolve) => {
       const giveUp = () => waiter.settle(this.now(request).convergence);
-      const timer = setTimeout(giveUp, Math.min(deadlineMs, LONGEST_WAIT_MS)).unref();
+      const endDeadline = this.timing.after(Math.min(deadlineMs, LONGEST_WAIT_MS), giveUp);
       const waiter: Waiter = {
         request,
         settle: (result) => {
-          clearTimeout(timer);
+          endDeadline();
           signal?.removeEventListener('abort', giveUp);
           this.waiters.delete(waiter);
           resolve(result);
@@ -175,8 +179,8 @@ export class Fleet implements FleetView {
 
   /** Answers those who wait with what is so. */
   close(): void {
-    clearInterval(this.leases);
-    if (this.looking) clearImmediate(this.looking);
+    this.stopLeases();
+    this.stopLooking?.();
     this.endFollowing();
     for (const { request, settle } of [...this.waiters]) settle(this.now(request).convergence);
   }
@@ -219,9 +223,9 @@ export class Fleet implements FleetView {
 
   /** Many nodes speak at once: those who wait look when all of that has been taken in. */
   private lookSoon(): void {
-    if (this.waiters.size === 0 || this.looking) return;
-    this.looking = setImmediate(() => {
-      this.looking = undefined;
+    if (this.waiters.size === 0 || this.stopLooking) return;
+    this.stopLooking = this.timing.soon(() => {
+      this.stopLooking = undefined;
       for (const { request, settle } of [...this.waiters]) {
         const { convergence, isHopeless } = this.now(request);
         if (convergence.reached || isHopeless) settle(convergence);

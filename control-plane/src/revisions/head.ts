@@ -2,7 +2,6 @@
  * The newest revision and everything that holds at it, followed as others add to the store, and the way to add one.
  * Every replica of the control plane has one of these over the same store.
  */
-import { randomUUID } from 'node:crypto';
 import { create } from '@bufbuild/protobuf';
 import {
   type Checkpoint,
@@ -21,6 +20,7 @@ import {
   StoreReplacedError,
   StoreUnavailableError,
 } from '../store/revision-log.js';
+import { SYSTEM_TIMING, type Timing } from '../timing.js';
 import { changeIn, contentAt, newestOf, undone, whyNotCovering } from './applied.js';
 import { ConflictError } from './conflict.js';
 import { changeOf, type Proposal, revisionOf } from './draft.js';
@@ -55,6 +55,7 @@ export interface HeadOptions {
   readonly nowMs: () => number;
   /** Something is wrong that nobody waits for an answer about. */
   readonly onTrouble: (error: unknown) => void;
+  readonly timing?: Timing | undefined;
 }
 
 export class ConfigurationHead {
@@ -75,12 +76,16 @@ export class ConfigurationHead {
   private doubt: string | undefined;
   private closed = false;
   private rereading: Promise<void> | undefined;
-  private retry: NodeJS.Timeout | undefined;
+  private endRetry: (() => void) | undefined;
   private retryMs = SHORTEST_RETRY_MS;
   /** Ends when all commits have that were begun here before. */
   private lastCommit: Promise<unknown> = Promise.resolve();
 
-  private constructor(private readonly options: HeadOptions) {}
+  private readonly timing: Timing;
+
+  private constructor(private readonly options: HeadOptions) {
+    this.timing = options.timing ?? SYSTEM_TIMING;
+  }
 
   /** @throws StoreUnavailableError, StoreDamagedError */
   static async open(options: HeadOptions): Promise<ConfigurationHead> {
@@ -137,7 +142,7 @@ export class ConfigurationHead {
   }
 
   private async commitInTurn(proposal: Proposal): Promise<Revision | undefined> {
-    const id = proposal.id ?? randomUUID();
+    const id = proposal.id ?? this.timing.newId();
     let base = this.revisionNow;
     for (let attempt = 1; attempt <= MAX_COMMIT_ATTEMPTS; attempt++) {
       const made = this.revisions.find((each) => each.id === id);
@@ -227,7 +232,7 @@ export class ConfigurationHead {
 
   close(): void {
     this.closed = true;
-    clearTimeout(this.retry);
+    this.endRetry?.();
     this.watch?.close();
     this.wake();
   }
@@ -289,7 +294,7 @@ export class ConfigurationHead {
   }
 
   private async reread(): Promise<void> {
-    clearTimeout(this.retry);
+    this.endRetry?.();
     try {
       const content = await this.coveringContent();
       if (this.closed) return;
@@ -327,8 +332,7 @@ export class ConfigurationHead {
     const isNew = this.doubt === undefined;
     this.doubt = (error as Error).message;
     this.watch?.close();
-    this.retry = setTimeout(() => void this.readAgain(), this.retryMs);
-    this.retry.unref();
+    this.endRetry = this.timing.after(this.retryMs, () => void this.readAgain());
     this.retryMs = Math.min(this.retryMs * 2, LONGEST_RETRY_MS);
     this.tellReachable();
     this.wake();
@@ -401,8 +405,8 @@ export class ConfigurationHead {
   private until(number: number): Promise<void> {
     return new Promise<void>((resolve, reject) => {
       const end = (why?: string) => {
-        clearTimeout(late);
-        clearTimeout(deadline);
+        endLate();
+        endDeadline();
         this.arrivals.delete(look);
         if (why === undefined) resolve();
         else reject(new StoreUnavailableError(`revision ${number} has not come here from the store: ${why}`));
@@ -412,8 +416,10 @@ export class ConfigurationHead {
         else if (this.revisionNow >= number) end();
         else if (this.closed) end('the control plane ends');
       };
-      const late = setTimeout(() => void this.readAgain(), REREAD_AFTER_MS);
-      const deadline = setTimeout(end, ARRIVAL_DEADLINE_MS, `not within ${ARRIVAL_DEADLINE_MS} ms`);
+      const endLate = this.timing.after(REREAD_AFTER_MS, () => void this.readAgain());
+      const endDeadline = this.timing.after(ARRIVAL_DEADLINE_MS, () =>
+        end(`not within ${ARRIVAL_DEADLINE_MS} ms`),
+      );
       this.arrivals.add(look);
       look();
     });
