@@ -1,6 +1,7 @@
 /** The last configuration that a node ran, on its disk: what it serves when it starts and nobody can be asked. */
 import { createHash } from 'node:crypto';
-import { type FileHandle, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
+import * as nodeFiles from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   create,
@@ -25,6 +26,24 @@ const PAUSE_MS = 1_000;
 /** After a write that failed; milliseconds. */
 const PAUSE_AFTER_FAILURE_MS = 10_000;
 
+/** What is asked of a file system. */
+export type Files = Pick<typeof nodeFiles, 'mkdir' | 'open' | 'readFile' | 'rename' | 'rm'>;
+
+/** Where files lie, and how time passes: a simulation brings its own. */
+export interface DiskWorld {
+  readonly files: Files;
+  /** Calls back once after a time; returns how to prevent it. */
+  after(ms: number, what: () => void): () => void;
+}
+
+const SYSTEM: DiskWorld = {
+  files: nodeFiles,
+  after: (ms, what) => {
+    const timer = setTimeout(what, ms).unref();
+    return () => clearTimeout(timer);
+  },
+};
+
 /** What a node can begin with. */
 export interface Held {
   readonly position: Position;
@@ -35,13 +54,14 @@ export class SnapshotDisk {
   /** What is to be written next; only the newest counts. */
   private waiting: { readonly position: Position; readonly entries: readonly Entry[] } | undefined;
   private writing: Promise<void> | undefined;
-  private timer: NodeJS.Timeout | undefined;
+  private endPause: (() => void) | undefined;
   private hasFailed = false;
 
   constructor(
     private readonly folder: string,
     private readonly region: string,
-    private readonly log: Logger,
+    private readonly log: Pick<Logger, 'info' | 'error'>,
+    private readonly world: DiskWorld = SYSTEM,
   ) {}
 
   /** What was kept; undefined when there is nothing, or nothing that may be used, which is logged. */
@@ -53,7 +73,7 @@ export class SnapshotDisk {
     };
     let bytes: Buffer;
     try {
-      bytes = await readFile(file);
+      bytes = await this.world.files.readFile(file);
     } catch (thrown) {
       const { code, message } = thrown as NodeJS.ErrnoException;
       return code === 'ENOENT' ? undefined : ignored(`it cannot be read: ${message}`);
@@ -89,26 +109,28 @@ export class SnapshotDisk {
   /** Keeps what runs now, soon. Never throws: what cannot be written is logged, and serving goes on. */
   keep(position: Position, state: ResourceState): void {
     this.waiting = { position, entries: [...state.entries()] };
-    if (this.timer === undefined && this.writing === undefined) this.writeNext();
+    if (this.endPause === undefined && this.writing === undefined) this.writeNext();
   }
 
   /** Resolves when everything that was to be kept has been written, or could not be. */
   async flush(): Promise<void> {
-    clearTimeout(this.timer);
-    this.timer = undefined;
+    this.stopPause();
     await this.writing;
-    clearTimeout(this.timer);
-    this.timer = undefined;
+    this.stopPause();
     if (this.waiting !== undefined) this.writeNext();
     await this.writing;
-    clearTimeout(this.timer);
-    this.timer = undefined;
+    this.stopPause();
+  }
+
+  private stopPause(): void {
+    this.endPause?.();
+    this.endPause = undefined;
   }
 
   private writeNext(): void {
     const next = this.waiting;
     this.waiting = undefined;
-    this.timer = undefined;
+    this.endPause = undefined;
     if (next === undefined) return;
     this.writing = this.write(next.position, next.entries).then(
       () => this.wrote(),
@@ -136,12 +158,13 @@ export class SnapshotDisk {
 
   private ended(): void {
     this.writing = undefined;
-    this.timer = setTimeout(() => this.writeNext(), this.hasFailed ? PAUSE_AFTER_FAILURE_MS : PAUSE_MS);
-    this.timer.unref();
+    const pauseMs = this.hasFailed ? PAUSE_AFTER_FAILURE_MS : PAUSE_MS;
+    this.endPause = this.world.after(pauseMs, () => this.writeNext());
   }
 
   /** Beside the old file first, so that at every moment there is one that is whole. */
   private async write(position: Position, entries: readonly Entry[]): Promise<void> {
+    const { mkdir, open, rename, rm } = this.world.files;
     await mkdir(this.folder, { recursive: true, mode: 0o700 });
     const file = join(this.folder, FILE);
     const beside = `${file}.new`;
@@ -158,7 +181,17 @@ export class SnapshotDisk {
       await rm(beside, { force: true }).catch(() => undefined);
       throw thrown;
     }
-    await syncFolder(this.folder);
+    await this.syncFolder();
+  }
+
+  /** So that the new name is there after a power failure too. */
+  private async syncFolder(): Promise<void> {
+    const handle = await this.world.files.open(this.folder, 'r');
+    try {
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
   }
 
   /** Messages of protobuf one after the other are one message with the fields of all. */
@@ -190,14 +223,4 @@ export class SnapshotDisk {
 async function writeWhole(handle: FileHandle, bytes: Uint8Array): Promise<void> {
   for (let start = 0; start < bytes.length; )
     start += (await handle.write(bytes, start, bytes.length - start)).bytesWritten;
-}
-
-/** So that the new name is there after a power failure too. */
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
 }
