@@ -1,10 +1,8 @@
 /** Revisions in a file of SQLite, or in memory: for a gateway that is one process. */
 import { randomUUID } from 'node:crypto';
-import { closeSync, mkdirSync, openSync } from 'node:fs';
-import { dirname } from 'node:path';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
-import { DatabaseSync } from '@photostructure/sqlite';
 import { type Checkpoint, CheckpointSchema, type Revision, RevisionSchema } from '@sluice/proto/cluster';
+import { type Database, inTransaction, openDatabase, translated } from './embedded-file.js';
 import { EmbeddedWatch } from './embedded-watch.js';
 import {
   type AppendOutcome,
@@ -18,9 +16,6 @@ import {
   StoreUnavailableError,
 } from './revision-log.js';
 
-/** How long a write waits for another process that writes to the same file. Everything else of this one waits too. */
-const BUSY_TIMEOUT_MS = 1_000;
-
 /** Of the tables below; a file with a higher one comes from a later version of the program. */
 const SCHEMA_VERSION = 1;
 const SCHEMA = `
@@ -29,15 +24,6 @@ const SCHEMA = `
   CREATE TABLE revision (number INTEGER PRIMARY KEY, bytes BLOB NOT NULL) STRICT;
   PRAGMA user_version = ${SCHEMA_VERSION};
 `;
-
-/** What SQLite calls a file that is none of its own, or not what it wrote (https://sqlite.org/rescode.html). */
-const SQLITE_CORRUPT = 11;
-const SQLITE_NOTADB = 26;
-
-/** The primary part of an extended result code. */
-const PRIMARY_CODE = 0xff;
-
-type Database = InstanceType<typeof DatabaseSync>;
 
 interface Ends {
   readonly storeId: string;
@@ -61,12 +47,7 @@ export class EmbeddedLog implements RevisionLog {
    */
   static open(path: string | undefined): EmbeddedLog {
     return translated(path, () => {
-      if (path !== undefined) {
-        mkdirSync(dirname(path), { recursive: true });
-        // Made here, so that nobody else can read it: SQLite gives its other files the permissions of this one.
-        closeSync(openSync(path, 'a', 0o600));
-      }
-      const database = new DatabaseSync(path ?? ':memory:', { timeout: BUSY_TIMEOUT_MS });
+      const database = openDatabase(path);
       try {
         const log = new EmbeddedLog(database, path);
         log.prepare();
@@ -79,8 +60,6 @@ export class EmbeddedLog implements RevisionLog {
   }
 
   private prepare(): void {
-    // A revision that was acknowledged survives a loss of power.
-    this.database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;');
     this.inTransaction('IMMEDIATE', () => {
       const { user_version: version } = this.database.prepare('PRAGMA user_version').get() as {
         user_version: number;
@@ -217,15 +196,7 @@ export class EmbeddedLog implements RevisionLog {
   }
 
   private inTransaction<T>(kind: 'DEFERRED' | 'IMMEDIATE', work: () => T): T {
-    this.database.exec(`BEGIN ${kind}`);
-    try {
-      const result = work();
-      this.database.exec('COMMIT');
-      return result;
-    } catch (error) {
-      if (this.database.isTransaction) this.database.exec('ROLLBACK');
-      throw error;
-    }
+    return inTransaction(this.database, kind, work);
   }
 
   private translated<T>(work: () => T): T {
@@ -240,18 +211,4 @@ function decodeRevision(row: object): Revision {
 
 function replaced(path: string | undefined): StoreReplacedError {
   return new StoreReplacedError(`${path ?? 'the store'} was begun anew by somebody else`);
-}
-
-/** Runs the work, and says what is wrong with the file in the words of the port. */
-function translated<T>(path: string | undefined, work: () => T): T {
-  try {
-    return work();
-  } catch (cause) {
-    if (cause instanceof StoreDamagedError || cause instanceof StoreReplacedError) throw cause;
-    const { message, errcode } = cause as Error & { errcode?: number };
-    const code = (errcode ?? 0) & PRIMARY_CODE;
-    if (code === SQLITE_CORRUPT || code === SQLITE_NOTADB)
-      throw new StoreDamagedError(`${path} is no store of Sluice, or is damaged: ${message}`, { cause });
-    throw new StoreUnavailableError(`${path ?? 'the store'} cannot be used: ${message}`, { cause });
-  }
 }

@@ -157,11 +157,17 @@ export class EtcdClient {
   }
 
   /**
-   * Has a bell rung whenever a key changes after a revision of etcd.
+   * Has a bell rung whenever one of some keys changes after a revision of etcd.
    *
+   * @param keys from one on and before another; that one alone when there is no other
    * @param ended when it will ring no more, unless by the returned function, which ends it
    */
-  async watch(name: string, after: string, ring: () => void, ended: () => void): Promise<() => void> {
+  async watch(
+    { from, before }: { readonly from: string; readonly before?: string },
+    after: string,
+    ring: () => void,
+    ended: () => void,
+  ): Promise<() => void> {
     const stream = await this.call(() => this.etcd.watchClient.watch());
     const close = () => {
       // A stream that is cancelled while it can be written to counts as a failed server.
@@ -177,7 +183,11 @@ export class EtcdClient {
     stream.on('error', ended);
     stream.on('end', ended);
     stream.write({
-      create_request: { key: this.key(name), start_revision: (BigInt(after) + 1n).toString() },
+      create_request: {
+        key: this.key(from),
+        ...(before !== undefined && { range_end: this.key(before) }),
+        start_revision: (BigInt(after) + 1n).toString(),
+      },
     });
     return close;
   }

@@ -83,7 +83,7 @@ export class EtcdWatch implements LogWatch {
       if (this.endBell === end) this.endBell = undefined;
     };
     let end: (() => void) | undefined;
-    end = await this.client.watch('head', after, this.ring, forget);
+    end = await this.client.watch({ from: 'head' }, after, this.ring, forget);
     this.endBell = end;
     if (this.isClosed) this.silence();
   }
