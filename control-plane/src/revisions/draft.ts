@@ -2,6 +2,7 @@
 import { clone, create } from '@bufbuild/protobuf';
 import { timestampFromMs } from '@bufbuild/protobuf/wkt';
 import {
+  type Change,
   ChangeSchema,
   type Entry,
   entryOf,
@@ -63,10 +64,6 @@ interface Draft {
 }
 
 export function revisionOf({ proposal, id, number, timeMs, state, change }: Draft): Revision {
-  const after = new Map<KeyText, Resource | undefined>([
-    ...change.removed.map((key) => [key, undefined] as const),
-    ...change.changed.map(({ key, resource }) => [key, resource] as const),
-  ]);
   return create(RevisionSchema, {
     number: BigInt(number),
     id,
@@ -75,16 +72,25 @@ export function revisionOf({ proposal, id, number, timeMs, state, change }: Draf
     message: proposal.message,
     restores: BigInt(proposal.restores ?? 0),
     digest: state.digestWith(change),
-    changes: [...after]
-      .sort(([a], [b]) => (a < b ? -1 : 1))
-      .map(([key, resource]) => {
-        const before = state.get(key)?.resource;
-        const parsed = parseKeyText(key);
-        return create(ChangeSchema, {
-          ...(parsed && { key: parsed }),
-          ...(before && { before }),
-          ...(resource && { after: resource }),
-        });
-      }),
+    changes: changesIn(state, change),
   });
+}
+
+/** What a change makes of what holds before it, in the order of the keys. */
+export function changesIn(state: ResourceState, change: StateChange): Change[] {
+  const after = new Map<KeyText, Resource | undefined>([
+    ...change.removed.map((key) => [key, undefined] as const),
+    ...change.changed.map(({ key, resource }) => [key, resource] as const),
+  ]);
+  return [...after]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([key, resource]) => {
+      const before = state.get(key)?.resource;
+      const parsed = parseKeyText(key);
+      return create(ChangeSchema, {
+        ...(parsed && { key: parsed }),
+        ...(before && { before }),
+        ...(resource && { after: resource }),
+      });
+    });
 }

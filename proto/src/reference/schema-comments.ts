@@ -2,7 +2,14 @@ import { execFileSync } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { DescEnum, DescEnumValue, DescField, DescMessage } from '@bufbuild/protobuf';
+import type {
+  DescEnum,
+  DescEnumValue,
+  DescField,
+  DescMessage,
+  DescMethod,
+  DescService,
+} from '@bufbuild/protobuf';
 import { fromBinary } from '@bufbuild/protobuf';
 import { type FileDescriptorProto, FileDescriptorSetSchema } from '@bufbuild/protobuf/wkt';
 
@@ -30,11 +37,9 @@ export class SchemaComments {
   }
 
   /** The comment in front of a declaration, on one line. */
-  of(description: DescMessage | DescField | DescEnum | DescEnumValue): string {
+  of(description: DescMessage | DescField | DescEnum | DescEnumValue | DescService | DescMethod): string {
     const name =
-      description.kind === 'message' || description.kind === 'enum'
-        ? description.typeName
-        : `${description.parent.typeName}.${description.name}`;
+      'typeName' in description ? description.typeName : `${description.parent.typeName}.${description.name}`;
     return this.comments.get(name) ?? '';
   }
 
@@ -51,6 +56,7 @@ export class SchemaComments {
 /** Numbers of the fields that lead to declarations in a file (descriptor.proto). */
 const MESSAGE_TYPE = 4;
 const ENUM_TYPE = 5;
+const SERVICE_TYPE = 6;
 const MEMBER = 2;
 
 function commentsOfFile(file: FileDescriptorProto): [name: string, comment: string][] {
@@ -67,10 +73,11 @@ function declarationName(file: FileDescriptorProto, path: readonly number[]): st
   if (path.length !== 2 && !(path.length === 4 && memberKind === MEMBER)) return undefined;
   const outer = kind === MESSAGE_TYPE ? file.messageType[index] : undefined;
   const enumeration = kind === ENUM_TYPE ? file.enumType[index] : undefined;
-  const declared = outer ?? enumeration;
+  const service = kind === SERVICE_TYPE ? file.service[index] : undefined;
+  const declared = outer ?? enumeration ?? service;
   if (declared === undefined) return undefined;
   const name = `${file.package}.${declared.name}`;
   if (path.length === 2) return name;
-  const member = outer?.field[inner] ?? enumeration?.value[inner];
+  const member = outer?.field[inner] ?? enumeration?.value[inner] ?? service?.method[inner];
   return member && `${name}.${member.name}`;
 }

@@ -1,0 +1,54 @@
+/**
+ * No answer holds a secret. Where one is, an answer says `[redacted:FIELD]`; whoever sends that back, because they
+ * changed something else, means the secret that is stored there.
+ */
+import { clone } from '@bufbuild/protobuf';
+import { type Change, ChangeSchema, type Resource, ResourceSchema } from '@sluice/proto/cluster';
+import { secretsOf } from './secrets.js';
+
+const MARK = /^\[redacted:(.+)\]$/;
+
+/** A secret alone that is only spoken of: `${NAME}`, `${secret:NAME}`, with a word like Bearer in front. */
+const REFERENCE = /^(?:[A-Za-z]+ )?\$\{(?:secret:)?[A-Za-z0-9_.-]+\}$/;
+
+export function redacted(resource: Resource): Resource {
+  const copy = clone(ResourceSchema, resource);
+  for (const { field, value, replace } of secretsOf(copy)) {
+    if (value !== '' && !REFERENCE.test(value)) replace(`[redacted:${field}]`);
+  }
+  return copy;
+}
+
+export function redactedChange({ $typeName: _, key, before, after }: Change): Change {
+  return {
+    $typeName: ChangeSchema.typeName,
+    ...(key && { key }),
+    ...(before && { before: redacted(before) }),
+    ...(after && { after: redacted(after) }),
+  };
+}
+
+/** A resource with what marks stand for, and the fields whose marks stand for nothing. */
+export interface Restored {
+  readonly resource: Resource;
+  readonly unknownFields: readonly string[];
+}
+
+/** @param stored the resource that is there now under the same key */
+export function restored(resource: Resource, stored: Resource | undefined): Restored {
+  const copy = clone(ResourceSchema, resource);
+  const marked = secretsOf(copy).filter(({ value }) => MARK.test(value));
+  if (marked.length === 0) return { resource: copy, unknownFields: [] };
+  const known = new Map(
+    stored === undefined
+      ? []
+      : secretsOf(clone(ResourceSchema, stored)).map(({ field, value }) => [field, value]),
+  );
+  const unknownFields: string[] = [];
+  for (const { field, value, replace } of marked) {
+    const secret = known.get(MARK.exec(value)?.[1] as string);
+    if (secret === undefined) unknownFields.push(field);
+    else replace(secret);
+  }
+  return { resource: copy, unknownFields };
+}

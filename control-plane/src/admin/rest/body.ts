@@ -1,0 +1,36 @@
+import type { IncomingMessage } from 'node:http';
+import type { JsonValue } from '@bufbuild/protobuf';
+import { AdminError } from '../admin-error.js';
+import { MAX_BODY_BYTES } from '../limits.js';
+
+/** @throws AdminError for a body that is too large or no JSON */
+export async function bodyOf(request: IncomingMessage): Promise<JsonValue | undefined> {
+  if (Number(request.headers['content-length'] ?? 0) > MAX_BODY_BYTES) throw tooLarge();
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of request) {
+    size += (chunk as Buffer).byteLength;
+    if (size > MAX_BODY_BYTES) throw tooLarge();
+    chunks.push(chunk as Buffer);
+  }
+  if (size === 0) return undefined;
+  const type = request.headers['content-type'] ?? '';
+  if (!/^application\/(?:[\w.+-]+\+)?json\s*(?:;|$)/i.test(type))
+    throw new AdminError(
+      'UNSUPPORTED_MEDIA_TYPE',
+      'send the body as JSON, with `Content-Type: application/json`',
+    );
+  try {
+    const text = new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(chunks));
+    return JSON.parse(text) as JsonValue;
+  } catch (thrown) {
+    // What JSON.parse says may show a piece of the body, which may be a secret.
+    const place = /position (\d+)/.exec(String(thrown))?.[1];
+    const where = place === undefined ? '' : ` (at character ${place})`;
+    throw new AdminError('INVALID_REQUEST', `the body is no JSON in UTF-8${where}`);
+  }
+}
+
+function tooLarge(): AdminError {
+  return new AdminError('TOO_LARGE', `the body has more than ${MAX_BODY_BYTES} bytes`);
+}

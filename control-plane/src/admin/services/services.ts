@@ -1,0 +1,52 @@
+/** All services of the admin API over what carries them out. */
+import { create } from '@bufbuild/protobuf';
+import {
+  CatalogueService,
+  ConfigurationService,
+  FleetService,
+  ListPluginsResponseSchema,
+  type PluginDescription,
+} from '@sluice/proto/admin';
+import { type BoundMethod, bound } from '../bound-method.js';
+import { waitRevision } from './convergence.js';
+import { drainNode, listNodeEvents, listNodes } from './fleet.js';
+import { diff, getRevision, history } from './history.js';
+import { exportAll, getResource, listResources } from './reads.js';
+import type { Writing } from './write.js';
+import { apply, deleteResource, importAll, putResource, rollback, validate } from './writes.js';
+
+export const ADMIN_SERVICES = [ConfigurationService, FleetService, CatalogueService] as const;
+
+export interface ServiceParts extends Writing {
+  /** The plugins that come with the gateway, by name. */
+  readonly catalogue: readonly PluginDescription[];
+}
+
+export function boundServices(parts: ServiceParts): BoundMethod[] {
+  const { head, fleet, catalogue } = parts;
+  return [
+    ...bound(ConfigurationService, {
+      getResource: (request, call) => getResource(head, request, call),
+      listResources: (request, call) => listResources(head, request, call),
+      putResource: (request, call) => putResource(parts, request, call),
+      deleteResource: (request, call) => deleteResource(parts, request, call),
+      apply: (request, call) => apply(parts, request, call),
+      validate: (request, call) => validate(parts, request, call),
+      diff: (request, call) => diff(head, request, call),
+      history: (request, call) => history(head, request, call),
+      getRevision: (request, call) => getRevision(head, request, call),
+      rollback: (request, call) => rollback(parts, request, call),
+      waitRevision: (request, call) => waitRevision(parts, request, call),
+      export: (request) => exportAll(head, request),
+      import: (request, call) => importAll(parts, request, call),
+    }),
+    ...bound(FleetService, {
+      listNodes: async (request) => listNodes(head, fleet, request),
+      drainNode: (request) => drainNode(fleet, request),
+      listNodeEvents: async (request) => listNodeEvents(fleet, request),
+    }),
+    ...bound(CatalogueService, {
+      listPlugins: async () => create(ListPluginsResponseSchema, { plugins: [...catalogue] }),
+    }),
+  ];
+}

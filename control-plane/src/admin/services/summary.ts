@@ -1,0 +1,22 @@
+import { create } from '@bufbuild/protobuf';
+import { type RevisionSummary, RevisionSummarySchema } from '@sluice/proto/admin';
+import type { Change, Revision } from '@sluice/proto/cluster';
+
+/** Keys that a summary names. */
+const MAX_SUMMARY_KEY_COUNT = 20;
+
+/** @param changes those of the revision that whoever asks may see */
+export function summaryOf(revision: Revision, changes: readonly Change[]): RevisionSummary {
+  const { number, author, time, message, restores } = revision;
+  return create(RevisionSummarySchema, {
+    number,
+    author,
+    ...(time && { time }),
+    message,
+    restores,
+    created: changes.filter(({ before }) => before === undefined).length,
+    updated: changes.filter(({ before, after }) => before !== undefined && after !== undefined).length,
+    deleted: changes.filter(({ after }) => after === undefined).length,
+    keys: changes.slice(0, MAX_SUMMARY_KEY_COUNT).flatMap(({ key }) => (key === undefined ? [] : [key])),
+  });
+}
