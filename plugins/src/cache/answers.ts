@@ -39,6 +39,10 @@ class Flight {
     readonly asOf: number,
   ) {}
 
+  get isAwaited(): boolean {
+    return this.waited !== undefined;
+  }
+
   ended(): Promise<Ended> {
     this.waited ??= new Promise((resolve) => {
       this.resolve = resolve;
@@ -114,11 +118,11 @@ export class Answers {
     const came = next();
     if (came instanceof Promise) {
       return came.then((outcome) => {
-        this.keep(asked, outcome, asOf);
+        if (this.isAdmitted(asked)) this.keep(asked, outcome, asOf);
         return outcome;
       });
     }
-    this.keep(asked, came, asOf);
+    if (this.isAdmitted(asked)) this.keep(asked, came, asOf);
     return came;
   }
 
@@ -184,7 +188,7 @@ export class Answers {
       const isGivenUp = came.errorCode !== 0 && asked.signal.aborted;
       ended = isGivenUp
         ? 'again'
-        : forAll(asked, flight.key, this.keep(asked, came, flight.asOf, generations));
+        : forAll(asked, flight.key, this.kept(flight, asked, came, generations));
     } finally {
       this.landed(flight, ended);
     }
@@ -205,6 +209,17 @@ export class Answers {
     if (request.method === 'tools/list') asked.learn(answer.outcome(clock.now()).result);
     kept.put(key, answer);
     return answer;
+  }
+
+  /** Keeps an answer that others wait for, and any that there is room for. */
+  private kept(flight: Flight, asked: Asked, came: Outcome, generations?: Generations): KeptAnswer | undefined {
+    const isWanted = flight.isAwaited || generations !== undefined || this.isAdmitted(asked);
+    return isWanted ? this.keep(asked, came, flight.asOf, generations) : undefined;
+  }
+
+  private isAdmitted({ request, rule }: Asked): boolean {
+    const key = mayBePublic(request, rule) ? request.publicKey : request.privateKey;
+    return key !== undefined && this.options.kept.admits(key);
   }
 
   private keep(

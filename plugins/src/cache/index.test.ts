@@ -426,8 +426,7 @@ describe('a change at an upstream', () => {
     await gateway.call(read('file:///a'));
     await gateway.call({ tool: 'files:read' });
     expect(gateway.watched).toEqual(['files file:///a']);
-    await gateway.call(read('file:///b'));
-    await gateway.call(read('file:///c'));
+    for (const uri of ['file:///b', 'file:///b', 'file:///c', 'file:///c']) await gateway.call(read(uri));
     expect(gateway.watched).toEqual(['files file:///b', 'files file:///c']);
     gateway.changed({ upstream: 'files', kind: 'resources', uri: 'file:///c' });
     await gateway.call(read('file:///c'));
@@ -448,24 +447,46 @@ describe('the memory that is used', () => {
     const text = 'ü'.repeat(10_000);
     const gateway = counting({ max_bytes: 65_536, max_entry_bytes: 65_536 }, { ttlMs: 1_000_000, text });
     for (let i = 0; i < 20; i++) {
-      await gateway.call(read(`file:///${i}`));
+      for (let asked = 0; asked < 2; asked++) await gateway.call(read(`file:///${i}`));
       expect(gateway.gauges.get('bytes')).toBeLessThanOrEqual(65_536);
     }
     expect(gateway.gauges.get('bytes')).toBeGreaterThan(40_000);
     expect(gateway.counted.get('evictions_total')).toBeGreaterThan(15);
+    const { length } = gateway.reached;
     await gateway.call(read('file:///19'));
-    expect(gateway.reached).toHaveLength(20);
+    expect(gateway.reached).toHaveLength(length);
     await gateway.call(read('file:///0'));
-    expect(gateway.reached).toHaveLength(21);
+    expect(gateway.reached).toHaveLength(length + 1);
     await gateway.close();
     expect(gateway.gauges.get('bytes')).toBe(0);
   });
 
   it('has a bound in entries', async () => {
     const gateway = counting({ max_entries: 3 }, { ttlMs: 1_000_000 });
-    for (let i = 0; i < 10; i++) await gateway.call(read(`file:///${i}`));
+    for (let i = 0; i < 20; i++) await gateway.call(read(`file:///${i >> 1}`));
     expect(gateway.gauges.get('entries')).toBe(3);
     expect(gateway.counted.get('evictions_total')).toBe(7);
+  });
+
+  it('is not taken from what is wanted by what nobody asks for again', async () => {
+    const gateway = counting({ max_entries: 3 }, { ttlMs: 1_000_000 });
+    const wanted = ['file:///a', 'file:///b', 'file:///c'];
+    for (const uri of wanted) await gateway.call(read(uri));
+    for (let i = 0; i < 100; i++) await gateway.call(read(`file:///${i}`));
+    expect(gateway.counted.get('passed_over_total')).toBe(100);
+    const { length } = gateway.reached;
+    for (const uri of wanted) await gateway.call(read(uri));
+    expect(gateway.reached).toHaveLength(length);
+  });
+
+  it('takes in when it is full what several wait for, and what is public for all its callers', async () => {
+    const gateway = counting({ max_entries: 1 }, { ttlMs: 1_000_000, cacheScope: 'public' });
+    await gateway.call(read('file:///full'));
+    await Promise.all([gateway.call(read('file:///a')), gateway.call(read('file:///a'))]);
+    await gateway.call(read('file:///a'));
+    expect(gateway.reached).toHaveLength(2);
+    for (const id of ['ada', 'bob', 'eve']) await gateway.call(read('file:///b', { as: { id } }));
+    expect(gateway.reached).toHaveLength(4);
   });
 });
 

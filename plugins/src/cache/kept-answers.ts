@@ -1,11 +1,16 @@
 /** What is kept in the memory of a worker, within its bounds; what was used longest ago goes first. */
 import type { PluginHost } from '@sluice/sdk';
 import { LRUCache } from 'lru-cache';
+import { AskedBefore } from './asked-before.js';
 import type { Changes } from './changes.js';
 import type { KeptAnswer } from './kept-answer.js';
 
 /** Memory that an entry takes beside its key and text. */
 const ENTRY_BYTES = 512;
+/** What of the bytes is full: the next answer may well be larger than the rest. */
+const FULL_SHARE = 0.9;
+/** Keys that are remembered without an answer; four bytes each. */
+const MAX_ASKED_COUNT = 65_536;
 
 /** Something that was seen not to be kept, until when requests do not wait for each other because of it. */
 interface Pass {
@@ -28,6 +33,8 @@ export interface KeptAnswersOptions {
 
 export class KeptAnswers {
   private readonly entries: LRUCache<string, Kept | Pass>;
+  /** Of what was not kept. */
+  private readonly asked: AskedBefore;
   private watchedCount = 0;
 
   constructor(
@@ -35,6 +42,7 @@ export class KeptAnswers {
     private readonly changes: Changes,
     private readonly host: Pick<PluginHost, 'clock' | 'metrics' | 'watch'>,
   ) {
+    this.asked = new AskedBefore(Math.min(2 * options.maxEntryCount, MAX_ASKED_COUNT));
     this.entries = new LRUCache<string, Kept | Pass>({
       max: options.maxEntryCount,
       maxSize: options.maxBytes,
@@ -59,6 +67,19 @@ export class KeptAnswers {
     this.entries.delete(key);
     this.measure();
     return undefined;
+  }
+
+  /**
+   * Whether an answer to this may be kept. Where others have to go for it that is so when it is asked for again: what
+   * nobody wants twice puts nothing out that somebody does.
+   */
+  admits(key: string): boolean {
+    const { maxBytes, maxEntryCount } = this.options;
+    const { size, calculatedSize } = this.entries;
+    const isFull = size >= maxEntryCount || calculatedSize > FULL_SHARE * maxBytes;
+    if (!isFull || this.asked.note(key)) return true;
+    this.host.metrics.count('passed_over_total', 'Answers that were not kept, since nobody had asked before.');
+    return false;
   }
 
   put(key: string, answer: KeptAnswer): void {
