@@ -1,9 +1,17 @@
 /** Rules for consumers, credentials, policies and limits: among themselves, and with the plugins that act on them. */
 
 import { builtIn } from '@sluice/plugins';
-import { type Configuration, resolveConfiguration } from '@sluice/proto';
+import {
+  type Configuration,
+  type Consumer,
+  type Credential,
+  type Limit,
+  type Policy,
+  resolveConfiguration,
+} from '@sluice/proto';
 import { nearestName } from '@sluice/sdk/manifest';
 import type { Findings } from './findings.js';
+import type { Names } from './names.js';
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/;
 const NAME_HINT = 'write 1 to 63 letters, digits, `_`, `-` or `.`, beginning with a letter or digit';
@@ -12,85 +20,115 @@ const LIMIT_NAME_HINT = 'write a lower-case letter, then up to 62 lower-case let
 const MAX_CONSUMER_NAME_CHARS = 128;
 
 /** The plugin that knows callers by a kind of credential. */
-const PLUGIN_OF = { apiKey: 'auth-api-key', password: 'auth-basic' } as const;
+export const PLUGIN_OF = { apiKey: 'auth-api-key', password: 'auth-basic' } as const;
 
 export function checkAccess(
   findings: Findings,
   configuration: Configuration,
   paths: ReadonlySet<string>,
 ): void {
-  checkConsumers(findings, configuration);
-  checkCredentials(findings, configuration);
-  checkNames(findings, 'policies', configuration.policies, NAME, NAME_HINT);
-  configuration.policies.forEach(({ endpoints, permissions }, index) => {
-    const own = `policies[${index}]`;
-    checkPaths(findings, own, endpoints, paths);
-    if (permissions.length === 0)
-      findings.warn(own, 'a policy that permits nothing', 'write what it permits below `permissions`');
-    checkByPlugin(findings, `${own}.permissions`, 'authorize', {
-      permissions: Object.fromEntries(permissions.map(({ pattern, scopes }) => [pattern, [...scopes]])),
-    });
-  });
-  checkNames(findings, 'limits', configuration.limits, LIMIT_NAME, LIMIT_NAME_HINT);
-  configuration.limits.forEach(({ endpoints, requests }, index) => {
-    const own = `limits[${index}]`;
-    checkPaths(findings, own, endpoints, paths);
-    if (requests === 0)
-      findings.error(`${own}.requests`, 'missing', 'write how many pass in each period, from 1');
-  });
+  const { consumers, credentials, policies, limits, plugins } = configuration;
+  const around: AroundAccess = {
+    paths,
+    consumers: new Set(consumers.map(({ name }) => name)),
+    knowsBy: (plugin) => plugins.some((binding) => binding.plugin === plugin && !binding.disabled),
+  };
+  checkEach(findings, 'consumers', consumers, (own, consumer) => checkConsumer(findings, own, consumer));
+  checkEach(findings, 'credentials', credentials, (own, each) =>
+    checkCredential(findings, own, each, around),
+  );
+  checkEach(findings, 'policies', policies, (own, policy) => checkPolicy(findings, own, policy, around));
+  checkEach(findings, 'limits', limits, (own, limit) => checkLimit(findings, own, limit, around));
 }
 
-function checkConsumers(findings: Findings, { consumers }: Configuration): void {
-  const seen = new Map<string, number>();
-  consumers.forEach(({ name }, index) => {
-    const field = `consumers[${index}].name`;
-    const first = seen.get(name);
-    if (name === '' || name.length > MAX_CONSUMER_NAME_CHARS)
+/** What there is beside a consumer, a credential, a policy or a limit. */
+export interface AroundAccess {
+  /** Every path at which something is served, where it may hold. */
+  readonly paths: Names;
+  readonly consumers: Names;
+  /** Whether a plugin is in use. */
+  knowsBy(plugin: string): boolean;
+}
+
+/** @returns whether it has a name that it can have */
+export function checkConsumer(findings: Findings, own: string, { name }: Consumer): boolean {
+  if (name !== '' && name.length <= MAX_CONSUMER_NAME_CHARS) return true;
+  findings.error(
+    `${own}.name`,
+    name === '' ? 'missing' : 'too long',
+    `write 1 to ${MAX_CONSUMER_NAME_CHARS} characters`,
+    [own],
+  );
+  return false;
+}
+
+/** @returns whether it has a name that it can have */
+export function checkCredential(
+  findings: Findings,
+  own: string,
+  { name, consumer, kind }: Credential,
+  { consumers, knowsBy }: AroundAccess,
+): boolean {
+  const isNamed = checkName(findings, own, name, NAME, NAME_HINT);
+  if (!consumers.has(consumer)) {
+    const near = nearestName(consumer, [...consumers]);
+    const there = [...consumers].slice(0, 10).join(', ') || 'none';
+    const hint = near === undefined ? `consumers are ${there}` : `did you mean ${near}?`;
+    const message = consumer === '' ? 'missing' : `there is no consumer ${consumer}`;
+    findings.error(`${own}.consumer`, message, hint, ['consumers']);
+  }
+  if (kind.case === undefined) {
+    findings.error(own, 'proves nothing', 'write `api_key` or `password`');
+    return isNamed;
+  }
+  const plugin = PLUGIN_OF[kind.case];
+  if (!knowsBy(plugin)) {
+    const hint = `add \`- plugin: ${plugin}\` to \`plugins\`: it is what looks at them`;
+    findings.error(own, `no plugin ${plugin} is there to know it by`, hint, ['plugins']);
+  }
+  if (kind.case === 'apiKey') {
+    const { prefix, hash } = kind.value;
+    if (prefix === '' || hash === '')
       findings.error(
-        field,
-        name === '' ? 'missing' : 'too long',
-        `write 1 to ${MAX_CONSUMER_NAME_CHARS} characters`,
-        [`consumers[${index}]`],
+        `${own}.api_key`,
+        'not whole',
+        'write the `prefix` and `hash` that `sluice keys create` prints',
       );
-    else if (first !== undefined)
-      findings.error(field, `consumers[${first}] has the same name`, 'give each a name of its own');
-    else seen.set(name, index);
-  });
+  } else if (kind.value.hash === '') {
+    findings.error(`${own}.password.hash`, 'missing', 'write what `sluice keys hash-password` prints');
+  }
+  return isNamed;
 }
 
-function checkCredentials(findings: Findings, { credentials, consumers, plugins }: Configuration): void {
-  checkNames(findings, 'credentials', credentials, NAME, NAME_HINT);
-  const known = new Set(consumers.map(({ name }) => name));
-  credentials.forEach(({ consumer, kind }, index) => {
-    const own = `credentials[${index}]`;
-    if (!known.has(consumer)) {
-      const near = nearestName(consumer, [...known]);
-      const there = [...known].slice(0, 10).join(', ') || 'none';
-      const hint = near === undefined ? `consumers are ${there}` : `did you mean ${near}?`;
-      const message = consumer === '' ? 'missing' : `there is no consumer ${consumer}`;
-      findings.error(`${own}.consumer`, message, hint, ['consumers']);
-    }
-    if (kind.case === undefined) {
-      findings.error(own, 'proves nothing', 'write `api_key` or `password`');
-      return;
-    }
-    const plugin = PLUGIN_OF[kind.case];
-    if (!plugins.some((binding) => binding.plugin === plugin && !binding.disabled)) {
-      const hint = `add \`- plugin: ${plugin}\` to \`plugins\`: it is what looks at them`;
-      findings.error(own, `no plugin ${plugin} is there to know it by`, hint, ['plugins']);
-    }
-    if (kind.case === 'apiKey') {
-      const { prefix, hash } = kind.value;
-      if (prefix === '' || hash === '')
-        findings.error(
-          `${own}.api_key`,
-          'not whole',
-          'write the `prefix` and `hash` that `sluice keys create` prints',
-        );
-    } else if (kind.value.hash === '') {
-      findings.error(`${own}.password.hash`, 'missing', 'write what `sluice keys hash-password` prints');
-    }
+/** @returns whether it has a name that it can have */
+export function checkPolicy(
+  findings: Findings,
+  own: string,
+  { name, endpoints, permissions }: Policy,
+  { paths }: AroundAccess,
+): boolean {
+  const isNamed = checkName(findings, own, name, NAME, NAME_HINT);
+  checkPaths(findings, own, endpoints, paths);
+  if (permissions.length === 0)
+    findings.warn(own, 'a policy that permits nothing', 'write what it permits below `permissions`');
+  checkByPlugin(findings, `${own}.permissions`, 'authorize', {
+    permissions: Object.fromEntries(permissions.map(({ pattern, scopes }) => [pattern, [...scopes]])),
   });
+  return isNamed;
+}
+
+/** @returns whether it has a name that it can have */
+export function checkLimit(
+  findings: Findings,
+  own: string,
+  { name, endpoints, requests }: Limit,
+  { paths }: AroundAccess,
+): boolean {
+  const isNamed = checkName(findings, own, name, LIMIT_NAME, LIMIT_NAME_HINT);
+  checkPaths(findings, own, endpoints, paths);
+  if (requests === 0)
+    findings.error(`${own}.requests`, 'missing', 'write how many pass in each period, from 1');
+  return isNamed;
 }
 
 /**
@@ -115,9 +153,11 @@ export function checkDerived(findings: Findings, configuration: Configuration, h
   }
 }
 
-const DERIVED_NAME = /^(?:policies|limits)(?:-\d+)?$/;
+/** What policies and limits become is called so. */
+export const DERIVED_NAME = /^(?:policies|limits)(?:-\d+)?$/;
 
-function checkByPlugin(
+/** What a plugin says of a configuration that was made for it. */
+export function checkByPlugin(
   findings: Findings,
   path: string,
   plugin: string,
@@ -129,12 +169,7 @@ function checkByPlugin(
     findings.error(path, `${field}: ${message}`, hint ?? `see docs/reference/plugins.md#${plugin}`);
 }
 
-function checkPaths(
-  findings: Findings,
-  own: string,
-  endpoints: readonly string[],
-  paths: ReadonlySet<string>,
-): void {
+function checkPaths(findings: Findings, own: string, endpoints: readonly string[], paths: Names): void {
   endpoints.forEach((endpoint, index) => {
     if (paths.has(endpoint)) return;
     const near = nearestName(endpoint, [...paths]);
@@ -144,21 +179,25 @@ function checkPaths(
   });
 }
 
-function checkNames(
+function checkName(findings: Findings, own: string, name: string, pattern: RegExp, hint: string): boolean {
+  if (pattern.test(name)) return true;
+  findings.error(`${own}.name`, name === '' ? 'missing' : 'not a name', hint, [own]);
+  return false;
+}
+
+/** @param check of one by itself; false when its name cannot be compared with those of others */
+function checkEach<T extends { readonly name: string }>(
   findings: Findings,
   list: string,
-  members: readonly { readonly name: string }[],
-  pattern: RegExp,
-  hint: string,
+  members: readonly T[],
+  check: (own: string, member: T) => boolean,
 ): void {
   const seen = new Map<string, number>();
-  members.forEach(({ name }, index) => {
-    const field = `${list}[${index}].name`;
-    const first = seen.get(name);
-    if (!pattern.test(name))
-      findings.error(field, name === '' ? 'missing' : 'not a name', hint, [`${list}[${index}]`]);
-    else if (first !== undefined)
-      findings.error(field, `${list}[${first}] has the same name`, 'give each a name of its own');
-    else seen.set(name, index);
+  members.forEach((member, index) => {
+    const own = `${list}[${index}]`;
+    if (!check(own, member)) return;
+    const first = seen.get(member.name);
+    if (first === undefined) seen.set(member.name, index);
+    else findings.error(`${own}.name`, `${list}[${first}] has the same name`, 'give each a name of its own');
   });
 }

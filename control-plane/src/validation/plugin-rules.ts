@@ -9,6 +9,7 @@ import {
 } from '@sluice/sdk/manifest';
 import { type ConfigSchema, targetPatterns } from './config-schema.js';
 import type { Findings } from './findings.js';
+import type { Names } from './names.js';
 
 const ELSEWHERE = /^(?:\.{0,2}\/|npm:)/;
 type CheckedConfig = ReturnType<typeof checkManifestConfig>;
@@ -22,36 +23,49 @@ export function checkPlugins(
   { plugins, upstreams }: Configuration,
   paths: ReadonlySet<string>,
 ): void {
-  const known = upstreams.map(({ name }) => name);
+  const known = new Set(upstreams.map(({ name }) => name));
   const names = new Map<string, number>();
   plugins.forEach((binding, index) => {
     const path = `plugins[${index}]`;
     const name = binding.name || binding.plugin;
     const first = names.get(name);
     names.set(name, index);
-    if (binding.name !== '' && !NAME.test(binding.name)) {
-      const hint = 'write 1 to 63 letters, digits, `_`, `-` or `.`, beginning with a letter or digit';
-      findings.error(`${path}.name`, 'not a name', hint);
-    } else if (first !== undefined && name !== '') {
+    if (first !== undefined && name !== '' && (binding.name === '' || NAME.test(binding.name))) {
       const hint = 'give each use of a plugin a `name` of its own';
       findings.error(`${path}.name`, `plugins[${first}] is named ${name} too`, hint, [
         `plugins[${first}].name`,
       ]);
     }
-    checkEndpoints(findings, binding, path, paths);
-    checkOrigins(findings, binding, path);
-    const schema = checkBuiltIn(findings, binding, path);
-    if (schema !== undefined)
-      checkPatterns(findings, targetPatterns(binding.config, [schema], `${path}.config`), known);
+    checkBinding(findings, path, binding, { paths, upstreams: known });
   });
 }
 
-function checkEndpoints(
+/** What a plugin may refer to. */
+export interface AroundPlugins {
+  /** Every path at which something is served that it may serve. */
+  readonly paths: Names;
+  readonly upstreams: Names;
+}
+
+/** What is wrong with one use of a plugin whatever others there are. */
+export function checkBinding(
   findings: Findings,
-  { endpoints }: PluginBinding,
   path: string,
-  known: ReadonlySet<string>,
+  binding: PluginBinding,
+  { paths, upstreams }: AroundPlugins,
 ): void {
+  if (binding.name !== '' && !NAME.test(binding.name)) {
+    const hint = 'write 1 to 63 letters, digits, `_`, `-` or `.`, beginning with a letter or digit';
+    findings.error(`${path}.name`, 'not a name', hint);
+  }
+  checkEndpoints(findings, binding, path, paths);
+  checkOrigins(findings, binding, path);
+  const schema = checkBuiltIn(findings, binding, path);
+  if (schema !== undefined)
+    checkPatterns(findings, targetPatterns(binding.config, [schema], `${path}.config`), upstreams);
+}
+
+function checkEndpoints(findings: Findings, { endpoints }: PluginBinding, path: string, known: Names): void {
   endpoints.forEach((endpoint, index) => {
     if (known.has(endpoint)) return;
     const near = nearestName(endpoint, [...known]);
@@ -129,18 +143,14 @@ function checkElsewhere(
 }
 
 /** Of an upstream that is not there nothing matches, which is seldom what was meant; it may yet be added. */
-function checkPatterns(
-  findings: Findings,
-  patterns: ReturnType<typeof targetPatterns>,
-  known: readonly string[],
-): void {
+function checkPatterns(findings: Findings, patterns: ReturnType<typeof targetPatterns>, known: Names): void {
   for (const { path, pattern } of patterns) {
     const upstream = pattern.slice(0, pattern.indexOf(':'));
-    if (upstream.includes('*') || known.includes(upstream)) continue;
-    const near = nearestName(upstream, known);
+    if (upstream.includes('*') || known.has(upstream)) continue;
+    const near = nearestName(upstream, [...known]);
     const hint =
       near === undefined
-        ? `upstreams are ${known.slice(0, 10).join(', ') || 'none'}`
+        ? `upstreams are ${[...known].slice(0, 10).join(', ') || 'none'}`
         : `did you mean ${near}?`;
     findings.warn(path, `there is no upstream ${upstream}`, hint, ['upstreams']);
   }

@@ -1,7 +1,14 @@
 /** Rules for endpoints and virtual servers: names, addresses, and that what they speak of is there. */
-import { type Configuration, pathOfVirtualServer, type SelectedItem } from '@sluice/proto';
+import {
+  type Configuration,
+  type Endpoint,
+  pathOfVirtualServer,
+  type SelectedItem,
+  type VirtualServer,
+} from '@sluice/proto';
 import { nearestName } from '@sluice/sdk/manifest';
 import type { Findings } from './findings.js';
+import type { Names } from './names.js';
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$/;
 const NAME_HINT = 'write 1 to 40 letters, digits, _ or -, beginning with a letter or digit';
@@ -28,69 +35,109 @@ export function checkServers(findings: Findings, configuration: Configuration): 
     ...configuration.upstreams.map(({ name }) => [`/mcp/${name}`, `the upstream ${name} is served`] as const),
   ]);
   const names = new Map<string, string>();
-  configuration.endpoints.forEach(({ name, path, upstreams: behind }, index) => {
+  const around: AroundServers = {
+    upstreams,
+    nameOwner: (name) => names.get(name),
+    servedAt: (path) => paths.get(path),
+  };
+  const keep = (own: string, name: string, path: string) => {
+    if (!names.has(name)) names.set(name, own);
+    if (!paths.has(path)) paths.set(path, `${own} is served`);
+  };
+  configuration.endpoints.forEach((endpoint, index) => {
     const own = `endpoints[${index}]`;
-    checkName(findings, own, name, names);
-    checkPath(findings, `${own}.path`, path, paths, own);
-    behind.forEach((upstream, at) => {
-      checkUpstream(findings, `${own}.upstreams[${at}]`, upstream, upstreams);
-    });
+    checkEndpoint(findings, own, endpoint, around);
+    keep(own, endpoint.name, endpoint.path);
   });
   configuration.virtualServers.forEach((server, index) => {
     const own = `virtual_servers[${index}]`;
-    checkName(findings, own, server.name, names);
-    if (NAME.test(server.name) || server.path !== '')
-      checkPath(
-        findings,
-        `${own}.${server.path === '' ? 'name' : 'path'}`,
-        pathOfVirtualServer(server),
-        paths,
-        own,
-      );
-    checkItems(findings, `${own}.tools`, server.tools, upstreams);
-    checkItems(findings, `${own}.prompts`, server.prompts, upstreams);
-    server.resources.forEach(({ upstream, uri, description }, at) => {
-      const place = `${own}.resources[${at}]`;
-      checkUpstream(findings, `${place}.upstream`, upstream, upstreams);
-      if (uri === '') findings.error(`${place}.uri`, 'missing', 'write a URI, or * for all of them');
-      else if (description !== '' && uri.includes('*')) refuseManyDescribed(findings, place);
-    });
-    if (server.tools.length + server.prompts.length + server.resources.length === 0)
-      findings.warn(own, 'a server that offers nothing', 'select tools, prompts or resources of an upstream');
+    checkVirtualServer(findings, own, server, around);
+    keep(own, server.name, pathOfVirtualServer(server));
   });
 }
 
-function checkName(findings: Findings, own: string, name: string, names: Map<string, string>): void {
-  const first = names.get(name);
+/** What there is beside an endpoint or a virtual server. */
+export interface AroundServers {
+  readonly upstreams: Names;
+  /** Whose tenant's paths are used; the operator's when it is absent. */
+  readonly tenant?: string;
+  /** What else has a name; undefined when nothing has. */
+  nameOwner(name: string): string | undefined;
+  /** What is said of a path, as `the upstream a is served`; undefined when it is free. */
+  servedAt(path: string): string | undefined;
+}
+
+export function checkEndpoint(
+  findings: Findings,
+  own: string,
+  { name, path, upstreams }: Endpoint,
+  around: AroundServers,
+): void {
+  checkName(findings, own, name, around);
+  checkPath(findings, `${own}.path`, path, around);
+  upstreams.forEach((upstream, at) => {
+    checkUpstream(findings, `${own}.upstreams[${at}]`, upstream, around.upstreams);
+  });
+}
+
+export function checkVirtualServer(
+  findings: Findings,
+  own: string,
+  server: VirtualServer,
+  around: AroundServers,
+): void {
+  const { upstreams, tenant } = around;
+  checkName(findings, own, server.name, around);
+  if (NAME.test(server.name) || server.path !== '')
+    checkPath(
+      findings,
+      `${own}.${server.path === '' ? 'name' : 'path'}`,
+      pathOfVirtualServer(server, tenant),
+      around,
+    );
+  checkItems(findings, `${own}.tools`, server.tools, upstreams);
+  checkItems(findings, `${own}.prompts`, server.prompts, upstreams);
+  server.resources.forEach(({ upstream, uri, description }, at) => {
+    const place = `${own}.resources[${at}]`;
+    checkUpstream(findings, `${place}.upstream`, upstream, upstreams);
+    if (uri === '') findings.error(`${place}.uri`, 'missing', 'write a URI, or * for all of them');
+    else if (description !== '' && uri.includes('*')) refuseManyDescribed(findings, place);
+  });
+  if (server.tools.length + server.prompts.length + server.resources.length === 0)
+    findings.warn(own, 'a server that offers nothing', 'select tools, prompts or resources of an upstream');
+}
+
+function checkName(findings: Findings, own: string, name: string, { nameOwner }: AroundServers): void {
+  const first = nameOwner(name);
   if (name === '') findings.error(`${own}.name`, 'missing', NAME_HINT, [own]);
   else if (!NAME.test(name)) findings.error(`${own}.name`, 'not a name that paths can carry', NAME_HINT);
   else if (first !== undefined)
     findings.error(`${own}.name`, `${first} has the same name`, 'give each a name of its own');
-  else names.set(name, own);
 }
 
 function checkPath(
   findings: Findings,
   field: string,
   path: string,
-  paths: Map<string, string>,
-  own: string,
+  { servedAt, tenant = '' }: AroundServers,
 ): void {
-  const taken = paths.get(path);
+  const taken = servedAt(path);
+  const start = tenant === '' ? '/mcp/' : `/mcp/${tenant}/`;
   if (!PATH.test(path)) {
-    const hint =
-      'write /mcp/ and up to four segments of letters, digits, _, -, . or ~, for example /mcp/team';
+    const hint = `write ${start} and up to four segments of letters, digits, _, -, . or ~, for example ${start}team`;
     findings.error(field, path === '' ? 'missing' : 'not a path below /mcp', hint);
+  } else if (!path.startsWith(start)) {
+    findings.error(field, `${path} is not of the tenant`, `begin it with ${start}`);
   } else if (taken !== undefined) {
     findings.error(field, `at ${path} ${taken}`, 'choose another path', ['upstreams']);
-  } else paths.set(path, `${own} is served`);
+  }
 }
 
 function checkItems(
   findings: Findings,
   place: string,
   items: readonly SelectedItem[],
-  upstreams: ReadonlySet<string>,
+  upstreams: Names,
 ): void {
   if (items.length > MAX_ITEM_COUNT)
     findings.error(
@@ -129,12 +176,7 @@ function refuseManyDescribed(findings: Findings, own: string): void {
   );
 }
 
-export function checkUpstream(
-  findings: Findings,
-  field: string,
-  upstream: string,
-  known: ReadonlySet<string>,
-): void {
+function checkUpstream(findings: Findings, field: string, upstream: string, known: Names): void {
   if (known.has(upstream)) return;
   const near = nearestName(upstream, [...known]);
   const there = [...known].slice(0, 10).join(', ') || 'none';

@@ -2,6 +2,7 @@ import {
   type Configuration,
   Era,
   GATEWAY_DEFAULTS,
+  type Gateway,
   type Listen,
   type StdioTransport,
   UPSTREAM_SETTINGS,
@@ -18,23 +19,48 @@ export function checkUpstreams(findings: Findings, configuration: Configuration)
   if (upstreams.every(({ disabled }) => disabled)) {
     findings.warn('upstreams', 'no upstream is served', 'name at least one MCP server under `upstreams`');
   }
-  const separator = gateway?.naming?.separator || GATEWAY_DEFAULTS['naming.separator'];
-  const isRefused = egressCheck(gateway?.egress);
+  const around = aroundUpstreams(gateway);
   const names = new Map<string, number>();
   const ids = new Map<string, number>();
   upstreams.forEach((upstream, index) => {
     const path = `upstreams[${index}]`;
-    checkName(findings, `${path}.name`, upstream.name, separator);
+    checkUpstreamItself(findings, path, upstream, around);
     checkUnique(findings, `${path}.name`, 'name', upstream.name, names, index);
-    checkId(findings, `${path}.id`, upstream.id);
     // Without an id of its own, a second upstream of the same name has been reported already.
     if (upstream.id !== '' || names.get(upstream.name) === index) {
       checkUnique(findings, `${path}.id`, 'id', upstream.id || upstream.name, ids, index);
     }
-    checkRanges(findings, upstream, path, UPSTREAM_SETTINGS);
-    checkTransport(findings, path, upstream, isRefused);
-    checkIsAnother(findings, path, upstream, gateway?.listen);
   });
+}
+
+/** What of the gateway's settings rules for an upstream depend on. */
+export interface AroundUpstreams {
+  readonly separator: string;
+  /** Whether the gateway may not connect to an address. */
+  readonly isRefused: (address: string) => boolean;
+  readonly listen: Listen | undefined;
+}
+
+export function aroundUpstreams(gateway: Gateway | undefined): AroundUpstreams {
+  return {
+    separator: gateway?.naming?.separator || GATEWAY_DEFAULTS['naming.separator'],
+    isRefused: egressCheck(gateway?.egress),
+    listen: gateway?.listen,
+  };
+}
+
+/** What is wrong with an upstream whatever others there are. */
+export function checkUpstreamItself(
+  findings: Findings,
+  path: string,
+  upstream: Upstream,
+  { separator, isRefused, listen }: AroundUpstreams,
+): void {
+  checkName(findings, `${path}.name`, upstream.name, separator);
+  checkId(findings, `${path}.id`, upstream.id);
+  checkRanges(findings, upstream, path, UPSTREAM_SETTINGS);
+  checkTransport(findings, path, upstream, isRefused);
+  checkIsAnother(findings, path, upstream, listen);
 }
 
 /** Names that stand under /mcp as endpoints of their own. */
