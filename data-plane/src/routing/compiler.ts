@@ -23,6 +23,8 @@ import { keptByName, keptIfAllSame, keptIfSame } from './kept.js';
 import { type Access, type PlacedServer, serversInOrder, withAccess } from './of-tenants.js';
 import { mayRefer, type ReferenceSource, withReferences } from './references.js';
 
+export { CompileError };
+
 /** How a node finds what resources only refer to. */
 export interface Lookup {
   /** A variable of its environment; undefined when it is not set. */
