@@ -40,7 +40,7 @@ export function restored(resource: Resource, stored: Resource | undefined): Rest
   const marked = secretsOf(copy).filter(({ value }) => MARK.test(value));
   if (marked.length === 0) return { resource: copy, unknownFields: [] };
   const known = new Map(
-    stored === undefined
+    stored === undefined || goesTo(stored) !== goesTo(copy)
       ? []
       : secretsOf(clone(ResourceSchema, stored)).map(({ field, value }) => [field, value]),
   );
@@ -51,4 +51,22 @@ export function restored(resource: Resource, stored: Resource | undefined): Rest
     else replace(secret);
   }
   return { resource: copy, unknownFields };
+}
+
+/**
+ * Who is handed the secrets of a resource. Whoever may change a resource need not know its secrets, so with another
+ * receiver they have to be sent again: else they could be had by naming a server of one's own.
+ */
+function goesTo({ spec }: Resource): string {
+  if (spec.case === 'plugin') return `${spec.value.plugin} ${spec.value.hash}`;
+  if (spec.case !== 'upstream') return '';
+  const { transport } = spec.value;
+  if (transport.case === undefined) return '';
+  if (transport.case === 'stdio') return JSON.stringify([transport.value.command, transport.value.args]);
+  return originOf(transport.value.url);
+}
+
+/** Scheme, user, host and port, as they are written; of any other URL all of it but the query. */
+function originOf(url: string): string {
+  return /^(?:https?|wss?):\/\/[^/?#\\]*/i.exec(url)?.[0].toLowerCase() ?? url.replace(/\?.*$/s, '');
 }
