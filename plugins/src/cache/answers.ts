@@ -186,9 +186,7 @@ export class Answers {
     let ended: Ended = 'alone';
     try {
       const isGivenUp = came.errorCode !== 0 && asked.signal.aborted;
-      ended = isGivenUp
-        ? 'again'
-        : forAll(asked, flight.key, this.kept(flight, asked, came, generations));
+      ended = isGivenUp ? 'again' : forAll(asked, flight.key, this.kept(flight, asked, came, generations));
     } finally {
       this.landed(flight, ended);
     }
@@ -212,7 +210,12 @@ export class Answers {
   }
 
   /** Keeps an answer that others wait for, and any that there is room for. */
-  private kept(flight: Flight, asked: Asked, came: Outcome, generations?: Generations): KeptAnswer | undefined {
+  private kept(
+    flight: Flight,
+    asked: Asked,
+    came: Outcome,
+    generations?: Generations,
+  ): KeptAnswer | undefined {
     const isWanted = flight.isAwaited || generations !== undefined || this.isAdmitted(asked);
     return isWanted ? this.keep(asked, came, flight.asOf, generations) : undefined;
   }

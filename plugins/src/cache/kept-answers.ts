@@ -78,7 +78,10 @@ export class KeptAnswers {
     const { size, calculatedSize } = this.entries;
     const isFull = size >= maxEntryCount || calculatedSize > FULL_SHARE * maxBytes;
     if (!isFull || this.asked.note(key)) return true;
-    this.host.metrics.count('passed_over_total', 'Answers that were not kept, since nobody had asked before.');
+    this.host.metrics.count(
+      'passed_over_total',
+      'Answers that were not kept, since nobody had asked before.',
+    );
     return false;
   }
 
