@@ -31,15 +31,18 @@ export interface RawSession {
   end(): Promise<Response>;
 }
 
-/** @param options.revision what `initialize` asks for */
+/**
+ * @param options.revision what `initialize` asks for
+ * @param options.own fields of all requests
+ */
 export async function beginSession(
   url: string,
-  options: { revision?: string; capabilities?: object } = {},
+  options: { revision?: string; capabilities?: object; own?: Readonly<Record<string, string>> } = {},
 ): Promise<RawSession> {
-  const { revision = REVISION, capabilities = {} } = options;
+  const { revision = REVISION, capabilities = {}, own = {} } = options;
   const response = await fetch(url, {
     method: 'POST',
-    headers: BOTH_TYPES,
+    headers: { ...BOTH_TYPES, ...own },
     body: JSON.stringify({
       jsonrpc: '2.0',
       id: 'initialize',
@@ -52,6 +55,7 @@ export async function beginSession(
   if (id === null) throw new Error(`no session: ${response.status} ${JSON.stringify(answer)}`);
   const headers = {
     ...BOTH_TYPES,
+    ...own,
     'mcp-session-id': id,
     ...(revision >= '2025-06-18' && { 'mcp-protocol-version': answer.result.protocolVersion }),
   };

@@ -1,14 +1,14 @@
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createApiKey } from '@sluice/plugins/credentials';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type RunningGateway, startGateway } from '../gateway.js';
 import { events, type JsonRpc, lastMessage, MODERN, modernParams } from './raw-http.js';
 
 /* "A tool took a task of mine away to work on it. Nobody but me can ask how it goes." */
 
 const SECRET = 'a secret of at least thirty-two characters';
-const KEYS = { ada: createApiKey(SECRET), ben: createApiKey(SECRET) };
+const KEYS = { ada: createApiKey(SECRET), ben: createApiKey(SECRET), 'ada with less': createApiKey(SECRET) };
 type Person = keyof typeof KEYS;
 const CAN = { extensions: { 'io.modelcontextprotocol/tasks': {} } };
 /** One that a header cannot carry as it is. */
@@ -37,7 +37,11 @@ function serve(message: JsonRpc, name: unknown, response: ServerResponse): void 
       _meta: { 'io.modelcontextprotocol/serverInfo': { name: 'tasks', version: '1' } },
     });
   } else if (method === 'tools/list') {
-    answer({ tools: [{ name: 'slow', inputSchema: { type: 'object' } }], ttlMs: 0, cacheScope: 'private' });
+    answer({
+      tools: ['slow', 'secret'].map((tool) => ({ name: tool, inputSchema: { type: 'object' } })),
+      ttlMs: 0,
+      cacheScope: 'private',
+    });
   } else if (method === 'tools/call') answer({ ...task, resultType: 'task' });
   else if (method === 'tasks/get' && params.taskId === TASK) answer(task);
   else if (method === 'subscriptions/listen') {
@@ -63,7 +67,12 @@ beforeAll(async () => {
   }).listen(0, '127.0.0.1');
   await new Promise((resolve) => server.once('listening', resolve));
   const { port } = server.address() as AddressInfo;
-  const keys = Object.entries(KEYS).map(([consumer, { key: _, ...entry }]) => ({ ...entry, consumer }));
+  const keys = Object.entries(KEYS).map(([person, { key: _, ...entry }]) => ({
+    ...entry,
+    consumer: person.split(' ')[0],
+    scopes: person === 'ada' ? ['secrets'] : [],
+  }));
+  const permitted = { tools: { '*:slow': [], '*:secret': ['secrets'] }, methods: { '*': [] } };
   gateway = await startGateway({
     env: { KEY_SECRET: SECRET },
     config: {
@@ -71,6 +80,7 @@ beforeAll(async () => {
       plugins: [
         { plugin: 'auth-api-key', config: { hash_key: '${KEY_SECRET}', keys } },
         { plugin: 'anonymous', config: {} },
+        { plugin: 'authorize', config: permitted },
       ],
     },
   });
@@ -96,8 +106,8 @@ function send(person: Person | undefined, method: string, params: object, name?:
   });
 }
 
-async function begin(person: Person | undefined): Promise<string> {
-  const { result } = await lastMessage(await send(person, 'tools/call', { name: 'slow' }, 'slow'));
+async function begin(person: Person | undefined, name = 'slow'): Promise<string> {
+  const { result } = await lastMessage(await send(person, 'tools/call', { name }, name));
   expect(result).toMatchObject({ resultType: 'task', status: 'working' });
   return result.taskId;
 }
@@ -157,4 +167,25 @@ it('is told of to who began it', async () => {
 it('has the id that the server made for callers whom nobody knows', async () => {
   expect(await begin(undefined)).toBe(TASK);
   expect((await about(undefined, TASK)).result).toMatchObject({ taskId: TASK });
+});
+
+describe('is for whom its tool is for', () => {
+  it.each(['tasks/get', 'tasks/update', 'tasks/cancel'])('%s', async (method) => {
+    const taskId = await begin('ada', 'secret');
+    expect((await about('ada', taskId, method)).error).toBeUndefined();
+    const response = await send('ada with less', method, { taskId }, taskId);
+    expect(response.status).toBe(403);
+    expect(response.headers.get('www-authenticate')).toContain('scope="secrets"');
+    expect((await about('ada with less', taskId, method)).error).toMatchObject({ code: -31007 });
+    expect(asked).toEqual([]);
+    expect((await about('ada with less', await begin('ada with less'), method)).error).toBeUndefined();
+  });
+
+  it('when it is listened to', async () => {
+    const taskIds = [await begin('ada'), await begin('ada', 'secret')];
+    watched = undefined;
+    const response = await send('ada with less', 'subscriptions/listen', { notifications: { taskIds } });
+    expect((await lastMessage(response)).error).toMatchObject({ code: -31007 });
+    expect(watched).toBeUndefined();
+  });
 });

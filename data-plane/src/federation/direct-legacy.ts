@@ -13,6 +13,7 @@ import { ClientAsks } from './client-asks.js';
 import type { Discovery } from './discovery.js';
 import { initializeResult, routableCapabilities } from './facts.js';
 import { HeldHere } from './held-here.js';
+import type { LegacyTasks } from './legacy-tasks.js';
 import type { MirroredHeaders } from './mirrored-headers.js';
 import { hasListChanged, listChanged, OwnLeg, sessionEnded, tellListsChanged } from './own-leg.js';
 import { answered, outcomeOf, relayed, watchable } from './relay.js';
@@ -40,6 +41,7 @@ export class DirectLegacy implements LegacyBacking {
     private readonly host: LegHost,
     private readonly discovery: Discovery,
     private readonly mirrored: MirroredHeaders,
+    private readonly tasks: LegacyTasks,
   ) {
     this.watched = new WatchedResources(host, (_, uri) => uri);
     this.held = new HeldHere(host);
@@ -88,7 +90,7 @@ export class DirectLegacy implements LegacyBacking {
     const leg = this.leg ?? (await this.openLeg());
     if (leg !== undefined) {
       try {
-        return outcomeOf(await leg.request(exchange, []));
+        return await this.overLeg(leg, exchange);
       } catch (thrown) {
         if (!(thrown instanceof EraMismatch)) throw thrown;
         // The upstream has come to speak the other era: this client goes on by translation.
@@ -102,8 +104,14 @@ export class DirectLegacy implements LegacyBacking {
     } catch (thrown) {
       const own = thrown instanceof BecameLegacy ? await this.openLeg() : undefined;
       if (own === undefined) throw thrown;
-      return outcomeOf(await own.request(exchange, []));
+      return this.overLeg(own, exchange);
     }
+  }
+
+  private async overLeg(leg: OwnLeg, exchange: Exchange): Promise<Outcome> {
+    const reply = await leg.request(exchange, []);
+    this.tasks.note(exchange, reply);
+    return outcomeOf(reply);
   }
 
   /** A session of the client's own, when the upstream has come to speak the legacy era since the last one was tried. */

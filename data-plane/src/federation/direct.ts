@@ -7,12 +7,14 @@ import { ErrorCode, RpcError } from '../protocol/errors.js';
 import { SUPPORTED_REVISIONS } from '../protocol/revisions.js';
 import { jsonBinary, parsed, replace } from '../protocol/text.js';
 import { type Message, rewritten } from '../protocol/translate.js';
+import { isTaskMethod } from '../protocol/untranslatable.js';
 import type { Sealer } from '../sessions/seal.js';
 import type { UpstreamCall, UpstreamReply } from '../upstream/call.js';
 import type { Upstream } from '../upstream/upstream.js';
 import { DirectLegacy } from './direct-legacy.js';
 import type { Discovery } from './discovery.js';
 import { discoverResult, routableCapabilities } from './facts.js';
+import { LegacyTasks } from './legacy-tasks.js';
 import { MirroredHeaders } from './mirrored-headers.js';
 import { answered, outcomeOf, passedHeaders, relayed, watchable } from './relay.js';
 import { alsoTelling } from './relayed-subscription.js';
@@ -23,6 +25,7 @@ export class DirectEndpoint implements RoutedEndpoint {
   readonly path: string;
   readonly label: string;
   private readonly mirrored: MirroredHeaders;
+  private readonly legacyTasks = new LegacyTasks();
 
   constructor(
     private readonly upstream: Upstream,
@@ -69,7 +72,21 @@ export class DirectEndpoint implements RoutedEndpoint {
 
   resolve(exchange: Exchange): readonly Target[] {
     const upstream = this.upstream.name;
-    return namedBy(exchange).map(({ kind, exposed }) => ({ kind, upstream, name: exposed }));
+    const targets: Target[] = namedBy(exchange).map(({ kind, exposed }) => ({
+      kind,
+      upstream,
+      name: exposed,
+    }));
+    for (const name of this.toolsOfTasks(exchange)) targets.push({ kind: 'tool', upstream, name });
+    return targets;
+  }
+
+  /** A task is what its tool does, so whoever may not use the tool may not use the task. */
+  private toolsOfTasks(exchange: Exchange): readonly string[] {
+    const { method } = exchange.envelope;
+    if (!isTaskMethod(method) && method !== 'subscriptions/listen') return [];
+    if (exchange.caller.era === 'legacy') return this.legacyTasks.tools(exchange);
+    return taskIdsOf(this.sealer, this.upstream.id, exchange)?.tools() ?? [];
   }
 
   locate(exposed: string): Located {
@@ -81,7 +98,7 @@ export class DirectEndpoint implements RoutedEndpoint {
   }
 
   openLegacy(host: LegHost): LegacyBacking {
-    return new DirectLegacy(this.upstream, host, this.discovery, this.mirrored);
+    return new DirectLegacy(this.upstream, host, this.discovery, this.mirrored, this.legacyTasks);
   }
 
   private async discover(exchange: Exchange): Promise<Outcome> {

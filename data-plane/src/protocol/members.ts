@@ -36,6 +36,11 @@ export function membersOf(bytes: Buffer, span: Span): Member[] {
   return members;
 }
 
+/** One member's value; scanned messages have none twice. */
+export function memberOf(bytes: Buffer, object: Span, key: string): Span | undefined {
+  return membersOf(bytes, object).find((member) => member.key === key)?.value;
+}
+
 /**
  * Binary text of an object: `added` (members as binary text, or empty) in front of those members that stay.
  */
