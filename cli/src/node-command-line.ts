@@ -18,12 +18,17 @@ export const NODE_EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
       'hear of changes at once, whichever control plane lives',
     ],
     [
+      'sluice data-plane --control-plane cp:7080 --nats tls://nats:4222 --nats-ca ca.pem --key-file /run/secrets/cluster',
+      'share sessions with the other nodes of the cluster, which have the same key',
+    ],
+    [
       'sluice data-plane --control-plane cp:7080 --tls-ca ca.pem --token-file /run/secrets/node',
       'encrypted, and with a token that says which node this is',
     ],
   ],
 };
 
+const CLUSTER_NAME = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
 const NODE_NAME = /^[A-Za-z0-9_-]{1,63}$/;
 
 /** The options that `sluice serve` has too. */
@@ -61,11 +66,7 @@ export function addDataPlaneCommand(
         .makeOptionMandatory(),
     )
     .addOption(
-      own(
-        '--node <name>',
-        'the name of this node, unique in the cluster; default the name of the machine',
-        'NAME',
-      )
+      own('--node <name>', 'the name of this node, unique in the cluster', 'NAME')
         .argParser(nodeName)
         .default(defaultName(), 'the name of the machine'),
     )
@@ -90,12 +91,27 @@ export function addDataPlaneCommand(
     .addOption(
       own(
         '--nats <url>',
-        'NATS, over which changes come at once; may be given several times',
+        'NATS, over which changes come at once and nodes share sessions; may be given several times',
         'NATS',
       ).argParser(listed),
     )
     .addOption(
       own('--nats-credentials <file>', 'the credentials of a user of NATS (.creds)', 'NATS_CREDENTIALS'),
+    )
+    .addOption(own('--nats-ca <file>', 'the authority that NATS is trusted by (PEM)', 'NATS_CA'))
+    .addOption(own('--nats-cert <file>', 'the certificate that it shows to NATS (PEM)', 'NATS_CERT'))
+    .addOption(own('--nats-key <file>', 'the key of that certificate (PEM)', 'NATS_KEY'))
+    .addOption(
+      own('--cluster <name>', 'the name of the cluster, which several may have on one NATS', 'CLUSTER')
+        .argParser(clusterName)
+        .default('default'),
+    )
+    .addOption(
+      own(
+        '--key-file <file>',
+        'the secret that all nodes of the cluster seal tokens with, 32 bytes or more; else the variable SLUICE_NODE_KEY',
+        'KEY_FILE',
+      ),
     )
     .addOption(
       own('--state-dir <folder>', 'folder for the last configuration and what plugins store', 'STATE_DIR'),
@@ -135,12 +151,16 @@ function contradiction({
   controlPlane,
   tlsCert,
   tlsKey,
+  natsCert,
+  natsKey,
   listenCert,
   listenKey,
 }: NodeFlags): string | undefined {
   if ((tlsCert === undefined) !== (tlsKey === undefined)) return '--tls-cert and --tls-key belong together';
   if ((listenCert === undefined) !== (listenKey === undefined))
     return '--listen-cert and --listen-key belong together';
+  if ((natsCert === undefined) !== (natsKey === undefined))
+    return '--nats-cert and --nats-key belong together';
   const bad = controlPlane.find((address) => !/^(?:\[[0-9A-Fa-f:.]+\]|[^:/\s]+):\d{1,5}$/.test(address));
   return bad === undefined ? undefined : `${JSON.stringify(bad)} is no host:port of a control plane`;
 }
@@ -158,6 +178,11 @@ function listed(value: string, earlier: readonly string[] | undefined): readonly
 function nodeName(text: string): string {
   if (NODE_NAME.test(text)) return text;
   throw new InvalidArgumentError('Give up to 63 letters, digits, `_` and `-`.');
+}
+
+function clusterName(text: string): string {
+  if (CLUSTER_NAME.test(text)) return text;
+  throw new InvalidArgumentError('Give up to 63 lower-case letters, digits and `-`.');
 }
 
 function defaultName(): string {

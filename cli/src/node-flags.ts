@@ -11,6 +11,11 @@ export interface NodeFlags {
   readonly tlsKey?: string;
   readonly nats?: readonly string[];
   readonly natsCredentials?: string;
+  readonly natsCa?: string;
+  readonly natsCert?: string;
+  readonly natsKey?: string;
+  readonly cluster: string;
+  readonly keyFile?: string;
   readonly stateDir?: string;
   readonly host: string;
   readonly port: number;

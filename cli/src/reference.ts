@@ -92,13 +92,22 @@ function argumentRow(argument: Argument): string[] {
   ];
 }
 
-function optionRow({ flags, description, argChoices, envVar, defaultValue }: Option): string[] {
+function optionRow({
+  flags,
+  description,
+  argChoices,
+  envVar,
+  defaultValue,
+  defaultValueDescription,
+}: Option): string[] {
   return [
     `\`${flags}\``,
     withNotes(description, [
       ...(argChoices ? [argChoices.map((choice) => `\`${choice}\``).join(', ')] : []),
       ...(envVar ? [`or \`${envVar}\``] : []),
-      ...(defaultValue === undefined ? [] : [`default \`${defaultValue}\``]),
+      ...(defaultValue === undefined || defaultValue === ''
+        ? []
+        : [defaultValueDescription ? `default ${defaultValueDescription}` : `default \`${defaultValue}\``]),
     ]),
   ];
 }

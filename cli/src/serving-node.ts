@@ -8,6 +8,7 @@ import { endProcess } from './controlling-terminal.js';
 import { EXIT } from './exit-codes.js';
 import { openLog, type ProcessLog } from './log.js';
 import type { NodeFlags } from './node-flags.js';
+import { sharedKey, sharingOf } from './node-sharing.js';
 import { parentSettings } from './parent-settings.js';
 import type { DataPlaneReport, StartOrder } from './process-messages.js';
 import { withChosenPorts, withRunningSettings } from './running-settings.js';
@@ -30,6 +31,8 @@ export class ServingNode {
   #endWatch = () => {};
   #stopping = false;
   #hasFailed = false;
+  /** Other nodes may be there, and no option names the key that all of them have. */
+  #mayLackKey = false;
 
   constructor(
     private readonly flags: NodeFlags,
@@ -56,9 +59,12 @@ export class ServingNode {
   #options({ keyHex, endedSessions, restarted }: StartOrder): ClusterNodeOptions {
     const { flags } = this;
     const { log } = this.#log as ProcessLog;
-    const { stateDir, tls, tlsCa, tlsCert, tlsKey, nats, natsCredentials } = flags;
+    const { stateDir, tls, tlsCa, tlsCert, tlsKey } = flags;
     const isEncrypted = tls !== undefined || tlsCa !== undefined || tlsCert !== undefined;
     const token = this.#token();
+    const sharing = sharingOf(flags);
+    const key = sharedKey(flags);
+    this.#mayLackKey = sharing !== undefined && key === undefined;
     if (token !== undefined && !isEncrypted && !flags.controlPlane.every(isLoopbackAddress))
       log.warn('the token goes to the control plane unencrypted; give --tls or --tls-ca');
     return {
@@ -88,10 +94,10 @@ export class ServingNode {
         ...(isEncrypted && { tls: { caFile: tlsCa, certFile: tlsCert, keyFile: tlsKey } }),
         token,
       },
-      ...(nats === undefined ? {} : { nats: natsOptions(nats, natsCredentials) }),
+      sharing,
       log,
       dataPlane: {
-        key: Buffer.from(keyHex, 'hex'),
+        key: key ?? Buffer.from(keyHex, 'hex'),
         sessionEnds: { before: endedSessions, onEnd: (id) => this.report({ type: 'sessionEnd', id }) },
         onProcessGroup: (leaderPid, lives) => this.report({ type: 'processGroup', leaderPid, lives }),
       },
@@ -103,7 +109,10 @@ export class ServingNode {
       events: {
         waits: () => this.#keep(this.#withLogFlags(FIRST_CONFIGURATION)),
         serves: (gateway, configuration) => this.#serves(gateway, configuration),
-        changed: (configuration) => this.#keep(configuration),
+        changed: (configuration) => {
+          this.#keep(configuration);
+          this.#warnOfOwnKey(configuration);
+        },
         ordered: (reason) => {
           log.info({ reason }, `told to drain: ${reason}`);
           // Nobody shall start another one.
@@ -128,7 +137,16 @@ export class ServingNode {
     this.#keep(withChosenPorts(configuration, gateway));
     const log = this.#log?.log;
     log?.info({ url, listener, workers: workerCount, revision: configuration.revision }, 'listening');
+    this.#warnOfOwnKey(configuration);
     if (tls && log) this.#endWatch = followCertificate(tls, gateway, log);
+  }
+
+  #warnOfOwnKey({ gateway }: ResolvedConfiguration): void {
+    if (!this.#mayLackKey || gateway.sessions.keys.length > 0) return;
+    this.#mayLackKey = false;
+    this.#log?.log.warn(
+      'sessions of other nodes cannot be opened here, nor those of this node there: give all nodes the same --key-file, or the cluster gateway.sessions.keys',
+    );
   }
 
   /** Remembers what runs now, and tells the parent what it needs of that. */
@@ -200,21 +218,4 @@ export class ServingNode {
 
 function isLoopbackAddress(address: string): boolean {
   return /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\]):\d+$/.test(address);
-}
-
-/** User and password may stand in the address, or in variables. */
-function natsOptions(
-  urls: readonly string[],
-  credentialsFile: string | undefined,
-): NonNullable<ClusterNodeOptions['nats']> {
-  const parsed = urls.map((url) => new URL(url.includes('://') ? url : `nats://${url}`));
-  const { username, password } = parsed.find((each) => each.username !== '') ?? {};
-  const user = username || process.env.SLUICE_NODE_NATS_USER;
-  return {
-    servers: parsed.map(({ protocol, host }) => `${protocol}//${host}`),
-    user: user && decodeURIComponent(user),
-    password: password ? decodeURIComponent(password) : process.env.SLUICE_NODE_NATS_PASSWORD,
-    token: process.env.SLUICE_NODE_NATS_TOKEN,
-    credentialsFile,
-  };
 }

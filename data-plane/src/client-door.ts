@@ -88,9 +88,9 @@ export class ClientDoor implements Door {
     return 0;
   }
 
-  /** 1a. A request that another worker received: the head was looked at there, the work is done here. */
+  /** 1a. A request that another worker received and took: the head was looked at there, the work is done here. */
   forwarded(head: RequestHead, body: Buffer, reply: Reply): void {
-    if (!this.hasTooMuchToDo(reply)) this.request(head, body, reply);
+    if (!this.hasTooMuchToDo(reply)) this.request(head, body, reply, true);
   }
 
   private hasTooMuchToDo(reply: Reply): boolean {
@@ -100,9 +100,9 @@ export class ClientDoor implements Door {
   }
 
   /** 2. The whole request: health and metrics, or an MCP endpoint by its path. */
-  request(head: RequestHead, body: Buffer, reply: Reply): void {
+  request(head: RequestHead, body: Buffer, reply: Reply, isTaken = false): void {
     try {
-      this.route(head, body, reply);
+      this.route(head, body, reply, isTaken);
     } catch (thrown) {
       this.failed(thrown, reply);
     }
@@ -139,13 +139,13 @@ export class ClientDoor implements Door {
     return { contentType: 'application/json', body: errorMessage(undefined, new RpcError(code, reason)) };
   }
 
-  private route(head: RequestHead, body: Buffer, reply: Reply): void {
+  private route(head: RequestHead, body: Buffer, reply: Reply, isTaken: boolean): void {
     const endpoint = this.endpointOf(head);
     if (endpoint === undefined && !isMessagesPath(head.path)) {
       this.elsewhere(head, reply);
       return;
     }
-    if (this.isDraining(reply)) return;
+    if (!isTaken && this.isDraining(reply)) return;
     stripInternal(head);
     const route = endpoint?.route;
     if (endpoint === undefined || route === undefined || head.admission !== undefined) {

@@ -20,7 +20,7 @@ export interface DataPlaneOptions {
   /** So that sessions which ended stay ended after a crash of this process. The store of a cluster knows by itself. */
   readonly sessionEnds?: SessionEnds;
   /** The other nodes; undefined when there are none. */
-  readonly cluster?: Cluster;
+  readonly cluster?: Cluster | undefined;
 }
 
 /** What nodes share with each other. */

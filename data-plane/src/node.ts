@@ -1,2 +1,3 @@
 /** What runs a node of a cluster; apart from the rest, since a gateway that stands alone loads nothing of it. */
+export type { NatsSettings } from './cluster/index.js';
 export { ClusterNode, type ClusterNodeEvents, type ClusterNodeOptions } from './snapshot/node.js';

@@ -24,7 +24,7 @@ import type { Door, Listener, ListenerLimits } from './listener/listener.js';
 import { Forwarder } from './sessions/forwarding.js';
 import { lanesOf } from './sessions/lanes.js';
 import { Neighbours } from './sessions/neighbours.js';
-import { type Pipe, type WorkerAddress, workerAddress } from './sessions/node-bus.js';
+import { isOfNode, type Pipe, type WorkerAddress, workerAddress } from './sessions/node-bus.js';
 import { type KeyRing, keyRing, RotatingSealer } from './sessions/seal.js';
 import type { SessionStore } from './sessions/store.js';
 import { SessionTokens } from './sessions/tokens.js';
@@ -34,11 +34,14 @@ import { OpsDoor, opsAddressDoor, type UpstreamStatus } from './telemetry/ops-do
 import { Traffic } from './telemetry/traffic.js';
 import { SharedProcesses } from './upstream/elsewhere/shared-processes.js';
 import { EgressPolicy } from './upstream/transport/egress-policy.js';
+import { within } from './within.js';
 
 /** Time for the head of a request, and for an idle connection between two requests. */
 const HEAD_TIMEOUT_MS = 10_000;
 const IDLE_TIMEOUT_MS = 75_000;
 const MAX_HEADER_COUNT = 96;
+/** Time for other nodes to answer that they send no more requests for sessions that are here. */
+const PART_TIMEOUT_MS = 1_000;
 /** How often a drain looks whether it is done. */
 const DRAIN_CHECK_MS = 20;
 /** What is known of a stream of HTTP+SSE when it is opened; path and principal come to it. It never moves to another worker. */
@@ -385,13 +388,17 @@ export class Worker {
     await this.close(Math.max(0, deadline - Date.now()));
   }
 
-  /** Takes nothing new, and lets what runs end within the grace. */
+  /** Takes nothing new, tells other nodes to go on with sessions, and lets what runs end within the grace. */
   async drain(graceMs: number): Promise<void> {
     this.traffic.draining = true;
     this.listener?.drain();
     this.modern.endStreams();
     this.duplex.drain('the gateway shuts down');
-    await until(() => this.traffic.count + (this.processes?.lentCallCount ?? 0) === 0, graceMs);
+    const isElsewhere = (address: WorkerAddress) => !isOfNode(address, this.options.node);
+    const deadline = Date.now() + graceMs;
+    await within(Math.min(graceMs, PART_TIMEOUT_MS), this.forwarder.leave(isElsewhere));
+    const left = Math.max(0, deadline - Date.now());
+    await until(() => this.traffic.count + (this.processes?.lentCallCount ?? 0) === 0, left);
   }
 
   /** Ends sessions and their streams, lets answers leave that are on their way, and closes everything. */

@@ -3,7 +3,6 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer, type IncomingMessage, request, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -13,6 +12,7 @@ import { MemorySessionStore } from '@sluice/data-plane';
 import { type Configuration, type ResolvedConfiguration, resolveConfiguration } from '@sluice/proto';
 import { startNats } from '../servers/nats.js';
 import type { TestServer } from '../servers/server-process.js';
+import { startBalancer } from './balancer.js';
 import { Hub } from './hub.js';
 
 const PROGRAM = fileURLToPath(new URL('./node.mjs', import.meta.url));
@@ -184,42 +184,4 @@ async function resolved(config: object, file: string) {
   const { configuration, problems } = await loadConfigurationFile(file, { environment: {} });
   if (configuration === undefined) throw new Error(JSON.stringify(problems));
   return resolveConfiguration(configuration as Configuration);
-}
-
-async function startBalancer(targets: readonly string[]): Promise<Server> {
-  let turn = 0;
-  const server = createServer((incoming, outgoing) => {
-    const chunks: Buffer[] = [];
-    incoming.on('data', (chunk) => chunks.push(chunk));
-    incoming.on('end', () => pass(incoming, outgoing, Buffer.concat(chunks), turn++, targets.length));
-  });
-  function pass(
-    incoming: IncomingMessage,
-    outgoing: ServerResponse,
-    body: Buffer,
-    next: number,
-    left: number,
-  ): void {
-    const url = new URL(incoming.url ?? '/', targets[next % targets.length]);
-    const { method, headers } = incoming;
-    let isAnswered = false;
-    const sent = request(url, { method, headers: { ...headers, host: url.host } }, (answer) => {
-      isAnswered = true;
-      outgoing.writeHead(answer.statusCode ?? 502, answer.headers);
-      outgoing.flushHeaders();
-      answer.pipe(outgoing);
-      answer.on('error', () => outgoing.destroy());
-    });
-    sent.on('error', (error: NodeJS.ErrnoException) => {
-      // Only what no node can have seen is given to another one.
-      if (!isAnswered && error.code === 'ECONNREFUSED' && left > 1)
-        pass(incoming, outgoing, body, next + 1, left - 1);
-      else outgoing.destroy();
-    });
-    outgoing.on('close', () => sent.destroy());
-    sent.end(body);
-  }
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  return server;
 }

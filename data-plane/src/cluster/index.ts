@@ -5,6 +5,7 @@
 import type { Logger } from 'pino';
 import type { NodeBus } from '../sessions/node-bus.js';
 import type { SessionStore } from '../sessions/store.js';
+import type { AnnouncementBus } from '../snapshot/delivery-port.js';
 
 /** How NATS is reached, and as whom. */
 export interface NatsSettings {
@@ -42,6 +43,8 @@ export interface ClusterOptions {
 export interface ClusterConnection {
   readonly bus: NodeBus;
   readonly sessions: SessionStore;
+  /** What the control plane says to nodes, and they to it. */
+  readonly announcements: AnnouncementBus;
   /** Metrics of the connection, which have other names than those of workers. */
   metricsText(): Promise<string>;
   /** Writes down what waits, within a time limit, and disconnects. */
@@ -53,8 +56,8 @@ const NODE_NAME = /^[A-Za-z0-9_-]{1,63}$/;
 const REPLICAS = [1, 3, 5];
 
 /**
- * Resolves when NATS answers, and after two seconds when it does not: it is looked for from then on, and meanwhile
- * this node is alone.
+ * Resolves when NATS answers, and when it refuses or takes longer than two seconds: it is looked for from then on, and
+ * meanwhile this node is alone.
  *
  * @throws TypeError when a name or a setting cannot be used.
  */

@@ -3,6 +3,7 @@ import { MAX_SESSION_AGE_MS } from '../sessions/tokens.js';
 import { ClusterMetrics } from './cluster-metrics.js';
 import type { ClusterConnection, ClusterOptions } from './index.js';
 import { KvBucket } from './kv-bucket.js';
+import { NatsAnnouncements } from './nats-announcements.js';
 import { NatsBus } from './nats-bus.js';
 import { NatsLink } from './nats-link.js';
 import { NatsSessionStore } from './nats-session-store.js';
@@ -54,9 +55,11 @@ export async function connect(options: ClusterOptions): Promise<ClusterConnectio
     log,
     metrics,
   });
+  const announcements = new NatsAnnouncements(link, log);
   await link.open();
   return {
     bus,
+    announcements,
     sessions,
     metricsText: () => metrics.text(),
     async close() {

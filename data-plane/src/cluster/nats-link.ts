@@ -21,6 +21,9 @@ const PING_INTERVAL_MS = 2_000;
 const MAX_PINGS_OUT = 2;
 /** Between two tries while NATS has never answered. */
 const RETRY_MS = 500;
+/** What is otherwise meanwhile; see docs/operating/cluster-sharing.md. */
+const ALONE =
+  'changes come over the control plane, other nodes cannot be reached and calls parked here wait for nobody there, sessions are decided on by what is known here';
 /** At the end, time for what has been sent to leave. */
 const CLOSE_TIMEOUT_MS = 1_000;
 
@@ -62,13 +65,13 @@ export class NatsLink {
     this.downListeners.push(listener);
   }
 
-  /** Resolves with the first connection, and without one when NATS does not answer soon. */
+  /** Resolves with the first connection, and without one when NATS refuses or does not answer soon. */
   async open(): Promise<void> {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, FIRST_CONNECT_MS);
     });
-    await Promise.race([this.keep(), late]);
+    await Promise.race([new Promise<void>((tried) => void this.keep(tried)), late]);
     clearTimeout(timer);
   }
 
@@ -82,8 +85,8 @@ export class NatsLink {
     clearTimeout(timer);
   }
 
-  /** Resolves when the first try has succeeded, however many it takes. */
-  private async keep(): Promise<void> {
+  /** Tries until there is a connection. @param tried called after each try */
+  private async keep(tried = () => {}): Promise<void> {
     while (!this.isClosed) {
       try {
         const connection = await connect(await this.connectionOptions());
@@ -91,12 +94,14 @@ export class NatsLink {
         this.connection = connection;
         this.follow(connection);
         this.rise(connection, true);
+        tried();
         return;
       } catch (thrown) {
         if (!this.hasFailed) {
           this.hasFailed = true;
-          this.options.log.warn({ err: thrown }, 'NATS cannot be reached; this node is alone until it can');
+          this.options.log.warn({ err: thrown }, `NATS cannot be reached until further notice: ${ALONE}`);
         }
+        tried();
         await new Promise((resolve) => setTimeout(resolve, RETRY_MS).unref());
       }
     }
@@ -159,8 +164,11 @@ export class NatsLink {
   private rise(connection: NatsConnection, isNew: boolean): void {
     this.up = true;
     this.options.metrics.natsUp.set(1);
-    if (!isNew || this.hasFailed)
-      this.options.log.info({ server: connection.getServer() }, 'NATS is reached again');
+    const server = connection.getServer();
+    this.options.log.info(
+      { server },
+      !isNew || this.hasFailed ? 'NATS is reached again' : 'connected to NATS',
+    );
     this.hasFailed = false;
     for (const listener of this.upListeners) listener(connection, isNew);
   }
@@ -171,9 +179,7 @@ export class NatsLink {
     this.options.metrics.natsUp.set(0);
     if (!this.isClosed) {
       this.options.metrics.natsLosses.inc();
-      this.options.log.warn(
-        'NATS is away: other nodes cannot be reached, sessions are decided on by what is known here, shared limits run on what this node has of them',
-      );
+      this.options.log.warn(`NATS is away: ${ALONE}`);
     }
     for (const listener of this.downListeners) listener();
   }

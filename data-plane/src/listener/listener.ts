@@ -32,6 +32,8 @@ export interface RequestHead {
   principal: string;
   /** What plugins found out about it; set by the door, like {@link principal}. */
   admission?: Admission | undefined;
+  /** By how many workers it was handed over already; undefined when this one received it. */
+  readonly hopCount?: number;
 }
 
 /**

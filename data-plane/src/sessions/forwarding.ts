@@ -40,8 +40,14 @@ export class Forwarder {
     return this.peers.size;
   }
 
+  /** Whether there is a worker at that address that goes on with its sessions. */
   reaches(address: WorkerAddress): boolean {
-    return this.peers.has(address);
+    return this.peers.get(address)?.isLeaving === false;
+  }
+
+  /** Tells other workers to go on with the sessions that are here. Resolves when none sends any more for them. */
+  async leave(isTold: (address: WorkerAddress) => boolean): Promise<void> {
+    await Promise.all([...this.peers].filter(([address]) => isTold(address)).map(([, peer]) => peer.leave()));
   }
 
   /** False when nobody is known at that address; then nothing was sent. */
@@ -68,6 +74,9 @@ class Peer {
   private count = 0;
   private readonly away = new Map<number, Away>();
   private readonly here = new Map<number, RemoteReply>();
+  /** It is about to stop. */
+  isLeaving = false;
+  private parted = () => {};
 
   constructor(
     private readonly pipe: Pipe<RequestMessage>,
@@ -91,6 +100,7 @@ class Peer {
         repeated,
         remoteAddress,
         principal,
+        hopCount: (head.hopCount ?? 0) + 1,
         ...(admission === undefined ? {} : { admission: sentAdmission(admission) }),
       },
       body: ownBytes(body),
@@ -104,8 +114,17 @@ class Peer {
     this.pipe.close();
   }
 
+  /** Resolves when the other one has answered, or is gone. */
+  leave(): Promise<void> {
+    return new Promise((resolve) => {
+      this.parted = resolve;
+      this.post({ type: 'leaving', id: 0 });
+    });
+  }
+
   /** Ends what was under way between the two. What the other one was doing may have been done. */
   lost(): void {
+    this.parted();
     for (const away of this.away.values()) answerForLost(away);
     this.away.clear();
     for (const reply of [...this.here.values()]) reply.abort();
@@ -137,6 +156,15 @@ class Peer {
     }
     if (message.type === 'abort') {
       this.here.get(id)?.abort();
+      return;
+    }
+    if (message.type === 'leaving') {
+      this.isLeaving = true;
+      this.post({ type: 'parted', id: 0 });
+      return;
+    }
+    if (message.type === 'parted') {
+      this.parted();
       return;
     }
     const away = this.away.get(id);

@@ -4,6 +4,9 @@ import type { Forwarder } from './forwarding.js';
 import { type WorkerAddress, workerAddress } from './node-bus.js';
 import type { SessionTokens } from './tokens.js';
 
+/** Workers may think of each other that the other one has a session; whoever gets it so often asks the store. */
+const MAX_HOP_COUNT = 4;
+
 export class Neighbours {
   constructor(
     private readonly forwarder: Forwarder,
@@ -22,10 +25,11 @@ export class Neighbours {
   /** Sessions live where they began; a request that landed elsewhere is handed over as it is. False: it is ours. */
   takeSession(token: string | undefined, head: RequestHead, body: Buffer, reply: Reply): boolean {
     if (token === undefined || this.forwarder.peerCount === 0) return false;
+    if (head.hopCount !== undefined && head.hopCount >= MAX_HOP_COUNT) return false;
     const owner = this.tokens.owner(token);
     if (owner === undefined || owner === this.self) return false;
-    if (this.forwarder.forward(owner, head, body, reply)) return true;
-    // Whoever had it is gone. One worker of this node goes on with it, always the same, so that no two do.
+    if (this.forwarder.reaches(owner) && this.forwarder.forward(owner, head, body, reply)) return true;
+    // Whoever had it is gone, or about to go. One worker of this node goes on with it, always the same, so that no two do.
     const keeper = workerAddress(this.node, keeperIndex(token, this.count));
     return keeper !== this.self && this.forwarder.forward(keeper, head, body, reply);
   }

@@ -45,7 +45,11 @@ export type RequestMessage =
   | { type: 'begin'; id: number; status: number; headers: Headers }
   | { type: 'write'; id: number; chunk: Uint8Array | string }
   | { type: 'end'; id: number }
-  | { type: 'close'; id: number };
+  | { type: 'close'; id: number }
+  /** Its node is about to stop: sessions there may be gone on with elsewhere, and what it has begun ends there. */
+  | { type: 'leaving'; id: 0 }
+  /** The answer to `leaving`: no request for a session follows. */
+  | { type: 'parted'; id: 0 };
 
 /** Requests that another worker serves, and what concerns its upstreams. */
 export type BusMessage =

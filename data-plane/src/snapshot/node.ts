@@ -6,6 +6,7 @@ import { randomUUID } from 'node:crypto';
 import type { ResolvedConfiguration, ResolvedListen } from '@sluice/proto';
 import { type Health, NodeState, type Order, type Position, type ResourceState } from '@sluice/proto/cluster';
 import type { Logger } from 'pino';
+import { type ClusterConnection, connectCluster, type NatsSettings } from '../cluster/index.js';
 import { type DataPlane, type DataPlaneOptions, startDataPlane } from '../data-plane.js';
 import { CompileError } from '../routing/compile-error.js';
 import { type Compiled, compileInSteps, type NodeSettings } from '../routing/compiler.js';
@@ -15,7 +16,6 @@ import { refuseExposure } from './exposure.js';
 import { Follower, type Refused } from './follower.js';
 import { type GrpcOptions, GrpcTransport } from './grpc-transport.js';
 import { ownLookup } from './lookup.js';
-import { NatsAnnouncements, type NatsOptions } from './nats-announcements.js';
 import { type Candidate, Replica } from './replica.js';
 import { inSlices } from './slices.js';
 import { WaitingDoor } from './waiting-door.js';
@@ -39,9 +39,10 @@ export interface ClusterNodeOptions {
   /** What the node says for itself; `stateDir` keeps the configuration too. */
   readonly settings: NodeSettings & { readonly listen: Pick<ResolvedListen, 'host' | 'port'> };
   readonly controlPlanes: GrpcOptions;
-  readonly nats?: NatsOptions | undefined;
+  /** What nodes share, and where; undefined where each is alone. */
+  readonly sharing?: { readonly cluster: string; readonly nats: NatsSettings } | undefined;
   readonly log: Logger;
-  readonly dataPlane: Pick<DataPlaneOptions, 'key' | 'onProcessGroup' | 'sessionEnds' | 'cluster'>;
+  readonly dataPlane: Pick<DataPlaneOptions, 'key' | 'onProcessGroup' | 'sessionEnds'>;
   /** A configuration as one that runs can take it: it goes on listening where it does. */
   readonly asRunning: (
     wanted: ResolvedConfiguration,
@@ -69,7 +70,7 @@ export class ClusterNode {
   private readonly incarnation = randomUUID();
   private readonly door = new WaitingDoor(() => this.follower?.waitingFor ?? 'it is starting');
   private transport: GrpcTransport | undefined;
-  private nats: NatsAnnouncements | undefined;
+  private cluster: ClusterConnection | undefined;
   private follower: Follower | undefined;
   private replica: Replica | undefined;
   private compiled: Compiled | undefined;
@@ -91,15 +92,15 @@ export class ClusterNode {
 
   /** Resolves when it serves or waits. What keeps it from both is told as an event. */
   async start(): Promise<void> {
-    const { controlPlanes, nats, node, log } = this.options;
+    const { controlPlanes, sharing, node, log } = this.options;
     if (this.disk === undefined)
       log.warn(
         'nothing is kept on the disk: a start without a control plane has nothing to serve; see --state-dir',
       );
+    if (sharing !== undefined) this.cluster = await connectCluster({ ...sharing, node, log });
     const held = await this.startFromDisk();
     this.replica = new Replica(held);
     this.transport = new GrpcTransport(controlPlanes);
-    if (nats !== undefined) this.nats = new NatsAnnouncements(nats, `sluice node ${node}`, log);
     this.follower = new Follower({
       identity: () => ({
         node,
@@ -110,7 +111,7 @@ export class ClusterNode {
       }),
       replica: this.replica,
       transport: this.transport,
-      bus: this.nats,
+      bus: this.cluster?.announcements,
       timing,
       log,
       activate: (candidate) => this.activate(candidate),
@@ -129,8 +130,8 @@ export class ClusterNode {
     await this.gateway?.stop(graceMs);
     await this.door.close();
     this.follower?.stop();
-    await this.nats?.close();
     await this.transport?.close();
+    await this.cluster?.close();
     await this.disk?.flush();
   }
 
@@ -187,7 +188,7 @@ export class ClusterNode {
     await this.door.close();
     let gateway: DataPlane;
     try {
-      gateway = await startDataPlane({ ...dataPlane, configuration, log });
+      gateway = await startDataPlane({ ...dataPlane, configuration, log, cluster: this.cluster });
     } catch (thrown) {
       if (isFatal(thrown)) events.failed(thrown, configuration.gateway.listen);
       else if (this.follower !== undefined) await this.openDoor();

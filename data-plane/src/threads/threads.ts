@@ -10,6 +10,7 @@ import { loadUws } from '../listener/uws-load.js';
 import { newNodeId, type WorkerAddress, workerAddress } from '../sessions/node-bus.js';
 import type { SessionStore } from '../sessions/store.js';
 import type { UpstreamStatus } from '../telemetry/ops-door.js';
+import { within } from '../within.js';
 import { metForThreads, serveStore } from './cluster.js';
 import type { FromThread, Question, ThreadData, ToThread } from './messages.js';
 
@@ -283,16 +284,6 @@ class Team {
     this.options.log.fatal({ err: error }, 'a worker thread ended; the process ends and is started again');
     setImmediate(() => process.exit(70));
   }
-}
-
-/** Resolves with the work, however it ended, or when its time is over. */
-async function within(ms: number, work: Promise<unknown>): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise((resolve) => {
-    timer = setTimeout(resolve, ms);
-  });
-  await Promise.race([work.catch(() => undefined), late]);
-  clearTimeout(timer);
 }
 
 /** The answer to a question out of those of all threads; undefined stands for one that did not answer in time. */

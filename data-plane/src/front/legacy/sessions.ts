@@ -52,7 +52,7 @@ export class LegacySessions {
   private readonly opening = new Set<LegacySession>();
   /** Sessions that are being revived, by token: all requests for one wait for the same. */
   private readonly reviving = new Map<string, Promise<LegacySession | WorkerAddress | undefined>>();
-  /** Sessions of endpoints that are not there any more, until their requests have ended. */
+  /** Sessions of endpoints that are not there any more, and those that others go on with, until their requests have ended. */
   private readonly leaving = new Set<LegacySession>();
   private readonly streamLimits: StreamLimits;
   /** One for all sessions: what each of them held by itself would be multiplied by their number. */
@@ -101,10 +101,14 @@ export class LegacySessions {
       if (this.forget(session)) {
         this.options.store.end(session.id);
         this.options.onSessionEnd(reason);
-        this.leaving.add(session);
-        void session.retire().then(() => this.leaving.delete(session));
+        this.retire(session);
       } else if (this.opening.has(session)) session.close();
     }
+  }
+
+  private retire(session: LegacySession): void {
+    this.leaving.add(session);
+    void session.retire().then(() => this.leaving.delete(session));
   }
 
   private all(): LegacySession[] {
@@ -225,6 +229,8 @@ export class LegacySessions {
     try {
       await session.initialize(hello, caller.revision);
       this.add(session);
+      // The worker that had it may be reached again, and knows it as this one's.
+      this.options.tokens.remember(named.token, this.options.self);
       return session;
     } catch (thrown) {
       session.close();
@@ -269,7 +275,7 @@ export class LegacySessions {
     return this.sessions.delete(session.token);
   }
 
-  /** Another worker goes on with it: this one was cut off, and taken for gone. */
+  /** Another worker goes on with it: this one stops, or was cut off and taken for gone. */
   private moved(id: string, owner: WorkerAddress | undefined): void {
     if (owner === this.options.self) return;
     for (const session of this.sessions.values()) {
@@ -277,7 +283,7 @@ export class LegacySessions {
       if (owner !== undefined) this.options.tokens.remember(session.token, owner);
       this.forget(session);
       this.options.onSessionEnd('another node has it');
-      session.close();
+      this.retire(session);
       return;
     }
   }

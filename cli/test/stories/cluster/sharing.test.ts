@@ -1,0 +1,333 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import type { Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { httpUpstream, startDelivering } from '../../../../control-plane/test/delivering.js';
+import { makeTestCertificate } from '../../../../data-plane/src/upstream/transport/test-certificate.js';
+import { startBalancer } from '../../cluster/balancer.js';
+import { type NatsOptions, NO_NATS, startNats } from '../../servers/nats.js';
+import { natsUser } from '../../servers/nats-users.js';
+import type { TestServer } from '../../servers/server-process.js';
+import { closeClients, connect, KINDS, LEGACY_KINDS } from '../official-client.js';
+import { descendants } from '../processes.js';
+import { beginSession, events, lastMessage, postModern, type RawSession } from '../raw-http.js';
+import { freePort, type HttpServer, startPlain } from '../upstreams.js';
+import { type RunningNode, startNode } from './node.js';
+
+/* "I run two nodes of a cluster behind a balancer, and one of them dies, or NATS does." */
+
+const SOON = { timeout: 20_000, interval: 50 };
+const KEY = 'one key for all nodes of this cluster, 32 bytes or more';
+const onElicit = () => ({ action: 'accept', content: { name: 'Ada' } });
+const ELICITATION = {
+  method: 'elicitation/create',
+  params: {
+    message: 'Your name?',
+    requestedSchema: { type: 'object', properties: { name: { type: 'string' } } },
+  },
+};
+
+interface StoryNode extends RunningNode {
+  readonly url: string;
+  metric(name: string): Promise<number | undefined>;
+  /** Nobody of it gets another moment: neither the parent nor what serves. */
+  murder(): Promise<void>;
+}
+
+let folder: string;
+let nats: TestServer | undefined;
+let plane: Awaited<ReturnType<typeof startDelivering>> | undefined;
+let upstream: HttpServer | undefined;
+let balancer: Server | undefined;
+let nodes: StoryNode[] = [];
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'sluice-sharing-'));
+});
+afterEach(async () => {
+  await closeClients();
+  balancer?.closeAllConnections();
+  balancer?.close();
+  await Promise.all(nodes.map((node) => node.stop()));
+  plane?.stop();
+  await upstream?.kill();
+  await nats?.close();
+  await rm(folder, { recursive: true, force: true });
+  nodes = [];
+  nats = undefined;
+});
+
+async function startOne(
+  name: string,
+  args: readonly string[],
+  env: Record<string, string>,
+): Promise<StoryNode> {
+  const port = await freePort();
+  const running = startNode(
+    [
+      ...['--control-plane', plane?.address as string, '--node', name, '--state-dir', join(folder, name)],
+      ...['--port', String(port), ...args],
+    ],
+    env,
+  );
+  const url = `http://127.0.0.1:${port}`;
+  const node: StoryNode = Object.assign(running, {
+    url,
+    async metric(metric: string) {
+      const text = await (await fetch(`${url}/metrics`)).text();
+      const line = text.split('\n').find((each) => each.startsWith(`${metric} `));
+      return line === undefined ? undefined : Number(line.split(' ')[1]);
+    },
+    async murder() {
+      const all = [running.pid, ...descendants(running.pid).map(({ pid }) => pid)];
+      for (const pid of all) process.kill(pid, 'SIGKILL');
+      await running.ended;
+    },
+  });
+  nodes.push(node);
+  return node;
+}
+
+interface Wish {
+  readonly nats?: NatsOptions;
+  readonly address?: (port: number) => string;
+  readonly args?: readonly string[];
+  readonly env?: Record<string, string>;
+}
+
+/** Two nodes with two workers and with one, that have met. */
+async function begin({ nats: options, address, args = [], env = { SLUICE_NODE_KEY: KEY } }: Wish = {}) {
+  nats = await startNats(options);
+  plane = await startDelivering();
+  upstream = await startPlain(['--name', 'remote']);
+  await plane.write([httpUpstream('remote', upstream.url)]);
+  const url = address?.(nats.port) ?? nats.url;
+  await startOne('n1', ['--nats', url, '--workers', '2', ...args], env);
+  await startOne('n2', ['--nats', url, ...args], env);
+  for (const node of nodes)
+    await vi.waitFor(async () => {
+      expect((await fetch(`${node.url}/ready`)).status).toBe(200);
+      expect(await node.metric('sluice_bus_pipes')).toBe(2);
+    }, SOON);
+  balancer = await startBalancer(nodes.map((node) => node.url));
+  return {
+    url: `http://127.0.0.1:${(balancer.address() as AddressInfo).port}`,
+    n1: nodes[0] as StoryNode,
+    n2: nodes[1] as StoryNode,
+  };
+}
+
+/** The same session, asked at another node. */
+function at(session: RawSession, node: StoryNode): RawSession['post'] {
+  const { pathname } = new URL(session.url);
+  return (body, init) =>
+    fetch(node.url + pathname, {
+      method: 'POST',
+      headers: session.headers,
+      body: JSON.stringify(body),
+      ...init,
+    });
+}
+
+const call = (id: number | string, name: string, args: object = {}) => ({
+  jsonrpc: '2.0',
+  id,
+  method: 'tools/call',
+  params: { name, arguments: args },
+});
+const textOf = async (response: Response) => (await lastMessage(response)).result?.content[0].text;
+
+describe.skipIf(NO_NATS)('two nodes that share sessions', () => {
+  it.each(KINDS)('%s works, wherever its requests land', async (kind) => {
+    const { url } = await begin();
+    const client = await connect(kind, `${url}/mcp/remote`, { onElicit });
+    for (let i = 0; i < 6; i++) {
+      expect(await client.say('echo', { text: `${i}` })).toBe(`${i}`);
+      expect(await client.say('ask', ELICITATION)).toContain('Ada');
+    }
+    const stop = new AbortController();
+    const cancelled = client.call('wait', { key: 'k' }, { signal: stop.signal }).catch(() => 'cancelled');
+    const waits = async () => JSON.parse(await client.say('waits'));
+    await vi.waitFor(async () => expect((await waits()).waiting).toContain('k'), SOON);
+    stop.abort();
+    expect(await cancelled).toBe('cancelled');
+    await vi.waitFor(async () => expect((await waits()).interrupted).toContain('k'), SOON);
+  });
+
+  it('a question comes on the stream at one node, asked by a call at the other, and is answered there', async () => {
+    const { n1, n2 } = await begin();
+    const session = await beginSession(`${n1.url}/mcp/remote`, { capabilities: { elicitation: {} } });
+    const post = at(session, n2);
+    const asking = await post(call(1, 'ask', ELICITATION));
+    for await (const { message } of events(asking)) {
+      if (message?.method === 'elicitation/create') {
+        await (await post({ jsonrpc: '2.0', id: message.id, result: onElicit() })).arrayBuffer();
+      } else if (message !== undefined) {
+        expect(message.result.content[0].text).toContain('Ada');
+      }
+    }
+    expect(await textOf(await session.post(call(2, 'count')))).toBe('1');
+    expect(await textOf(await post(call(3, 'count')))).toBe('2');
+  });
+
+  it.each(LEGACY_KINDS)('%s goes on when the node of its session is killed', async (kind) => {
+    const { url, n1 } = await begin();
+    const client = await connect(kind, `${url}/mcp/remote`, { onElicit });
+    expect(await client.say('echo', { text: 'before' })).toBe('before');
+    // What is put down is written within a moment, which a kill may be quicker than.
+    await vi.waitFor(async () => expect(await n1.metric('sluice_session_writes_waiting')).toBe(0), SOON);
+    await n1.murder();
+    await vi.waitFor(async () => expect(await client.say('echo', { text: 'after' })).toBe('after'), SOON);
+    expect(await client.say('ask', ELICITATION)).toContain('Ada');
+  });
+
+  it('a node that drains loses no call, and its sessions go on at the other', async () => {
+    const { n1, n2 } = await begin();
+    const sessions = await Promise.all([1, 2, 3, 4].map(() => beginSession(`${n1.url}/mcp/remote`)));
+    let isOver = false;
+    const callers = sessions.map(async (session) => {
+      const post = at(session, n2);
+      const said: (string | undefined)[] = [];
+      for (let id = 0; !isOver; id++) said.push(await textOf(await post(call(id, 'echo', { text: 'x' }))));
+      return said;
+    });
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect(await n1.stop()).toBe(0);
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    isOver = true;
+    for (const said of await Promise.all(callers)) {
+      expect(said.length).toBeGreaterThan(5);
+      expect(new Set(said)).toEqual(new Set(['x']));
+    }
+  });
+
+  it('everything is served while NATS is away, which is said, and shared again afterwards', async () => {
+    const { n1, n2 } = await begin();
+    const session = await beginSession(`${n1.url}/mcp/remote`);
+    const asked = await lastMessage(
+      await postModern(
+        `${n1.url}/mcp/remote`,
+        'tools/call',
+        { name: 'ask', arguments: ELICITATION },
+        { elicitation: {} },
+      ),
+    );
+    const answer = (node: StoryNode) =>
+      postModern(
+        `${node.url}/mcp/remote`,
+        'tools/call',
+        {
+          name: 'ask',
+          arguments: ELICITATION,
+          requestState: asked.result.requestState,
+          inputResponses: Object.fromEntries(
+            Object.keys(asked.result.inputRequests).map((key) => [key, onElicit()]),
+          ),
+        },
+        { elicitation: {} },
+      );
+    await nats?.kill();
+    await vi.waitFor(async () => {
+      for (const node of nodes) {
+        expect(await node.metric('sluice_nats_up')).toBe(0);
+        expect(await node.metric('sluice_bus_pipes')).toBe(0);
+        expect(node.logs()).toContain('NATS is away');
+      }
+    }, SOON);
+    expect(await textOf(await session.post(call(1, 'echo', { text: 'here' })))).toBe('here');
+    // Another node knows what it followed, and goes on as if the first were gone.
+    expect(await textOf(await at(session, n2)(call(2, 'echo', { text: 'there' })))).toBe('there');
+    // A call that is parked waits at its own node, and nowhere else.
+    expect((await lastMessage(await answer(n2))).error?.message).toContain('gone');
+    expect(await textOf(await answer(n1))).toContain('Ada');
+    const fresh = await beginSession(`${n2.url}/mcp/remote`);
+    await nats?.restart();
+    for (const node of nodes)
+      await vi.waitFor(async () => expect(await node.metric('sluice_bus_pipes')).toBe(2), SOON);
+    await vi.waitFor(
+      async () => expect(await textOf(await at(fresh, n1)(call(3, 'echo', { text: 'again' })))).toBe('again'),
+      SOON,
+    );
+    expect(await textOf(await at(session, n1)(call(4, 'echo', { text: 'one' })))).toBe('one');
+    expect(await textOf(await at(session, n2)(call(5, 'echo', { text: 'one' })))).toBe('one');
+  });
+
+  it('without a key that both have, a session of one is unknown at the other, and both say why', async () => {
+    const { n1, n2 } = await begin({ env: {} });
+    const session = await beginSession(`${n1.url}/mcp/remote`);
+    expect((await at(session, n2)(call(1, 'count'))).status).toBe(404);
+    for (const node of nodes) expect(node.logs()).toContain('sessions of other nodes cannot be opened here');
+  });
+});
+
+describe.skipIf(NO_NATS)('nodes reach a NATS that asks who they are', () => {
+  async function works(wish: Wish): Promise<void> {
+    const { n1, n2 } = await begin(wish);
+    const session = await beginSession(`${n1.url}/mcp/remote`);
+    expect(await textOf(await session.post(call(1, 'count')))).toBe('1');
+    expect(await textOf(await at(session, n2)(call(2, 'count')))).toBe('2');
+    for (const node of nodes) expect(node.logs()).not.toContain('hunter2');
+  }
+
+  it('with user and password in the address', () =>
+    works({
+      nats: { config: 'authorization { user: sluice, password: "hunter2/@" }' },
+      address: (port) => `nats://sluice:hunter2%2F%40@127.0.0.1:${port}`,
+    }));
+
+  it('with user and password in variables, over TLS, and with a certificate of their own', async () => {
+    const { cert, key } = makeTestCertificate(['localhost']);
+    const [certFile, keyFile] = [join(folder, 'cert.pem'), join(folder, 'key.pem')];
+    await Promise.all([writeFile(certFile, cert), writeFile(keyFile, key)]);
+    await works({
+      nats: {
+        config: `authorization { user: sluice, password: hunter2 }
+          tls { cert_file: "${certFile}", key_file: "${keyFile}", ca_file: "${certFile}", verify: true }`,
+      },
+      address: (port) => `tls://localhost:${port}`,
+      args: ['--nats-ca', certFile, '--nats-cert', certFile, '--nats-key', keyFile],
+      env: {
+        SLUICE_NODE_KEY: KEY,
+        SLUICE_NODE_NATS_USER: 'sluice',
+        SLUICE_NODE_NATS_PASSWORD: 'hunter2',
+      },
+    });
+  });
+
+  it('with credentials, and with the key of the cluster in a file', async () => {
+    const { config, credentials } = natsUser();
+    const [file, keyFile] = [join(folder, 'node.creds'), join(folder, 'cluster.key')];
+    await Promise.all([writeFile(file, credentials), writeFile(keyFile, `${KEY}\n`)]);
+    await works({ nats: { config }, args: ['--nats-credentials', file, '--key-file', keyFile], env: {} });
+  });
+
+  it('and say so when it refuses them, and serve', async () => {
+    nats = await startNats({ config: 'authorization { user: sluice, password: hunter2 }' });
+    plane = await startDelivering();
+    upstream = await startPlain(['--name', 'remote']);
+    await plane.write([httpUpstream('remote', upstream.url)]);
+    const node = await startOne('n1', ['--nats', nats.url], { SLUICE_NODE_KEY: KEY });
+    await vi.waitFor(async () => expect((await fetch(`${node.url}/ready`)).status).toBe(200), SOON);
+    expect(node.logs()).toMatch(/NATS cannot be reached.*\n?/);
+    expect(node.logs()).toContain('Authorization Violation');
+    expect(await node.metric('sluice_nats_up')).toBe(0);
+  });
+});
+
+describe('a key of the cluster', () => {
+  it.each([
+    [
+      'too short',
+      async () => writeFile(join(folder, 'key'), 'short\n'),
+      /key has 5 bytes; the nodes of a cluster need/,
+    ],
+    ['not there', async () => {}, /key cannot be read: ENOENT/],
+  ])('that is %s ends the start', async (_, prepare, said) => {
+    await prepare();
+    const node = startNode(['--control-plane', '127.0.0.1:1', '--key-file', join(folder, 'key')]);
+    expect(await node.ended).not.toBe(0);
+    expect(node.logs()).toMatch(said);
+  });
+});
