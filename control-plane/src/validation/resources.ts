@@ -6,6 +6,7 @@ import { type Finding, FindingSchema } from '@sluice/proto/admin';
 import {
   create,
   type Entry,
+  fieldViolations,
   type KeyText,
   parseKeyText,
   type ResourceKey,
@@ -45,13 +46,46 @@ export async function validateChange(
   change: StateChange,
   compile?: Compile,
 ): Promise<readonly Finding[]> {
-  const findings = checkAll(before, after, change);
+  const broken = await brokenFields(change);
+  const findings = checkAll(before, after, change, broken);
   if (findings.some(({ warning }) => !warning) || compile === undefined) return sorted(findings);
   const problems = await compile(after, change);
   return sorted([...findings, ...problems.map(findingOfCompile)]);
 }
 
-function checkAll(before: ResourceState, after: ResourceState, change: StateChange): Finding[] {
+/** Largest resource: a change and what was there before have to fit into one message of any store. */
+const MAX_RESOURCE_BYTES = 256 * 1024;
+
+/** So many are looked at before others have their turn. */
+const TURN_COUNT = 50;
+
+/** Problems of fields by themselves, of those resources that have any. */
+async function brokenFields({ changed }: StateChange): Promise<ReadonlyMap<KeyText, readonly Problem[]>> {
+  const broken = new Map<KeyText, readonly Problem[]>();
+  for (const [at, { key, resource, bytes }] of changed.entries()) {
+    const problems: Problem[] = (await fieldViolations(resource)).map(({ field, message, hint }) => ({
+      severity: 'error',
+      path: field,
+      message,
+      hint,
+    }));
+    if (bytes.length > MAX_RESOURCE_BYTES) {
+      const message = `${bytes.length} bytes in all`;
+      const hint = `make it at most ${MAX_RESOURCE_BYTES} bytes, or several of it`;
+      problems.push({ severity: 'error', path: '', message, hint });
+    }
+    if (problems.length > 0) broken.set(key, problems);
+    if (at % TURN_COUNT === TURN_COUNT - 1) await new Promise(setImmediate);
+  }
+  return broken;
+}
+
+function checkAll(
+  before: ResourceState,
+  after: ResourceState,
+  change: StateChange,
+  broken: ReadonlyMap<KeyText, readonly Problem[]>,
+): Finding[] {
   index.follow(after);
   const changed = new Map<KeyText, Entry>(change.changed.map((entry) => [entry.key, entry]));
   const findings: Finding[] = [];
@@ -59,9 +93,9 @@ function checkAll(before: ResourceState, after: ResourceState, change: StateChan
     for (const problem of problems) findings.push(findingOf(key, problem));
   };
   for (const [key, entry] of changed) {
-    const owner = checkOwner(entry, index);
-    const own = checkResource(entry, index, after);
-    tell(key, [...owner, ...own]);
+    tell(key, checkOwner(entry, index));
+    // The other rules take for granted that values are those of the schema.
+    tell(key, broken.get(key) ?? checkResource(entry, index, after));
   }
   for (const [key, problems] of danglingLinks(before, change, index)) tell(key, problems);
   for (const [key, problems] of affectedByGateway(before, after, change)) tell(key, problems);

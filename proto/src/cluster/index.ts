@@ -7,6 +7,7 @@ export * from '../gen/sluice/delivery/v1/delivery_pb.js';
 export * from '../gen/sluice/fleet/v1/fleet_pb.js';
 export * from '../gen/sluice/store/v1/revision_pb.js';
 export { digestBytes } from './digest.js';
+export { type FieldViolation, fieldViolations } from './field-rules.js';
 export { type KeyText, KIND_WORDS, keyOf, keyText, kindOfWord, kindWord, parseKeyText } from './key.js';
 export {
   type Entry,

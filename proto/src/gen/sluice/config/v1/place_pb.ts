@@ -4,13 +4,14 @@
 
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { file_buf_validate_validate } from "../../../buf/validate/validate_pb.js";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file sluice/config/v1/place.proto.
  */
 export const file_sluice_config_v1_place: GenFile = /*@__PURE__*/
-  fileDesc("ChxzbHVpY2UvY29uZmlnL3YxL3BsYWNlLnByb3RvEhBzbHVpY2UuY29uZmlnLnYxIiUKBlJlZ2lvbhIMCgRuYW1lGAEgASgJEg0KBXRpdGxlGAIgASgJIjwKBlRlbmFudBIMCgRuYW1lGAEgASgJEg0KBXRpdGxlGAIgASgJEhUKDW1heF9yZXNvdXJjZXMYAyABKA1iBnByb3RvMw");
+  fileDesc("ChxzbHVpY2UvY29uZmlnL3YxL3BsYWNlLnByb3RvEhBzbHVpY2UuY29uZmlnLnYxItkBCgZSZWdpb24StQEKBG5hbWUYASABKAlCpgG6SKIBugGeAQoLcmVnaW9uLm5hbWUSXG5vdCBhIG5hbWU7IHdyaXRlIDEgdG8gNjMgbGV0dGVycywgZGlnaXRzLCBgX2AsIGAtYCBvciBgLmAsIGJlZ2lubmluZyB3aXRoIGEgbGV0dGVyIG9yIGRpZ2l0GjF0aGlzLm1hdGNoZXMoJ15bQS1aYS16MC05XVtBLVphLXowLTlfLi1dezAsNjJ9JCcpEhcKBXRpdGxlGAIgASgJQgi6SAVyAxiAAiL7AQoGVGVuYW50ErUBCgRuYW1lGAEgASgJQqYBukiiAboBngEKC3RlbmFudC5uYW1lElxub3QgYSBuYW1lOyB3cml0ZSAxIHRvIDYzIGxldHRlcnMsIGRpZ2l0cywgYF9gLCBgLWAgb3IgYC5gLCBiZWdpbm5pbmcgd2l0aCBhIGxldHRlciBvciBkaWdpdBoxdGhpcy5tYXRjaGVzKCdeW0EtWmEtejAtOV1bQS1aYS16MC05Xy4tXXswLDYyfSQnKRIXCgV0aXRsZRgCIAEoCUIIukgFcgMYgAISIAoNbWF4X3Jlc291cmNlcxgDIAEoDUIJukgGKgQYwIQ9YgZwcm90bzM", [file_buf_validate_validate]);
 
 /**
  * A place where nodes run.
