@@ -27,6 +27,8 @@ function actions() {
     validate: record('validate', EXIT.configuration),
     health: record('health', EXIT.unhealthy),
     createKey: record('createKey', EXIT.configuration),
+    createToken: record('createToken', EXIT.ok),
+    controlPlane: record('controlPlane', EXIT.ok),
     hashPassword: record('hashPassword', EXIT.usage),
     newPlugin: record('newPlugin', EXIT.ok),
     testPlugin: record('testPlugin', EXIT.ok),

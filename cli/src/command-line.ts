@@ -1,4 +1,9 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import {
+  addControlPlaneCommand,
+  CONTROL_PLANE_EXAMPLES,
+  type ControlPlaneActions,
+} from './control-plane-command-line.js';
 import { EXIT, EXIT_MEANINGS } from './exit-codes.js';
 import { addKeysCommand, KEYS_EXAMPLES, type KeysActions } from './keys-command-line.js';
 import { addDataPlaneCommand, NODE_EXAMPLES, type NodeActions } from './node-command-line.js';
@@ -12,7 +17,7 @@ const MAX_WORKERS = 256;
 const MAX_PORT = 65_535;
 
 /** What each command does; every function resolves to the exit code. */
-export interface CommandActions extends KeysActions, NodeActions, PluginActions {
+export interface CommandActions extends ControlPlaneActions, KeysActions, NodeActions, PluginActions {
   serve(flags: ServeFlags): Promise<number>;
   stdio(flags: StdioFlags): Promise<number>;
   /** `file` undefined: what `serve` would read. */
@@ -57,6 +62,7 @@ const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
     ['sluice health http://10.0.0.5:9090', 'ask another one, at its health address'],
   ],
   ...NODE_EXAMPLES,
+  ...CONTROL_PLANE_EXAMPLES,
   ...KEYS_EXAMPLES,
   ...PLUGIN_EXAMPLES,
   version: [['sluice version', 'what is installed, and what it runs on']],
@@ -121,13 +127,15 @@ export function createCommandLine(actions: CommandActions, finish: (exitCode: nu
       finish(await actions.serve(flags));
     });
 
-  addDataPlaneCommand(program, actions, finish, {
+  const shared = {
     wholeNumber,
     logLevel: logLevelOption,
     logFormat: logFormatOption,
     maxPort: MAX_PORT,
     maxWorkers: MAX_WORKERS,
-  });
+  };
+  addDataPlaneCommand(program, actions, finish, shared);
+  addControlPlaneCommand(program, actions, finish, shared);
 
   program
     .command('stdio')

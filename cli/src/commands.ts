@@ -13,6 +13,15 @@ export function runCommandLine(argv: readonly string[]): Promise<number> {
       const { supervise } = await import('./supervisor.js');
       return supervise(argv.slice(argv.indexOf('data-plane') + 1), 'data-plane');
     },
+    controlPlane: async (flags) => {
+      const [{ runControlPlane }, { endProcess }] = await Promise.all([
+        import('./control-plane.js'),
+        import('./controlling-terminal.js'),
+      ]);
+      const exitCode = await runControlPlane(flags, process.stdout, process.stderr);
+      endProcess(exitCode);
+      return exitCode;
+    },
     stdio: async (flags) => {
       const [{ serveStdio }, { endProcess }] = await Promise.all([
         import('./stdio.js'),
@@ -34,6 +43,8 @@ export function runCommandLine(argv: readonly string[]): Promise<number> {
         process.stderr,
       );
     },
+    createToken: async (flags) =>
+      (await import('./new-token.js')).createToken(flags, process.stdout, process.stderr),
     hashPassword: async () =>
       (await import('./new-password.js')).printPasswordHash(process.stdin, process.stdout, process.stderr),
     newPlugin: async (name) =>

@@ -36,6 +36,8 @@ async function parse(argv: readonly string[]): Promise<ServeFlags | number> {
     validate: notHere,
     health: notHere,
     createKey: notHere,
+    createToken: notHere,
+    controlPlane: notHere,
     hashPassword: notHere,
     newPlugin: notHere,
     testPlugin: notHere,

@@ -14,8 +14,21 @@ export interface NewKeyFlags {
   readonly output: 'yaml' | 'json';
 }
 
+/** What `sluice keys create-token` was told. */
+export interface NewTokenFlags {
+  /** A name, in which `*` stands for any characters. */
+  readonly node?: string;
+  readonly admin?: string;
+  readonly role: 'viewer' | 'operator' | 'admin';
+  readonly region?: string;
+  /** As typed: names with commas or spaces between them. */
+  readonly tenants?: readonly string[];
+  readonly output: 'yaml' | 'json';
+}
+
 export interface KeysActions {
   createKey(flags: NewKeyFlags): Promise<number>;
+  createToken(flags: NewTokenFlags): Promise<number>;
   hashPassword(): Promise<number>;
 }
 
@@ -33,6 +46,17 @@ export const KEYS_EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
     ],
     ['sluice keys create --consumer ci -o json | jq -r .key', 'the key alone, for a script'],
     ['sluice keys create --consumer ada --secret-env STAGING_KEY_SECRET', 'for another gateway'],
+  ],
+  'keys create-token': [
+    [
+      "sluice keys create-token --node 'eu-*' --region eu",
+      'lets nodes into the cluster whose names begin so',
+    ],
+    ['sluice keys create-token --admin ci --role operator', 'for a program that changes the configuration'],
+    [
+      'sluice keys create-token --admin acme-ops --role operator --tenants acme',
+      'for somebody who sees and changes what belongs to one tenant',
+    ],
   ],
   'keys hash-password': [
     ['sluice keys hash-password', 'asks for the password, and shows nothing of it'],
@@ -77,6 +101,32 @@ export function addKeysCommand(
       new Option('-o, --output <format>', 'how it is printed').choices(['yaml', 'json']).default('yaml'),
     )
     .action(async (flags: NewKeyFlags) => finish(await actions.createKey(flags)));
+
+  keys
+    .command('create-token')
+    .summary('make a token of a cluster')
+    .description(
+      'Makes a token for nodes of a cluster or for callers of its admin API and prints it, once, with the entry that ' +
+        'knows it in a file of sluice control-plane. The entry holds the digest of the token, so the file opens nothing.',
+    )
+    .option('--node <name>', 'for the node of this name; `*` stands for any characters')
+    .option('--admin <name>', 'for a caller of the admin API, who is the author of what it changes')
+    .addOption(
+      new Option('--role <role>', 'what the caller may do')
+        .choices(['viewer', 'operator', 'admin'])
+        .default('viewer'),
+    )
+    .option('--region <name>', 'the region of the nodes; without it, the one that each says')
+    .addOption(
+      new Option(
+        '--tenants <list>',
+        'whose configuration it is about, with commas between; without it, all',
+      ).argParser((value: string, earlier: readonly string[] | undefined) => [...(earlier ?? []), value]),
+    )
+    .addOption(
+      new Option('-o, --output <format>', 'how it is printed').choices(['yaml', 'json']).default('yaml'),
+    )
+    .action(async (flags: NewTokenFlags) => finish(await actions.createToken(flags)));
 
   keys
     .command('hash-password')

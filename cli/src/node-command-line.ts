@@ -166,7 +166,7 @@ function contradiction({
 }
 
 /** Given several times, or with commas between, as variables are. */
-function listed(value: string, earlier: readonly string[] | undefined): readonly string[] {
+export function listed(value: string, earlier: readonly string[] | undefined): readonly string[] {
   const own = value
     .split(',')
     .map((each) => each.trim())

@@ -29,6 +29,8 @@ async function parse(argv: readonly string[]): Promise<NodeFlags | number> {
     validate: notHere,
     health: notHere,
     createKey: notHere,
+    createToken: notHere,
+    controlPlane: notHere,
     hashPassword: notHere,
     newPlugin: notHere,
     testPlugin: notHere,

@@ -9,10 +9,12 @@ export function renderReference(): string {
     {
       serve: nothing,
       dataPlane: nothing,
+      controlPlane: nothing,
       stdio: nothing,
       validate: nothing,
       health: nothing,
       createKey: nothing,
+      createToken: nothing,
       hashPassword: nothing,
       newPlugin: nothing,
       testPlugin: nothing,

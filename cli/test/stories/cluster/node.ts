@@ -6,12 +6,14 @@ import { fileURLToPath } from 'node:url';
 const COMMAND = fileURLToPath(new URL('../../../bin/sluice.js', import.meta.url));
 const STOP_LIMIT_MS = 20_000;
 
-/** `sluice data-plane` as a user runs it, in processes of its own. */
+/** A command that stays, as a user runs it, in processes of its own. */
 export interface RunningNode {
   /** The process that was started; it has the data plane as a child. */
   readonly pid: number;
   /** All that it has written so far. */
   logs(): string;
+  /** What of that went to standard output. */
+  printed(): string;
   /** Resolves with how it ended. */
   readonly ended: Promise<number | null>;
   kill(signal: NodeJS.Signals): void;
@@ -19,8 +21,13 @@ export interface RunningNode {
   stop(): Promise<number | null>;
 }
 
+/** `sluice data-plane`. */
 export function startNode(args: readonly string[], env: Record<string, string> = {}): RunningNode {
-  const child = spawn(process.execPath, [COMMAND, 'data-plane', '--log-format', 'json', ...args], {
+  return startCommand(['data-plane', '--log-format', 'json', ...args], env);
+}
+
+export function startCommand(args: readonly string[], env: Record<string, string> = {}): RunningNode {
+  const child = spawn(process.execPath, [COMMAND, ...args], {
     env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
@@ -28,9 +35,11 @@ export function startNode(args: readonly string[], env: Record<string, string> =
   const endWithTests = () => child.kill('SIGTERM');
   process.once('exit', endWithTests);
   let logs = '';
+  let printed = '';
   for (const stream of [child.stdout, child.stderr])
     createInterface({ input: stream }).on('line', (line) => {
       logs += `${line}\n`;
+      if (stream === child.stdout) printed += `${line}\n`;
     });
   const ended = once(child, 'close').then(([code]) => {
     process.off('exit', endWithTests);
@@ -39,6 +48,7 @@ export function startNode(args: readonly string[], env: Record<string, string> =
   return {
     pid: child.pid as number,
     logs: () => logs,
+    printed: () => printed,
     ended,
     kill: (signal) => void child.kill(signal),
     async stop() {

@@ -1,0 +1,225 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import {
+  type AccessOptions,
+  type ControlPlane,
+  type ControlPlaneOptions,
+  type NatsOptions,
+  type NodeGrant,
+  readAdminAccess,
+  readNodeGrants,
+  StoreDamagedError,
+  type StoreOptions,
+  startControlPlane,
+  TokenFileError,
+} from '@sluice/control-plane/cluster';
+import { compileCheck } from './compile-check.js';
+import type { ControlPlaneFlags } from './control-plane-flags.js';
+import { EXIT } from './exit-codes.js';
+import { firstTokens, type MadeTokens, showFirstTokens } from './first-tokens.js';
+import type { Output } from './health.js';
+import { openLog } from './log.js';
+import { packageVersion } from './version.js';
+
+const STORE_FILE = 'store.db';
+
+/** A file or variable that was named does not hold what it has to. */
+class SettingError extends Error {}
+
+/**
+ * Runs a replica of the control plane until it is told to stop.
+ *
+ * @returns the exit code
+ */
+export async function runControlPlane(flags: ControlPlaneFlags, out: Output, err: Output): Promise<number> {
+  const isTerminal = process.stderr.isTTY === true;
+  const { log, flush } = openLog(
+    flags.logLevel ?? 'info',
+    flags.logFormat ?? (isTerminal ? 'text' : 'json'),
+    () => {},
+  );
+  let plane: ControlPlane | undefined;
+  const stopped = new Promise<void>((resolve) => {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const)
+      process.on(signal, () => {
+        log.info({ signal }, 'stopping');
+        resolve();
+      });
+  });
+  try {
+    const { options, made } = settings(flags, log);
+    plane = await startControlPlane(options);
+    const served = await Promise.race([plane.serving, stopped]);
+    if (served && made) showFirstTokens(made, served, out);
+    await stopped;
+    await plane.stop();
+    log.info('stopped');
+    return EXIT.ok;
+  } catch (error) {
+    err.write(`sluice: ${(error as Error).message}\n`);
+    await plane?.stop();
+    return exitCodeOf(error);
+  } finally {
+    await flush();
+  }
+}
+
+function exitCodeOf(error: unknown): number {
+  const isSetting =
+    error instanceof SettingError ||
+    error instanceof TokenFileError ||
+    error instanceof StoreDamagedError ||
+    error instanceof TypeError;
+  if (isSetting) return EXIT.configuration;
+  const { message } = error as Error;
+  return /EADDRINUSE|EACCES|EADDRNOTAVAIL|ENOTFOUND|cannot listen/.test(message)
+    ? EXIT.address
+    : EXIT.unexpected;
+}
+
+/** What was asked for, with everything read that a file or a variable holds. */
+function settings(
+  flags: ControlPlaneFlags,
+  log: ControlPlaneOptions['log'],
+): { options: ControlPlaneOptions; made: MadeTokens | undefined } {
+  const { made, nodeTokensFile, adminTokensFile } = tokenFiles(flags);
+  const { listen, adminListen } = flags;
+  return {
+    made,
+    options: {
+      cluster: flags.cluster,
+      store: storeOptions(flags),
+      keepRevisionsCount: flags.keepRevisions,
+      nodes: {
+        ...listen,
+        tls: nodeTls(flags),
+        grants: nodeTokensFile === undefined ? BY_CERTIFICATE : readNodeGrants(nodeTokensFile),
+      },
+      admin: {
+        ...adminListen,
+        tls: adminTls(flags),
+        insecure: flags.insecure,
+        access: { ...(adminTokensFile !== undefined && readAdminAccess(adminTokensFile)), ...oidc(flags) },
+      },
+      compile: compileCheck(),
+      doors: flags.healthListen,
+      nats: natsOptions(flags),
+      log,
+      version: packageVersion(),
+    },
+  };
+}
+
+/** A node of any name, which its certificate proves. */
+const BY_CERTIFICATE: readonly NodeGrant[] = [{ node: '*', tokenSha256: '', region: '', tenants: [] }];
+
+/** Those that were named; else, for the embedded store, those of the state folder, which are made at the first start. */
+function tokenFiles(flags: ControlPlaneFlags) {
+  const { store, stateDir, nodeTokensFile, adminTokensFile, listenClientCa, oidcIssuer } = flags;
+  if (store !== 'embedded') return { made: undefined, nodeTokensFile, adminTokensFile };
+  return firstTokens(stateDir, {
+    nodeTokensFile,
+    adminTokensFile,
+    hasOtherNodes: listenClientCa !== undefined,
+    hasOtherCallers: oidcIssuer !== undefined,
+  });
+}
+
+function storeOptions(flags: ControlPlaneFlags): StoreOptions {
+  const { store, stateDir, etcd = [], etcdUser, etcdPasswordFile, etcdCa, etcdCert, etcdKey } = flags;
+  if (store === 'embedded') return { kind: 'embedded', file: join(stateDir, STORE_FILE) };
+  const password =
+    etcdPasswordFile === undefined
+      ? process.env.SLUICE_CP_ETCD_PASSWORD
+      : contentOf('--etcd-password-file', etcdPasswordFile).toString().trim();
+  if (etcdUser !== undefined && !password)
+    throw new SettingError('--etcd-user needs --etcd-password-file, or the variable SLUICE_CP_ETCD_PASSWORD');
+  return {
+    kind: 'etcd',
+    endpoints: etcd,
+    ...(etcdUser !== undefined && password && { auth: { user: etcdUser, password } }),
+    ...(etcdCa !== undefined && {
+      tls: {
+        ca: contentOf('--etcd-ca', etcdCa),
+        ...(etcdCert !== undefined && { cert: contentOf('--etcd-cert', etcdCert) }),
+        ...(etcdKey !== undefined && { key: contentOf('--etcd-key', etcdKey) }),
+      },
+    }),
+  };
+}
+
+function nodeTls({
+  listenCert,
+  listenKey,
+  listenClientCa,
+}: ControlPlaneFlags): ControlPlaneOptions['nodes']['tls'] {
+  if (listenCert === undefined || listenKey === undefined) return undefined;
+  return {
+    cert: contentOf('--listen-cert', listenCert),
+    key: contentOf('--listen-key', listenKey),
+    ...(listenClientCa !== undefined && { clientCa: contentOf('--listen-client-ca', listenClientCa) }),
+  };
+}
+
+function adminTls({
+  adminCert,
+  adminKey,
+  adminClientCa,
+}: ControlPlaneFlags): ControlPlaneOptions['admin']['tls'] {
+  if (adminCert === undefined || adminKey === undefined) return undefined;
+  return {
+    cert: contentOf('--admin-cert', adminCert),
+    key: contentOf('--admin-key', adminKey),
+    ...(adminClientCa !== undefined && { ca: contentOf('--admin-client-ca', adminClientCa) }),
+  };
+}
+
+function oidc(flags: ControlPlaneFlags): Pick<AccessOptions, 'oidc'> {
+  const { oidcIssuer, oidcAudience, oidcRoleClaim, oidcNameClaim, oidcTenantsClaim } = flags;
+  if (oidcIssuer === undefined || oidcAudience === undefined) return {};
+  const { oidcAdmins, oidcOperators, oidcViewers } = flags;
+  return {
+    oidc: {
+      issuer: oidcIssuer,
+      audience: oidcAudience,
+      roleClaim: oidcRoleClaim,
+      nameClaim: oidcNameClaim,
+      ...(oidcTenantsClaim !== undefined && { tenantsClaim: oidcTenantsClaim }),
+      roles: {
+        ...(oidcAdmins && { admin: oidcAdmins }),
+        ...(oidcOperators && { operator: oidcOperators }),
+        ...(oidcViewers && { viewer: oidcViewers }),
+      },
+    },
+  };
+}
+
+/** User and password may stand in the address, or in variables. */
+function natsOptions({ nats, natsCredentials, natsCa }: ControlPlaneFlags): NatsOptions | undefined {
+  if (nats === undefined) return undefined;
+  const urls = nats.map((text) => {
+    const url = text.includes('://') ? text : `nats://${text}`;
+    // A password may stand in it, so it is not shown.
+    if (!URL.canParse(url)) throw new SettingError('--nats: give nats://host:4222 or tls://host:4222');
+    return new URL(url);
+  });
+  if (natsCredentials !== undefined) contentOf('--nats-credentials', natsCredentials);
+  if (natsCa !== undefined) contentOf('--nats-ca', natsCa);
+  const { username, password } = urls.find((url) => url.username !== '') ?? { username: '', password: '' };
+  return {
+    servers: urls.map(({ protocol, host }) => `${protocol}//${host}`),
+    user: username === '' ? process.env.SLUICE_CP_NATS_USER : decodeURIComponent(username),
+    password: password === '' ? process.env.SLUICE_CP_NATS_PASSWORD : decodeURIComponent(password),
+    token: process.env.SLUICE_CP_NATS_TOKEN,
+    credentialsFile: natsCredentials,
+    tls: natsCa === undefined ? undefined : { caFile: natsCa },
+  };
+}
+
+function contentOf(flag: string, file: string): Buffer {
+  try {
+    return readFileSync(file);
+  } catch (error) {
+    throw new SettingError(`${flag}: ${file} cannot be read: ${(error as Error).message}`);
+  }
+}

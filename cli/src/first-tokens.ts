@@ -1,0 +1,92 @@
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { newToken } from '@sluice/control-plane/cluster';
+import type { Output } from './health.js';
+import { adminEntry, nodeEntry } from './new-token.js';
+
+const NODE_TOKENS_FILE = 'node-tokens.yaml';
+const ADMIN_TOKENS_FILE = 'admin-tokens.yaml';
+const OWNER_ONLY = { file: 0o600, folder: 0o700 } as const;
+
+/** Tokens that were made now; nobody knows them but whoever is shown them. */
+export interface MadeTokens {
+  readonly folder: string;
+  readonly node: string | undefined;
+  readonly admin: string | undefined;
+}
+
+interface Wanted {
+  readonly nodeTokensFile: string | undefined;
+  readonly adminTokensFile: string | undefined;
+  /** Nodes prove in another way who they are, so that no token has to be made. */
+  readonly hasOtherNodes: boolean;
+  readonly hasOtherCallers: boolean;
+}
+
+/** The files of tokens, made in a folder with one token each where none was named and there is none. */
+export function firstTokens(
+  folder: string,
+  { nodeTokensFile, adminTokensFile, hasOtherNodes, hasOtherCallers }: Wanted,
+): {
+  readonly made: MadeTokens | undefined;
+  readonly nodeTokensFile: string | undefined;
+  readonly adminTokensFile: string | undefined;
+} {
+  mkdirSync(folder, { recursive: true, mode: OWNER_ONLY.folder });
+  const nodes = fileOf(nodeTokensFile, hasOtherNodes, join(folder, NODE_TOKENS_FILE), () => {
+    const { token, sha256 } = newToken('node');
+    return { token, text: nodeEntry({ node: '*', sha256 }) };
+  });
+  const admins = fileOf(adminTokensFile, hasOtherCallers, join(folder, ADMIN_TOKENS_FILE), () => {
+    const { token, sha256 } = newToken('admin');
+    return { token, text: adminEntry({ name: 'first', sha256, role: 'admin' }) };
+  });
+  const isMade = nodes.token !== undefined || admins.token !== undefined;
+  return {
+    made: isMade ? { folder, node: nodes.token, admin: admins.token } : undefined,
+    nodeTokensFile: nodes.file,
+    adminTokensFile: admins.file,
+  };
+}
+
+function fileOf(
+  named: string | undefined,
+  isNeedless: boolean,
+  own: string,
+  make: () => { readonly token: string; readonly text: string },
+): { readonly file: string | undefined; readonly token: string | undefined } {
+  if (named !== undefined) return { file: named, token: undefined };
+  if (existsSync(own)) return { file: own, token: undefined };
+  if (isNeedless) return { file: undefined, token: undefined };
+  const { token, text } = make();
+  writeFileSync(own, `# Digests of tokens; sluice keys create-token makes more entries.\n${text}`, {
+    mode: OWNER_ONLY.file,
+    flag: 'wx',
+  });
+  return { file: own, token };
+}
+
+/** Shows the tokens, with the commands that they are for. */
+export function showFirstTokens(
+  { folder, node, admin }: MadeTokens,
+  { nodes, admin: adminAddress }: { readonly nodes: string; readonly admin: string },
+  out: Output,
+): void {
+  const lines = [`A new control plane. What is shown here is shown this once; ${folder} keeps digests.`, ''];
+  if (node !== undefined)
+    lines.push(
+      'Start a node on this machine:',
+      '',
+      `  SLUICE_NODE_TOKEN=${node} sluice data-plane --control-plane ${nodes} --state-dir sluice-node`,
+      '',
+    );
+  if (admin !== undefined)
+    lines.push(
+      'Configure the cluster:',
+      '',
+      `  export SLUICE_ADMIN_TOKEN=${admin}`,
+      `  curl -H "Authorization: Bearer $SLUICE_ADMIN_TOKEN" http://${adminAddress}/api/v1/nodes`,
+      '',
+    );
+  out.write(`${lines.join('\n')}\n`);
+}

@@ -1,0 +1,196 @@
+import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Presence } from '@sluice/proto/cluster';
+import { connectAdmin } from '@sluice/sdk/admin';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { httpUpstream } from '../../../../control-plane/test/delivering.js';
+import { closeClients, connect } from '../official-client.js';
+import { freePort, type HttpServer, startPlain } from '../upstreams.js';
+import { portsOf, type RunningControlPlane, SOON, startControlPlane } from './control-plane.js';
+import { type RunningNode, startNode } from './node.js';
+
+/* "I start a control plane, and it says how nodes join and how it is configured." */
+
+let folder: string;
+const planes: RunningControlPlane[] = [];
+const nodes: RunningNode[] = [];
+const servers: HttpServer[] = [];
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'sluice-control-plane-'));
+});
+afterEach(async () => {
+  await closeClients();
+  await Promise.all([...nodes.splice(0), ...planes.splice(0)].map((each) => each.stop()));
+  await Promise.all(servers.splice(0).map((server) => server.kill()));
+  await rm(folder, { recursive: true, force: true });
+});
+
+async function start(args: readonly string[] = [], options?: Parameters<typeof startControlPlane>[1]) {
+  const plane = await startControlPlane(['--state-dir', join(folder, 'state'), ...args], options);
+  planes.push(plane);
+  return plane;
+}
+
+async function demo(): Promise<string> {
+  const server = await startPlain();
+  servers.push(server);
+  return server.url;
+}
+
+const printedToken = (plane: RunningControlPlane, kind: string) =>
+  plane.printed().match(new RegExp(`sluice_${kind}_[\\w-]{43}`))?.[0] ?? '';
+
+describe('a control plane on one machine', () => {
+  it('prints once how nodes join and who may configure it, and keeps digests', async () => {
+    const plane = await start();
+    await plane.isReady();
+    await vi.waitFor(() => expect(plane.printed()).toContain('shown this once'), SOON);
+    const token = printedToken(plane, 'admin');
+    expect(plane.printed()).toContain(`sluice data-plane --control-plane ${plane.nodes}`);
+    for (const file of ['admin-tokens.yaml', 'node-tokens.yaml', 'store.db']) {
+      const path = join(folder, 'state', file);
+      expect((await stat(path)).mode & 0o777).toBe(0o600);
+      expect(await readFile(path, 'latin1')).not.toContain(token);
+    }
+    expect(await plane.stop()).toBe(0);
+    const again = await start();
+    await again.isReady();
+    expect(again.printed()).toBe('');
+    const client = connectAdmin({ address: again.admin, token });
+    expect(await client.fleet.listNodes({})).toMatchObject({ nodes: [] });
+    client.close();
+    const stranger = connectAdmin({ address: again.admin, token: `${token}x` });
+    await expect(stranger.fleet.listNodes({})).rejects.toThrow('the token is none that is known here');
+    stranger.close();
+    expect(
+      plane
+        .logs()
+        .split('\n')
+        .filter((line) => line.startsWith('{'))
+        .join(),
+    ).not.toContain(token);
+  });
+
+  it('brings a change to a node with the printed token, and refuses one without', async () => {
+    const plane = await start();
+    await plane.isReady();
+    await vi.waitFor(() => expect(plane.printed()).toContain('shown this once'), SOON);
+    const client = connectAdmin({ address: plane.admin, token: printedToken(plane, 'admin') });
+    const port = await freePort();
+    const args = ['--control-plane', plane.nodes, '--state-dir', join(folder, 'node'), '--port', `${port}`];
+    const node = startNode(['--node', 'n1', ...args], { SLUICE_NODE_TOKEN: printedToken(plane, 'node') });
+    nodes.push(node);
+    const stranger = startNode(['--node', 'n2', '--control-plane', plane.nodes, '--port', '0']);
+    nodes.push(stranger);
+    await vi.waitFor(async () => expect((await client.fleet.listNodes({})).nodes).toHaveLength(1), SOON);
+    const applied = await client.configuration.apply({
+      resources: [httpUpstream('demo', await demo())],
+      options: { wait: 'all', message: 'a first upstream' },
+    });
+    expect(applied).toMatchObject({ revision: 1n, convergence: { reached: true, active: 1 } });
+    const caller = await connect('SDK v2 auto', `http://127.0.0.1:${port}/mcp`);
+    expect(await caller.toolNames()).toContain('demo__slow');
+    await vi.waitFor(() => expect(stranger.logs()).toContain('neither the token nor the certificate'), SOON);
+    expect((await client.fleet.listNodes({})).nodes).toMatchObject([
+      { hello: { node: 'n1' }, presence: Presence.PRESENT },
+    ]);
+    const refused = client.configuration.apply({
+      resources: [httpUpstream('bad', 'http://h/${secret:none}')],
+    });
+    await expect(refused).rejects.toThrow('there is no secret none');
+    client.close();
+  });
+
+  it('stops in order when it is told to, and is there again with everything', async () => {
+    const plane = await start();
+    await plane.isReady();
+    await vi.waitFor(() => expect(plane.printed()).toContain('shown this once'), SOON);
+    const [admin, nodeToken] = [printedToken(plane, 'admin'), printedToken(plane, 'node')];
+    const client = connectAdmin({ address: plane.admin, token: admin });
+    await client.configuration.apply({ resources: [httpUpstream('demo', await demo())] });
+    const port = await freePort();
+    const args = ['--control-plane', plane.nodes, '--state-dir', join(folder, 'node'), '--port', `${port}`];
+    const node = startNode(['--node', 'n1', ...args], { SLUICE_NODE_TOKEN: nodeToken });
+    nodes.push(node);
+    const isThere = async () => {
+      const { nodes: known } = await client.fleet.listNodes({});
+      expect(known).toMatchObject([{ hello: { node: 'n1' }, presence: Presence.PRESENT }]);
+    };
+    await vi.waitFor(isThere, SOON);
+    const isServing = async () =>
+      expect((await fetch(`http://127.0.0.1:${port}/ready`).catch(() => undefined))?.status).toBe(200);
+    await vi.waitFor(isServing, SOON);
+    expect(await plane.stop()).toBe(0);
+    expect(plane.logs()).toContain('"msg":"stopped"');
+    await isServing();
+    const again = await start([], { ports: portsOf(plane) });
+    await again.isReady();
+    expect((await client.configuration.history({})).revisions).toMatchObject([
+      { number: 1n, author: 'token/first' },
+    ]);
+    await vi.waitFor(isThere, SOON);
+    client.close();
+  });
+
+  it('forgets old revisions by itself, and says how far it goes back', async () => {
+    const plane = await start(['--keep-revisions', '5']);
+    await plane.isReady();
+    await vi.waitFor(() => expect(plane.printed()).toContain('shown this once'), SOON);
+    const client = connectAdmin({ address: plane.admin, token: printedToken(plane, 'admin') });
+    for (let index = 1; index <= 20; index++)
+      await client.configuration.apply({ resources: [httpUpstream('demo', `http://127.0.0.1:1/${index}`)] });
+    await vi.waitFor(async () => {
+      const { revisions } = await client.configuration.history({});
+      expect(revisions[0]?.number).toBe(20n);
+      expect(revisions.length).toBeLessThanOrEqual(6);
+    }, SOON);
+    const metrics = await (await fetch(`http://${plane.health}/metrics`)).text();
+    expect(metrics).toMatch(/^sluice_control_plane_revision 20$/m);
+    expect(metrics).toMatch(/^sluice_control_plane_oldest_revision 1[45]$/m);
+    client.close();
+  });
+
+  it.each([
+    [['--store', 'etcd'], '--store etcd needs --etcd'],
+    [['--etcd', 'http://127.0.0.1:2379'], '--etcd needs --store etcd'],
+    [['--store', 'etcd', '--etcd', '127.0.0.1:2379'], 'is no address of etcd'],
+    [['--store', 'etcd', '--etcd', 'http://a:b@c:1'], 'an address of etcd holds no user'],
+    [['--store', 'etcd', '--etcd', 'http://a:1'], 'replicas have to know the same nodes'],
+    [['--listen', '0.0.0.0:0'], 'would show their tokens in the clear: give --listen-cert'],
+    [['--admin-listen', '0.0.0.0:0'], 'would show their tokens in the clear: give --admin-cert'],
+    [['--listen', 'here'], 'Give host:port'],
+    [['--listen-cert', 'a'], '--listen-cert and --listen-key belong together'],
+    [['--cluster', 'a.b'], 'Give up to 63 letters'],
+    [['--keep-revisions', '0'], 'Give a number of revisions from 1'],
+    [['--oidc-issuer', 'https://a'], '--oidc-issuer and --oidc-audience belong together'],
+  ])('%j is refused', async (args, reason) => {
+    const plane = await startControlPlane(args);
+    expect(await plane.ended).toBe(2);
+    expect(plane.logs()).toContain(reason);
+    plane.client.close();
+  });
+
+  it.each([
+    [['--node-tokens-file', '/nowhere'], '/nowhere: it cannot be read'],
+    [['--listen-cert', '/nowhere', '--listen-key', '/nowhere'], '--listen-cert: /nowhere cannot be read'],
+    [
+      ['--nats-credentials', '/nowhere', '--nats', 'nats://127.0.0.1:1'],
+      '--nats-credentials: /nowhere cannot be read',
+    ],
+  ])('%j is refused for what it names', async (args, reason) => {
+    const plane = await start(args);
+    expect(await plane.ended).toBe(3);
+    expect(plane.logs()).toContain(reason);
+  });
+
+  it('says when a port is taken', async () => {
+    const plane = await start();
+    await plane.isReady();
+    const other = await startControlPlane(['--state-dir', join(folder, 'other')], { ports: portsOf(plane) });
+    planes.push(other);
+    expect(await other.ended).toBe(5);
+    expect(other.logs()).toContain('EADDRINUSE');
+  });
+});

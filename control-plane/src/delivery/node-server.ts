@@ -1,0 +1,66 @@
+/** The listener for nodes. */
+import { Server, ServerCredentials } from '@grpc/grpc-js';
+import type { Delivery } from './service.js';
+
+/** What a node says is small. */
+const MAX_REQUEST_BYTES = 1024 * 1024;
+/** A connection that is cut without a word is noticed after these. */
+const KEEPALIVE_INTERVAL_MS = 10_000;
+const KEEPALIVE_TIMEOUT_MS = 5_000;
+/** Calls at once on one connection: a node has a standing stream and pulls. */
+const MAX_CONCURRENT_STREAMS_COUNT = 100;
+/** For streams to be told that they end. */
+const CLOSE_TIMEOUT_MS = 1_000;
+
+export interface NodeListen {
+  readonly host: string;
+  /** 0 lets the system choose. */
+  readonly port: number;
+  /** PEM texts. */
+  readonly tls?: { readonly cert: Buffer; readonly key: Buffer; readonly clientCa?: Buffer } | undefined;
+}
+
+export interface NodeServer {
+  /** `host:port`, with the port that was chosen. */
+  readonly address: string;
+  close(): Promise<void>;
+}
+
+/** @throws Error with the address and the reason when it cannot be listened on */
+export async function serveNodes(delivery: Delivery, { host, port, tls }: NodeListen): Promise<NodeServer> {
+  const server = new Server({
+    'grpc.max_receive_message_length': MAX_REQUEST_BYTES,
+    'grpc.keepalive_time_ms': KEEPALIVE_INTERVAL_MS,
+    'grpc.keepalive_timeout_ms': KEEPALIVE_TIMEOUT_MS,
+    'grpc.max_concurrent_streams': MAX_CONCURRENT_STREAMS_COUNT,
+  });
+  server.addService(delivery.definition, delivery.implementation);
+  const urlHost = host.includes(':') ? `[${host}]` : host;
+  const chosen = await new Promise<number>((resolve, reject) => {
+    const at = `${urlHost}:${port}`;
+    server.bindAsync(at, credentials(tls), (error, bound) => {
+      if (error) reject(new Error(`cannot listen for nodes on ${at}: ${error.message}`, { cause: error }));
+      else resolve(bound);
+    });
+  });
+  return {
+    address: `${urlHost}:${chosen}`,
+    async close() {
+      delivery.close();
+      const timer = setTimeout(() => server.forceShutdown(), CLOSE_TIMEOUT_MS);
+      await new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
+      clearTimeout(timer);
+    },
+  };
+}
+
+/** Where there is an authority for clients, each has to show a certificate of it. */
+function credentials(tls: NodeListen['tls']): ServerCredentials {
+  if (tls === undefined) return ServerCredentials.createInsecure();
+  const { cert, key, clientCa } = tls;
+  return ServerCredentials.createSsl(
+    clientCa ?? null,
+    [{ cert_chain: cert, private_key: key }],
+    clientCa !== undefined,
+  );
+}
