@@ -26,6 +26,8 @@ function actions() {
     stdio: record('stdio', EXIT.ok),
     validate: record('validate', EXIT.configuration),
     health: record('health', EXIT.unhealthy),
+    admin: record('admin', EXIT.ok),
+    completion: record('completion', EXIT.ok),
     createKey: record('createKey', EXIT.configuration),
     createToken: record('createToken', EXIT.ok),
     controlPlane: record('controlPlane', EXIT.ok),
@@ -122,6 +124,86 @@ test('the exit code is that of the command', async () => {
   });
 });
 
+describe('the commands of a cluster', () => {
+  const common = { server: ['127.0.0.1:7070'], timeout: 10_000, color: true };
+
+  test.each<[string, object]>([
+    ['config get', { name: 'get', what: undefined, flags: { revision: 0n } }],
+    [
+      'config get upstream/files -t acme --filter name=f* --revision 3 -o yaml --no-color',
+      {
+        name: 'get',
+        what: 'upstream/files',
+        flags: { tenant: 'acme', filter: 'name=f*', revision: 3n, output: 'yaml', color: false },
+      },
+    ],
+    [
+      'config apply -f a.yaml -f - -t acme --prune --prune-tenant acme --prune-kind limit --prune-label a=b --dry-run',
+      {
+        name: 'apply',
+        flags: {
+          file: ['a.yaml', '-'],
+          tenant: 'acme',
+          prune: true,
+          pruneTenant: ['acme'],
+          pruneKind: ['limit'],
+          pruneLabel: ['a=b'],
+          dryRun: true,
+          deadline: 30_000,
+        },
+      },
+    ],
+    ['config diff 3 5', { name: 'diff', from: 3n, to: 5n, flags: {} }],
+    ['config diff -f a.yaml', { name: 'diff', from: undefined, to: undefined, flags: { file: ['a.yaml'] } }],
+    [
+      'config history -n 3 --kind limit --name a --author ada',
+      { name: 'history', revision: undefined, flags: { count: 3, kind: 'limit', name: 'a', author: 'ada' } },
+    ],
+    [
+      'config rollback 4 -m why --expect-revision 5 --idempotency-key k --wait 50% --deadline 2m',
+      {
+        name: 'rollback',
+        revision: 4n,
+        flags: {
+          message: 'why',
+          expectRevision: 5n,
+          idempotencyKey: 'k',
+          wait: '50%',
+          deadline: 120_000,
+        },
+      },
+    ],
+    [
+      'config wait 4 --for region:eu',
+      { name: 'wait', revision: 4n, flags: { for: 'region:eu', deadline: 30_000 } },
+    ],
+    ['config export', { name: 'export', flags: { revision: 0n } }],
+    ['config import a.json', { name: 'import', file: 'a.json', flags: { deadline: 30_000 } }],
+    ['nodes --region eu', { name: 'nodes', flags: { region: 'eu' } }],
+    ['nodes drain eu-1 --reason why', { name: 'drain', node: 'eu-1', flags: { reason: 'why' } }],
+    [
+      'nodes events --server a:1,b:2 --token-file t --ca c --cert d --key e --timeout 500ms',
+      {
+        name: 'events',
+        node: undefined,
+        flags: {
+          count: 20,
+          server: ['a:1', 'b:2'],
+          tokenFile: 't',
+          ca: 'c',
+          cert: 'd',
+          key: 'e',
+          timeout: 500,
+        },
+      },
+    ],
+  ])('%s', async (line, command) => {
+    const { flags, ...rest } = command as { flags: object };
+    const { called } = await run(...line.split(' '));
+    expect(called).toEqual([['admin', { ...rest, flags: { ...common, ...flags } }]]);
+  });
+});
+
 describe('bad usage', () => {
   test.each([
     [['serve', '--port', '70000'], 'Give a port from 0 to 65535.'],
@@ -141,6 +223,18 @@ describe('bad usage', () => {
     [['keys', 'create'], "required option '--consumer <name>' not specified"],
     [['keys', 'create', '--consumer', 'a', '-o', 'xml'], 'Allowed choices are yaml, json.'],
     [['keys', 'hash-password', 'secret'], 'too many arguments'],
+    [['config'], 'Usage: sluice config'],
+    [['config', 'aply'], 'Did you mean apply?'],
+    [['config', 'apply'], "required option '-f, --file <path>' not specified"],
+    [['config', 'diff', '3', '-f', 'a.yaml'], 'give revisions, or files with -f, and not both'],
+    [['config', 'rollback'], "missing required argument 'revision'"],
+    [['config', 'rollback', 'last'], 'Give the number of a revision.'],
+    [['config', 'wait', '--for', '0%'], 'Give any, all, region:NAME, or a share from 1% to 100%.'],
+    [['config', 'wait', '--deadline', '30'], 'Give a time up to 10m, such as 500ms, 30s or 5m.'],
+    [['config', 'history', '-n', '0'], 'Give a number from 1 to 10000.'],
+    [['config', 'apply', '-f', 'a', '--prune-label', 'a'], 'Give name=value.'],
+    [['nodes', 'drain'], "missing required argument 'node'"],
+    [['completion', 'tcsh'], 'Allowed choices are bash, zsh, fish.'],
     [['validat', 'x'], 'Did you mean validate?'],
     [[], 'Usage: sluice'],
   ])('%j', async (argv, message) => {
@@ -151,16 +245,16 @@ describe('bad usage', () => {
 });
 
 describe('help', () => {
-  test.each(['serve', 'stdio', 'validate', 'health', 'keys', 'keys create', 'keys hash-password', 'version'])(
-    'of %s has examples and exit codes',
-    async (command) => {
-      const { code } = await run(...command.split(' '), '--help');
-      expect(code).toBe(EXIT.ok);
-      expect(out).toContain(`Usage: sluice ${command} `);
-      expect(out).toMatch(new RegExp(`Examples:\n(.*\n)* {2}\\$ sluice ${command}`));
-      for (const [exitCode, meaning] of EXIT_MEANINGS) expect(out).toContain(`${exitCode}  ${meaning}`);
-    },
-  );
+  test.each([
+    ...['serve', 'stdio', 'validate', 'health', 'keys', 'keys create', 'keys hash-password', 'version'],
+    ...['config', 'config get', 'config apply', 'nodes', 'nodes drain', 'completion'],
+  ])('of %s has examples and exit codes', async (command) => {
+    const { code } = await run(...command.split(' '), '--help');
+    expect(code).toBe(EXIT.ok);
+    expect(out).toContain(`Usage: sluice ${command} `);
+    expect(out).toMatch(new RegExp(`Examples:\n(.*\n)* {2}\\$ sluice ${command}`));
+    for (const [exitCode, meaning] of EXIT_MEANINGS) expect(out).toContain(`${exitCode}  ${meaning}`);
+  });
 
   test('of the whole names every command', async () => {
     const { code } = await run('--help');

@@ -1,4 +1,12 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import type { AdminCommand } from './admin/commands.js';
+import { addConfigCommand, CONFIG_EXAMPLES } from './admin/config-command-line.js';
+import { addNodesCommand, NODES_EXAMPLES } from './admin/nodes-command-line.js';
+import {
+  addCompletionCommand,
+  COMPLETION_EXAMPLES,
+  type CompletionActions,
+} from './completion-command-line.js';
 import {
   addControlPlaneCommand,
   CONTROL_PLANE_EXAMPLES,
@@ -17,12 +25,19 @@ const MAX_WORKERS = 256;
 const MAX_PORT = 65_535;
 
 /** What each command does; every function resolves to the exit code. */
-export interface CommandActions extends ControlPlaneActions, KeysActions, NodeActions, PluginActions {
+export interface CommandActions
+  extends CompletionActions,
+    ControlPlaneActions,
+    KeysActions,
+    NodeActions,
+    PluginActions {
   serve(flags: ServeFlags): Promise<number>;
   stdio(flags: StdioFlags): Promise<number>;
   /** `file` undefined: what `serve` would read. */
   validate(file: string | undefined): Promise<number>;
   health(url: string): Promise<number>;
+  /** A command that asks the control plane of a cluster. */
+  admin(command: AdminCommand): Promise<number>;
   version(): Promise<number>;
 }
 
@@ -63,8 +78,11 @@ const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
   ],
   ...NODE_EXAMPLES,
   ...CONTROL_PLANE_EXAMPLES,
+  ...CONFIG_EXAMPLES,
+  ...NODES_EXAMPLES,
   ...KEYS_EXAMPLES,
   ...PLUGIN_EXAMPLES,
+  ...COMPLETION_EXAMPLES,
   version: [['sluice version', 'what is installed, and what it runs on']],
 };
 
@@ -188,8 +206,12 @@ export function createCommandLine(actions: CommandActions, finish: (exitCode: nu
     .argument('[url]', 'its address, or its health address where it has one', 'http://127.0.0.1:8080')
     .action(async (url: string) => finish(await actions.health(url)));
 
+  const runAdmin = async (command: AdminCommand) => finish(await actions.admin(command));
+  addConfigCommand(program, runAdmin);
+  addNodesCommand(program, runAdmin);
   addKeysCommand(program, actions, finish);
   addPluginCommand(program, actions, finish);
+  addCompletionCommand(program, actions, finish);
 
   program
     .command('version')

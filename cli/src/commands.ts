@@ -52,6 +52,17 @@ export function runCommandLine(argv: readonly string[]): Promise<number> {
     testPlugin: async (folder) => (await import('./plugin-folder.js')).runPluginTests(folder, process.stderr),
     packPlugin: async (folder) =>
       (await import('./plugin-folder.js')).pack(folder, process.stdout, process.stderr),
+    admin: async (command) => {
+      // A server of TLS is named after its address by grpc-js, which Node.js deprecates where that is a number.
+      process.noDeprecation = true;
+      const { runAdminCommand } = await import('./admin/run.js');
+      return runAdminCommand(command, { out: process.stdout, err: process.stderr, input: process.stdin });
+    },
+    completion: async (shell, program) => {
+      const { completionScript } = await import('./completion.js');
+      process.stdout.write(completionScript(program, shell));
+      return 0;
+    },
     version: async () => {
       const { packageVersion } = await import('./version.js');
       const { version, platform, arch } = process;

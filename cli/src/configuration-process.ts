@@ -35,6 +35,8 @@ async function parse(argv: readonly string[]): Promise<ServeFlags | number> {
     stdio: notHere,
     validate: notHere,
     health: notHere,
+    admin: notHere,
+    completion: notHere,
     createKey: notHere,
     createToken: notHere,
     controlPlane: notHere,

@@ -18,7 +18,11 @@ const DEFAULT_FILES = ['sluice.yaml', 'sluice.yml', 'sluice.json', 'sluice.toml'
 const UPSTREAM_VARIABLE = /^SLUICE_UPSTREAMS_/;
 
 /** Variables beginning with `SLUICE_` that are no settings of the configuration. */
-export const OWN_VARIABLES = ['SLUICE_CONFIG', KEY_SECRET_VARIABLE];
+export const OWN_VARIABLES = [
+  'SLUICE_CONFIG',
+  KEY_SECRET_VARIABLE,
+  ...['SERVER', 'TOKEN_FILE', 'CA', 'CERT', 'KEY'].map((name) => `SLUICE_ADMIN_${name}`),
+];
 
 /** A configuration to run, or why there is none. */
 export interface LoadOutcome {

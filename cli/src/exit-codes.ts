@@ -6,6 +6,9 @@ export const EXIT = {
   configuration: 3,
   unhealthy: 4,
   address: 5,
+  conflict: 6,
+  behind: 7,
+  refused: 8,
 } as const;
 
 /** The same for readers: `--help` and the reference page print this table. */
@@ -18,6 +21,12 @@ export const EXIT_MEANINGS: readonly (readonly [code: number, meaning: string])[
   ],
   [EXIT.usage, 'the command line is wrong'],
   [EXIT.configuration, 'the configuration, or for keys create its secret, is missing or invalid'],
-  [EXIT.unhealthy, 'the gateway does not answer, or one of its upstreams is not ready'],
+  [
+    EXIT.unhealthy,
+    'the gateway or the control plane does not answer, or an upstream of the gateway is not ready',
+  ],
   [EXIT.address, 'the address cannot be listened on, for example because the port is taken'],
+  [EXIT.conflict, 'somebody else has changed the configuration of the cluster first'],
+  [EXIT.behind, 'the change is made, and the nodes that were waited for do not run it'],
+  [EXIT.refused, 'the control plane refuses it: the caller may not, or there is no such thing'],
 ];

@@ -28,6 +28,8 @@ async function parse(argv: readonly string[]): Promise<NodeFlags | number> {
     stdio: notHere,
     validate: notHere,
     health: notHere,
+    admin: notHere,
+    completion: notHere,
     createKey: notHere,
     createToken: notHere,
     controlPlane: notHere,

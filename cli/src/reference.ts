@@ -13,6 +13,8 @@ export function renderReference(): string {
       stdio: nothing,
       validate: nothing,
       health: nothing,
+      admin: nothing,
+      completion: nothing,
       createKey: nothing,
       createToken: nothing,
       hashPassword: nothing,

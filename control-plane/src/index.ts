@@ -7,7 +7,14 @@ export {
   loadConfigurationWithoutFile,
   parseConfiguration,
 } from './file/load.js';
+export {
+  loadResourceFile,
+  parseResources,
+  repeatedResources,
+  type WrittenResource,
+} from './file/resources.js';
 export { substitute } from './file/substitution.js';
 export { type ConfigurationWatch, watchConfigurationFile } from './file/watch.js';
+export { formatYaml, parseYamlValue } from './file/yaml-value.js';
 export { formatProblem, type Problem } from './validation/problem.js';
 export { validateConfiguration } from './validation/validate.js';

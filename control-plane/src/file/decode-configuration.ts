@@ -97,7 +97,7 @@ const NAMING_HINT =
 /** What the files of desktop clients have for naming a transport. */
 const NAMING_KEYS = ['type', 'transport'];
 
-function decodeUpstream(decoding: Decoding, node: SourceNode, path: string): MessageJson {
+export function decodeUpstream(decoding: Decoding, node: SourceNode, path: string): MessageJson {
   const json: MessageJson = {};
   const mapping = expectMapping(decoding, node, path);
   if (mapping === undefined) return json;

@@ -17,8 +17,9 @@ export class Decoding {
   /** Variables that the file itself refers to. */
   readonly substitutedVariables = new Set<string>();
 
+  /** @param environment undefined: references to variables stay as they are, for the node that serves */
   constructor(
-    readonly environment: Readonly<Record<string, string | undefined>>,
+    readonly environment: Readonly<Record<string, string | undefined>> | undefined,
     readonly file?: string,
   ) {}
 
@@ -67,6 +68,7 @@ export class Decoding {
    * @param mayBeSecret a default, which would stand in the file, is not proposed
    */
   substitute(node: ScalarNode & { value: string }, path: string, mayBeSecret = false): string | undefined {
+    if (this.environment === undefined) return node.value;
     const result = substitute(node.value, this.environment, mayBeSecret);
     if ('text' in result) {
       for (const variable of result.variables) this.substitutedVariables.add(variable);

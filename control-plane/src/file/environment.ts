@@ -59,7 +59,7 @@ export function applyEnvironment(
   json: ConfigurationJson,
   otherVariables: readonly string[],
 ): void {
-  const variables = Object.entries(decoding.environment)
+  const variables = Object.entries(decoding.environment ?? {})
     .filter((pair): pair is [string, string] => pair[0].startsWith(ENVIRONMENT_PREFIX) && !!pair[1])
     .sort(([a], [b]) => (a < b ? -1 : 1));
   if (json.upstreams.length === 0) json.upstreams.push(...upstreamsFromNames(decoding, variables));

@@ -143,7 +143,8 @@ function inOrder(problems: readonly Problem[]): Problem[] {
   );
 }
 
-async function readText(path: string): Promise<{ text: string } | { problem: Problem }> {
+/** The text of a file, or why there is none. */
+export async function readText(path: string): Promise<{ text: string } | { problem: Problem }> {
   const refuse = (message: string, hint: string): { problem: Problem } => ({
     problem: { severity: 'error', path: '', file: path, message, hint },
   });

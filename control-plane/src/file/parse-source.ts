@@ -1,7 +1,7 @@
 import { extname } from 'node:path';
 import { looksLikeJson, parseJson } from './parse-json.js';
 import { parseToml } from './parse-toml.js';
-import { parseYaml } from './parse-yaml.js';
+import { parseYaml, parseYamlDocuments } from './parse-yaml.js';
 import type { ParsedSource } from './source-tree.js';
 
 /** Formats that a configuration file can have. */
@@ -32,6 +32,13 @@ export function parseSource(text: string, format?: SourceFormat): ParsedSource {
     default:
       return parseUnknown(content);
   }
+}
+
+/** As {@link parseSource}, where YAML may have many documents. */
+export function parseSources(text: string, format?: SourceFormat): readonly ParsedSource[] {
+  const content = text.startsWith('\ufeff') ? text.slice(1) : text;
+  const isYaml = format === 'yaml' || (format === undefined && /^---(?:\s|$)/m.test(content));
+  return isYaml ? parseYamlDocuments(content) : [parseSource(content, format)];
 }
 
 /** TOML goes before YAML, because almost no YAML is valid TOML while `a = "b: c"` is a mapping in YAML. */

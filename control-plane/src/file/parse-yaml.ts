@@ -1,4 +1,4 @@
-import type { Alias, ErrorCode, Node, Scalar, YAMLError, YAMLMap } from 'yaml';
+import type { Alias, Document, ErrorCode, Node, Scalar, YAMLError, YAMLMap } from 'yaml';
 import { Composer, type CST, isAlias, isMap, isScalar, isSeq, LineCounter, Parser } from 'yaml';
 import {
   MAX_NESTING_DEPTH,
@@ -17,33 +17,65 @@ import {
  * Reads YAML 1.2, or JSON with positions when `syntax` says so: JSON is a subset, and the parser is then told
  * to take no values that JSON does not have.
  */
-export function parseYaml(text: string, syntax: 'yaml' | 'json'): ParsedSource {
-  const lineCounter = new LineCounter();
-  const positionAt = (offset: number): Position => {
-    const { line, col } = lineCounter.linePos(offset);
-    return { line: Math.max(line, 1), column: Math.max(col, 1) };
-  };
-  try {
-    const tokens = [...new Parser(lineCounter.addNewLine).parse(text)];
-    for (const token of tokens) checkDepth(token, positionAt);
-    const composer = new Composer({
-      prettyErrors: false,
-      // Checked here instead: the library compares every key with every other.
-      uniqueKeys: false,
-      schema: syntax === 'json' ? 'json' : 'core',
-    });
-    const [document, second] = [...composer.compose(tokens, true, text.length)];
+export function parseYaml(text: string, syntax: Syntax): ParsedSource {
+  return orProblem(() => {
+    const { documents, positionAt } = compose(text, syntax);
+    const [document, second] = documents;
     if (document === undefined) return { root: emptyScalar({ line: 1, column: 1 }) };
-    const complaints = [...document.errors, ...document.warnings];
-    if (complaints.length > 0) {
-      return { problems: complaints.map((complaint) => describe(complaint, syntax, positionAt)) };
-    }
+    const problems = complaintsOf(document, syntax, positionAt);
+    if (problems.length > 0) return { problems };
     if (second !== undefined) throw new SyntaxFailure(secondDocument(positionAt(second.range[0])));
     return { root: new TreeBuilder(text, positionAt).build(document.contents, 0) };
+  });
+}
+
+/** Reads YAML 1.2 with any number of documents (section 9.2). */
+export function parseYamlDocuments(text: string): readonly ParsedSource[] {
+  const composed = orProblem(() => compose(text, 'yaml'));
+  if ('problems' in composed) return [composed];
+  const { documents, positionAt } = composed;
+  return documents.map((document) => {
+    const problems = complaintsOf(document, 'yaml', positionAt);
+    if (problems.length > 0) return { problems };
+    return orProblem(() => ({ root: new TreeBuilder(text, positionAt).build(document.contents, 0) }));
+  });
+}
+
+type Syntax = 'yaml' | 'json';
+type PositionAt = (offset: number) => Position;
+
+function orProblem<T>(read: () => T): T | { problems: readonly SyntaxProblem[] } {
+  try {
+    return read();
   } catch (error) {
     if (error instanceof SyntaxFailure) return { problems: [error.problem] };
     throw error;
   }
+}
+
+function compose(text: string, syntax: Syntax) {
+  const lineCounter = new LineCounter();
+  const positionAt: PositionAt = (offset) => {
+    const { line, col } = lineCounter.linePos(offset);
+    return { line: Math.max(line, 1), column: Math.max(col, 1) };
+  };
+  const tokens = [...new Parser(lineCounter.addNewLine).parse(text)];
+  for (const token of tokens) checkDepth(token, positionAt);
+  const composer = new Composer({
+    prettyErrors: false,
+    // Checked here instead: the library compares every key with every other.
+    uniqueKeys: false,
+    schema: syntax === 'json' ? 'json' : 'core',
+  });
+  return { documents: [...composer.compose(tokens, true, text.length)], positionAt };
+}
+
+function complaintsOf(
+  { errors, warnings }: Document.Parsed,
+  syntax: Syntax,
+  positionAt: PositionAt,
+): readonly SyntaxProblem[] {
+  return [...errors, ...warnings].map((complaint) => describe(complaint, syntax, positionAt));
 }
 
 /** Walks without recursion, because the composer recurses and must not be handed what would end its stack. */

@@ -25,9 +25,8 @@ export function decodePlugins(decoding: Decoding, node: SourceNode): JsonObject[
   return node.items.map((item, index) => decodePlugin(decoding, item, `plugins[${index}]`));
 }
 
-function decodePlugin(decoding: Decoding, node: SourceNode, path: string): JsonObject {
+export function decodePlugin(decoding: Decoding, node: SourceNode, path: string): JsonObject {
   const json: MessageJson = {};
-  const config: JsonObject = {};
   // A name alone is a plugin that needs no more.
   if (node.kind === 'scalar' && typeof node.value === 'string') {
     decoding.origins.set(path, node.position);
@@ -35,19 +34,17 @@ function decodePlugin(decoding: Decoding, node: SourceNode, path: string): JsonO
     return plugin === undefined ? {} : { plugin };
   }
   const mapping = expectMapping(decoding, node, path);
-  if (mapping === undefined) return config;
+  if (mapping === undefined) return {};
+  let config: JsonObject | undefined;
   decoding.origins.set(path, mapping.position);
   for (const entry of mapping.entries) {
     const field = findField(PluginBindingSchema.fields, entry.key);
     if (field === undefined) reportUnknownKey(decoding, entry, path, PluginBindingSchema.fields);
     else if (isFreeForm(field))
-      Object.assign(
-        config,
-        decodeFreeForm(decoding, entry.value, `${path}.${field.name}`, schemaOf(mapping.entries)),
-      );
+      config = decodeFreeForm(decoding, entry.value, `${path}.${field.name}`, schemaOf(mapping.entries));
     else decodeField(decoding, field, entry, path, json);
   }
-  return { ...(json as JsonObject), config };
+  return { ...(json as JsonObject), ...(config && { config }) };
 }
 
 /** What is known of the configuration of the plugin that the entries name, before anything else of them is read. */

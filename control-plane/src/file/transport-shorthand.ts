@@ -52,6 +52,7 @@ export function addressedTransport(decoding: Decoding, { entries }: MappingNode)
 /** As {@link transportOfUrl}, for what stands in a file; what is wrong with it is reported where it is read. */
 export function writtenUrlTransport({ environment }: Decoding, url: SourceNode): 'http' | 'websocket' {
   if (url.kind !== 'scalar' || typeof url.value !== 'string') return 'http';
+  if (environment === undefined) return transportOfUrl(url.value);
   const substituted = substitute(url.value, environment);
   return 'text' in substituted ? transportOfUrl(substituted.text) : 'http';
 }

@@ -68,14 +68,19 @@ export function connectAdmin(options: AdminOptions): AdminClient {
     const deadline = Date.now() + timeoutMs + waitMsOf(request);
     const isSafe = isRead(method) || isRepeatable(request);
     const token = await readToken(options);
+    let before: AdminCallError | undefined;
     for (let attempt = 1; ; attempt++) {
       signal?.throwIfAborted();
       const connection = connections[current] as Connection;
       try {
         return await connection.call(method, request, { token, deadline, signal });
       } catch (error) {
-        if (!(error instanceof AdminCallError) || error.code !== 'UNAVAILABLE') throw error;
+        if (!(error instanceof AdminCallError)) throw error;
+        // That nobody could be reached says more than that the time for it was over.
+        if (error.code === 'DEADLINE_EXCEEDED') throw before ?? error;
+        if (error.code !== 'UNAVAILABLE') throw error;
         if (!isSafe && !(error instanceof NotSentError)) throw error;
+        before = error;
         current = (current + 1) % connections.length;
         const pauseMs = attempt % connections.length === 0 ? pauseMsAfter(attempt / connections.length) : 0;
         if (attempt >= MAX_ROUND_COUNT * connections.length || Date.now() + pauseMs >= deadline) throw error;

@@ -1,0 +1,95 @@
+/** Changes of resources as text, field by field. */
+import type { JsonValue } from '@bufbuild/protobuf';
+import {
+  type Change,
+  kindWord,
+  type Resource,
+  type ResourceKey,
+  ResourceSchema,
+} from '@sluice/proto/cluster';
+import { type Palette, printable } from '../terminal.js';
+import { jsonOf } from './output.js';
+
+/** `upstream/files`, with the tenant behind it where there is one. */
+export function keyLabel({ kind, tenant, name }: ResourceKey): string {
+  const label = `${kindWord(kind) ?? kind}/${name}`;
+  return printable(tenant === '' ? label : `${label} (${tenant})`);
+}
+
+/** All changes, each with its fields. */
+export function changesText(changes: readonly Change[], paint: Palette): string {
+  return changes.map((change) => `${headOf(change, paint)}\n${fieldsOf(change, paint)}`).join('');
+}
+
+/** All changes, a line for each. */
+export function changesSummary(changes: readonly Change[], paint: Palette): string {
+  return changes.map((change) => `${headOf(change, paint)}${changedFields(change, paint)}\n`).join('');
+}
+
+/** `1 created, 2 changed, 1 removed`. */
+export function changesCount(changes: readonly Change[]): string {
+  const created = changes.filter(({ before }) => before === undefined).length;
+  const removed = changes.filter(({ after }) => after === undefined).length;
+  const changed = changes.length - created - removed;
+  const parts = [
+    [created, 'created'],
+    [changed, 'changed'],
+    [removed, 'removed'],
+  ] as const;
+  return parts.flatMap(([count, what]) => (count === 0 ? [] : [`${count} ${what}`])).join(', ');
+}
+
+function headOf({ key, before, after }: Change, paint: Palette): string {
+  const label = key === undefined ? '' : keyLabel(key);
+  if (before === undefined) return paint.green(`+ ${label}`);
+  return after === undefined ? paint.red(`- ${label}`) : paint.bold(`~ ${label}`);
+}
+
+function changedFields({ before, after }: Change, paint: Palette): string {
+  if (before === undefined || after === undefined) return '';
+  const fields = differing(flat(before), flat(after));
+  return paint.dim(`   ${fields.length === 0 ? HIDDEN : printable(fields.join(', '))}`);
+}
+
+/** Secrets are not shown, so that what differs may look the same. */
+const HIDDEN = 'a secret';
+
+function fieldsOf({ before, after }: Change, paint: Palette): string {
+  const [old, now] = [flat(before), flat(after)];
+  const fields = differing(old, now);
+  if (fields.length === 0 && before !== undefined && after !== undefined) return `    ${paint.dim(HIDDEN)}\n`;
+  return fields
+    .flatMap((field) => [
+      ...(old.has(field) ? [paint.red(`-   ${printable(`${field}: ${old.get(field)}`)}`)] : []),
+      ...(now.has(field) ? [paint.green(`+   ${printable(`${field}: ${now.get(field)}`)}`)] : []),
+    ])
+    .map((line) => `${line}\n`)
+    .join('');
+}
+
+/** Names of what is in one and not in the other, or another there. */
+function differing(old: ReadonlyMap<string, string>, now: ReadonlyMap<string, string>): string[] {
+  const added = [...now.keys()].filter((field) => !old.has(field));
+  return [...old.keys(), ...added].filter((field) => old.get(field) !== now.get(field));
+}
+
+/** The fields of a resource by their paths; those of what it is begin there, as in `http.url`. */
+function flat(resource: Resource | undefined): ReadonlyMap<string, string> {
+  const fields = new Map<string, string>();
+  if (resource === undefined) return fields;
+  const { revision: _, ...json } = jsonOf(ResourceSchema, resource);
+  const spec = ResourceSchema.oneofs.flatMap((oneof) => oneof.fields).map(({ name }) => name);
+  for (const [name, value] of Object.entries(json))
+    flatten(fields, spec.includes(name) ? '' : name, value as JsonValue);
+  return fields;
+}
+
+function flatten(fields: Map<string, string>, path: string, value: JsonValue): void {
+  if (Array.isArray(value) && value.length > 0) {
+    for (const [index, item] of value.entries()) flatten(fields, `${path}[${index}]`, item);
+  } else if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
+    const members = Object.entries(value);
+    if (members.length === 0 && path !== '') fields.set(path, '{}');
+    for (const [name, member] of members) flatten(fields, path === '' ? name : `${path}.${name}`, member);
+  } else fields.set(path, typeof value === 'string' ? value : JSON.stringify(value));
+}

@@ -1,0 +1,121 @@
+/** Commands that change the configuration. All of them say what became of the change, and wait in the same way. */
+import { randomUUID } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { fromJson, type JsonValue, type MessageInitShape } from '@bufbuild/protobuf';
+import { type WriteOptionsSchema, type WriteResponse, WriteResponseSchema } from '@sluice/proto/admin';
+import { type Checkpoint, CheckpointSchema } from '@sluice/proto/cluster';
+import { EXIT } from '../exit-codes.js';
+import { changesCount, changesSummary, changesText } from './changes-text.js';
+import type { CommandNamed, OutputFlags, WriteFlags } from './commands.js';
+import { converged, tellConvergence } from './convergence.js';
+import { type Locate, tellFailure, tellFindings } from './failures.js';
+import { textOf } from './input.js';
+import { printMessage } from './output.js';
+import { type Surroundings, UsageError } from './surroundings.js';
+
+/** As the server takes it. */
+const MAX_BACKUP_BYTES = 32 * 1024 * 1024;
+
+export async function apply({ flags }: CommandNamed<'apply'>, surroundings: Surroundings): Promise<number> {
+  const { readResources } = await import('./files.js');
+  const wanted = await readResources(flags, surroundings, surroundings.paintErr);
+  if (wanted === undefined) return EXIT.configuration;
+  const { prune, locate } = wanted;
+  const resources = [...wanted.resources];
+  const { configuration } = surroundings.client;
+  if (flags.dryRun && (flags.output ?? 'table') === 'table') {
+    // A refusal does not say what it would change.
+    const { changes, findings } = await configuration.validate({ resources, ...(prune && { prune }) });
+    if (findings.some(({ warning }) => !warning))
+      surroundings.out.write(changesText(changes, surroundings.paint));
+  }
+  return written(
+    surroundings,
+    flags,
+    (options) =>
+      configuration.apply({
+        resources,
+        options,
+        ...(prune && { prune }),
+      }),
+    locate,
+  );
+}
+
+export function rollback(
+  { revision, flags }: CommandNamed<'rollback'>,
+  surroundings: Surroundings,
+): Promise<number> {
+  return written(surroundings, flags, (options) =>
+    surroundings.client.configuration.rollback({ revision, options }),
+  );
+}
+
+export async function importBackup(
+  { file, flags }: CommandNamed<'import'>,
+  surroundings: Surroundings,
+): Promise<number> {
+  const text = file === '-' ? await textOf(surroundings.input, MAX_BACKUP_BYTES) : await readBackup(file);
+  const checkpoint = await parseBackup(text);
+  return written(surroundings, flags, (options) =>
+    surroundings.client.configuration.import({ checkpoint, options }),
+  );
+}
+
+async function readBackup(file: string): Promise<string> {
+  return readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    throw new UsageError(`${file} cannot be read: ${error.message}`);
+  });
+}
+
+async function parseBackup(text: string): Promise<Checkpoint> {
+  try {
+    if (/^\s*\{/.test(text)) return fromJson(CheckpointSchema, JSON.parse(text) as JsonValue);
+    const { parseYamlValue } = await import('@sluice/control-plane');
+    return fromJson(CheckpointSchema, parseYamlValue(text) as JsonValue);
+  } catch (error) {
+    throw new UsageError(`this is no backup: ${(error as Error).message}`);
+  }
+}
+
+type Write = (options: MessageInitShape<typeof WriteOptionsSchema>) => Promise<WriteResponse>;
+
+async function written(
+  surroundings: Surroundings,
+  flags: WriteFlags & OutputFlags,
+  write: Write,
+  locate?: Locate,
+): Promise<number> {
+  const { out, paint, paintErr } = surroundings;
+  const { dryRun = false, message = '', expectRevision = 0n, idempotencyKey = randomUUID() } = flags;
+  let response: WriteResponse;
+  try {
+    response = await write({ message, dryRun, expectedRevision: expectRevision, idempotencyKey });
+  } catch (error) {
+    return tellFailure(error, surroundings, paintErr, locate);
+  }
+  const { revision, changes, warnings } = response;
+  await tellFindings(warnings, surroundings, paintErr, locate);
+  const isText = flags.output === undefined || flags.output === 'table';
+  if (isText) {
+    out.write(dryRun ? changesText(changes, paint) : changesSummary(changes, paint));
+    out.write(`${outcomeText(response, dryRun)}\n`);
+  }
+  const { wait } = flags;
+  const convergence =
+    dryRun || wait === undefined || wait === 'none'
+      ? undefined
+      : await converged(surroundings, { revision, wait, deadlineMs: flags.deadline });
+  if (!isText) {
+    if (convergence !== undefined) response.convergence = convergence;
+    await printMessage(surroundings, flags.output ?? 'json', WriteResponseSchema, response);
+    return convergence?.reached === false ? EXIT.behind : EXIT.ok;
+  }
+  return convergence === undefined ? EXIT.ok : tellConvergence(surroundings, convergence);
+}
+
+function outcomeText({ revision, changes }: WriteResponse, dryRun: boolean): string {
+  if (changes.length === 0) return `nothing to change; revision ${revision} holds`;
+  const counts = changesCount(changes);
+  return dryRun ? `${counts} (dry run, nothing was changed)` : `revision ${revision} holds: ${counts}`;
+}

@@ -1,0 +1,45 @@
+import { PassThrough, Readable } from 'node:stream';
+import { runAdminCommand } from '../../src/admin/run.js';
+import { type CommandActions, runCommandLine } from '../../src/command-line.js';
+import { EXIT } from '../../src/exit-codes.js';
+
+/** What a command printed, and its exit code. */
+export interface Said {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+export interface Typed {
+  readonly input?: string;
+  readonly environment?: Readonly<Record<string, string>>;
+  /** Whether stdout and stderr are a terminal. */
+  readonly isTerminal?: boolean;
+}
+
+/** Runs a command line of the admin API as `sluice` does, in this process. */
+export async function sluice(argv: readonly string[], typed: Typed = {}): Promise<Said> {
+  const { input = '', environment = {}, isTerminal = false } = typed;
+  const streams = { out: terminal(isTerminal), err: terminal(isTerminal), input: Readable.from([input]) };
+  const notHere = () => Promise.resolve(EXIT.unexpected);
+  const actions = new Proxy({} as CommandActions, {
+    get: (_, name) =>
+      name === 'admin'
+        ? (command: Parameters<CommandActions['admin']>[0]) => runAdminCommand(command, streams, environment)
+        : notHere,
+  });
+  const code = await runCommandLine(argv, actions);
+  return { code, out: streams.out.text(), err: streams.err.text() };
+}
+
+function terminal(isTerminal: boolean) {
+  let text = '';
+  const stream = new PassThrough();
+  stream.on('data', (chunk) => {
+    text += chunk;
+  });
+  return Object.assign(stream as unknown as NodeJS.WriteStream, {
+    ...(isTerminal && { isTTY: true as const, columns: 200 }),
+    text: () => text,
+  });
+}

@@ -1,0 +1,396 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { type AdminCluster, startAdminCluster, TOKENS } from '../../../control-plane/test/admin-cluster.js';
+import { EXIT } from '../../src/exit-codes.js';
+import { sluice, type Typed } from './command.js';
+
+/* "I change the configuration of a cluster, and see what became of it." Over the real admin API and a real store. */
+
+let cluster: AdminCluster;
+let folder: string;
+beforeEach(async () => {
+  cluster = await startAdminCluster();
+  folder = mkdtempSync(join(tmpdir(), 'sluice-admin-'));
+});
+afterEach(async () => {
+  rmSync(folder, { recursive: true });
+  await cluster.close();
+});
+
+function as(token: string, argv: readonly string[], typed: Typed = {}) {
+  const environment = { SLUICE_ADMIN_TOKEN: token };
+  return sluice([...argv, '--server', `127.0.0.1:${cluster.api.port}`], { environment, ...typed });
+}
+const config = (...argv: string[]) => as(TOKENS.admin, ['config', ...argv]);
+
+function file(text: string, name = 'sluice.yaml'): string {
+  const path = join(folder, name);
+  writeFileSync(path, text);
+  return path;
+}
+
+const FIRST = `
+upstreams:
+  files: { url: "http://127.0.0.1:9/mcp", headers: { Authorization: "Bearer secret" } }
+  maps: { url: "http://127.0.0.1:9/mcp", timeout: 10s }
+plugins: [anonymous]
+`;
+const SECOND = `
+upstreams:
+  files: { url: "http://127.0.0.1:9/other", headers: { Authorization: "Bearer secret" } }
+consumers: [{ name: ada }]
+`;
+
+describe('apply', () => {
+  test('makes one revision of a file, and none of the same again', async () => {
+    const path = file(FIRST);
+    expect(await config('apply', '-f', path, '-m', 'first')).toEqual({
+      code: EXIT.ok,
+      out: [
+        '+ plugin/anonymous',
+        '+ upstream/files',
+        '+ upstream/maps',
+        'revision 1 holds: 3 created',
+        '',
+      ].join('\n'),
+      err: '',
+    });
+    const again = await config('apply', '-f', path);
+    expect(again).toEqual({ code: EXIT.ok, out: 'nothing to change; revision 1 holds\n', err: '' });
+  });
+
+  test('leaves what is not in the file, or removes it with --prune', async () => {
+    await config('apply', '-f', file(FIRST));
+    const kept = await config('apply', '-f', file(SECOND));
+    expect(kept.out).toBe(
+      '+ consumer/ada\n~ upstream/files   http.url\nrevision 2 holds: 1 created, 1 changed\n',
+    );
+    const pruned = await config('apply', '-f', file(SECOND), '--prune');
+    expect(pruned.out).toBe('- plugin/anonymous\n- upstream/maps\nrevision 3 holds: 2 removed\n');
+  });
+
+  test('--prune keeps to its scope', async () => {
+    await config('apply', '-f', file(FIRST));
+    const ofAcme = file(
+      'tenant_spec: { name: acme }\n---\ntenant: acme\nupstream: { name: maps, url: "http://a/mcp" }',
+    );
+    expect(await config('apply', '-f', ofAcme)).toMatchObject({ code: EXIT.ok });
+    const path = file(SECOND);
+    const ofTenant = ['apply', '-f', path, '--dry-run', '--prune', '-t', 'acme'];
+    expect((await config(...ofTenant)).out).toContain('- upstream/maps (acme)\n');
+    expect((await config(...ofTenant)).out).not.toContain('- upstream/maps\n');
+    const ofKind = await config('apply', '-f', path, '--dry-run', '--prune', '--prune-kind', 'plugin');
+    expect(ofKind.out).toContain('- plugin/anonymous\n');
+    expect(ofKind.out).not.toContain('maps');
+    expect(await config('apply', '-f', path, '--prune-kind', 'plugin')).toMatchObject({
+      code: EXIT.usage,
+      err: expect.stringContaining('what --prune may remove'),
+    });
+  });
+
+  test('--dry-run shows every field, no secret, and changes nothing', async () => {
+    await config('apply', '-f', file(FIRST));
+    const { code, out } = await config('apply', '-f', file(SECOND), '--dry-run');
+    expect(out).toBe(
+      [
+        '+ consumer/ada',
+        '+   name: ada',
+        '~ upstream/files',
+        '-   http.url: http://127.0.0.1:9/mcp',
+        '+   http.url: http://127.0.0.1:9/other',
+        '1 created, 1 changed (dry run, nothing was changed)',
+        '',
+      ].join('\n'),
+    );
+    expect(code).toBe(EXIT.ok);
+    expect((await config('get', 'upstream/files')).out).toContain('http://127.0.0.1:9/mcp');
+    expect((await config('apply', '-f', file(FIRST), '-t', 'acme', '--dry-run')).out).not.toContain('secret');
+  });
+
+  test('takes many files, folders and stdin', async () => {
+    mkdirSync(join(folder, 'more'));
+    file('region: { name: eu }', 'more/b.yml');
+    file('[{ "tenant_spec": { "name": "acme" } }]', 'more/a.json');
+    file('nothing of ours', 'more/readme.md');
+    const { out } = await as(TOKENS.admin, ['config', 'apply', '-f', join(folder, 'more'), '-f', '-'], {
+      input: 'upstream: { name: time, command: uvx }\n---\nupstream: { name: files, url: "http://a/mcp" }',
+    });
+    expect(out).toContain('revision 1 holds: 4 created');
+  });
+
+  test('what is wrong has its place, its reason and a way out; nothing is changed', async () => {
+    const path = file(`upstreams:
+  files:
+    url: ftp://127.0.0.1/mcp
+endpoints:
+  - name: team
+    path: /mcp/team
+    upstreams: [fils]
+`);
+    const { code, out, err } = await config('apply', '-f', path);
+    expect([code, out]).toEqual([EXIT.configuration, '']);
+    expect(err).toMatch(
+      new RegExp(
+        `^${path}:3:10: error: upstream/files: http.url: the scheme ftp is none of .*\\n {2}hint: .*$`,
+        'm',
+      ),
+    );
+    expect(err).toMatch(
+      new RegExp(`^${path}:7:17: error: endpoint/team: upstreams\\[0\\]: there is no .*fils`, 'm'),
+    );
+    expect(err).toMatch(/^sluice: nothing was changed: 2 errors$/m);
+    expect(JSON.parse((await config('history', '-o', 'json')).out)).toEqual({ revisions: [] });
+    expect(cluster.head.revision).toBe(0);
+  });
+
+  test('what no file may hold is found before anybody is asked', async () => {
+    const path = file('upstreams:\n  files: { ulr: "http://a/mcp" }');
+    const { code, err } = await sluice(['config', 'apply', '-f', path, '--server', '127.0.0.1:1']);
+    expect(code).toBe(EXIT.configuration);
+    expect(err).toBe(`${path}:2:12: error: upstreams[0].ulr: unknown key\n  hint: did you mean url?\n`);
+  });
+
+  test('is refused when somebody else was first, and says who', async () => {
+    await config('apply', '-f', file(FIRST));
+    await as(TOKENS.operator, ['config', 'apply', '-f', file(SECOND)]);
+    const late = await config('apply', '-f', file(FIRST), '--expect-revision', '1');
+    expect([late.code, late.out]).toEqual([EXIT.conflict, '']);
+    expect(late.err).toMatch(/made on revision 1, and token\/otto has made 2, which changed/);
+    expect(late.err).toContain(
+      'hint: look at it with sluice config diff 1 2, and apply again with --expect-revision 2',
+    );
+  });
+
+  test('with one idempotency key is made once', async () => {
+    const first = await config('apply', '-f', file(FIRST), '--idempotency-key', 'deploy-7');
+    const second = await config('apply', '-f', file(FIRST), '--idempotency-key', 'deploy-7');
+    expect(second.out).toBe(first.out);
+    expect(cluster.head.revision).toBe(1);
+  });
+
+  test('answers programs in JSON', async () => {
+    const { out } = await config('apply', '-f', file(FIRST), '-o', 'json');
+    expect(JSON.parse(out)).toMatchObject({
+      revision: '1',
+      changes: [{ key: { name: 'anonymous' } }, {}, {}],
+    });
+  });
+});
+
+describe('waiting', () => {
+  beforeEach(async () => {
+    await config('apply', '-f', file(FIRST));
+    cluster.join('eu-1', 'eu');
+    cluster.join('us-1', 'us');
+    cluster.runs('eu-1');
+  });
+
+  test('ends well when those run it that it is for', async () => {
+    expect(await config('wait', '--for', 'region:eu')).toEqual({
+      code: EXIT.ok,
+      out: '1/1 node runs revision 1\n',
+      err: '',
+    });
+  });
+
+  test('says who is behind', async () => {
+    const { code, err } = await config('wait', '1', '--deadline', '50ms');
+    expect(code).toBe(EXIT.behind);
+    expect(err).toBe('sluice: 1/2 nodes run revision 1; behind revision 1:\n  us-1  runs nothing yet\n');
+  });
+
+  test('of a change says why a node refused it; the change is made', async () => {
+    const applied = as(TOKENS.admin, ['config', 'apply', '-f', file(SECOND), '--wait', 'all'], {
+      isTerminal: true,
+    });
+    await until(() => cluster.head.revision === 2);
+    cluster.runs('eu-1');
+    cluster.refuses('us-1', 2, 'no secret TOKEN');
+    const { code, out, err } = await applied;
+    expect(code).toBe(EXIT.behind);
+    expect(out).toContain('revision 2 holds: 1 created, 1 changed');
+    expect(err).toContain('us-1  refused: no secret TOKEN\n');
+  });
+
+  test('on a terminal shows how far it has come, and leaves nothing of that', async () => {
+    const waited = as(TOKENS.admin, ['config', 'wait'], { isTerminal: true });
+    await new Promise((resolve) => setTimeout(resolve, 800));
+    cluster.runs('us-1');
+    const { code, out, err } = await waited;
+    expect([code, out]).toEqual([EXIT.ok, '\u001b[32m2/2 nodes run revision 1\u001b[39m\n']);
+    expect(err).toContain('1/2 nodes run revision 1 · behind: us-1 (runs nothing yet)');
+    expect(err.endsWith('\r\u001b[K')).toBe(true);
+  });
+
+  test('for a region that has no node is no success', async () => {
+    const { code, err } = await config('wait', '--for', 'region:mars', '--deadline', '50ms');
+    expect([code, err]).toEqual([EXIT.behind, 'sluice: there is no such node\n']);
+  });
+});
+
+async function until(isSo: () => boolean): Promise<void> {
+  while (!isSo()) await new Promise((resolve) => setTimeout(resolve, 5));
+}
+
+describe('looking', () => {
+  beforeEach(async () => {
+    await config('apply', '-f', file(FIRST), '-m', 'first');
+    await config('apply', '-f', file(SECOND), '-m', 'second');
+  });
+
+  test('get shows all, a kind, one, and those of a filter', async () => {
+    expect((await config('get', '-o', 'name')).out).toBe(
+      'upstream/files\nupstream/maps\nconsumer/ada\nplugin/anonymous\n',
+    );
+    expect((await config('get', 'upstream')).out).toMatch(
+      /^KIND +TENANT +NAME +REVISION +AGE\nupstream +files +2 +\d+d\nupstream +maps +1 +\d+d\n$/,
+    );
+    expect((await config('get', 'upstreams', '--filter', 'name=m*', '-o', 'name')).out).toBe(
+      'upstream/maps\n',
+    );
+    expect((await config('get', 'upstream/maps')).out).toBe(
+      'revision: "1"\nupstream:\n  name: maps\n  http:\n    url: http://127.0.0.1:9/mcp\n  timeout: 10s\n',
+    );
+    expect((await config('get', 'upstream/files', '--revision', '1')).out).toContain('127.0.0.1:9/mcp');
+    expect(JSON.parse((await config('get', 'consumer', '-o', 'json')).out)).toEqual([
+      { revision: '2', consumer: { name: 'ada' } },
+    ]);
+  });
+
+  test('what get shows can be applied again, secrets included', async () => {
+    const { out } = await config('get', '-o', 'yaml');
+    expect(out).not.toContain('Bearer');
+    const applied = await as(TOKENS.admin, ['config', 'apply', '-f', '-'], { input: out });
+    expect(applied.out).toBe('nothing to change; revision 2 holds\n');
+  });
+
+  test('diff shows what changed, between revisions or by a file', async () => {
+    const shown = '+ consumer/ada\n+   name: ada\n~ upstream/files\n-   http.url: http://127.0.0.1:9/mcp\n';
+    expect((await config('diff')).out).toContain(shown);
+    expect((await config('diff', '1', '2')).out).toContain(shown);
+    expect((await config('diff', '-f', file(FIRST))).out).toBe(
+      '~ upstream/files\n-   http.url: http://127.0.0.1:9/other\n+   http.url: http://127.0.0.1:9/mcp\n',
+    );
+  });
+
+  test('diff is coloured as git has it, where colours are wanted', async () => {
+    const onTerminal = (...argv: string[]) =>
+      as(TOKENS.admin, ['config', 'diff', ...argv], { isTerminal: true });
+    expect((await onTerminal()).out).toContain(
+      '\u001b[32m+   name: ada\u001b[39m\n\u001b[1m~ upstream/files',
+    );
+    expect((await onTerminal('--no-color')).out).not.toContain('\u001b');
+  });
+
+  test('history says who changed what, and why', async () => {
+    expect((await config('history')).out).toMatch(
+      /^REVISION +AGE +AUTHOR +CHANGES +OF +MESSAGE\n +2 +\d+d +token\/ada +\+1 ~1 +consumer\/ada, upstream\/files +second\n +1 /,
+    );
+    expect((await config('history', '-n', '1', '--name', 'maps')).out).toMatch(/\n +1 .* first\n$/);
+    expect((await config('history', '2')).out).toMatch(
+      /^revision 2 {2}token\/ada {2}2023-11-14T22:13:20.000Z\nsecond\n\n\+ consumer\/ada\n/,
+    );
+  });
+
+  test('rollback brings a revision back', async () => {
+    const { out } = await config('rollback', '1', '-m', 'too soon');
+    expect(out).toBe('- consumer/ada\n~ upstream/files   http.url\nrevision 3 holds: 1 changed, 1 removed\n');
+    expect((await config('history', '-n', '1')).out).toContain('back to 1: too soon');
+    expect(await config('rollback', '99')).toMatchObject({ code: EXIT.refused, out: '' });
+  });
+
+  test.each(['json', 'yaml'])('a backup in %s is brought back, by file or stdin', async (format) => {
+    const { out: backup } = await config('export', '-o', format);
+    await config('rollback', '1');
+    const path = file(backup, 'backup');
+    expect((await config('import', path, '--dry-run')).out).toContain('+ consumer/ada');
+    const imported = await as(TOKENS.admin, ['config', 'import', '-'], { input: backup });
+    expect(imported.out).toContain('revision 4 holds: 1 created, 1 changed');
+    expect(await config('import', file('{"no": 1}'))).toMatchObject({ code: EXIT.usage });
+  });
+});
+
+describe('a command that cannot be done', () => {
+  test.each<[string, string[], number, RegExp]>([
+    ['one without a token', ['config', 'get'], EXIT.refused, /hint: show a token/],
+    ['what is not there', ['config', 'get', 'upstream/none'], EXIT.refused, /there is no upstream none/],
+    [
+      'a kind that is none',
+      ['config', 'get', 'upstrem'],
+      EXIT.usage,
+      /there is no kind upstrem; there are gateway/,
+    ],
+    ['a filter that is none', ['config', 'get', '--filter', 'x'], EXIT.usage, /filter/],
+    ['a file that is no backup', ['config', 'import', '/nowhere'], EXIT.usage, /cannot be read/],
+    [
+      'a token file that is away',
+      ['config', 'get', '--token-file', '/nowhere'],
+      EXIT.usage,
+      /\/nowhere cannot/,
+    ],
+    ['half a certificate', ['config', 'get', '--cert', '/dev/null'], EXIT.usage, /--cert and --key belong/],
+    ['what is no address', ['config', 'get', '--server', 'cp'], EXIT.usage, /"cp" is not an address/],
+    ['no file', ['config', 'apply'], EXIT.usage, /^$/],
+  ])('%s', async (what, argv, exitCode, message) => {
+    const token = what === 'one without a token' ? '' : TOKENS.admin;
+    const typed = { environment: { SLUICE_ADMIN_TOKEN: token } };
+    const server = argv.includes('--server') ? [] : ['--server', `127.0.0.1:${cluster.api.port}`];
+    const { code, out, err } = await sluice([...argv, ...server], typed);
+    expect([code, out]).toEqual([exitCode, '']);
+    expect(err).toMatch(message);
+  });
+
+  test('nobody answers', async () => {
+    const { code, err } = await sluice(['config', 'get', '--server', '127.0.0.1:1', '--timeout', '100ms']);
+    expect(code).toBe(EXIT.unhealthy);
+    expect(err).toBe(
+      'sluice: no control plane answers at 127.0.0.1:1: connect ECONNREFUSED 127.0.0.1:1\n' +
+        '  hint: name the control plane with --server or SLUICE_ADMIN_SERVER\n',
+    );
+  });
+
+  test('a role that does not suffice', async () => {
+    const { code, err } = await as(TOKENS.viewer, ['config', 'apply', '-f', file(FIRST)]);
+    expect(code).toBe(EXIT.refused);
+    expect(err).toMatch(/^sluice: .*operator/);
+  });
+});
+
+describe('nodes', () => {
+  beforeEach(async () => {
+    await config('apply', '-f', file(FIRST));
+    cluster.join('eu-1', 'eu');
+    cluster.join('us-1', 'us');
+    cluster.runs('eu-1');
+    cluster.refuses('us-1', 1, 'no secret TOKEN');
+  });
+  const nodes = (...argv: string[]) => as(TOKENS.admin, ['nodes', ...argv]);
+
+  test('are listed with what they run', async () => {
+    const { out } = await nodes();
+    expect(out).toMatch(/^NODE +REGION +REVISION +STATE +SESSIONS +REQUESTS +MEMORY +VERSION +HEARD\n/);
+    expect(out).toMatch(/\neu-1 +eu +1 .*1\.0\.0 +\d+[smhd]\n/);
+    expect(out).toMatch(/\nus-1 +us +0 of 1 .*refused: no secret TOKEN\n$/);
+    expect((await nodes('list', '--region', 'us', '-o', 'name')).out).toBe('us-1\n');
+    expect(JSON.parse((await nodes('-o', 'json')).out).nodes).toHaveLength(2);
+  });
+
+  test('are drained, once', async () => {
+    expect(await nodes('drain', 'eu-1', '--reason', 'new kernel')).toMatchObject({
+      code: EXIT.ok,
+      out: 'eu-1 was told to drain\n',
+    });
+    expect(cluster.orders).toEqual(['eu-1']);
+    expect(await nodes('drain', 'mars')).toMatchObject({ code: EXIT.refused, out: '' });
+  });
+
+  test('have events', async () => {
+    const { out } = await nodes('events', 'us-1');
+    expect(out).toMatch(/^AGE +NODE +EVENT +REVISION\n/);
+    expect(out).toMatch(/us-1 +refused +1 +no secret TOKEN\n/);
+    expect(out).toMatch(/us-1 +joined/);
+    expect(out).not.toContain('eu-1');
+  });
+});
