@@ -3,6 +3,7 @@ import { create } from '@bufbuild/protobuf';
 import { ChannelCredentials, Server, ServerCredentials, status } from '@grpc/grpc-js';
 import {
   type Announcement,
+  CheckpointSchema,
   entryOfBytes,
   NodeEventKind,
   NodeState,
@@ -256,6 +257,30 @@ describe('the delivery service', () => {
     log.trouble = undefined;
     expect(await node({ address }).pull(ahead)).toMatchObject([
       { snapshot: true, position: { revision: 1n } },
+    ]);
+  });
+
+  it('does not send a node back that knows the store which took the place of this one', async () => {
+    const { log, head, address } = await served();
+    await commit(head, { name: 'a' });
+    const { storeId } = head;
+    const later = create(PositionSchema, {
+      storeId: 'later',
+      revision: 9n,
+      digest: new Uint8Array(32).fill(1),
+    });
+    log.trouble = new StoreUnavailableError('etcd is away');
+    await expect(node({ address }).pull(later)).rejects.toMatchObject({ code: status.UNAVAILABLE });
+    log.trouble = undefined;
+    log.revisions = [];
+    log.checkpoint = create(CheckpointSchema, { storeId: 'later', revision: 9n, replaces: [storeId] });
+    expect(await node({ address }).pull(later)).toMatchObject([
+      { snapshot: true, position: { storeId: 'later', revision: 9n } },
+    ]);
+    // What came before this store is known without asking.
+    log.trouble = new StoreUnavailableError('etcd is away');
+    expect(await node({ address }).pull({ ...later, storeId, revision: 1n })).toMatchObject([
+      { snapshot: true, position: { storeId: 'later', revision: 9n } },
     ]);
   });
 

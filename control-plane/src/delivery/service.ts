@@ -101,11 +101,13 @@ async function pull(
 }
 
 /**
- * A node that is ahead of this replica heard of a revision that is still on its way here, or the store was restored
- * from a backup. The store knows which; a node never goes back because a replica is late.
+ * A node that is ahead of this replica, or has something of a store that is not known here, heard of what is still on
+ * its way here, or the store was restored from a backup. The store knows which; a node never goes back because a
+ * replica is late.
  */
 async function catchUp(head: ConfigurationHead, { storeId, revision }: Position): Promise<void> {
-  if (storeId === head.storeId && Number(revision) > head.revision) await head.refresh();
+  const isNodeBehind = storeId === head.storeId ? Number(revision) <= head.revision : head.isAfter(storeId);
+  if (!isNodeBehind) await head.refresh();
 }
 
 function writable(call: ServerWritableStream<PullRequest, Buffer>): Promise<void> {

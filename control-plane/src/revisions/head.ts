@@ -110,6 +110,11 @@ export class ConfigurationHead {
     return this.oldestNow;
   }
 
+  /** True for a store that this one took the place of. */
+  isAfter(storeId: string): boolean {
+    return this.replaces.includes(storeId);
+  }
+
   /** What holds. Read it in one go: the next revision changes it. `fork` keeps it. */
   get state(): ResourceState {
     return this.stateNow;
