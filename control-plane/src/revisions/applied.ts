@@ -51,6 +51,8 @@ export function whyNotCovering(
   content: LogContent,
   known: { readonly storeId: string; readonly revision: number },
 ): string | undefined {
+  // Whoever knows of no revision has nothing to go back behind.
+  if (known.revision === 0) return undefined;
   const { storeId, replaces } = content.checkpoint;
   const newest = newestOf(content);
   if (storeId !== known.storeId && !replaces.includes(known.storeId))

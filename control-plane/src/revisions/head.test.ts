@@ -358,6 +358,14 @@ describe('a store that is not what it was', () => {
     expect(await put(head, 'b')).toMatchObject({ number: 2n });
   });
 
+  it('is followed, whatever it is, by whoever knows of no revision', async () => {
+    const log = store();
+    const { head } = await headOver(log);
+    await log.replace(beginning('known', 7), head.storeId);
+    await until(() => head.storeId === 'known');
+    expect(head).toMatchObject({ revision: 7, reachable: true });
+  });
+
   it('is not followed when it went back', async () => {
     const log = store();
     const { head } = await headOver(log);
