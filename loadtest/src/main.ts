@@ -9,6 +9,7 @@ import {
   HELP,
   type Options,
   type PluginOptions,
+  type PropagationOptions,
   readOptions,
   type StreamOptions,
   UsageError,
@@ -46,7 +47,9 @@ async function main(args: string[]): Promise<number> {
   return runAndReport(options);
 }
 
-async function runAndReport(options: Options | StreamOptions | PluginOptions): Promise<number> {
+type AnyOptions = Options | StreamOptions | PluginOptions | PropagationOptions;
+
+async function runAndReport(options: AnyOptions): Promise<number> {
   const out = resolve(options.out ?? join(RESULTS, `${new Date().toISOString().replaceAll(':', '-')}.json`));
   const isProfiled = 'profile' in options && options.profile;
   const profiler = isProfiled ? new Profiler(`${out.replace(/\.json$/, '')}-profiles`) : undefined;
@@ -81,12 +84,19 @@ async function runAndReport(options: Options | StreamOptions | PluginOptions): P
   }
 }
 
-async function measure(options: Options | StreamOptions | PluginOptions, surroundings: Surroundings) {
+async function measure(options: AnyOptions, surroundings: Surroundings) {
   if ('plugins' in options) {
     // Loads all plugins with their libraries, which nothing else here needs.
     const { measurePlugins } = await import('./plugins/measure.js');
     const result = await measurePlugins(options, surroundings.progress);
     return { result, report: renderPlugins(result), problems: [] };
+  }
+  if ('propagation' in options) {
+    // Loads the client of the admin API, which nothing else here needs.
+    const { measurePropagation } = await import('./propagation/measure.js');
+    const { renderPropagation } = await import('./propagation/markdown.js');
+    const result = await measurePropagation(options, surroundings);
+    return { result, report: renderPropagation(result), problems: result.problems };
   }
   if ('streams' in options) {
     const result = await measureStreams(options, surroundings);

@@ -37,6 +37,12 @@ test('--streams measures something else, with the options that it has', () => {
   });
 });
 
+test('--propagation measures a cluster', () => {
+  const whole = { propagation: true, nodes: 100, resources: 10_000, changes: 100, out: undefined };
+  expect(readOptions(['--propagation'])).toEqual(whole);
+  expect(readOptions(['--propagation', '--quick', '--nodes', '3'])).toMatchObject({ nodes: 3, changes: 20 });
+});
+
 test('--plugins measures plugins alone, in many short rounds', () => {
   expect(readOptions(['--plugins'])).toEqual({
     plugins: true,
@@ -67,6 +73,9 @@ test.each([
     '--rounds is about calls: beside --streams there are --only and --out',
   ],
   [['--streams', '10', '--only', 'nginx'], '--only: no row contains "nginx"; there are stream-modern-merged'],
+  [['--propagation', '--rounds', '3'], '--rounds is about one gateway: beside --propagation there are'],
+  [['--propagation', '--resources', '99'], '--resources: "99" is not a whole number from 100 to 100000'],
+  [['--changes', '5'], '--changes goes with --propagation'],
   [['--plugins', '--connections', '10'], '--connections is about a gateway: beside --plugins there are'],
   [['--plugins', '--seconds', '0'], '--seconds: "0" is not a number from 0.01 to 60'],
   [['--fast'], "Unknown option '--fast'"],

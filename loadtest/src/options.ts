@@ -34,6 +34,17 @@ export interface PluginOptions {
   out?: string;
 }
 
+/** What `--propagation` asks for. */
+export interface PropagationOptions {
+  propagation: true;
+  /** Nodes that only follow, beside those that serve. */
+  nodes: number;
+  resources: number;
+  /** Of each kind. */
+  changes: number;
+  out?: string;
+}
+
 /** What the user typed is wrong; the message says what would be right. */
 export class UsageError extends Error {}
 
@@ -47,6 +58,12 @@ const DEFAULTS = { rounds: '5', seconds: '3', connections: '1,10,64' };
 const PLUGIN_DEFAULTS = { rounds: '15', seconds: '0.1' };
 const PLUGIN_QUICK = { rounds: '3', seconds: '0.05' };
 const MIN_PLUGIN_SECONDS = 0.01;
+const PROPAGATION_DEFAULTS = { nodes: '100', resources: '10000', changes: '100' };
+const PROPAGATION_QUICK = { nodes: '20', resources: '1000', changes: '20' };
+const MAX_NODES = 1_000;
+const MIN_RESOURCES = 100;
+const MAX_RESOURCES = 100_000;
+const MAX_CHANGES = 10_000;
 const QUICK = { rounds: '2', seconds: '0.5', connections: '10' };
 
 export const HELP = `Compares what relays an MCP tools/call: nothing, nginx, and Sluice, in one run.
@@ -59,6 +76,10 @@ Usage: npm run bench -- [options]
   --only TEXT[,TEXT]    only rows whose id contains one of the texts
   --streams N           instead of calls: the memory of N streams on which nothing happens, of each kind
   --plugins             instead of calls: what each plugin costs a call, in nanoseconds of one thread
+  --propagation         instead of calls: a cluster, and how long a change takes to reach all of its nodes
+  --nodes N             with it: nodes that only follow, beside three that serve (default ${PROPAGATION_DEFAULTS.nodes})
+  --resources N         with it: resources of the configuration (default ${PROPAGATION_DEFAULTS.resources})
+  --changes N           with it: changes of each kind (default ${PROPAGATION_DEFAULTS.changes})
   --out FILE            where the JSON goes (default loadtest/results/<time>.json)
   --profile             afterwards, measure where Sluice's processor time goes
   --quick               a look in about 20 s: --rounds ${QUICK.rounds} --seconds ${QUICK.seconds} --connections ${QUICK.connections}
@@ -72,6 +93,7 @@ Examples:
   npm run bench -- --only direct-modern,nginx-modern,sluice-upstream-modern --connections 10
   npm run bench -- --only sluice-merged-modern --rounds 1 --profile
   npm run bench -- --streams 10000
+  npm run bench -- --propagation --nodes 20
   npm run bench -- --plugins --only ratelimit,authorize
 
 Exit codes: 0 measured (slow or not), 1 something did not run or answered wrongly, 2 wrong usage, 130 interrupted.`;
@@ -80,9 +102,14 @@ Exit codes: 0 measured (slow or not), 1 something did not run or answered wrongl
  * Reads the command line; `help` when it asks for that.
  * @throws UsageError
  */
-export function readOptions(args: string[]): Options | StreamOptions | PluginOptions | 'help' {
+export function readOptions(
+  args: string[],
+): Options | StreamOptions | PluginOptions | PropagationOptions | 'help' {
   const values = parse(args);
   if (values.help) return 'help';
+  if (values.propagation) return readPropagationOptions(values);
+  for (const name of ['nodes', 'resources', 'changes'] as const)
+    if (values[name] !== undefined) throw new UsageError(`--${name} goes with --propagation`);
   if (values.plugins) return readPluginOptions(values);
   if (values.streams !== undefined) return readStreamOptions(values, values.streams);
   const defaults = values.quick ? QUICK : DEFAULTS;
@@ -134,6 +161,24 @@ function readPluginOptions(values: ReturnType<typeof parse>): PluginOptions {
   };
 }
 
+function readPropagationOptions(values: ReturnType<typeof parse>): PropagationOptions {
+  for (const name of ['rounds', 'seconds', 'connections', 'only', 'profile', 'plugins', 'streams'] as const) {
+    if (values[name] !== undefined)
+      throw new UsageError(
+        `--${name} is about one gateway: beside --propagation there are --nodes, --resources, --changes, --quick and --out`,
+      );
+  }
+  const defaults = values.quick ? PROPAGATION_QUICK : PROPAGATION_DEFAULTS;
+  const { nodes, resources, changes } = values;
+  return {
+    propagation: true,
+    nodes: readNumber('--nodes', nodes ?? defaults.nodes, 1, MAX_NODES, true),
+    resources: readNumber('--resources', resources ?? defaults.resources, MIN_RESOURCES, MAX_RESOURCES, true),
+    changes: readNumber('--changes', changes ?? defaults.changes, 1, MAX_CHANGES, true),
+    out: values.out,
+  };
+}
+
 function parse(args: string[]) {
   try {
     return parseArgs({
@@ -146,6 +191,10 @@ function parse(args: string[]) {
         streams: { type: 'string' },
         out: { type: 'string' },
         plugins: { type: 'boolean' },
+        propagation: { type: 'boolean' },
+        nodes: { type: 'string' },
+        resources: { type: 'string' },
+        changes: { type: 'string' },
         profile: { type: 'boolean' },
         quick: { type: 'boolean' },
         help: { type: 'boolean', short: 'h' },

@@ -141,3 +141,23 @@ test('streams for which there are not enough file descriptors are refused with w
     '1000 streams need 1300 file descriptors in one process, and 500 are allowed: raise `ulimit -n`, or ask for --streams 200',
   );
 });
+
+test('a small cluster is measured with NATS and without', async () => {
+  const out = join(folder, 'result.json');
+  const args = ['--propagation', '--nodes', '2', '--resources', '100', '--changes', '2', '--out', out];
+  const { code, stdout, stderr } = await runBench(args);
+  expect({ code, stderr }).toMatchObject({ code: 0 });
+  expect(stdout).toContain('5 nodes');
+  const { cells, problems } = JSON.parse(readFileSync(out, 'utf8'));
+  expect(problems).toEqual([]);
+  expect(cells).toHaveLength(8);
+  for (const { lastAckMs, callMs, receivedBytes, changeBytes } of cells) {
+    for (const [index, bytes] of changeBytes.entries()) {
+      // What goes to a node is the change, not the configuration.
+      expect(receivedBytes[index] / 2).toBeGreaterThan(bytes);
+      expect(receivedBytes[index] / 2).toBeLessThan(2 * bytes + 1_000);
+      expect(lastAckMs[index]).toBeGreaterThan(0);
+      expect(callMs[index]).toBeGreaterThan(0);
+    }
+  }
+}, 120_000);

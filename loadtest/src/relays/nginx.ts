@@ -1,29 +1,15 @@
-import { accessSync, constants, mkdirSync, writeFileSync } from 'node:fs';
-import { type AddressInfo, connect, createServer } from 'node:net';
-import { delimiter, join } from 'node:path';
-import { pause, type RunningProcess, type StartedProcesses } from '../running-process.js';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { StartedProcesses } from '../running-process.js';
+import { findProgram, freePort, untilListening } from '../server-program.js';
 import type { Relay } from './relay.js';
 
-/** Distributions put nginx where only root has a PATH. */
-const EXTRA_FOLDERS = ['/usr/sbin', '/usr/local/sbin', '/usr/local/bin'];
 /** A free port may be taken by somebody else before nginx opens it. */
 const MAX_ATTEMPTS = 3;
-const READY_TIMEOUT_MS = 5_000;
-const READY_POLL_MS = 20;
 
 /** Path of the nginx program; absent when it is not installed. */
 export function findNginx(): string | undefined {
-  const folders = [...(process.env.PATH ?? '').split(delimiter), ...EXTRA_FOLDERS];
-  return folders.map((folder) => join(folder, 'nginx')).find(isExecutable);
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
+  return findProgram('nginx');
 }
 
 /**
@@ -84,38 +70,4 @@ http {
   }
 }
 `;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', resolve);
-  });
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
-
-async function untilListening(running: RunningProcess, port: number): Promise<void> {
-  let endedHow: string | undefined;
-  void running.ended.then((how) => {
-    endedHow = how;
-  });
-  const deadline = Date.now() + READY_TIMEOUT_MS;
-  while (endedHow === undefined && Date.now() < deadline) {
-    if (await canConnect(port)) return;
-    await pause(READY_POLL_MS);
-  }
-  throw new Error(`nginx ${endedHow ?? 'does not listen'}: ${running.lastOutput}`);
-}
-
-function canConnect(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(port, '127.0.0.1');
-    socket.once('connect', () => resolve(true));
-    socket.once('error', () => resolve(false));
-    socket.once('close', () => resolve(false));
-    socket.once('connect', () => socket.destroy());
-  });
 }
