@@ -12,6 +12,7 @@ import { type NodeListen, serveNodes } from './delivery/node-server.js';
 import { deliveryService } from './delivery/service.js';
 import { Views } from './delivery/views.js';
 import { Fleet } from './fleet/fleet.js';
+import { SharedFleet } from './fleet/shared-fleet.js';
 import { openProcessDoors, type ProcessDoors, type ProcessReport } from './process-doors.js';
 import { reportOf } from './process-report.js';
 import { compactBeyond } from './revisions/compaction.js';
@@ -112,7 +113,7 @@ class Replica {
       failed: (error) => log.warn({ err: error }, 'old revisions could not be forgotten yet'),
     });
     const views = new Views(head, () => performance.now());
-    const fleet = this.newFleet(head, views);
+    const fleet = await this.openFleet(head, views, store);
     const bus = this.connectNats();
     const delivery = deliveryService({
       head,
@@ -189,16 +190,23 @@ class Replica {
     return head;
   }
 
-  private newFleet(head: ConfigurationHead, views: Views): Fleet {
+  /** With the nodes that were known before. */
+  private async openFleet(head: ConfigurationHead, views: Views, { records }: Store): Promise<Fleet> {
+    const { log, store } = this.options;
     const fleet = new Fleet({
       head,
       views,
       nowMs: () => Date.now(),
       elapsedMs: () => performance.now(),
-      orderElsewhere: () => false,
+      orderElsewhere: (node, order) => shared.order(node, order),
     });
+    const shared = new SharedFleet({ fleet, records, log, hasPeers: store.kind === 'etcd' });
     this.fleet = fleet;
-    this.endings.push(() => fleet.close());
+    this.endings.push(async () => {
+      await shared.close();
+      fleet.close();
+    });
+    await shared.start();
     return fleet;
   }
 

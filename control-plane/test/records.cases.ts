@@ -111,6 +111,26 @@ export function recordsCases(name: string, fresh: () => Promise<RecordsCaseStore
       expect(await put('left', '2', 'absent')).toBeDefined();
     });
 
+    it('keeps what is said to stay, without another version, until nobody says so', async () => {
+      const version = (await one.put('nodes', 'a', bytes('1'), {
+        expected: 'absent',
+        ttlMs: 1_000,
+      })) as string;
+      await one.put('nodes', 'b', bytes('1'), { expected: 'absent', ttlMs: 1_000 });
+      const listening = listen(other);
+      await until(() => listening.now() === 'a=1,b=1');
+      const kept: boolean[] = [];
+      const keeping = setInterval(async () => kept.push(await one.keep('nodes', 'a', version)), 200);
+      await until(() => listening.now() === 'a=1');
+      clearInterval(keeping);
+      await until(() => listening.now() === '');
+      expect(new Set(kept)).toEqual(new Set([true]));
+      expect(await one.keep('nodes', 'a', version)).toBe(false);
+      const again = (await put('a', '1', 'absent')) as string;
+      expect(await one.keep('nodes', 'a', version)).toBe(false);
+      expect(await one.keep('nodes', 'a', again)).toBe(true);
+    });
+
     it('keeps what is put again without a lease', async () => {
       const version = await one.put('nodes', 'a', bytes('1'), { expected: 'absent', ttlMs: 1_000 });
       await put('a', '2', version as string);

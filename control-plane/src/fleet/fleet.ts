@@ -11,6 +11,7 @@ import {
   NodeState,
   type Order,
   OrderSchema,
+  type Position,
   Presence,
   type View,
 } from '@sluice/proto/cluster';
@@ -42,9 +43,16 @@ export interface FleetOptions {
   /** Milliseconds that only grow: a clock that is set must not end leases. */
   readonly elapsedMs: () => number;
   /** Tells a node that has no stream here; false when it cannot. */
-  readonly orderElsewhere: (node: string, order: Order) => boolean;
+  readonly orderElsewhere: (node: string, order: Order) => boolean | Promise<boolean>;
   readonly healthIntervalMs?: number;
   readonly timing?: Timing | undefined;
+}
+
+/** What another replica, or an earlier one, knew of a node. */
+export interface RecalledNode {
+  readonly hello: Hello;
+  readonly seen: View;
+  readonly presence: Presence;
 }
 
 interface Waiter {
@@ -57,6 +65,7 @@ export class Fleet implements FleetView {
   private readonly known = new Map<string, KnownNode>();
   private readonly happened: NodeEvents;
   private readonly waiters = new Set<Waiter>();
+  private readonly listeners = new Set<(node: KnownNode) => void>();
   private readonly timing: Timing;
   private readonly stopLeases: () => void;
   private readonly endFollowing: () => void;
@@ -95,14 +104,76 @@ export class Fleet implements FleetView {
     };
     this.known.set(hello.node, node);
     if (!wasThere) this.tell(node, isSameStart ? NodeEventKind.FOUND : NodeEventKind.JOINED);
-    this.lookSoon();
+    this.changed(node);
     return node;
+  }
+
+  /**
+   * Takes in what others know of a node: it is part of the cluster, whether it is heard here or not.
+   *
+   * @throws TooManyViewsError
+   */
+  recalled({ hello, seen, presence }: RecalledNode): void {
+    const before = this.known.get(hello.node);
+    if (before?.hello.incarnation === hello.incarnation) {
+      if (presence === Presence.GONE) this.left(before);
+      return;
+    }
+    const view = this.options.views.use(seen);
+    if (before) this.options.views.release(before.view);
+    before?.stream?.replaced();
+    const node: KnownNode = {
+      ...{ hello, view, presence, stream: undefined },
+      ...{ health: undefined, acknowledgement: undefined, running: undefined },
+      ...{ seenMs: this.options.nowMs(), heardMs: this.options.elapsedMs() },
+    };
+    this.known.set(hello.node, node);
+    if (presence === Presence.PRESENT) this.tell(node, NodeEventKind.JOINED);
+    this.lookSoon();
+  }
+
+  /** Another replica hears the node: what it said there, without what it counts. */
+  heardElsewhere(health: Health, acknowledgement: Acknowledgement | undefined): void {
+    const known = this.known.get(health.node);
+    // What comes from the node itself is newer.
+    if (known === undefined || known.stream !== undefined || known.presence === Presence.GONE) return;
+    const node = this.heard(health);
+    if (node === undefined) return;
+    const { position } = health;
+    if (isNewer(position, node.running)) node.running = position;
+    if (acknowledgement && isNewer(acknowledgement.position, node.acknowledgement?.position))
+      this.acknowledged(acknowledgement);
+    this.lookSoon();
+  }
+
+  /** Tells a node that has its stream here; false when it has not. */
+  orderHere(name: string, order: Order): boolean {
+    const stream = this.known.get(name)?.stream;
+    stream?.order(order);
+    return stream !== undefined;
+  }
+
+  /** All nodes that have their stream here. */
+  *heardHere(): Iterable<KnownNode> {
+    for (const node of this.known.values()) if (node.stream !== undefined) yield node;
+  }
+
+  /** Calls back when a node came, left, took or refused a revision, lost its stream, or is forgotten. */
+  onChange(listener: (node: KnownNode) => void): () => void {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+
+  knows(name: string): boolean {
+    return this.known.has(name);
   }
 
   /** Its stream ended; it may be back, or still be heard in another way. */
   disconnected(name: string, stream: NodeStream): void {
     const node = this.known.get(name);
-    if (node?.stream === stream) node.stream = undefined;
+    if (node?.stream !== stream) return;
+    node.stream = undefined;
+    this.changed(node);
   }
 
   acknowledged(acknowledgement: Acknowledgement): void {
@@ -115,17 +186,13 @@ export class Fleet implements FleetView {
       node.running = position;
       this.tell(node, NodeEventKind.APPLIED, { revision });
     } else this.tell(node, NodeEventKind.REJECTED, { revision, detail: rejectionText(rejection) });
-    this.lookSoon();
+    this.changed(node);
   }
 
   reported(health: Health): void {
     const node = this.heard(health);
     if (node === undefined) return;
-    const isLeaving = health.state === NodeState.STOPPED;
-    if (isLeaving && node.presence !== Presence.GONE) {
-      node.presence = Presence.GONE;
-      this.tell(node, NodeEventKind.LEFT);
-    }
+    if (health.state === NodeState.STOPPED) this.left(node);
     node.health = health;
     if (health.position) node.running = health.position;
     this.lookSoon();
@@ -147,9 +214,9 @@ export class Fleet implements FleetView {
     if (node === undefined) return undefined;
     const order = create(OrderSchema, { what: { case: 'drain', value: { reason } } });
     if (node.stream) node.stream.order(order);
-    else if (!this.options.orderElsewhere(name, order))
+    else if (!(await this.options.orderElsewhere(name, order)))
       throw new NodeUnreachableError(
-        `node ${name} has no connection to this control plane, and NATS is away; try again when it is back`,
+        `node ${name} has no connection to a control plane; try again when it is back`,
       );
     this.tell(node, NodeEventKind.DRAIN_ORDERED, { detail: reason });
     return nodeMessage(node, this.options.head.revision);
@@ -209,8 +276,20 @@ export class Fleet implements FleetView {
       if (silentMs <= FORGOTTEN_AFTER_MS) continue;
       this.known.delete(name);
       this.options.views.release(node.view);
-      this.lookSoon();
+      this.changed(node);
     }
+  }
+
+  private left(node: KnownNode): void {
+    if (node.presence === Presence.GONE) return;
+    node.presence = Presence.GONE;
+    this.tell(node, NodeEventKind.LEFT);
+    this.changed(node);
+  }
+
+  private changed(node: KnownNode): void {
+    this.lookSoon();
+    for (const listener of this.listeners) listener(node);
   }
 
   private tell(node: KnownNode, kind: NodeEventKind, more?: { detail?: string; revision?: bigint }): void {
@@ -232,6 +311,12 @@ export class Fleet implements FleetView {
       }
     });
   }
+}
+
+/** Another store may have smaller numbers. */
+function isNewer(position: Position | undefined, than: Position | undefined): boolean {
+  if (position === undefined || than === undefined) return position !== undefined;
+  return position.storeId !== than.storeId || position.revision > than.revision;
 }
 
 function compare(a: string, b: string): number {

@@ -18,7 +18,7 @@ const LOOK_INTERVAL_MS = 500;
 // Versions are never used twice, those of deleted records neither.
 const SCHEMA = `
   CREATE TABLE IF NOT EXISTS record (version INTEGER PRIMARY KEY AUTOINCREMENT, bucket TEXT NOT NULL, key TEXT NOT NULL,
-    value BLOB NOT NULL, expires_ms INTEGER, UNIQUE (bucket, key)) STRICT;
+    value BLOB NOT NULL, ttl_ms INTEGER, expires_ms INTEGER, UNIQUE (bucket, key)) STRICT;
 `;
 
 interface Row {
@@ -84,13 +84,29 @@ export class EmbeddedRecords implements Records {
         const now = this.versionOf(bucket, key) ?? 'absent';
         if (expected !== 'any' && expected !== now) return undefined;
         const { lastInsertRowid } = this.database
-          .prepare('INSERT OR REPLACE INTO record (bucket, key, value, expires_ms) VALUES (?, ?, ?, ?)')
-          .run(bucket, key, value, ttlMs === undefined ? null : this.nowMs() + ttlMs);
+          .prepare(
+            'INSERT OR REPLACE INTO record (bucket, key, value, ttl_ms, expires_ms) VALUES (?, ?, ?, ?, ?)',
+          )
+          .run(bucket, key, value, ttlMs ?? null, ttlMs === undefined ? null : this.nowMs() + ttlMs);
         return String(lastInsertRowid);
       }),
     );
     if (version !== undefined) this.ring(bucket);
     return version;
+  }
+
+  async keep(bucket: string, key: string, version: string): Promise<boolean> {
+    assertRecordName(bucket, key);
+    return this.translated(() =>
+      inTransaction(this.database, 'IMMEDIATE', () => {
+        this.forgetExpired();
+        if (this.versionOf(bucket, key) !== version) return false;
+        this.database
+          .prepare('UPDATE record SET expires_ms = ? + ttl_ms WHERE bucket = ? AND key = ?')
+          .run(this.nowMs(), bucket, key);
+        return true;
+      }),
+    );
   }
 
   async delete(bucket: string, key: string, version: string): Promise<boolean> {

@@ -3,6 +3,7 @@ import {
   Etcd3,
   type ICompare,
   type IKeyValue,
+  type ILeaseKeepAliveResponse,
   type IOptions,
   type IRequestOp,
   type ITxnResponse,
@@ -150,6 +151,28 @@ export class EtcdClient {
 
   async grantLease(ttlSeconds: number): Promise<string> {
     return (await this.call(() => this.etcd.leaseClient.leaseGrant({ TTL: ttlSeconds }))).ID;
+  }
+
+  /** Has a lease begin anew; returns whether there is such a lease. */
+  async keepLease(id: string): Promise<boolean> {
+    return this.call(async () => {
+      const stream = await this.etcd.leaseClient.leaseKeepAlive();
+      let late: NodeJS.Timeout | undefined;
+      try {
+        const { TTL } = await new Promise<ILeaseKeepAliveResponse>((resolve, reject) => {
+          late = setTimeout(() => reject(new Error('no answer in time')), CALL_DEADLINE_MS);
+          stream.on('data', resolve);
+          stream.on('error', reject);
+          stream.on('end', () => reject(new Error('the stream ended')));
+          stream.write({ ID: id });
+        });
+        return Number(TTL) > 0;
+      } finally {
+        clearTimeout(late);
+        stream.end();
+        stream.cancel();
+      }
+    });
   }
 
   async revokeLease(id: string): Promise<void> {

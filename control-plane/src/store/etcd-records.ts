@@ -52,6 +52,14 @@ export class EtcdRecords implements Records {
     return undefined;
   }
 
+  async keep(bucket: string, key: string, version: string): Promise<boolean> {
+    const name = nameOf(bucket, key);
+    const { values } = await this.client.get(name);
+    const [found] = values;
+    if (found?.mod_revision !== version) return false;
+    return found.lease === '0' || this.client.keepLease(found.lease);
+  }
+
   async delete(bucket: string, key: string, version: string): Promise<boolean> {
     const name = nameOf(bucket, key);
     const { succeeded } = await this.client.transact(

@@ -67,6 +67,7 @@ export class BucketWatch implements RecordWatch {
       if (!this.isClosed) this.tell(records);
     } catch (error) {
       this.silence();
+      this.told = undefined;
       if (!this.isClosed) this.tellReachable(false, (error as Error).message);
     }
   }

@@ -27,7 +27,7 @@ export interface PutOptions {
 export interface RecordListener {
   /** Everything in the bucket, in the order of keys: once soon, and after every change. Steps between may be left out. */
   records(all: readonly KeptRecord[]): void;
-  /** The store cannot be reached, or can be again. */
+  /** The store cannot be reached, or can be again; then everything is told anew. */
   reachable?(isReachable: boolean, reason?: string): void;
 }
 
@@ -49,6 +49,11 @@ export interface Records {
    * @throws RangeError when the value is larger than `MAX_RECORD_BYTES`
    */
   put(bucket: string, key: string, value: Uint8Array, options: PutOptions): Promise<string | undefined>;
+  /**
+   * Has a record that goes away by itself stay as long again as it was put for, if it has this version: without a write,
+   * so that it costs no history. Returns whether it did.
+   */
+  keep(bucket: string, key: string, version: string): Promise<boolean>;
   /** Deletes a record if it has this version; returns whether it did. */
   delete(bucket: string, key: string, version: string): Promise<boolean>;
   /** Tells of everything in a bucket, from now on. */

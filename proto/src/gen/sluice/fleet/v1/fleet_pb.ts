@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file sluice/fleet/v1/fleet.proto.
  */
 export const file_sluice_fleet_v1_fleet: GenFile = /*@__PURE__*/
-  fileDesc("ChtzbHVpY2UvZmxlZXQvdjEvZmxlZXQucHJvdG8SD3NsdWljZS5mbGVldC52MSKKAgoETm9kZRIoCgVoZWxsbxgBIAEoCzIZLnNsdWljZS5kZWxpdmVyeS52MS5IZWxsbxIqCgZoZWFsdGgYAiABKAsyGi5zbHVpY2UuZGVsaXZlcnkudjEuSGVhbHRoEjwKD2Fja25vd2xlZGdlbWVudBgDIAEoCzIjLnNsdWljZS5kZWxpdmVyeS52MS5BY2tub3dsZWRnZW1lbnQSKAoEc2VlbhgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKwoIcHJlc2VuY2UYBSABKA4yGS5zbHVpY2UuZmxlZXQudjEuUHJlc2VuY2USFwoPd2FudGVkX3JldmlzaW9uGAYgASgEIpMBCglOb2RlRXZlbnQSKAoEdGltZRgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEbm9kZRgCIAEoCRIsCgRraW5kGAMgASgOMh4uc2x1aWNlLmZsZWV0LnYxLk5vZGVFdmVudEtpbmQSDgoGZGV0YWlsGAQgASgJEhAKCHJldmlzaW9uGAUgASgEKmMKCFByZXNlbmNlEhgKFFBSRVNFTkNFX1VOU1BFQ0lGSUVEEAASFAoQUFJFU0VOQ0VfUFJFU0VOVBABEhQKEFBSRVNFTkNFX1VOS05PV04QAhIRCg1QUkVTRU5DRV9HT05FEAMq+QEKDU5vZGVFdmVudEtpbmQSHwobTk9ERV9FVkVOVF9LSU5EX1VOU1BFQ0lGSUVEEAASGgoWTk9ERV9FVkVOVF9LSU5EX0pPSU5FRBABEhgKFE5PREVfRVZFTlRfS0lORF9MRUZUEAISGAoUTk9ERV9FVkVOVF9LSU5EX0xPU1QQAxIZChVOT0RFX0VWRU5UX0tJTkRfRk9VTkQQBBIbChdOT0RFX0VWRU5UX0tJTkRfQVBQTElFRBAFEhwKGE5PREVfRVZFTlRfS0lORF9SRUpFQ1RFRBAGEiEKHU5PREVfRVZFTlRfS0lORF9EUkFJTl9PUkRFUkVEEAdiBnByb3RvMw", [file_google_protobuf_timestamp, file_sluice_delivery_v1_delivery]);
+  fileDesc("ChtzbHVpY2UvZmxlZXQvdjEvZmxlZXQucHJvdG8SD3NsdWljZS5mbGVldC52MSKKAgoETm9kZRIoCgVoZWxsbxgBIAEoCzIZLnNsdWljZS5kZWxpdmVyeS52MS5IZWxsbxIqCgZoZWFsdGgYAiABKAsyGi5zbHVpY2UuZGVsaXZlcnkudjEuSGVhbHRoEjwKD2Fja25vd2xlZGdlbWVudBgDIAEoCzIjLnNsdWljZS5kZWxpdmVyeS52MS5BY2tub3dsZWRnZW1lbnQSKAoEc2VlbhgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKwoIcHJlc2VuY2UYBSABKA4yGS5zbHVpY2UuZmxlZXQudjEuUHJlc2VuY2USFwoPd2FudGVkX3JldmlzaW9uGAYgASgEIpMBCglOb2RlRXZlbnQSKAoEdGltZRgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEbm9kZRgCIAEoCRIsCgRraW5kGAMgASgOMh4uc2x1aWNlLmZsZWV0LnYxLk5vZGVFdmVudEtpbmQSDgoGZGV0YWlsGAQgASgJEhAKCHJldmlzaW9uGAUgASgEIngKCEtlcHROb2RlEigKBWhlbGxvGAEgASgLMhkuc2x1aWNlLmRlbGl2ZXJ5LnYxLkhlbGxvEg4KBnJlZ2lvbhgCIAEoCRIPCgd0ZW5hbnRzGAMgAygJEhMKC2FsbF90ZW5hbnRzGAQgASgIEgwKBGdvbmUYBSABKAgiNwoKSGVhcmROb2RlcxIpCgVub2RlcxgBIAMoCzIaLnNsdWljZS5mbGVldC52MS5IZWFyZE5vZGUidQoJSGVhcmROb2RlEioKBmhlYWx0aBgBIAEoCzIaLnNsdWljZS5kZWxpdmVyeS52MS5IZWFsdGgSPAoPYWNrbm93bGVkZ2VtZW50GAIgASgLMiMuc2x1aWNlLmRlbGl2ZXJ5LnYxLkFja25vd2xlZGdlbWVudCpjCghQcmVzZW5jZRIYChRQUkVTRU5DRV9VTlNQRUNJRklFRBAAEhQKEFBSRVNFTkNFX1BSRVNFTlQQARIUChBQUkVTRU5DRV9VTktOT1dOEAISEQoNUFJFU0VOQ0VfR09ORRADKvkBCg1Ob2RlRXZlbnRLaW5kEh8KG05PREVfRVZFTlRfS0lORF9VTlNQRUNJRklFRBAAEhoKFk5PREVfRVZFTlRfS0lORF9KT0lORUQQARIYChROT0RFX0VWRU5UX0tJTkRfTEVGVBACEhgKFE5PREVfRVZFTlRfS0lORF9MT1NUEAMSGQoVTk9ERV9FVkVOVF9LSU5EX0ZPVU5EEAQSGwoXTk9ERV9FVkVOVF9LSU5EX0FQUExJRUQQBRIcChhOT0RFX0VWRU5UX0tJTkRfUkVKRUNURUQQBhIhCh1OT0RFX0VWRU5UX0tJTkRfRFJBSU5fT1JERVJFRBAHYgZwcm90bzM", [file_google_protobuf_timestamp, file_sluice_delivery_v1_delivery]);
 
 /**
  * A node as the control plane knows it.
@@ -120,6 +120,104 @@ export type NodeEvent = Message<"sluice.fleet.v1.NodeEvent"> & {
  */
 export const NodeEventSchema: GenMessage<NodeEvent> = /*@__PURE__*/
   messageDesc(file_sluice_fleet_v1_fleet, 1);
+
+/**
+ * What replicas of the control plane keep of a node together, so that none of them forgets it.
+ *
+ * @generated from message sluice.fleet.v1.KeptNode
+ */
+export type KeptNode = Message<"sluice.fleet.v1.KeptNode"> & {
+  /**
+   * Who it is, without what it runs.
+   *
+   * @generated from field: sluice.delivery.v1.Hello hello = 1;
+   */
+  hello?: Hello | undefined;
+
+  /**
+   * The region that it sees.
+   *
+   * @generated from field: string region = 2;
+   */
+  region: string;
+
+  /**
+   * The tenants that it sees.
+   *
+   * @generated from field: repeated string tenants = 3;
+   */
+  tenants: string[];
+
+  /**
+   * It sees all tenants, and `tenants` says nothing.
+   *
+   * @generated from field: bool all_tenants = 4;
+   */
+  allTenants: boolean;
+
+  /**
+   * It said that it leaves.
+   *
+   * @generated from field: bool gone = 5;
+   */
+  gone: boolean;
+};
+
+/**
+ * Describes the message sluice.fleet.v1.KeptNode.
+ * Use `create(KeptNodeSchema)` to create a new message.
+ */
+export const KeptNodeSchema: GenMessage<KeptNode> = /*@__PURE__*/
+  messageDesc(file_sluice_fleet_v1_fleet, 2);
+
+/**
+ * What a replica of the control plane hears of the nodes that have their stream to it.
+ *
+ * @generated from message sluice.fleet.v1.HeardNodes
+ */
+export type HeardNodes = Message<"sluice.fleet.v1.HeardNodes"> & {
+  /**
+   * Each of them.
+   *
+   * @generated from field: repeated sluice.fleet.v1.HeardNode nodes = 1;
+   */
+  nodes: HeardNode[];
+};
+
+/**
+ * Describes the message sluice.fleet.v1.HeardNodes.
+ * Use `create(HeardNodesSchema)` to create a new message.
+ */
+export const HeardNodesSchema: GenMessage<HeardNodes> = /*@__PURE__*/
+  messageDesc(file_sluice_fleet_v1_fleet, 3);
+
+/**
+ * What is heard of one of them.
+ *
+ * @generated from message sluice.fleet.v1.HeardNode
+ */
+export type HeardNode = Message<"sluice.fleet.v1.HeardNode"> & {
+  /**
+   * How it is, without what is counted.
+   *
+   * @generated from field: sluice.delivery.v1.Health health = 1;
+   */
+  health?: Health | undefined;
+
+  /**
+   * What became of the newest revision that it spoke of.
+   *
+   * @generated from field: sluice.delivery.v1.Acknowledgement acknowledgement = 2;
+   */
+  acknowledgement?: Acknowledgement | undefined;
+};
+
+/**
+ * Describes the message sluice.fleet.v1.HeardNode.
+ * Use `create(HeardNodeSchema)` to create a new message.
+ */
+export const HeardNodeSchema: GenMessage<HeardNode> = /*@__PURE__*/
+  messageDesc(file_sluice_fleet_v1_fleet, 4);
 
 /**
  * What the control plane makes of a node.
