@@ -25,6 +25,12 @@ const CLOCK_TOLERANCE_S = 30;
 const ISSUER_TIMEOUT_MS = 5_000;
 /** An issuer that could not be asked is not asked again at once by everybody. */
 const RETRY_AFTER_MS = 2_000;
+/** What jose says of keys that it could not get, or that are none. */
+const ISSUER_FAULTS: ReadonlySet<string> = new Set([
+  errors.JOSEError.code,
+  errors.JWKSTimeout.code,
+  errors.JWKSInvalid.code,
+]);
 const JWT = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/;
 
 export function oidcCallers(options: OidcOptions): (token: string) => Promise<Caller | undefined> {
@@ -61,7 +67,7 @@ async function verified(
     if (thrown instanceof errors.JWTExpired) throw unauthenticated('the token has expired', thrown);
     if (thrown instanceof errors.JWTClaimValidationFailed)
       throw unauthenticated(`the claim ${thrown.claim} of the token is not as it has to be`, thrown);
-    const isToken = thrown instanceof errors.JOSEError && !(thrown instanceof errors.JWKSTimeout);
+    const isToken = thrown instanceof errors.JOSEError && !ISSUER_FAULTS.has(thrown.code);
     if (isToken) throw unauthenticated('the token is not one of the issuer', thrown);
     throw unavailable(thrown);
   }
