@@ -14,3 +14,5 @@ export const REQUEST_TIMEOUT_MS = 60_000;
 export const KEEP_ALIVE_MS = 30_000;
 /** Time for the handshake of TLS. */
 export const HANDSHAKE_TIMEOUT_MS = 10_000;
+/** How often it is looked for those who are late. */
+export const LATENESS_CHECK_INTERVAL_MS = 5_000;

@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import type { JsonValue } from '@bufbuild/protobuf';
 import { AdminError } from '../admin-error.js';
 import { MAX_BODY_BYTES } from '../limits.js';
+import { jsonFault } from './json-fault.js';
 
 /** @throws AdminError for a body that is too large or no JSON */
 export async function bodyOf(request: IncomingMessage): Promise<JsonValue | undefined> {
@@ -20,14 +21,21 @@ export async function bodyOf(request: IncomingMessage): Promise<JsonValue | unde
       'UNSUPPORTED_MEDIA_TYPE',
       'send the body as JSON, with `Content-Type: application/json`',
     );
+  const text = decoded(Buffer.concat(chunks));
   try {
-    const text = new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(chunks));
     return JSON.parse(text) as JsonValue;
-  } catch (thrown) {
+  } catch {
     // What JSON.parse says may show a piece of the body, which may be a secret.
-    const place = /position (\d+)/.exec(String(thrown))?.[1];
-    const where = place === undefined ? '' : ` (at character ${place})`;
-    throw new AdminError('INVALID_REQUEST', `the body is no JSON in UTF-8${where}`);
+    const { line, column } = jsonFault(text) ?? { line: 1, column: 1 };
+    throw new AdminError('INVALID_REQUEST', `the body is no JSON from line ${line}, column ${column} on`);
+  }
+}
+
+function decoded(bytes: Buffer): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch {
+    throw new AdminError('INVALID_REQUEST', 'the body is not in UTF-8');
   }
 }
 

@@ -78,25 +78,27 @@ export function entityTag(header: string, text: string): string {
 }
 
 /** What an option of a change is called may be said without `options.` in front. */
-function setField(json: JsonObject, message: DescMessage, path: string, text: string): void {
-  const [name = '', ...rest] = path.split('.');
+function setField(json: JsonObject, message: DescMessage, path: string, text: string, inside = path): void {
+  const [name = '', ...rest] = inside.split('.');
   const field = fieldOf(message, name);
   if (field === undefined) {
     const options = fieldOf(message, 'options');
     if (options?.message !== undefined && fieldOf(options.message, name) !== undefined)
-      return setField(json, message, `options.${path}`, text);
+      return setField(json, message, path, text, `options.${inside}`);
     const known = queryNames(message).join(', ');
     throw AdminError.field(path, `is no parameter here${known === '' ? '' : `; there are ${known}`}`);
   }
   if (rest.length > 0) {
     if (field.fieldKind !== 'message') throw AdminError.field(path, `${name} has nothing inside`);
-    const inner = (json[field.name] ?? {}) as JsonObject;
-    if (typeof inner !== 'object' || Array.isArray(inner)) throw AdminError.field(path, 'is given twice');
+    const given = json[field.name] ?? {};
+    if (typeof given !== 'object' || Array.isArray(given)) throw AdminError.field(path, 'is given twice');
+    const inner = withSchemaNames(field.message, given);
     json[field.name] = inner;
-    return setField(inner, field.message, rest.join('.'), text);
+    return setField(inner, field.message, path, text, rest.join('.'));
   }
   if (field.fieldKind === 'list') {
-    const list = (json[field.name] ?? []) as JsonValue[];
+    const list = json[field.name] ?? [];
+    if (!Array.isArray(list)) throw AdminError.field(path, 'is given twice');
     json[field.name] = [...list, parameterValue(field, path, text)];
     return;
   }

@@ -7,7 +7,13 @@ import type { Message } from '@bufbuild/protobuf';
 import type { Access } from '../access/access.js';
 import { AdminError } from '../admin-error.js';
 import type { BoundMethod } from '../bound-method.js';
-import { HEADER_TIMEOUT_MS, KEEP_ALIVE_MS, MAX_HEADER_BYTES, REQUEST_TIMEOUT_MS } from '../limits.js';
+import {
+  HEADER_TIMEOUT_MS,
+  KEEP_ALIVE_MS,
+  LATENESS_CHECK_INTERVAL_MS,
+  MAX_HEADER_BYTES,
+  REQUEST_TIMEOUT_MS,
+} from '../limits.js';
 import { REASONS, type Reason } from '../reasons.js';
 import { bodyOf } from './body.js';
 import { problemJson } from './problem-json.js';
@@ -23,6 +29,7 @@ export const REST_LIMITS = {
   headersTimeout: HEADER_TIMEOUT_MS,
   requestTimeout: REQUEST_TIMEOUT_MS,
   keepAliveTimeout: KEEP_ALIVE_MS,
+  connectionsCheckingInterval: LATENESS_CHECK_INTERVAL_MS,
   requireHostHeader: true,
 };
 

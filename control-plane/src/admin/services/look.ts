@@ -8,6 +8,7 @@ import { type Compile, validateChange } from '../../validation/resources.js';
 import { type Caller, maySee, requireChange, requireNoNodeReach, requireTenant } from '../caller.js';
 import { restored } from '../redaction.js';
 import { knownKey } from './states.js';
+import { unreadableIn } from './unreadable.js';
 
 export interface Look {
   /** With the secrets that marks stand for. */
@@ -17,6 +18,8 @@ export interface Look {
   /** Errors first. */
   readonly findings: readonly Finding[];
 }
+
+const NOTHING: Wanted = { changed: [], removed: [] };
 
 /**
  * @param state that of `revision`
@@ -37,6 +40,8 @@ export async function look(
     if (aim === 'change') requireChange(caller, key);
     else requireTenant(caller, key.tenant);
   }
+  const unreadable = changed.flatMap((resource) => unreadableIn(resource) ?? []);
+  if (unreadable.length > 0) return { wanted: NOTHING, changes: [], findings: unreadable };
   const marks: Finding[] = [];
   const whole = changed.map((resource) => withSecrets(resource, state, marks));
   const wanted = { changed: whole, removed };
