@@ -4,8 +4,11 @@ import type { Logger } from 'pino';
 import { clientUrl, type OpsUrls, opsAddresses } from './addresses.js';
 import type { WorkerAnswers, WorkerQuery } from './admin/worker-part.js';
 import { checkStateDir } from './chain/plugin-stores.js';
+import { type SharedMemory, sharedMemory } from './chain/shared-memory.js';
 import { type NodeBus, newNodeId } from './sessions/node-bus.js';
 import { MemorySessionStore, type SessionEnds, type SessionStore } from './sessions/store.js';
+import { inSlices } from './snapshot/slices.js';
+import { type SwappingWorkers, Swaps, withoutContent } from './snapshot/swaps.js';
 import type { UpstreamStatus } from './telemetry/ops-door.js';
 import { onProcessGroups, type ProcessGroupListener } from './upstream/transport/process-group.js';
 import { Worker } from './worker.js';
@@ -61,6 +64,7 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
   onProcessGroups(options.onProcessGroup);
   const worker = new Worker({
     ...options,
+    configuration: withoutContent(configuration),
     node: newNodeId(),
     index: 0,
     count: 1,
@@ -76,7 +80,10 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
     process.off('uncaughtException', onFault);
     process.off('unhandledRejection', onFault);
   };
+  const swaps = new Swaps(new OneWorker(worker), configuration);
   try {
+    // Nobody can reach it before.
+    await swaps.apply(configuration);
     const { port, kind } = await worker.listen(listen.port, listen.sharePort);
     const ops = await opsAddresses(configuration, worker);
     worker.start();
@@ -84,10 +91,7 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
       url: clientUrl(configuration, port),
       ...ops,
       listener: kind,
-      apply: async (next) => {
-        await worker.load(next);
-        worker.apply(next);
-      },
+      apply: (next) => swaps.apply(next),
       reloadTls: () => worker.reloadTls(),
       status: () => worker.status(),
       ask: async (query) => [worker.adminPart.answer(query) as never],
@@ -103,6 +107,28 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
     cluster?.bus.leave();
     off();
     throw thrown;
+  }
+}
+
+/** The workers of a node that has one, in this thread. */
+class OneWorker implements SwappingWorkers {
+  private shared: SharedMemory = new Map();
+  private sharedNext: SharedMemory = this.shared;
+
+  constructor(private readonly worker: Worker) {}
+
+  async prepare(next: ResolvedConfiguration): Promise<void> {
+    this.sharedNext = await inSlices(sharedMemory(next, this.shared));
+    await this.worker.prepare(next, this.sharedNext);
+  }
+
+  swap(): Promise<void> {
+    this.shared = this.sharedNext;
+    return this.worker.swap();
+  }
+
+  drop(): Promise<void> {
+    return this.worker.drop();
   }
 }
 

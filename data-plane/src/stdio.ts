@@ -8,7 +8,7 @@ import { Refusal } from '@sluice/sdk/engine';
 import type { Logger } from 'pino';
 import type { PluginSeries } from './chain/plugin-host.js';
 import { pluginStores } from './chain/plugin-stores.js';
-import { Plugins, withoutPlugins } from './chain/plugins.js';
+import { Plugins } from './chain/plugins.js';
 import { type SharedMemory, sharedMemory } from './chain/shared-memory.js';
 import { stdioArrival } from './chain/stdio-arrival.js';
 import type { PluginStores } from './chain/store-limits.js';
@@ -20,6 +20,7 @@ import { SessionRoom } from './front/session-room.js';
 import { StdioConnection } from './front/stdio/stdio-connection.js';
 import { newNodeId, workerAddress } from './sessions/node-bus.js';
 import { createSealer } from './sessions/seal.js';
+import { inSlices } from './snapshot/slices.js';
 import { Runtime } from './snapshot/snapshot.js';
 import { Traffic, type TrafficMetrics } from './telemetry/traffic.js';
 import { EgressPolicy } from './upstream/transport/egress-policy.js';
@@ -92,11 +93,10 @@ class StdioServing implements StdioServer {
   readonly ended: Promise<StdioEnd>;
   private readonly runtime: Runtime;
   private readonly front: DuplexFront;
-  private readonly loading: Plugins;
   private client: DuplexClient | undefined;
   private limits: Limits;
   private readonly stores: PluginStores;
-  private shared: SharedMemory;
+  private shared: SharedMemory = new Map();
   private egress: ResolvedConfiguration['gateway']['egress'];
   private resolveEnded: (end: StdioEnd) => void = () => {};
   private hurry: () => void = () => {};
@@ -109,7 +109,6 @@ class StdioServing implements StdioServer {
     const { gateway } = configuration;
     this.limits = gateway.limits;
     this.stores = pluginStores(gateway.stateDir, log);
-    this.shared = sharedMemory(configuration);
     this.egress = gateway.egress;
     this.ended = new Promise((resolve) => {
       this.resolveEnded = resolve;
@@ -123,12 +122,11 @@ class StdioServing implements StdioServer {
       onSessionEnd: (reason) => log.debug({ reason }, 'the session has ended'),
       onFault: (thrown) => this.fault(thrown),
     });
-    this.loading = this.plugins();
-    this.runtime = new Runtime(withoutPlugins(configuration), {
+    this.runtime = new Runtime(configuration, {
       sealer: createSealer({ current: randomBytes(KEY_BYTES), previous: [] }),
       log,
       worker: workerAddress(newNodeId(), 0),
-      plugins: this.loading,
+      plugins: this.plugins(),
       removed: (endpoint) =>
         this.front.closeEndpoint(endpoint, 'the configuration has changed what this connection is for'),
       rerouted: (endpoint) => this.front.rerouted(endpoint),
@@ -138,10 +136,7 @@ class StdioServing implements StdioServer {
   /** Loads plugins, then reads what the client says. */
   async begin(): Promise<void> {
     const { configuration, headers, input, output, upstream } = this.options;
-    if (configuration.plugins.length > 0) {
-      await this.loading.load(configuration);
-      this.runtime.apply(configuration);
-    }
+    await this.runConfiguration(configuration);
     const endpoint = this.endpoint();
     if (endpoint === undefined) throw new Error(`there is no upstream ${JSON.stringify(upstream)}`);
     let close: () => void = () => {};
@@ -191,11 +186,20 @@ class StdioServing implements StdioServer {
     });
   }
 
-  async apply(configuration: ResolvedConfiguration): Promise<void> {
-    await this.loading.load(configuration);
-    this.shared = sharedMemory(configuration, this.shared);
+  private async runConfiguration(configuration: ResolvedConfiguration): Promise<void> {
+    const { shared } = this;
+    this.shared = await inSlices(sharedMemory(configuration, shared));
+    try {
+      await this.runtime.apply(configuration);
+    } catch (thrown) {
+      this.shared = shared;
+      throw thrown;
+    }
     this.egress = configuration.gateway.egress;
-    this.runtime.apply(configuration);
+  }
+
+  async apply(configuration: ResolvedConfiguration): Promise<void> {
+    await this.runConfiguration(configuration);
     this.limits = configuration.gateway.limits;
   }
 

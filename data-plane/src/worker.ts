@@ -9,8 +9,8 @@ import { AdminDoor } from './admin/admin-door.js';
 import { NodeAdmin, type NodeAdminSource } from './admin/node-admin.js';
 import { WorkerPart } from './admin/worker-part.js';
 import { pluginStores } from './chain/plugin-stores.js';
-import { Plugins, withoutPlugins } from './chain/plugins.js';
-import { type SharedMemory, sharedMemory } from './chain/shared-memory.js';
+import { Plugins } from './chain/plugins.js';
+import type { SharedMemory } from './chain/shared-memory.js';
 import type { PluginStores } from './chain/store-limits.js';
 import { ClientDoor } from './client-door.js';
 import { DuplexFront } from './front/duplex/front.js';
@@ -28,7 +28,8 @@ import { isOfNode, type Pipe, type WorkerAddress, workerAddress } from './sessio
 import { type KeyRing, keyRing, RotatingSealer } from './sessions/seal.js';
 import type { SessionStore } from './sessions/store.js';
 import { SessionTokens } from './sessions/tokens.js';
-import { Runtime } from './snapshot/snapshot.js';
+import { inSlices } from './snapshot/slices.js';
+import { type PreparedRuntime, Runtime } from './snapshot/snapshot.js';
 import { Metrics } from './telemetry/metrics.js';
 import { OpsDoor, opsAddressDoor, type UpstreamStatus } from './telemetry/ops-door.js';
 import { Traffic } from './telemetry/traffic.js';
@@ -52,6 +53,7 @@ const STREAM_SESSION = {
 };
 
 export interface WorkerOptions {
+  /** With what it listens; it runs what it is told to prepare and swap in. */
   readonly configuration: ResolvedConfiguration;
   /** Secret from which tokens are sealed; the same in all workers. */
   readonly key: Uint8Array;
@@ -65,8 +67,6 @@ export interface WorkerOptions {
   readonly sessionStore: SessionStore;
   /** There are other nodes, and the session store is theirs too. */
   readonly inCluster: boolean;
-  /** Memory that the workers of the node share for their plugins; by default this worker's own. */
-  readonly shared?: SharedMemory | undefined;
   /** Where metrics of all workers come together; by default those of this one. */
   readonly metricsText?: () => Promise<string>;
   /** Metrics of what connects the node to others, to be shown with those of this worker. */
@@ -96,7 +96,9 @@ export class Worker {
   readonly runtime: Runtime;
   private readonly plugins: Plugins;
   private readonly stores: PluginStores;
-  private shared: SharedMemory;
+  private shared: SharedMemory = new Map();
+  /** What it can be told to run. */
+  private prepared: { readonly runtime: PreparedRuntime; readonly sharedBefore: SharedMemory } | undefined;
   private readonly traffic: Traffic;
   private readonly door: ClientDoor;
   /** This worker's part of the admin API. */
@@ -111,7 +113,6 @@ export class Worker {
   constructor(private readonly options: WorkerOptions) {
     const { configuration, log } = options;
     this.configuration = configuration;
-    this.shared = options.shared ?? sharedMemory(configuration);
     this.stores = pluginStores(configuration.gateway.stateDir, log);
     const settings = () => this.configuration.gateway.sessions;
     this.sealer = new RotatingSealer(this.keys);
@@ -186,7 +187,7 @@ export class Worker {
       egress: () =>
         new EgressPolicy(this.configuration.gateway.egress.deny, this.configuration.gateway.egress.allow),
     });
-    this.runtime = new Runtime(withoutPlugins(configuration), {
+    this.runtime = new Runtime(configuration, {
       sealer: this.sealer,
       log,
       worker: this.address,
@@ -245,11 +246,6 @@ export class Worker {
 
   /** Listens for clients. Resolves with the port. */
   async listen(port: number, shared: boolean): Promise<{ port: number; kind: Listener['kind'] }> {
-    // Nobody can reach it before.
-    if (this.configuration.plugins.length > 0) {
-      await this.load(this.configuration);
-      this.runtime.apply(this.configuration);
-    }
     const { listen } = this.configuration.gateway;
     const listener = await createListener(
       listen.listener,
@@ -337,21 +333,47 @@ export class Worker {
     return this.runtime.discovery.settled;
   }
 
-  /** Loads the plugins of a configuration that is to be applied next. Rejects when one of them cannot be had. */
-  load(configuration: ResolvedConfiguration): Promise<void> {
-    return this.plugins.load(configuration);
+  /**
+   * Does everything that running a configuration takes and that can fail, in slices between requests. Rejects, and has
+   * changed nothing, when it cannot be run. Afterwards it is told to {@link swap} or to {@link drop}.
+   *
+   * @param shared memory that the workers of the node share
+   */
+  async prepare(configuration: ResolvedConfiguration, shared: SharedMemory): Promise<void> {
+    const sharedBefore = this.shared;
+    // Only plugins that are made anew ask for it.
+    this.shared = shared;
+    try {
+      this.prepared = { runtime: await this.runtime.prepare(configuration), sharedBefore };
+    } catch (thrown) {
+      this.shared = sharedBefore;
+      throw thrown;
+    }
   }
 
-  /** @param shared memory that the workers of the node share; by default this worker's own. */
-  apply(configuration: ResolvedConfiguration, shared?: SharedMemory): void {
-    this.shared = shared ?? sharedMemory(configuration, this.shared);
-    this.runtime.apply(configuration);
+  /** Forgets what was prepared, and ends what was made for it. */
+  async drop(): Promise<void> {
+    const { prepared } = this;
+    if (prepared === undefined) return;
+    this.prepared = undefined;
+    this.shared = prepared.sharedBefore;
+    await this.runtime.drop();
+  }
+
+  /** Runs what was prepared, from this call on. Resolves when what is gone has been told so. Cannot fail. */
+  swap(): Promise<void> {
+    const prepared = this.prepared?.runtime;
+    if (prepared === undefined) throw new Error('nothing was prepared');
+    this.prepared = undefined;
+    const { configuration } = prepared;
+    const after = this.runtime.swap(prepared);
     this.configuration = configuration;
     this.appliedAt = Date.now();
     this.sealer.rotate(this.keys);
     this.door.renew();
     const limits = listenerLimits(configuration);
     for (const listener of [this.listener, ...this.opsListeners]) listener?.setLimits(limits);
+    return inSlices(after);
   }
 
   async reloadTls(): Promise<void> {

@@ -9,7 +9,7 @@ import { methodRow } from '../protocol/methods.js';
 import { scanMessage } from '../protocol/scan.js';
 import type { Message } from '../protocol/translate.js';
 import { ParkedElsewhere } from '../sessions/parked-elsewhere.js';
-import { ChainedEndpoint } from './chained-endpoint.js';
+import { ChainedEndpoint, passageOf } from './chained-endpoint.js';
 import { type Located, namedBy, type RoutedEndpoint } from './routed-endpoint.js';
 
 /** One upstream named `up`. */
@@ -60,7 +60,7 @@ function setUp(...bindings: Binding[]) {
   const inner = new Inner();
   const endpoint = new ChainedEndpoint(inner);
   route = compileRoute(bindings);
-  endpoint.use(route);
+  endpoint.use(passageOf(route));
   return { inner, endpoint };
 }
 
@@ -229,7 +229,7 @@ describe('a request', () => {
       });
     const first = endpoint.modern(call());
     route = compileRoute([noting('new')]);
-    endpoint.use(route);
+    endpoint.use(passageOf(route));
     goOn();
     await first;
     const second = endpoint.modern(call());
@@ -424,7 +424,7 @@ describe('a session', () => {
 it('where there is no plugin in the way nothing is looked at', async () => {
   const inner = new Inner();
   const endpoint = new ChainedEndpoint(inner);
-  endpoint.use(undefined);
+  endpoint.use(passageOf(undefined));
   const asked = exchange('tools/call', { name: 'nobody' });
   await endpoint.modern(asked);
   expect(inner.requests).toEqual([asked]);
@@ -444,7 +444,7 @@ describe('whoever came in before other plugins stood there', () => {
   ])('%s', async (_, id, code) => {
     const { inner, endpoint } = setUp(knows('ada'));
     const before = call();
-    endpoint.use(compileRoute([knows(id)]));
+    endpoint.use(passageOf(compileRoute([knows(id)])));
     expect(read(await endpoint.modern(before)).error?.code).toBe(code);
     expect(inner.requests).toHaveLength(code === undefined ? 1 : 0);
   });
@@ -484,7 +484,7 @@ describe('news of a resource', () => {
       for (const uri of ['other', 'forbidden', 'of nobody', 'open']) tell(updated(uri));
       const uris = () => subscription.heard.map((each) => (each as { params: { uri: string } }).params.uri);
       await expect.poll(uris).toEqual(['other', 'open']);
-      endpoint.use(compileRoute([deciding(['other'], isAsync)]));
+      endpoint.use(passageOf(compileRoute([deciding(['other'], isAsync)])));
       for (const uri of ['open', 'other']) tell(updated(uri));
       await expect.poll(uris).toEqual(['other', 'open', 'other']);
     },

@@ -28,6 +28,12 @@ export interface Passage {
   readonly handle: Handler<Known, ChainOutcome>;
 }
 
+/** The plugins of a route on the way to whatever endpoint uses them. */
+export function passageOf(route: Route | undefined): Passage | undefined {
+  if (route === undefined) return undefined;
+  return { route, handle: route.to((allowed) => (allowed.call as PluginCall).route(allowed)) };
+}
+
 export class ChainedEndpoint implements Endpoint {
   private passage: Passage | undefined;
 
@@ -45,14 +51,9 @@ export class ChainedEndpoint implements Endpoint {
     return this.passage?.route;
   }
 
-  /** Swaps the plugins, between two requests. False when they are the same. */
-  use(route: Route | undefined): boolean {
-    if (route === this.route) return false;
-    this.passage =
-      route === undefined
-        ? undefined
-        : { route, handle: route.to((allowed) => (allowed.call as PluginCall).route(allowed)) };
-    return true;
+  /** Swaps the plugins, between two requests. */
+  use(passage: Passage | undefined): void {
+    this.passage = passage;
   }
 
   modern(exchange: Exchange): Promise<Outcome> {

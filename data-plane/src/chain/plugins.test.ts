@@ -78,10 +78,23 @@ function setUp() {
       })),
       gateway: { naming: {}, discovery: {} },
       upstreams: [],
+      servers: [],
     } as unknown as ResolvedConfiguration;
-    plugins.use(plugins.prepare(configuration, ['/mcp', '/mcp/files']), 0);
+    try {
+      plugins.use(atOnce(plugins.prepare(configuration, ['/mcp', '/mcp/files'])), 0);
+    } catch (thrown) {
+      void plugins.drop();
+      throw thrown;
+    }
   };
   return { plugins, apply };
+}
+
+function atOnce<T>(work: Generator<void, T, void>): T {
+  for (;;) {
+    const step = work.next();
+    if (step.done) return step.value;
+  }
 }
 
 const nextTurn = () => new Promise((resolve) => setTimeout(resolve, 5));

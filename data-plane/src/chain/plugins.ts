@@ -4,8 +4,11 @@
  */
 import type { ResolvedConfiguration, ResolvedPlugin } from '@sluice/proto';
 import type { PageAnswer, PageRequest, Plugin, Refusal, UpstreamChange } from '@sluice/sdk';
+import { PHASES } from '@sluice/sdk';
 import { Binding, compileRoute, type Route } from '@sluice/sdk/engine';
 import type { Logger } from 'pino';
+import { CannotRun } from '../snapshot/cannot-run.js';
+import { Editions } from './editions.js';
 import type { Loaded } from './isolation/load.js';
 import { type PluginHostParts, pluginHost } from './plugin-host.js';
 
@@ -21,17 +24,25 @@ interface Running {
 }
 
 /** What a configuration makes of its plugins, before it is in use. */
-interface Prepared {
+export interface PreparedPlugins {
+  /** In the order in which they act. */
   readonly running: ReadonlyMap<string, Running>;
   readonly routes: ReadonlyMap<string, Route>;
   /** What goes on with a configuration that has changed is told of it when that is in use. */
-  readonly reconfigured: readonly (() => void)[];
+  readonly reconfigured: readonly Reconfigured[];
+}
+
+interface Reconfigured {
+  readonly name: string;
+  tell(): void;
 }
 
 export class Plugins {
-  private now: Prepared = { running: new Map(), routes: new Map(), reconfigured: [] };
+  private now: PreparedPlugins = { running: new Map(), routes: new Map(), reconfigured: [] };
   /** What the next configuration needs, and is there already. */
   private readonly loaded = new Map<string, Loaded>();
+  /** What was made for the next configuration, and is shut down when that is not used. */
+  private made: Running[] = [];
   /** Those that requests under way may still need. */
   private readonly leaving = new Set<Running>();
 
@@ -54,7 +65,11 @@ export class Plugins {
     const all = await Promise.allSettled(
       wanted.map(async (each) => {
         const log = this.options.log.child({ plugin: each.name });
-        this.loaded.set(each.name, await load(each, this.options.find(each), log));
+        try {
+          this.loaded.set(each.name, await load(each, this.options.find(each), log));
+        } catch (thrown) {
+          throw new CannotRun('plugin', each.name, thrown, true);
+        }
       }),
     );
     const failed = all.find((each) => each.status === 'rejected');
@@ -79,49 +94,82 @@ export class Plugins {
     await Promise.all(unused.map((each) => each.runner?.close()));
   }
 
-  /** Makes everything that a configuration needs. Throws before anything is changed when it cannot be made. */
-  prepare(configuration: ResolvedConfiguration, paths: readonly string[]): Prepared {
-    const { plugins } = configuration;
-    const running = new Map<string, Running>();
-    const reconfigured: (() => void)[] = [];
-    const made: Running[] = [];
-    try {
-      for (const resolved of plugins) {
-        const kept = this.kept(resolved, reconfigured);
-        const own = kept ?? this.make(resolved);
-        if (kept === undefined) made.push(own);
-        running.set(resolved.name, own);
-      }
-    } catch (thrown) {
-      void this.shutDown(made);
-      throw thrown;
+  /**
+   * Makes everything that a configuration needs, and yields after each thing. Throws when something cannot be made;
+   * then, and when it is not going to be used, {@link drop} ends what was made.
+   */
+  *prepare(
+    configuration: ResolvedConfiguration,
+    paths: readonly string[],
+  ): Generator<void, PreparedPlugins, void> {
+    const reconfigured: Reconfigured[] = [];
+    const inOrder: Running[] = [];
+    for (const resolved of configuration.plugins) {
+      inOrder.push(this.runningOf(resolved, reconfigured));
+      yield;
     }
+    const phaseOf = ({ binding }: Running) => PHASES.indexOf(binding.plugin.phase);
+    inOrder.sort((a, b) => phaseOf(a) - phaseOf(b));
+    const placed = yield* bindingsByPath(inOrder);
+    const editions = new Editions(configuration);
     const routes = new Map<string, Route>();
     for (const path of paths) {
-      const bindings = [...running.values()]
-        .filter(({ resolved: { endpoints } }) => endpoints.length === 0 || endpoints.includes(path))
-        .map(({ binding }) => binding);
-      if (bindings.length > 0)
-        routes.set(path, this.keptRoute(path, compileRoute(bindings, leadsTo(path, configuration))));
+      const bindings = placed(path);
+      if (bindings.length === 0) continue;
+      const edition = bindings.some(({ reads }) => reads.includes('view')) ? editions.of(path) : '';
+      routes.set(path, this.keptRoute(path, bindings, edition) ?? compileRoute(bindings, edition));
+      yield;
     }
-    return { running, routes, reconfigured };
+    return {
+      running: new Map(inOrder.map((each) => [each.resolved.name, each])),
+      routes,
+      reconfigured,
+    };
+  }
+
+  private runningOf(resolved: ResolvedPlugin, reconfigured: Reconfigured[]): Running {
+    try {
+      const kept = this.kept(resolved, reconfigured);
+      if (kept !== undefined) return kept;
+      const own = this.make(resolved);
+      this.made.push(own);
+      return own;
+    } catch (thrown) {
+      throw new CannotRun('plugin', resolved.name, thrown);
+    }
   }
 
   /** What was found out by a route counts for as long as it is the very same. */
-  private keptRoute(path: string, next: Route): Route {
+  private keptRoute(path: string, bindings: readonly Binding[], edition: string): Route | undefined {
     const before = this.now.routes.get(path);
     const isSame =
-      before?.edition === next.edition &&
-      before.bindings.length === next.bindings.length &&
-      before.bindings.every((binding, index) => binding === next.bindings[index]);
-    return isSame ? before : next;
+      before?.edition === edition &&
+      before.bindings.length === bindings.length &&
+      before.bindings.every((binding, index) => binding === bindings[index]);
+    return isSame ? before : undefined;
+  }
+
+  /** Ends what was loaded and made for a configuration that is not going to be used. */
+  async drop(): Promise<void> {
+    const { made } = this;
+    this.made = [];
+    await this.shutDown(made);
+    await this.unload();
   }
 
   /** Puts it to use. Requests under way end with what they began with; what nobody needs is shut down after a while. */
-  use(prepared: Prepared, graceMs: number): void {
+  use(prepared: PreparedPlugins, graceMs: number): void {
     const before = this.now.running;
     this.now = prepared;
-    for (const tell of prepared.reconfigured) tell();
+    this.made = [];
+    for (const { name, tell } of prepared.reconfigured) {
+      try {
+        tell();
+      } catch (thrown) {
+        this.options.metrics.pluginFailed(name, 'configure');
+        this.options.log.error({ err: thrown, plugin: name }, `plugin ${name} failed in configure`);
+      }
+    }
     // What has not been taken by now was not needed, or its configuration came to nothing.
     for (const [name, { hooks }] of this.loaded)
       if (prepared.running.get(name)?.binding.hooks === hooks) this.loaded.delete(name);
@@ -190,7 +238,7 @@ export class Plugins {
   }
 
   /** What runs already and goes on as it is, or takes the new configuration by itself. */
-  private kept(resolved: ResolvedPlugin, reconfigured: (() => void)[]): Running | undefined {
+  private kept(resolved: ResolvedPlugin, reconfigured: Reconfigured[]): Running | undefined {
     const before = this.now.running.get(resolved.name);
     if (before === undefined) return undefined;
     if (this.goesOn(resolved)) return { resolved, binding: before.binding };
@@ -201,7 +249,7 @@ export class Plugins {
     )
       return undefined;
     const config = checkedConfig(plugin, resolved);
-    reconfigured.push(() => hooks.configure?.(config));
+    reconfigured.push({ name: resolved.name, tell: () => hooks.configure?.(config) });
     return { resolved, binding: this.bind(plugin, resolved, config, hooks) };
   }
 
@@ -247,22 +295,38 @@ export class Plugins {
   }
 }
 
-/** What can be served before plugins are loaded: nothing, since nobody would be in front of it. */
-export function withoutPlugins(configuration: ResolvedConfiguration): ResolvedConfiguration {
-  return configuration.plugins.length === 0
-    ? configuration
-    : { ...configuration, upstreams: [], plugins: [] };
-}
-
-/** What is behind an endpoint, as a text that is another one when it is something else. */
-function leadsTo(path: string, { gateway, upstreams }: ResolvedConfiguration): string {
-  const own = upstreams.filter(({ name }) => path === `/mcp/${name}`);
-  return JSON.stringify(own.length > 0 ? own : [upstreams, gateway.naming, gateway.discovery.pageSizeCount]);
+/** Who serves a path, in the order in which they act. Yields after each plugin. */
+function* bindingsByPath(
+  inOrder: readonly Running[],
+): Generator<void, (path: string) => readonly Binding[], void> {
+  const everywhere: number[] = [];
+  const places = new Map<string, number[]>();
+  for (const [place, { resolved }] of inOrder.entries()) {
+    if (resolved.endpoints.length === 0) everywhere.push(place);
+    for (const path of resolved.endpoints) {
+      const own = places.get(path);
+      if (own === undefined) places.set(path, [place]);
+      else if (own.at(-1) !== place) own.push(place);
+    }
+    yield;
+  }
+  const bindingsOf = (all: readonly number[]) => all.map((place) => (inOrder[place] as Running).binding);
+  const elsewhere = bindingsOf(everywhere);
+  return (path) => {
+    const own = places.get(path);
+    return own === undefined ? elsewhere : bindingsOf([...everywhere, ...own].sort((a, b) => a - b));
+  };
 }
 
 /** Which endpoints it serves is the matter of routes. */
-function sameUse({ endpoints: _a, ...a }: ResolvedPlugin, { endpoints: _b, ...b }: ResolvedPlugin): boolean {
-  return JSON.stringify(a) === JSON.stringify(b);
+function sameUse(a: ResolvedPlugin, b: ResolvedPlugin): boolean {
+  if (a === b) return true;
+  const { endpoints: _a, config: configA, ...restA } = a;
+  const { endpoints: _b, config: configB, ...restB } = b;
+  return (
+    JSON.stringify(restA) === JSON.stringify(restB) &&
+    (configA === configB || JSON.stringify(configA) === JSON.stringify(configB))
+  );
 }
 
 function checkedConfig(plugin: Plugin, { name, config }: ResolvedPlugin): unknown {

@@ -1,23 +1,33 @@
 /** Memory that the workers of a node share for their plugins: made by whoever starts them, before they need it. */
 import { builtIn } from '@sluice/plugins';
-import type { ResolvedConfiguration } from '@sluice/proto';
+import type { ResolvedConfiguration, ResolvedPlugin } from '@sluice/proto';
 
 /** By the name of the binding. */
 export type SharedMemory = ReadonlyMap<string, SharedArrayBuffer>;
 
-/** What was there before is kept where its size stays the same, and with it what it counts. */
-export function sharedMemory(
-  { plugins }: ResolvedConfiguration,
-  before: SharedMemory = new Map(),
-): SharedMemory {
+/** How much each needs; what goes on unchanged is not checked again. */
+const sizes = new WeakMap<ResolvedPlugin, number>();
+
+/** What was there before is kept where its size stays the same, and with it what it counts. Yields after each plugin. */
+export function* sharedMemory(
+  { plugins }: Pick<ResolvedConfiguration, 'plugins'>,
+  before: SharedMemory,
+): Generator<void, SharedMemory, void> {
   const memory = new Map<string, SharedArrayBuffer>();
-  for (const { name, plugin: wanted, config } of plugins) {
-    const plugin = builtIn(wanted);
-    const checked = plugin?.checked(config);
-    if (plugin === undefined || checked?.ok !== true) continue;
-    const bytes = plugin.sharedBytes(checked.config);
+  for (const resolved of plugins) {
+    const bytes = sizes.get(resolved) ?? sizeOf(resolved);
+    sizes.set(resolved, bytes);
+    const { name } = resolved;
     const old = before.get(name);
-    memory.set(name, old?.byteLength === bytes ? old : new SharedArrayBuffer(bytes));
+    if (bytes > 0) memory.set(name, old?.byteLength === bytes ? old : new SharedArrayBuffer(bytes));
+    yield;
   }
   return memory;
+}
+
+/** 0 also for what cannot be used; whoever makes it says so. */
+function sizeOf({ plugin: wanted, config }: ResolvedPlugin): number {
+  const plugin = builtIn(wanted);
+  const checked = plugin?.checked(config);
+  return plugin === undefined || checked?.ok !== true ? 0 : plugin.sharedBytes(checked.config);
 }

@@ -9,6 +9,7 @@ import { ErrorCode, RpcError } from '../protocol/errors.js';
 import { buildCatalogue, type Catalogue } from '../routing/catalogue.js';
 import type { Naming } from '../routing/names.js';
 import type { UpstreamOffer } from '../routing/offer.js';
+import { inSlices } from '../snapshot/slices.js';
 import {
   changedList,
   LIST_KINDS,
@@ -58,14 +59,26 @@ const RETRY_AFTER_FAILURE_MS = 5_000;
 /** Between two rounds, so that an upstream which announces changes all the time does not keep the gateway busy. */
 export const ROUND_PAUSE_MS = 250;
 
+/** Upstreams of a configuration that is not in use yet. */
+export interface PreparedUpstreams {
+  readonly all: readonly Known[];
+  readonly byUpstream: ReadonlyMap<Upstream, Known>;
+  readonly byId: ReadonlyMap<string, Known>;
+  readonly fresh: readonly Known[];
+  readonly naming: Naming;
+  readonly settings: DiscoverySettings;
+}
+
 export class Discovery {
   private all: readonly Known[] = [];
-  private readonly byUpstream = new Map<Upstream, Known>();
+  private byUpstream: ReadonlyMap<Upstream, Known> = new Map();
+  private knownById: ReadonlyMap<string, Known> = new Map();
   private readonly listeners = new Set<ListListener>();
   private readonly changeListeners = new Set<ChangeListener>();
   private readonly removals = new Set<(upstream: Upstream) => void>();
   private timer: NodeJS.Timeout | undefined;
-  private current: Catalogue;
+  /** Undefined when something of it has changed, until somebody wants it. */
+  private current: Catalogue | undefined;
   /** Entries that were left out, as they were logged. */
   private dropped: ReadonlySet<string> = new Set();
   private currentNaming: Naming;
@@ -85,47 +98,77 @@ export class Discovery {
   ) {
     this.currentNaming = naming;
     this.settings = settings;
-    this.current = buildCatalogue([], naming);
   }
 
   /** Asks every upstream for the first time, and from now on at the interval. */
   start(): void {
     this.started = true;
+    this.askAtInterval();
     this.askFirst(this.all);
     void this.settling.then(this.firstSettled);
   }
 
-  /**
-   * Sets which upstreams there are, in the order of the configuration. What is known of one that stays is kept;
-   * new ones are asked at once, or at `start`.
-   *
-   * @param tellsAll for changes of which {@link tellAll} tells anyway
-   */
-  replace(
-    upstreams: readonly Upstream[],
+  /** Makes ready what there is to know of upstreams, in the order of the configuration; of one that stays it is kept. */
+  *prepare(
+    upstreams: Iterable<Upstream>,
     naming: Naming,
     settings: DiscoverySettings,
-    tellsAll: boolean,
-  ): void {
-    const before = this.all;
-    const renamed = JSON.stringify(naming) !== JSON.stringify(this.currentNaming);
-    this.currentNaming = naming;
-    this.settings = settings;
+  ): Generator<void, PreparedUpstreams, void> {
+    const all: Known[] = [];
+    const byUpstream = new Map<Upstream, Known>();
+    const byId = new Map<string, Known>();
     const fresh: Known[] = [];
-    this.all = upstreams.map((upstream) => {
-      const known = this.byUpstream.get(upstream);
-      if (known !== undefined) return known;
-      const added = this.begin(upstream);
-      fresh.push(added);
-      return added;
-    });
-    const gone = before.filter((known) => !this.all.includes(known));
-    for (const known of gone) this.forget(known);
-    this.rebuild();
-    if (this.started) this.askFirst(fresh);
+    for (const upstream of upstreams) {
+      const before = this.byUpstream.get(upstream);
+      const known = before ?? this.begin(upstream);
+      if (before === undefined) fresh.push(known);
+      all.push(known);
+      byUpstream.set(upstream, known);
+      byId.set(upstream.id, known);
+      yield;
+    }
+    return { all, byUpstream, byId, fresh, naming, settings };
+  }
+
+  /**
+   * Puts to use what was prepared. New upstreams are asked at once, or at `start`.
+   *
+   * @param tellsAll for changes of which {@link tellAll} tells anyway
+   * @returns what is left to do about those that are gone
+   */
+  use(next: PreparedUpstreams, tellsAll: boolean): Generator<void, void, void> {
+    const before = this.all;
+    const { intervalMs } = this.settings;
+    const renamed = JSON.stringify(next.naming) !== JSON.stringify(this.currentNaming);
+    const stays = before.length === next.all.length && before.every((known, i) => next.all[i] === known);
+    this.currentNaming = next.naming;
+    this.settings = next.settings;
+    this.all = next.all;
+    this.byUpstream = next.byUpstream;
+    this.knownById = next.byId;
+    if (!stays || renamed) this.current = undefined;
+    if (this.started && intervalMs !== next.settings.intervalMs) this.askAtInterval();
+    if (this.started && next.fresh.length > 0) this.askFirst(next.fresh);
+    return this.afterUse(before, stays, renamed, tellsAll);
+  }
+
+  private *afterUse(
+    before: readonly Known[],
+    stays: boolean,
+    renamed: boolean,
+    tellsAll: boolean,
+  ): Generator<void, void, void> {
+    if (stays && !renamed) return;
+    let gone: Known | undefined;
+    for (const known of before) {
+      if (this.has(known)) continue;
+      gone ??= known;
+      this.forget(known);
+      yield;
+    }
     // Lists lost entries, or their names or order; whoever listens is told for each kind once.
     const moved = renamed || before.some((known, i) => this.all[i] !== known);
-    const [changed] = gone.length > 0 ? gone : before;
+    const changed = gone ?? before[0];
     if (moved && changed !== undefined && !tellsAll)
       for (const kind of LIST_KINDS) this.tell(kind, changed.upstream, EVERYBODY);
   }
@@ -136,15 +179,34 @@ export class Discovery {
   }
 
   private askFirst(fresh: readonly Known[]): void {
-    const { deadlineMs, intervalMs } = this.settings;
-    const first = Promise.all(fresh.map((known) => this.refresh(known)));
-    const deadline = new Promise<void>((resolve) => setTimeout(resolve, deadlineMs).unref());
-    this.settling = Promise.race([first.then(() => undefined), deadline]);
+    const first = this.refreshAll(fresh);
+    const deadline = new Promise<void>((resolve) => setTimeout(resolve, this.settings.deadlineMs).unref());
+    this.settling = Promise.race([first, deadline]);
+  }
+
+  private askAtInterval(): void {
     clearInterval(this.timer);
-    this.timer = setInterval(() => {
-      for (const known of this.all) void this.refresh(known);
-    }, intervalMs);
+    this.timer = setInterval(() => void this.refreshAll(this.all), this.settings.intervalMs);
     this.timer.unref();
+  }
+
+  /** To begin a round with each of very many takes its time, so that requests are served in between. */
+  private async refreshAll(some: readonly Known[]): Promise<void> {
+    const rounds: Promise<void>[] = [];
+    const refresh = (known: Known) => this.refresh(known);
+    await inSlices(
+      (function* () {
+        for (const known of some) {
+          rounds.push(refresh(known));
+          yield;
+        }
+      })(),
+    );
+    await Promise.all(rounds);
+  }
+
+  private has(known: Known): boolean {
+    return this.byUpstream.get(known.upstream) === known;
   }
 
   private begin(upstream: Upstream): Known {
@@ -162,7 +224,6 @@ export class Discovery {
       reconnected: false,
       timer: undefined,
     };
-    this.byUpstream.set(upstream, known);
     known.subscriptions.on(({ bytes, envelope }) => {
       const kind = changedList(envelope.method);
       if (kind !== undefined) this.offerChanged(upstream, kind);
@@ -175,7 +236,6 @@ export class Discovery {
   private forget(known: Known): void {
     clearTimeout(known.timer);
     known.subscriptions.stop();
-    this.byUpstream.delete(known.upstream);
     for (const listener of [...this.removals]) listener(known.upstream);
   }
 
@@ -208,7 +268,9 @@ export class Discovery {
     return () => this.removals.delete(listener);
   }
 
+  /** Made when it is wanted after a change: many upstreams may change before anybody looks. */
   get catalogue(): Catalogue {
+    this.current ??= this.built();
     return this.current;
   }
 
@@ -244,7 +306,7 @@ export class Discovery {
   }
 
   byId(upstreamId: string): Known | undefined {
-    return this.all.find(({ upstream }) => upstream.id === upstreamId);
+    return this.knownById.get(upstreamId);
   }
 
   /**
@@ -303,8 +365,7 @@ export class Discovery {
 
   /** One round for one upstream; a request for another one meanwhile makes one more afterwards, and not at once. */
   private refresh(known: Known): Promise<void> {
-    if (!this.started || this.stopped || this.byUpstream.get(known.upstream) !== known)
-      return Promise.resolve();
+    if (!this.started || this.stopped || !this.has(known)) return Promise.resolve();
     if (known.round !== undefined) {
       known.again = true;
       return known.round;
@@ -354,7 +415,7 @@ export class Discovery {
 
   /** The upstream may still answer; until then lists go on without it, or with what it offered before. */
   private late(known: Known, hasOpened: boolean): void {
-    if (this.stopped || !this.all.includes(known) || known.state !== 'starting') return;
+    if (this.stopped || !this.has(known) || known.state !== 'starting') return;
     const isStarting = !hasOpened && known.upstream.config.transport.kind === 'stdio';
     // The likeliest reason the first time: npx fetches what it runs.
     const why = isStarting ? '; is its program being fetched?' : '';
@@ -363,7 +424,7 @@ export class Discovery {
   }
 
   private take(known: Known, lists: readonly OfferList[]): void {
-    if (this.stopped || !this.all.includes(known)) return;
+    if (this.stopped || !this.has(known)) return;
     const [tools, prompts, resources, templates] = lists as [OfferList, OfferList, OfferList, OfferList];
     const { upstream } = known;
     const ttlMs = Math.min(...lists.map((list) => list.ttlMs));
@@ -405,7 +466,7 @@ export class Discovery {
     if (!same(before.prompts, offer.prompts)) changed.push('prompts');
     if (!same(before.resources, offer.resources) || !same(before.templates, offer.templates))
       changed.push('resources');
-    if (changed.length > 0 || before.ttlMs !== offer.ttlMs) this.rebuild();
+    if (changed.length > 0 || before.ttlMs !== offer.ttlMs) this.current = undefined;
     // Until it was heard of for the first time every list said that it lacked this one.
     if (!isNew) for (const kind of changed) this.mayHaveChanged(upstream, kind);
     for (const kind of changed) this.tell(kind, upstream, EVERYBODY);
@@ -413,7 +474,7 @@ export class Discovery {
   }
 
   private failed(known: Known, thrown: unknown): void {
-    if (this.stopped || !this.all.includes(known)) return;
+    if (this.stopped || !this.has(known)) return;
     const reason = reasonOf(RpcError.from(thrown));
     const { upstream } = known;
     if (known.error !== reason)
@@ -427,17 +488,18 @@ export class Discovery {
     );
   }
 
-  private rebuild(): void {
-    this.current = buildCatalogue(
+  private built(): Catalogue {
+    const catalogue = buildCatalogue(
       this.all.map(({ offer }) => offer),
       this.naming,
     );
     const before = this.dropped;
-    this.dropped = new Set(this.current.dropped.map((dropped) => JSON.stringify(dropped)));
-    for (const dropped of this.current.dropped) {
+    this.dropped = new Set(catalogue.dropped.map((dropped) => JSON.stringify(dropped)));
+    for (const dropped of catalogue.dropped) {
       if (!before.has(JSON.stringify(dropped)))
         this.log.warn({ dropped }, 'an entry of an upstream is left out');
     }
+    return catalogue;
   }
 }
 

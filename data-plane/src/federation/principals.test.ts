@@ -165,6 +165,7 @@ async function run(transport: object): Promise<void> {
     removed() {},
     rerouted() {},
   });
+  await runtime.apply(configuration);
   runtime.discovery.start();
   await runtime.discovery.settled;
 }

@@ -5,10 +5,11 @@
  */
 import type { ResolvedConfiguration, ResolvedServer, ResolvedUpstream } from '@sluice/proto';
 import type { Logger } from 'pino';
-import { ChainedEndpoint } from '../chain/chained-endpoint.js';
-import type { Plugins } from '../chain/plugins.js';
+import { ChainedEndpoint, type Passage, passageOf } from '../chain/chained-endpoint.js';
+import type { Plugins, PreparedPlugins } from '../chain/plugins.js';
+import { rethrowLater } from '../exchange/rethrow-later.js';
 import { DirectEndpoint } from '../federation/direct.js';
-import { Discovery } from '../federation/discovery.js';
+import { Discovery, type PreparedUpstreams } from '../federation/discovery.js';
 import { MergedEndpoint } from '../federation/merged.js';
 import { watchable } from '../federation/relay.js';
 import type { Endpoint } from '../front/endpoint.js';
@@ -24,6 +25,8 @@ import type { Refusal, UpstreamSubscriptions } from '../upstream/subscriptions.j
 import { EgressPolicy } from '../upstream/transport/egress-policy.js';
 import { traitsOf } from '../upstream/transport-traits.js';
 import { Upstream, type UpstreamEvents, type UpstreamHost } from '../upstream/upstream.js';
+import { CannotRun } from './cannot-run.js';
+import { inSlices } from './slices.js';
 
 export interface SnapshotHost {
   readonly sealer: Sealer;
@@ -38,125 +41,270 @@ export interface SnapshotHost {
   rerouted(endpoint: Endpoint): void;
 }
 
+/** Something that is served at a path, and what the configuration says of it. */
+interface Served {
+  readonly server: ResolvedServer;
+  readonly endpoint: ChainedEndpoint;
+}
+
+/** A configuration that can be swapped in: everything that can fail has been done. */
+export interface PreparedRuntime {
+  readonly configuration: ResolvedConfiguration;
+  readonly upstreams: ReadonlyMap<string, Upstream>;
+  readonly merged: Merged;
+  readonly direct: ReadonlyMap<Upstream, ChainedEndpoint>;
+  readonly servers: ReadonlyMap<string, Served>;
+  readonly table: RouteTable<Endpoint>;
+  readonly plugins: PreparedPlugins;
+  readonly known: PreparedUpstreams;
+  /** Of endpoints that go on, and have other plugins in front of them. */
+  readonly passages: readonly (readonly [ChainedEndpoint, Passage | undefined])[];
+  /** No part of it any more. */
+  readonly goneUpstreams: readonly Upstream[];
+  readonly goneEndpoints: readonly Endpoint[];
+}
+
+interface Merged {
+  readonly pageSize: number;
+  readonly endpoint: ChainedEndpoint;
+}
+
 /** The running form of the newest configuration. */
 export class Runtime implements ProcessHost {
-  private upstreams: Upstream[] = [];
+  private upstreams: ReadonlyMap<string, Upstream> = new Map();
   /** Those that are gone from the configuration, until their requests have ended. */
   private readonly leaving = new Set<Upstream>();
-  private direct = new Map<Upstream, ChainedEndpoint>();
-  /** Endpoints and virtual servers, by what the configuration says of them. */
-  private servers = new Map<string, ChainedEndpoint>();
-  private merged: { readonly pageSize: number; readonly endpoint: ChainedEndpoint } | undefined;
-  private pluginsText: string | undefined;
+  /** Those that were made for a configuration that is not in use yet. */
+  private made: Upstream[] = [];
+  private direct: ReadonlyMap<Upstream, ChainedEndpoint> = new Map();
+  /** Endpoints and virtual servers, by their paths. */
+  private servers: ReadonlyMap<string, Served> = new Map();
+  private merged: Merged;
   readonly discovery: Discovery;
   /** Of all upstreams together. */
   readonly parked: ParkedAccount;
   table: RouteTable<Endpoint>;
 
+  /** Runs nothing but the settings of the gateway: upstreams, servers and plugins come with {@link apply}. */
   constructor(
-    configuration: ResolvedConfiguration,
+    { gateway }: Pick<ResolvedConfiguration, 'gateway'>,
     private readonly host: SnapshotHost,
   ) {
-    const { naming, discovery, sessions } = configuration.gateway;
+    const { naming, discovery, sessions } = gateway;
     this.parked = new ParkedAccount(sessions);
     this.discovery = new Discovery(naming, discovery, host.log);
     this.discovery.onMayHaveChanged((upstream, kind, uri) => this.mayHaveChanged(upstream, kind, uri));
-    this.table = this.compile(configuration);
+    this.merged = this.mergedOf(discovery.pageSizeCount);
+    this.table = new RouteTable<Endpoint>(this.merged.endpoint, new Map(), undefined);
   }
 
-  /** Swaps in a new configuration between two requests. Throws before anything is changed when it cannot be made. */
-  apply(configuration: ResolvedConfiguration): void {
-    this.table = this.compile(configuration);
-    this.parked.apply(configuration.gateway.sessions);
+  /** Prepares a configuration and swaps it in. Rejects, and has changed nothing, when it cannot be run. */
+  async apply(configuration: ResolvedConfiguration): Promise<void> {
+    const prepared = await this.prepare(configuration);
+    await inSlices(this.swap(prepared));
+  }
+
+  /**
+   * Does everything that can fail or takes long, in slices between requests, and changes nothing that is in use. Rejects
+   * when the configuration cannot be run; nothing is left of it then. Before another one is prepared this one is to be
+   * swapped in or dropped.
+   */
+  async prepare(configuration: ResolvedConfiguration): Promise<PreparedRuntime> {
+    try {
+      await this.host.plugins.load(configuration);
+      return await inSlices(this.steps(configuration));
+    } catch (thrown) {
+      await this.drop();
+      throw thrown;
+    }
+  }
+
+  /** Ends what was made for a configuration that is not going to be used. */
+  async drop(): Promise<void> {
+    const { made } = this;
+    this.made = [];
+    await Promise.all([...made.map((upstream) => upstream.close()), this.host.plugins.drop()]);
+  }
+
+  /**
+   * Swaps in what was prepared, at once, before anything else can happen. Cannot fail.
+   *
+   * @returns what is left to do about what is gone and new, which others do not have to wait for
+   */
+  swap(prepared: PreparedRuntime): Generator<void, void, void> {
+    const { gateway } = prepared.configuration;
+    this.made = [];
+    this.upstreams = prepared.upstreams;
+    this.merged = prepared.merged;
+    this.direct = prepared.direct;
+    this.servers = prepared.servers;
+    this.table = prepared.table;
+    this.parked.apply(gateway.sessions);
+    this.host.plugins.use(prepared.plugins, gateway.shutdownGraceMs);
+    for (const [endpoint, passage] of prepared.passages) endpoint.use(passage);
+    // Who may see what has changed, so whoever keeps a list looks again.
+    const tellsAll = prepared.passages.length > 0 || prepared.plugins.reconfigured.length > 0;
+    const after = this.discovery.use(prepared.known, tellsAll);
+    return this.afterwards(prepared, tellsAll, after);
+  }
+
+  private *afterwards(
+    prepared: PreparedRuntime,
+    tellsAll: boolean,
+    discovered: Generator<void, void, void>,
+  ): Generator<void, void, void> {
+    const { configuration, goneUpstreams, goneEndpoints, passages } = prepared;
+    // Requests under way end as they began.
+    for (const upstream of goneUpstreams) this.leaving.add(upstream);
+    if (goneUpstreams.length > 0) {
+      const timer = setTimeout(() => {
+        for (const upstream of goneUpstreams) {
+          this.leaving.delete(upstream);
+          void upstream.close();
+        }
+      }, configuration.gateway.shutdownGraceMs);
+      timer.unref();
+    }
+    yield* discovered;
+    if (tellsAll) this.discovery.tellAll();
+    for (const [endpoint] of passages) {
+      whatever(() => this.host.rerouted(endpoint));
+      yield;
+    }
+    for (const endpoint of goneEndpoints) {
+      whatever(() => this.host.removed(endpoint));
+      yield;
+    }
   }
 
   async close(): Promise<void> {
     this.discovery.stop();
     await this.host.plugins.close();
-    await Promise.all([...this.upstreams, ...this.leaving].map((upstream) => upstream.close()));
+    const all = [...this.upstreams.values(), ...this.leaving, ...this.made];
+    await Promise.all(all.map((upstream) => upstream.close()));
   }
 
-  private compile(configuration: ResolvedConfiguration): RouteTable<Endpoint> {
-    const { gateway, upstreams } = configuration;
-    const plugins = this.host.plugins.prepare(configuration, pathsOf(configuration));
-    const egress = new EgressPolicy(gateway.egress.deny, gateway.egress.allow);
-    const egressText = JSON.stringify(gateway.egress);
-    const before = this.upstreams;
-    const next = upstreams.map(
-      (config) =>
-        before.find(
-          (upstream) => upstream.egressText === egressText && sameUpstream(upstream.config, config),
-        ) ??
-        new Upstream(config, {
-          egress,
-          egressText,
-          events: this.events,
-          log: this.host.log,
-          sealer: this.host.sealer,
-          worker: this.host.worker,
-          parked: this.parked,
-          elsewhere: this.elsewhere(config),
-        }),
-    );
-    const gone = before.filter((upstream) => !next.includes(upstream));
-    this.upstreams = next;
+  private *steps(configuration: ResolvedConfiguration): Generator<void, PreparedRuntime, void> {
+    const { gateway } = configuration;
+    const upstreams = yield* this.upstreamsOf(configuration);
     const pageSize = gateway.discovery.pageSizeCount;
-    if (this.merged === undefined || this.merged.pageSize !== pageSize) {
-      if (this.merged !== undefined) this.host.removed(this.merged.endpoint);
-      const merged = new MergedEndpoint({
-        discovery: this.discovery,
-        sealer: this.host.sealer,
-        pageSize,
-        stateLifetimeMs: () => this.parked.lifetimeMs,
-      });
-      this.merged = { pageSize, endpoint: new ChainedEndpoint(merged) };
-    }
-    const servers = new Map(configuration.servers.map((server) => [JSON.stringify(server), server] as const));
-    const serversBefore = this.servers;
-    this.servers = new Map(
-      [...servers].map(([text, server]) => [
-        text,
-        serversBefore.get(text) ?? this.endpointOf(server, pageSize),
-      ]),
-    );
+    const merged = this.merged.pageSize === pageSize ? this.merged : this.mergedOf(pageSize);
     const direct = new Map<Upstream, ChainedEndpoint>();
     const byName = new Map<string, Endpoint>();
-    for (const upstream of next) {
-      const endpoint =
-        this.direct.get(upstream) ??
-        new ChainedEndpoint(new DirectEndpoint(upstream, this.discovery, this.host.sealer));
+    const served: ChainedEndpoint[] = [merged.endpoint];
+    /** Nobody uses them yet. */
+    const fresh = new Set<ChainedEndpoint>(merged === this.merged ? [] : [merged.endpoint]);
+    for (const upstream of upstreams.values()) {
+      const before = this.direct.get(upstream);
+      const endpoint = before ?? this.directOf(upstream);
+      if (before === undefined) fresh.add(endpoint);
       direct.set(upstream, endpoint);
       byName.set(upstream.name, endpoint);
+      served.push(endpoint);
+      yield;
     }
-    for (const endpoint of this.servers.values()) byName.set(endpoint.path.slice('/mcp/'.length), endpoint);
-    const removed = [
-      ...gone
-        .map((upstream) => this.direct.get(upstream))
-        .filter((each): each is ChainedEndpoint => each !== undefined),
-      ...[...serversBefore].filter(([text]) => !this.servers.has(text)).map(([, endpoint]) => endpoint),
-    ];
-    this.direct = direct;
-    const pluginsText = JSON.stringify(configuration.plugins);
-    // Who may see what has changed, so whoever keeps a list looks again.
-    const tellsAll = this.pluginsText !== undefined && this.pluginsText !== pluginsText;
-    this.pluginsText = pluginsText;
-    this.discovery.replace(next, gateway.naming, gateway.discovery, tellsAll);
-    this.host.plugins.use(plugins, gateway.shutdownGraceMs);
-    const served = [this.merged.endpoint, ...direct.values(), ...this.servers.values()];
-    const rerouted = served.filter((endpoint) => endpoint.use(this.host.plugins.route(endpoint.path)));
-    if (tellsAll) this.discovery.tellAll();
-    for (const endpoint of rerouted) this.host.rerouted(endpoint);
-    for (const endpoint of removed) this.host.removed(endpoint);
-    for (const upstream of gone) {
-      // Requests under way end as they began.
-      this.leaving.add(upstream);
-      const timer = setTimeout(() => {
-        this.leaving.delete(upstream);
-        void upstream.close();
-      }, gateway.shutdownGraceMs);
-      timer.unref();
+    const servers = new Map<string, Served>();
+    for (const server of configuration.servers) {
+      const own = this.servedOf(server, pageSize);
+      if (own !== this.servers.get(server.path)) fresh.add(own.endpoint);
+      servers.set(server.path, own);
+      byName.set(server.path.slice('/mcp/'.length), own.endpoint);
+      served.push(own.endpoint);
+      yield;
     }
-    return new RouteTable<Endpoint>(this.merged.endpoint, byName, byName.get(gateway.defaultUpstream ?? ''));
+    const paths = served.map(({ path }) => path);
+    const plugins = yield* this.host.plugins.prepare(configuration, paths);
+    const passages: [ChainedEndpoint, Passage | undefined][] = [];
+    for (const endpoint of served) {
+      const route = plugins.routes.get(endpoint.path);
+      if (fresh.has(endpoint)) endpoint.use(passageOf(route));
+      else if (route !== endpoint.route) passages.push([endpoint, passageOf(route)]);
+      yield;
+    }
+    const known = yield* this.discovery.prepare(upstreams.values(), gateway.naming, gateway.discovery);
+    const goneEndpoints: Endpoint[] = merged === this.merged ? [] : [this.merged.endpoint];
+    const goneUpstreams: Upstream[] = [];
+    for (const [upstream, endpoint] of this.direct) {
+      if (direct.has(upstream)) continue;
+      goneUpstreams.push(upstream);
+      goneEndpoints.push(endpoint);
+    }
+    yield;
+    for (const [path, { endpoint }] of this.servers)
+      if (servers.get(path)?.endpoint !== endpoint) goneEndpoints.push(endpoint);
+    const table = new RouteTable<Endpoint>(
+      merged.endpoint,
+      byName,
+      byName.get(gateway.defaultUpstream ?? ''),
+    );
+    return {
+      ...{ configuration, upstreams, merged, direct, servers, table, plugins, known, passages },
+      ...{ goneUpstreams, goneEndpoints },
+    };
+  }
+
+  /** By their ids, in the order of the configuration. */
+  private *upstreamsOf({
+    gateway,
+    upstreams,
+  }: ResolvedConfiguration): Generator<void, ReadonlyMap<string, Upstream>, void> {
+    const egress = new EgressPolicy(gateway.egress.deny, gateway.egress.allow);
+    const egressText = JSON.stringify(gateway.egress);
+    const next = new Map<string, Upstream>();
+    for (const config of upstreams) {
+      const before = this.upstreams.get(config.id);
+      const goesOn = before?.egressText === egressText && sameUpstream(before.config, config);
+      next.set(config.id, goesOn ? before : this.upstreamOf(config, egress, egressText));
+      yield;
+    }
+    return next;
+  }
+
+  private upstreamOf(config: ResolvedUpstream, egress: EgressPolicy, egressText: string): Upstream {
+    try {
+      const upstream = new Upstream(config, {
+        egress,
+        egressText,
+        events: this.events,
+        log: this.host.log,
+        sealer: this.host.sealer,
+        worker: this.host.worker,
+        parked: this.parked,
+        elsewhere: this.elsewhere(config),
+      });
+      this.made.push(upstream);
+      return upstream;
+    } catch (thrown) {
+      throw new CannotRun('upstream', config.name, thrown);
+    }
+  }
+
+  private mergedOf(pageSize: number): Merged {
+    const merged = new MergedEndpoint({
+      discovery: this.discovery,
+      sealer: this.host.sealer,
+      pageSize,
+      stateLifetimeMs: () => this.parked.lifetimeMs,
+    });
+    return { pageSize, endpoint: new ChainedEndpoint(merged) };
+  }
+
+  private directOf(upstream: Upstream): ChainedEndpoint {
+    return new ChainedEndpoint(new DirectEndpoint(upstream, this.discovery, this.host.sealer));
+  }
+
+  private servedOf(server: ResolvedServer, pageSize: number): Served {
+    const before = this.servers.get(server.path);
+    const isSame =
+      pageSize === this.merged.pageSize &&
+      before !== undefined &&
+      (before.server === server || JSON.stringify(before.server) === JSON.stringify(server));
+    if (isSame) return before;
+    try {
+      return { server, endpoint: this.endpointOf(server, pageSize) };
+    } catch (thrown) {
+      throw new CannotRun('server', server.name, thrown);
+    }
   }
 
   private endpointOf(server: ResolvedServer, pageSize: number): ChainedEndpoint {
@@ -182,18 +330,18 @@ export class Runtime implements ProcessHost {
 
   private readonly events: UpstreamEvents = {
     notification: (upstream, bytes, envelope) => {
-      if (!this.upstreams.includes(upstream)) return;
+      if (!this.runs(upstream)) return;
       this.discovery.of(upstream).subscriptions.heard(bytes, envelope);
       if (upstream.traits.sharedAcrossWorkers) this.host.processes?.heard(upstream, bytes);
     },
     offerChanged: (upstream, principal, kind) => {
-      if (!this.upstreams.includes(upstream)) return;
+      if (!this.runs(upstream)) return;
       this.discovery.offerChanged(upstream, kind, principal);
       this.host.processes?.offerChanged(upstream.id, principal, kind);
     },
     heardApart: (upstream, kind, uri) => this.mayHaveChanged(upstream, kind, uri),
     stale: (upstream, reason) => {
-      if (!this.upstreams.includes(upstream)) return;
+      if (!this.runs(upstream)) return;
       this.host.log.info({ upstream: upstream.name, reason }, `upstream is asked anew: ${reason}`);
       this.discovery.stale(upstream);
       if (upstream.traits.sharedAcrossWorkers) this.host.processes?.stale(upstream, reason);
@@ -213,19 +361,23 @@ export class Runtime implements ProcessHost {
 
   /** Asks an upstream to tell of changes of a resource, for the plugins. Returns how to end it. */
   watchResource(name: string, uri: string): () => void {
-    const upstream = this.upstreams.find((each) => each.name === name);
+    const upstream = [...this.upstreams.values()].find((each) => each.name === name);
     if (upstream === undefined || !watchable(upstream)) return () => undefined;
     const { subscriptions } = this.discovery.of(upstream);
     void subscriptions.watch(uri);
     return () => subscriptions.unwatch(uri);
   }
 
+  private runs(upstream: Upstream): boolean {
+    return this.upstreams.get(upstream.id) === upstream;
+  }
+
   get all(): readonly Upstream[] {
-    return this.upstreams;
+    return [...this.upstreams.values()];
   }
 
   find(upstreamId: string): Upstream | undefined {
-    return this.upstreams.find((upstream) => upstream.id === upstreamId);
+    return this.upstreams.get(upstreamId);
   }
 
   /** What the process of an upstream said at another worker; told here as if it had been said here. */
@@ -272,11 +424,15 @@ export class Runtime implements ProcessHost {
   }
 }
 
-/** Of all endpoints that a configuration serves. */
-function pathsOf({ upstreams, servers }: ResolvedConfiguration): string[] {
-  return ['/mcp', ...upstreams.map(({ name }) => `/mcp/${name}`), ...servers.map(({ path }) => path)];
+/** One that fails must not keep the others from being told. */
+function whatever(tell: () => void): void {
+  try {
+    tell();
+  } catch (thrown) {
+    rethrowLater(thrown);
+  }
 }
 
 function sameUpstream(a: ResolvedUpstream, b: ResolvedUpstream): boolean {
-  return JSON.stringify(a) === JSON.stringify(b);
+  return a === b || JSON.stringify(a) === JSON.stringify(b);
 }

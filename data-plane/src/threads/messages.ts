@@ -7,13 +7,14 @@ import type { WorkerQuery } from '../admin/worker-part.js';
 import type { SharedMemory } from '../chain/shared-memory.js';
 import type { WorkerAddress } from '../sessions/node-bus.js';
 import type { SessionRecord } from '../sessions/store.js';
+import type { CannotRun } from '../snapshot/cannot-run.js';
+import type { Delta } from '../snapshot/delta.js';
 import type { UpstreamStatus } from '../telemetry/ops-door.js';
 
 /** With what a thread begins. */
 export interface ThreadData {
+  /** With what it listens; what it runs is told to it. */
   readonly configuration: ResolvedConfiguration;
-  /** For the plugins of all threads together. */
-  readonly shared: SharedMemory;
   readonly key: Uint8Array;
   /** This process among all nodes; part of every address. */
   readonly node: string;
@@ -45,8 +46,12 @@ export type ToThread =
   /** A session, or a process, is another node's now; see `onMoved` of the session store. */
   | { type: 'sessionMoved'; session: string; owner: WorkerAddress | undefined }
   | { type: 'listen'; port: number }
-  | { type: 'load'; id: number; configuration: ResolvedConfiguration }
-  | { type: 'apply'; id: number; configuration: ResolvedConfiguration; shared: SharedMemory }
+  /** Do all that can fail of running the next configuration; `shared` is the memory that is new. */
+  | { type: 'prepare'; id: number; delta: Delta; shared: SharedMemory }
+  /** Run what was prepared. */
+  | { type: 'swap'; id: number }
+  /** Forget what was prepared. */
+  | { type: 'drop'; id: number }
   | { type: 'reloadTls'; id: number }
   | { type: 'collect'; id: number; what: Question }
   | { type: 'answer'; id: number; value: unknown }
@@ -55,6 +60,15 @@ export type ToThread =
   /** Closes everything; what others may still want to say to it can be said until `exit`. */
   | { type: 'close'; id: number; graceMs: number }
   | { type: 'exit' };
+
+/** Why something could not be done. */
+export interface Fault {
+  readonly message: string;
+  /** What of a configuration cannot be run. */
+  readonly culprit?: Pick<CannotRun, 'culprit' | 'culpritName' | 'mayPass'> | undefined;
+  /** The change does not fit to what the thread has. */
+  readonly isWrongBase?: boolean | undefined;
+}
 
 export type FromThread =
   | ({ type: 'listening'; port: number; kind: 'uws' | 'node' } & OpsUrls)
@@ -65,7 +79,7 @@ export type FromThread =
   | ToSessionStore
   /** A group of subprocesses has begun, or has ended. */
   | { type: 'processGroup'; leaderPid: number; lives: boolean }
-  | { type: 'done'; id: number; error?: string }
+  | { type: 'done'; id: number; fault?: Fault }
   | { type: 'collected'; id: number; value: unknown }
   /** A thread wants what all threads have together. */
   | { type: 'ask'; id: number; what: Question };

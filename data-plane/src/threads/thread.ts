@@ -7,12 +7,13 @@ import { Worker } from '../worker.js';
 import { StoreOfMainThread } from './cluster.js';
 import type { FromThread, Question, ThreadData, ToThread } from './messages.js';
 import { portPipe } from './port-pipe.js';
+import { faultOf, ThreadSwaps } from './swaps.js';
 
 /** How often the main thread is told how upstreams are. */
 const STATUS_INTERVAL_MS = 500;
 
 const port = parentPort as NonNullable<typeof parentPort>;
-const { configuration, shared, key, node, index, count, logLevel, inCluster } = workerData as ThreadData;
+const { configuration, key, node, index, count, logLevel, inCluster } = workerData as ThreadData;
 const tell = (message: FromThread) => port.postMessage(message);
 const log = pino(
   { level: logLevel, base: { worker: index } },
@@ -35,7 +36,6 @@ function ask<T>(what: Question): Promise<T> {
 
 const worker = new Worker({
   configuration,
-  shared,
   key,
   log,
   node,
@@ -47,6 +47,8 @@ const worker = new Worker({
   totalSessionCount: () => ask<number>('sessions'),
   askWorkers: (query) => ask(query),
 });
+
+const swaps = new ThreadSwaps(worker, configuration);
 
 process.on('uncaughtException', (thrown) => worker.fault(thrown));
 process.on('unhandledRejection', (thrown) => worker.fault(thrown));
@@ -72,11 +74,14 @@ port.on('message', (message: ToThread) => {
     case 'listen':
       void listen(message.port);
       return;
-    case 'load':
-      done(message.id, () => worker.load(message.configuration));
+    case 'prepare':
+      done(message.id, () => swaps.prepare(message.delta, message.shared));
       return;
-    case 'apply':
-      done(message.id, async () => worker.apply(message.configuration, message.shared));
+    case 'swap':
+      done(message.id, () => swaps.swap());
+      return;
+    case 'drop':
+      done(message.id, () => swaps.drop());
       return;
     case 'reloadTls':
       done(message.id, () => worker.reloadTls());
@@ -114,8 +119,7 @@ async function listen(wanted: number): Promise<void> {
 function done(id: number, work: () => Promise<void>): void {
   work().then(
     () => tell({ type: 'done', id }),
-    (thrown: unknown) =>
-      tell({ type: 'done', id, error: thrown instanceof Error ? thrown.message : String(thrown) }),
+    (thrown: unknown) => tell({ type: 'done', id, fault: faultOf(thrown) }),
   );
 }
 

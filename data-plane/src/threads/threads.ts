@@ -1,18 +1,18 @@
 /** Several workers in one process: starts their threads, connects each with each, and brings together what they know. */
 import { MessageChannel, type MessagePort, Worker as Thread } from 'node:worker_threads';
-import type { ResolvedConfiguration } from '@sluice/proto';
 import { AggregatorRegistry } from 'prom-client';
 import { clientUrl, type OpsUrls } from '../addresses.js';
-import { type SharedMemory, sharedMemory } from '../chain/shared-memory.js';
 import { type DataPlane, type DataPlaneOptions, sessionStoreOf } from '../data-plane.js';
 import { refuseTakenPort } from '../listener/listen-error.js';
 import { loadUws } from '../listener/uws-load.js';
 import { newNodeId, type WorkerAddress, workerAddress } from '../sessions/node-bus.js';
 import type { SessionStore } from '../sessions/store.js';
+import { Swaps, withoutContent } from '../snapshot/swaps.js';
 import type { UpstreamStatus } from '../telemetry/ops-door.js';
 import { within } from '../within.js';
 import { metForThreads, serveStore } from './cluster.js';
-import type { FromThread, Question, ThreadData, ToThread } from './messages.js';
+import type { Fault, FromThread, Question, ThreadData, ToThread } from './messages.js';
+import { TeamSwaps } from './swaps.js';
 
 /** Time for all threads to hand in their part of a collection. */
 const COLLECT_TIMEOUT_MS = 2_000;
@@ -31,13 +31,15 @@ export async function startThreads(options: DataPlaneOptions): Promise<DataPlane
     const { host, port, sharePort } = configuration.gateway.listen;
     // The threads share the port with each other, so whether somebody else has it must be found out first.
     if (!sharePort && port !== 0) await refuseTakenPort(host, port);
+    // Nobody can reach them before.
+    await team.swaps.apply(configuration);
     const first = await team.listen(0, port);
     for (let index = 1; index < team.size; index++) await team.listen(index, first.port);
     return {
       url: clientUrl(configuration, first.port),
       ...opsUrlsOf(first),
       listener: first.kind,
-      apply: (next) => team.apply(next),
+      apply: (next) => team.swaps.apply(next),
       reloadTls: () => team.reloadTls(),
       status: () => team.status,
       ask: async (query) => (await team.collectAll(query)).filter((part) => part !== undefined) as never,
@@ -61,20 +63,26 @@ function opsUrlsOf({ metricsUrl, healthUrl, adminUrl }: Listening): OpsUrls {
 class Team {
   private readonly threads: Thread[] = [];
   private readonly listening: ((found: Listening | Error) => void)[] = [];
-  private readonly waiting = new Map<number, (outcome: { error?: string | undefined }) => void>();
+  private readonly waiting = new Map<number, (fault: Fault | undefined) => void>();
   private readonly collecting = new Map<number, (value: unknown) => void>();
   private count = 0;
   private ending = false;
-  private shared: SharedMemory;
   private readonly sessionStore: SessionStore;
   status: UpstreamStatus[] = [];
   readonly settled: Promise<void>;
+  readonly swaps: Swaps;
 
   constructor(
     private readonly options: DataPlaneOptions,
     readonly size: number,
   ) {
-    this.shared = sharedMemory(options.configuration);
+    this.swaps = new Swaps(
+      new TeamSwaps(
+        (message) => this.tellAll(message),
+        (reason) => this.threadEnded(0, new Error(`a worker could not swap: ${reason}`)),
+      ),
+      options.configuration,
+    );
     this.sessionStore = sessionStoreOf(options);
     this.sessionStore.onMoved((session, owner) => {
       for (const index of this.threads.keys()) this.tell(index, { type: 'sessionMoved', session, owner });
@@ -84,8 +92,7 @@ class Team {
     this.settled = new Promise((resolve) => {
       for (let index = 0; index < size; index++) {
         const data: ThreadData = {
-          configuration: options.configuration,
-          shared: this.shared,
+          configuration: withoutContent(options.configuration),
           key: options.key,
           node,
           index,
@@ -126,14 +133,6 @@ class Team {
       this.listening[index] = (found) => (found instanceof Error ? reject(found) : resolve(found));
       this.tell(index, { type: 'listen', port });
     });
-  }
-
-  async apply(configuration: ResolvedConfiguration): Promise<void> {
-    // All can, before one does.
-    await this.everybody((id) => ({ type: 'load', id, configuration }));
-    const shared = sharedMemory(configuration, this.shared);
-    this.shared = shared;
-    await this.everybody((id) => ({ type: 'apply', id, configuration, shared }));
   }
 
   async reloadTls(): Promise<void> {
@@ -198,7 +197,7 @@ class Team {
         this.options.onProcessGroup?.(message.leaderPid, message.lives);
         return;
       case 'done':
-        this.waiting.get(message.id)?.(message);
+        this.waiting.get(message.id)?.(message.fault);
         return;
       case 'collected':
         this.collecting.get(message.id)?.(message.value);
@@ -260,21 +259,25 @@ class Team {
   }
 
   private async everybody(message: (id: number) => ToThread): Promise<void> {
-    const outcomes = await Promise.all(
+    const failed = (await this.tellAll(message)).find((fault) => fault !== undefined);
+    if (failed !== undefined) throw new Error(failed.message);
+  }
+
+  /** Resolves when all have answered; undefined for those in which it went well. */
+  private tellAll(message: (id: number) => ToThread): Promise<(Fault | undefined)[]> {
+    return Promise.all(
       this.threads.map(
         (_, index) =>
-          new Promise<{ error?: string | undefined }>((resolve) => {
+          new Promise<Fault | undefined>((resolve) => {
             const id = ++this.count;
-            this.waiting.set(id, (outcome) => {
+            this.waiting.set(id, (fault) => {
               this.waiting.delete(id);
-              resolve(outcome);
+              resolve(fault);
             });
             this.tell(index, message(id));
           }),
       ),
     );
-    const failed = outcomes.find(({ error }) => error !== undefined);
-    if (failed?.error !== undefined) throw new Error(failed.error);
   }
 
   /** What is left of the process is not whole; its parent starts it again. */
