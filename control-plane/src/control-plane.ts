@@ -2,6 +2,7 @@
  * One replica of the control plane. What it needs to start comes first and what depends on it last; it stops in the
  * other direction.
  */
+import { RolloutEventKind } from '@sluice/proto/cluster';
 import type { Logger } from 'pino';
 import { type AccessOptions, type AdminListen, startAdminApi } from './admin/index.js';
 import { builtInCatalogue } from './catalogue.js';
@@ -17,6 +18,8 @@ import { openProcessDoors, type ProcessDoors, type ProcessReport } from './proce
 import { reportOf } from './process-report.js';
 import { compactBeyond } from './revisions/compaction.js';
 import type { ConfigurationHead } from './revisions/head.js';
+import { RolloutDriver } from './rollout/driver.js';
+import { Rollouts } from './rollout/rollouts.js';
 import { openHead, openStore, type Store, type StoreOptions } from './store/open-store.js';
 import type { Compile } from './validation/resources.js';
 
@@ -112,8 +115,10 @@ class Replica {
       compacted: (oldest) => log.info({ oldest }, `revisions before ${oldest} are forgotten`),
       failed: (error) => log.warn({ err: error }, 'old revisions could not be forgotten yet'),
     });
-    const views = new Views(head, () => performance.now());
+    const rollouts = this.openRollouts(head, store);
+    const views = new Views(head, () => performance.now(), rollouts);
     const fleet = await this.openFleet(head, views, store);
+    this.drive(rollouts, head, fleet);
     const bus = this.connectNats();
     const delivery = deliveryService({
       head,
@@ -188,6 +193,36 @@ class Replica {
     });
     this.head = head;
     return head;
+  }
+
+  private openRollouts(head: ConfigurationHead, { records }: Store): Rollouts {
+    const { log } = this.options;
+    const rollouts = new Rollouts({
+      head,
+      records,
+      nowMs: () => Date.now(),
+      happened: ({ revision }, { kind, reason, step, author }) => {
+        const fields = { revision: Number(revision), step, author };
+        const what = RolloutEventKind[kind].toLowerCase().replaceAll('_', ' ');
+        const text = `rollout of revision ${revision}: ${what}: ${reason}`;
+        if (kind === RolloutEventKind.ROLLBACK_STARTED) log.warn(fields, text);
+        else log.info(fields, text);
+      },
+    });
+    this.endings.push(() => rollouts.close());
+    return rollouts;
+  }
+
+  private drive(rollouts: Rollouts, head: ConfigurationHead, fleet: Fleet): void {
+    const { log } = this.options;
+    const driver = new RolloutDriver({
+      head,
+      rollouts,
+      fleet,
+      elapsedMs: () => performance.now(),
+      onTrouble: (error) => log.error({ err: error }, 'a rollout could not be looked after'),
+    });
+    this.endings.push(() => driver.close());
   }
 
   /** With the nodes that were known before. */

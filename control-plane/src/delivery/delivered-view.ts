@@ -84,6 +84,12 @@ export class DeliveredView {
     return this.announce(undefined, undefined);
   }
 
+  /** True when this is exactly where it stands. */
+  isAt({ storeId, revision, digest }: Position): boolean {
+    const now = this.positionNow;
+    return storeId === now.storeId && revision === now.revision && hex(digest) === hex(now.digest);
+  }
+
   /** True when whoever has exactly this has what the view was at a revision, or later. */
   holds(revision: number, have: Position): boolean {
     if (have.storeId !== this.positionNow.storeId) return false;

@@ -2,13 +2,14 @@
 import { type ServerDuplexStream, status } from '@grpc/grpc-js';
 import type { ConnectRequest, Hello, Order } from '@sluice/proto/cluster';
 import type { Fleet } from '../fleet/fleet.js';
-import type { NodeStream } from '../fleet/known-node.js';
+import type { KnownNode, NodeStream } from '../fleet/known-node.js';
 import { SYSTEM_TIMING, type Timing } from '../timing.js';
 import { admit, refusalOf } from './admission.js';
 import { encodeAnnouncement, encodeResponse } from './connect-response.js';
 import type { DeliveredView } from './delivered-view.js';
 import type { NodeAccess } from './node-access.js';
 import { announcementSubject, reportSubject } from './subjects.js';
+import type { Views } from './views.js';
 
 /** A stream on which nobody says who he is costs memory and nothing else. */
 const HELLO_WITHIN_MS = 10_000;
@@ -17,6 +18,7 @@ const HELLO_WITHIN_MS = 10_000;
 const MAX_HELLO_TEXT_LENGTH = 1_024;
 
 export interface ConnectionOptions {
+  readonly views: Views;
   readonly fleet: Fleet;
   readonly access: NodeAccess;
   readonly cluster: string;
@@ -25,7 +27,8 @@ export interface ConnectionOptions {
 
 export class NodeConnection implements NodeStream {
   private hello: Hello | undefined;
-  private view: DeliveredView | undefined;
+  private known: KnownNode | undefined;
+  private given: DeliveredView | undefined;
   private readonly endHelloTimer: () => void;
   /** The node reads slowly: nothing more is given to the stream until it took what it has. */
   private isFull = false;
@@ -51,9 +54,23 @@ export class NodeConnection implements NodeStream {
     call.on('cancelled', () => this.forget());
   }
 
+  /** What the node is given; undefined before it said who it is. */
+  get view(): DeliveredView | undefined {
+    return this.given;
+  }
+
+  /** Tells the node where it stands when it is given another view than before, which is never said over NATS. */
+  assign(): void {
+    const before = this.given;
+    if (this.known === undefined || before === undefined) return;
+    const given = this.givenTo(this.known);
+    this.given = given;
+    if (given !== before) this.announce(given, encodeAnnouncement(given.bareAnnouncement), false);
+  }
+
   /** @param isOnNats whoever said that he hears announcements there does so at the moment */
   announce(view: DeliveredView, response: Buffer, isOnNats: boolean): void {
-    if (view !== this.view || (isOnNats && this.hello?.hearsAnnouncements)) return;
+    if (view !== this.given || (isOnNats && this.hello?.hearsAnnouncements)) return;
     if (this.isFull) this.missedAnnouncement = true;
     else this.write(response);
   }
@@ -111,16 +128,17 @@ export class NodeConnection implements NodeStream {
       }
       this.endHelloTimer();
       this.hello = hello;
-      this.view = fleet.joined(hello, seen, this).view;
+      this.known = fleet.joined(hello, seen, this);
+      this.given = this.givenTo(this.known);
       this.write(
         encodeResponse({
           case: 'welcome',
           value: {
             cluster,
-            announcementSubject: announcementSubject(cluster, this.view.id),
+            announcementSubject: announcementSubject(cluster, this.given.id),
             reportSubject: reportSubject(cluster),
             healthIntervalMs: fleet.healthIntervalMs,
-            position: this.view.position,
+            position: this.given.position,
           },
         }),
       );
@@ -130,15 +148,19 @@ export class NodeConnection implements NodeStream {
     }
   }
 
+  private givenTo({ view, hello, running }: KnownNode): DeliveredView {
+    return this.options.views.given(view, hello.node, running);
+  }
+
   private write(response: Buffer): void {
     if (!this.ended) this.isFull = !this.call.write(response);
   }
 
   private goOn(): void {
     this.isFull = false;
-    if (!this.missedAnnouncement || this.view === undefined) return;
+    if (!this.missedAnnouncement || this.given === undefined) return;
     this.missedAnnouncement = false;
-    this.write(encodeAnnouncement(this.view.bareAnnouncement));
+    this.write(encodeAnnouncement(this.given.bareAnnouncement));
   }
 
   private forget(): void {

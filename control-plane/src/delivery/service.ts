@@ -16,11 +16,9 @@ import { admit, refusalOf } from './admission.js';
 import { encodeAnnouncement, NewestAnnouncements } from './connect-response.js';
 import type { DeliveredView } from './delivered-view.js';
 import { type ConnectionOptions, NodeConnection } from './node-connection.js';
-import type { Views } from './views.js';
 
 export interface DeliveryOptions extends ConnectionOptions {
   readonly head: ConfigurationHead;
-  readonly views: Views;
   /** Announcements reach nodes over NATS at the moment. */
   readonly isOnNats: () => boolean;
   /** Something failed that no caller is told about. */
@@ -40,10 +38,15 @@ export interface Delivery {
 export function deliveryService(options: DeliveryOptions): Delivery {
   const connections = new Set<NodeConnection>();
   const newest = new NewestAnnouncements();
-  const endAnnouncing = options.views.onChange((view) => {
-    const isOnNats = options.isOnNats();
-    for (const connection of connections) connection.announce(view, newest.of(view), isOnNats);
-  });
+  const endings = [
+    options.views.onChange((view) => {
+      const isOnNats = options.isOnNats();
+      for (const connection of connections) connection.announce(view, newest.of(view), isOnNats);
+    }),
+    options.views.onAssignment(() => {
+      for (const connection of connections) connection.assign();
+    }),
+  ];
   return {
     definition: withEncodedResponses(serviceDefinition(DeliveryService)),
     implementation: {
@@ -54,13 +57,17 @@ export function deliveryService(options: DeliveryOptions): Delivery {
       },
     },
     announceAll() {
-      for (const view of options.views.all()) {
-        const response = encodeAnnouncement(view.bareAnnouncement);
-        for (const connection of connections) connection.announce(view, response, false);
+      const encoded = new Map<DeliveredView, Buffer>();
+      for (const connection of connections) {
+        const { view } = connection;
+        if (view === undefined) continue;
+        const response = encoded.get(view) ?? encodeAnnouncement(view.bareAnnouncement);
+        encoded.set(view, response);
+        connection.announce(view, response, false);
       }
     },
     close() {
-      endAnnouncing();
+      for (const end of endings) end();
       for (const connection of connections) connection.end(status.UNAVAILABLE, 'the control plane stops');
     },
   };
@@ -83,10 +90,10 @@ async function pull(
   const { views, head } = options;
   let view: DeliveredView | undefined;
   try {
-    const { have } = call.request;
+    const { have, node } = call.request;
     view = views.use(admit(options.access, call, call.request));
     if (have !== undefined) await catchUp(head, have);
-    for (const piece of view.pull(have)) {
+    for (const piece of views.given(view, node, have).pull(have)) {
       if (call.cancelled) return;
       if (!call.write(piece)) await writable(call);
     }

@@ -12,14 +12,26 @@ export interface ConvergenceNow {
   readonly isHopeless: boolean;
 }
 
-/** Nodes that said that they leave are not waited for; those that were lost are, for they may serve. */
-export function convergenceNow(nodes: Iterable<KnownNode>, revision: number, wait: Wait): ConvergenceNow {
+/**
+ * Nodes that said that they leave are not waited for; those that were lost are, for they may serve.
+ *
+ * @param isConcerned which nodes are given the revision, when not all of them are; one at least has to run it then
+ */
+export function convergenceNow(
+  nodes: Iterable<KnownNode>,
+  revision: number,
+  wait: Wait,
+  isConcerned?: (node: KnownNode) => boolean,
+): ConvergenceNow {
   const concerned = [...nodes].filter(
-    (node) => node.presence !== Presence.GONE && (wait.kind !== 'region' || regionOf(node) === wait.region),
+    (node) =>
+      node.presence !== Presence.GONE &&
+      (wait.kind !== 'region' || regionOf(node) === wait.region) &&
+      isConcerned?.(node) !== false,
   );
   const behind = concerned.filter((node) => !runs(node, revision));
   const refused = behind.filter((node) => rejectionOf(node, revision) !== undefined);
-  const neededCount = neededOf(wait, concerned.length);
+  const neededCount = Math.max(neededOf(wait, concerned.length), isConcerned === undefined ? 0 : 1);
   const activeCount = concerned.length - behind.length;
   return {
     isHopeless: concerned.length >= neededCount && concerned.length - refused.length < neededCount,

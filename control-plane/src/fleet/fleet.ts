@@ -17,11 +17,13 @@ import {
 } from '@sluice/proto/cluster';
 import type { Views } from '../delivery/views.js';
 import type { ConfigurationHead } from '../revisions/head.js';
+import type { WatchedNode } from '../rollout/watched-node.js';
 import { SYSTEM_TIMING, type Timing } from '../timing.js';
 import { convergenceNow } from './convergence.js';
 import { NodeEvents } from './events.js';
 import { type ConvergenceRequest, type FleetView, NodeUnreachableError } from './fleet-view.js';
 import { type KnownNode, type NodeStream, nodeMessage, regionOf, rejectionText } from './known-node.js';
+import { watchedNode } from './watched.js';
 
 /** How often nodes say how they are. */
 export const HEALTH_INTERVAL_MS = 2_000;
@@ -76,7 +78,13 @@ export class Fleet implements FleetView {
     this.happened = new NodeEvents(options.nowMs);
     this.timing = options.timing ?? SYSTEM_TIMING;
     this.stopLeases = this.timing.every(this.healthIntervalMs, () => this.endLeases());
-    this.endFollowing = options.views.onChange(() => this.lookSoon());
+    const endings = [
+      options.views.onChange(() => this.lookSoon()),
+      options.views.onAssignment(() => this.lookSoon()),
+    ];
+    this.endFollowing = () => {
+      for (const end of endings) end();
+    };
   }
 
   /**
@@ -199,10 +207,14 @@ export class Fleet implements FleetView {
   }
 
   nodes(): readonly Node[] {
-    const { revision } = this.options.head;
     return [...this.known.values()]
       .sort((a, b) => compare(regionOf(a), regionOf(b)) || compare(a.hello.node, b.hello.node))
-      .map((node) => nodeMessage(node, revision));
+      .map((node) => nodeMessage(node, this.wantedOf(node)));
+  }
+
+  /** What a rollout of a revision sees of the nodes. */
+  watched(revision: number): readonly WatchedNode[] {
+    return [...this.known.values()].map((node) => watchedNode(node, revision));
   }
 
   events(limitCount: number, node?: string): readonly NodeEvent[] {
@@ -219,7 +231,7 @@ export class Fleet implements FleetView {
         `node ${name} has no connection to a control plane; try again when it is back`,
       );
     this.tell(node, NodeEventKind.DRAIN_ORDERED, { detail: reason });
-    return nodeMessage(node, this.options.head.revision);
+    return nodeMessage(node, this.wantedOf(node));
   }
 
   convergence(request: ConvergenceRequest): Promise<Convergence> {
@@ -296,8 +308,16 @@ export class Fleet implements FleetView {
     this.happened.add(node.hello.node, kind, more);
   }
 
+  /** While a revision is held back, only those are concerned that are given it. */
   private now({ revision, wait }: ConvergenceRequest) {
-    return convergenceNow(this.known.values(), revision, wait);
+    const { heldRevision } = this.options.views;
+    const isHeld = heldRevision !== undefined && revision >= heldRevision;
+    const isConcerned = isHeld ? (node: KnownNode) => this.wantedOf(node) >= revision : undefined;
+    return convergenceNow(this.known.values(), revision, wait, isConcerned);
+  }
+
+  private wantedOf({ view, hello, running }: KnownNode): number {
+    return Number(this.options.views.given(view, hello.node, running).position.revision);
   }
 
   /** Many nodes speak at once: those who wait look when all of that has been taken in. */

@@ -13,6 +13,7 @@ import {
   type ResourceState,
   type Revision,
   RevisionSchema,
+  type RolloutPlan,
   type StateChange,
 } from '@sluice/proto/cluster';
 
@@ -25,6 +26,13 @@ export interface Proposal {
   /** Of the attempt; the same one given again finds the revision that it made. Default a new one. */
   readonly id?: string | undefined;
   readonly restores?: number | undefined;
+  /**
+   * Resources are to be what they were, the revision that changed them last among it, so that nodes that never had
+   * another one see no change.
+   */
+  readonly isExact?: boolean | undefined;
+  /** It comes to the nodes in steps. */
+  readonly rollout?: RolloutPlan | undefined;
   /**
    * What to change in what holds now. Called again when somebody else was first. What it throws ends the commit.
    */
@@ -42,6 +50,12 @@ export function changeOf(state: ResourceState, { changed, removed }: Wanted, num
   const entries = changed
     .map((resource) => entryOf({ ...clone(ResourceSchema, resource), revision: BigInt(number) }))
     .filter((entry) => !isSo(state, entry));
+  return { changed: entries, removed: [...new Set(removed)].filter((key) => state.get(key)) };
+}
+
+/** The same for resources that come as they were. */
+export function exactChangeOf(state: ResourceState, { changed, removed }: Wanted): StateChange {
+  const entries = changed.map(entryOf).filter(({ key, part }) => state.get(key)?.part !== part);
   return { changed: entries, removed: [...new Set(removed)].filter((key) => state.get(key)) };
 }
 
@@ -73,6 +87,7 @@ export function revisionOf({ proposal, id, number, timeMs, state, change }: Draf
     restores: BigInt(proposal.restores ?? 0),
     digest: state.digestWith(change),
     changes: changesIn(state, change),
+    ...(proposal.rollout && { rollout: proposal.rollout }),
   });
 }
 

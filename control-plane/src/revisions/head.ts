@@ -23,7 +23,7 @@ import {
 import { SYSTEM_TIMING, type Timing } from '../timing.js';
 import { changeIn, contentAt, newestOf, undone, whyNotCovering } from './applied.js';
 import { ConflictError } from './conflict.js';
-import { changeOf, type Proposal, revisionOf } from './draft.js';
+import { changeOf, exactChangeOf, type Proposal, revisionOf } from './draft.js';
 
 export type { Wanted } from './draft.js';
 
@@ -115,6 +115,11 @@ export class ConfigurationHead {
     return this.replaces.includes(storeId);
   }
 
+  /** The newest revision itself; undefined when there is none, or what it changed is forgotten. */
+  get newest(): Revision | undefined {
+    return this.revisions.at(-1);
+  }
+
   /** What holds. Read it in one go: the next revision changes it. `fork` keeps it. */
   get state(): ResourceState {
     return this.stateNow;
@@ -161,7 +166,7 @@ export class ConfigurationHead {
       // Somebody was first while the plan was made.
       if (this.stateNow !== state) continue;
       const number = base + 1;
-      const change = changeOf(state, wanted, number);
+      const change = proposal.isExact ? exactChangeOf(state, wanted) : changeOf(state, wanted, number);
       if (change.changed.length === 0 && change.removed.length === 0) return undefined;
       const stored = await this.append(
         revisionOf({ proposal, id, number, timeMs: this.options.nowMs(), state, change }),
@@ -205,12 +210,14 @@ export class ConfigurationHead {
   }
 
   /**
-   * Forgets all but the newest revisions.
+   * Forgets all but the newest revisions. A revision that comes to the nodes in steps stays, and what held before it:
+   * nodes may run either.
    *
    * @throws StoreUnavailableError
    */
   async compact(keepCount: number): Promise<void> {
-    const until = this.revisionNow - keepCount;
+    const isInSteps = this.newest?.rollout !== undefined;
+    const until = this.revisionNow - Math.max(keepCount, isInSteps ? 1 : 0);
     if (until <= this.oldestNow) return;
     this.assertWritable();
     const { storeIdNow } = this;

@@ -5,6 +5,7 @@ export * from '../gen/sluice/config/v1/place_pb.js';
 export * from '../gen/sluice/config/v1/resource_pb.js';
 export * from '../gen/sluice/delivery/v1/delivery_pb.js';
 export * from '../gen/sluice/fleet/v1/fleet_pb.js';
+export * from '../gen/sluice/rollout/v1/rollout_pb.js';
 export * from '../gen/sluice/store/v1/revision_pb.js';
 export { digestBytes } from './digest.js';
 export { type FieldViolation, fieldViolations } from './field-rules.js';

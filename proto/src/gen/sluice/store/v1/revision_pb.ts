@@ -8,13 +8,15 @@ import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Resource, ResourceKey } from "../../config/v1/resource_pb.js";
 import { file_sluice_config_v1_resource } from "../../config/v1/resource_pb.js";
+import type { RolloutPlan } from "../../rollout/v1/rollout_pb.js";
+import { file_sluice_rollout_v1_rollout } from "../../rollout/v1/rollout_pb.js";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file sluice/store/v1/revision.proto.
  */
 export const file_sluice_store_v1_revision: GenFile = /*@__PURE__*/
-  fileDesc("Ch5zbHVpY2Uvc3RvcmUvdjEvcmV2aXNpb24ucHJvdG8SD3NsdWljZS5zdG9yZS52MSK9AQoIUmV2aXNpb24SDgoGbnVtYmVyGAEgASgEEgoKAmlkGAIgASgJEg4KBmF1dGhvchgDIAEoCRIoCgR0aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdtZXNzYWdlGAUgASgJEigKB2NoYW5nZXMYBiADKAsyFy5zbHVpY2Uuc3RvcmUudjEuQ2hhbmdlEg4KBmRpZ2VzdBgHIAEoDBIQCghyZXN0b3JlcxgIIAEoBCKLAQoGQ2hhbmdlEioKA2tleRgBIAEoCzIdLnNsdWljZS5jb25maWcudjEuUmVzb3VyY2VLZXkSKgoGYmVmb3JlGAIgASgLMhouc2x1aWNlLmNvbmZpZy52MS5SZXNvdXJjZRIpCgVhZnRlchgDIAEoCzIaLnNsdWljZS5jb25maWcudjEuUmVzb3VyY2UigQEKCkNoZWNrcG9pbnQSEAoIc3RvcmVfaWQYASABKAkSEAoIcmV2aXNpb24YAiABKAQSDgoGZGlnZXN0GAMgASgMEi0KCXJlc291cmNlcxgEIAMoCzIaLnNsdWljZS5jb25maWcudjEuUmVzb3VyY2USEAoIcmVwbGFjZXMYBSADKAliBnByb3RvMw", [file_google_protobuf_timestamp, file_sluice_config_v1_resource]);
+  fileDesc("Ch5zbHVpY2Uvc3RvcmUvdjEvcmV2aXNpb24ucHJvdG8SD3NsdWljZS5zdG9yZS52MSLuAQoIUmV2aXNpb24SDgoGbnVtYmVyGAEgASgEEgoKAmlkGAIgASgJEg4KBmF1dGhvchgDIAEoCRIoCgR0aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdtZXNzYWdlGAUgASgJEigKB2NoYW5nZXMYBiADKAsyFy5zbHVpY2Uuc3RvcmUudjEuQ2hhbmdlEg4KBmRpZ2VzdBgHIAEoDBIQCghyZXN0b3JlcxgIIAEoBBIvCgdyb2xsb3V0GAkgASgLMh4uc2x1aWNlLnJvbGxvdXQudjEuUm9sbG91dFBsYW4iiwEKBkNoYW5nZRIqCgNrZXkYASABKAsyHS5zbHVpY2UuY29uZmlnLnYxLlJlc291cmNlS2V5EioKBmJlZm9yZRgCIAEoCzIaLnNsdWljZS5jb25maWcudjEuUmVzb3VyY2USKQoFYWZ0ZXIYAyABKAsyGi5zbHVpY2UuY29uZmlnLnYxLlJlc291cmNlIoEBCgpDaGVja3BvaW50EhAKCHN0b3JlX2lkGAEgASgJEhAKCHJldmlzaW9uGAIgASgEEg4KBmRpZ2VzdBgDIAEoDBItCglyZXNvdXJjZXMYBCADKAsyGi5zbHVpY2UuY29uZmlnLnYxLlJlc291cmNlEhAKCHJlcGxhY2VzGAUgAygJYgZwcm90bzM", [file_google_protobuf_timestamp, file_sluice_config_v1_resource, file_sluice_rollout_v1_rollout]);
 
 /**
  * One step of a configuration: whole, or not there.
@@ -77,6 +79,13 @@ export type Revision = Message<"sluice.store.v1.Revision"> & {
    * @generated from field: uint64 restores = 8;
    */
   restores: bigint;
+
+  /**
+   * It comes to the nodes in steps; absent: to all of them at once.
+   *
+   * @generated from field: sluice.rollout.v1.RolloutPlan rollout = 9;
+   */
+  rollout?: RolloutPlan | undefined;
 };
 
 /**

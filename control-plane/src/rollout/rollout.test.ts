@@ -1,0 +1,229 @@
+import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import { RolloutEventKind, RolloutPlanSchema, RolloutState } from '@sluice/proto/cluster';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { MemoryLog } from '../../test/memory-log.js';
+import { RollingNode, type RollingReplica, startRolling, write as writeTo } from '../../test/rolling.js';
+import { EmbeddedRecords } from '../store/embedded-records.js';
+import { NoRolloutError } from './rollouts.js';
+
+const STEPS = [{ nodesPercent: 25 }, { nodesPercent: 50 }, { nodesPercent: 100 }];
+const PATIENT = { timeout: 15_000, interval: 20 };
+
+const endings: (() => void | Promise<void>)[] = [];
+afterEach(async () => {
+  for (const end of endings.splice(0).reverse()) await end();
+});
+
+/** Revision 1 is there. */
+async function cluster(nodeCount: number, replicaCount = 1) {
+  const log = new MemoryLog();
+  const records = EmbeddedRecords.open(undefined, Date.now);
+  endings.push(() => records.close());
+  const start = async (port = 0) => {
+    const replica = await startRolling(log, records, port);
+    endings.push(() => replica.stop('killed'));
+    return replica;
+  };
+  const replicas: RollingReplica[] = [];
+  for (let index = 0; index < replicaCount; index++) replicas.push(await start());
+  const [first] = replicas as [RollingReplica];
+  await writeTo(first, 'stable');
+  const addresses = replicas.map(({ address }) => address);
+  const join = (name: string, more?: ConstructorParameters<typeof RollingNode>[2]) => {
+    const node = new RollingNode(name, addresses, more);
+    endings.push(() => node.stop());
+    return node;
+  };
+  const nodes = Array.from({ length: nodeCount }, (_, index) => join(`n${index}`));
+  await vi.waitFor(() => {
+    for (const node of nodes) expect(node.revision).toBe(1);
+    expect(replicas.flatMap(({ fleet }) => fleet.nodes())).toHaveLength(nodeCount);
+    for (const { fleet } of replicas)
+      for (const { health } of fleet.nodes()) expect(health?.requestsTotal).toBeGreaterThan(0n);
+  }, PATIENT);
+  return { log, records, first, replicas, nodes, start, join };
+}
+
+const write = (to: RollingReplica, name: string, plan: MessageInitShape<typeof RolloutPlanSchema>) =>
+  writeTo(to, name, create(RolloutPlanSchema, plan));
+
+const newest = ({ rollouts }: RollingReplica) => rollouts.all()[0];
+const kindsOf = (replica: RollingReplica) => newest(replica)?.events.map(({ kind }) => kind);
+const withRevision = (nodes: readonly RollingNode[], revision: number) =>
+  nodes.filter((node) => node.revision === revision);
+
+describe('a rollout', () => {
+  it('brings a good revision to all nodes, step by step', async () => {
+    const { first, nodes } = await cluster(4);
+    await write(first, 'new', { steps: STEPS, pauseMs: 300 });
+    await vi.waitFor(() => expect(withRevision(nodes, 2)).toHaveLength(1), PATIENT);
+    const [canary] = withRevision(nodes, 2);
+    expect(first.rollouts.obstacle).toBe(
+      'revision 2 is being rolled out, in step 1 of 3: wait for its end, or promote or abort it first',
+    );
+    expect(first.fleet.nodes().map(({ hello, wantedRevision }) => [hello?.node, wantedRevision])).toEqual(
+      nodes.map((node) => [node.name, node === canary ? 2n : 1n]),
+    );
+    await vi.waitFor(() => expect(newest(first)).toMatchObject({ state: RolloutState.PROMOTED }), PATIENT);
+    await vi.waitFor(() => expect(withRevision(nodes, 2)).toHaveLength(4), PATIENT);
+    expect(newest(first)).toMatchObject({
+      step: 3,
+      stableRevision: 1n,
+      restoredBy: 0n,
+      before: { nodesCount: 4 },
+    });
+    expect(kindsOf(first)).toEqual([
+      RolloutEventKind.STEP_STARTED,
+      RolloutEventKind.STEP_STARTED,
+      RolloutEventKind.STEP_STARTED,
+      RolloutEventKind.PROMOTED,
+    ]);
+    for (const node of nodes) expect(node.ran).toEqual([1, 2]);
+    expect(first.rollouts.obstacle).toBeUndefined();
+    expect(await writeTo(first, 'newer')).toBe(3);
+    await vi.waitFor(() => expect(withRevision(nodes, 3)).toHaveLength(4), PATIENT);
+    expect(first.troubles).toEqual([]);
+  });
+
+  it('takes a revision back that a node refuses, and nobody else has seen it', async () => {
+    const { first, nodes } = await cluster(4);
+    for (const node of nodes) node.refuses = ['bad'];
+    await write(first, 'bad', { steps: STEPS, pauseMs: 60_000 });
+    await vi.waitFor(() => expect(withRevision(nodes, 3)).toHaveLength(4), PATIENT);
+    await vi.waitFor(
+      () => expect(newest(first)).toMatchObject({ state: RolloutState.ROLLED_BACK, restoredBy: 3n }),
+      PATIENT,
+    );
+    expect(
+      newest(first)?.events.find(({ kind }) => kind === RolloutEventKind.ROLLBACK_STARTED),
+    ).toMatchObject({
+      reason: expect.stringMatching(/^1 node refused revision 2, and 0 may; n\d: cannot run bad$/),
+      author: '',
+    });
+    expect(first.head.newest).toMatchObject({
+      author: 'rollout',
+      restores: 1n,
+      message: expect.stringContaining('takes back revision 2: 1 node refused'),
+    });
+    // Resources are as they were, to the byte: nodes that never had the revision have nothing to change.
+    expect(first.head.state.digest).toEqual(first.head.stateAt(1).digest);
+    for (const node of nodes) {
+      expect(node.ran).toEqual([1, 3]);
+      expect(node.resources).toEqual(['consumer//stable']);
+    }
+  });
+
+  it('takes a revision back with which requests fail', async () => {
+    const { first, nodes } = await cluster(4);
+    for (const node of nodes) node.errorsPercent = { new: 50, stable: 1 };
+    await write(first, 'new', { steps: STEPS, pauseMs: 60_000 });
+    await vi.waitFor(() => expect(withRevision(nodes, 3)).toHaveLength(4), PATIENT);
+    const ran = nodes.map((node) => node.ran.join());
+    expect(ran.sort()).toEqual(['1,2,3', '1,3', '1,3', '1,3']);
+    expect(first.head.newest?.message).toMatch(
+      /takes back revision 2: 50\.0 % of \d+ requests failed with it, 1\.0 % of/,
+    );
+  });
+
+  it('is stopped by whoever says so, and ends at once for whoever promotes it', async () => {
+    const { first, nodes } = await cluster(4);
+    await write(first, 'new', { steps: STEPS, pauseMs: 60_000 });
+    await vi.waitFor(() => expect(withRevision(nodes, 2)).toHaveLength(1), PATIENT);
+    expect(await first.rollouts.abort(2, 'not today', 'token/ada')).toMatchObject({
+      state: RolloutState.ROLLED_BACK,
+      restoredBy: 3n,
+    });
+    await vi.waitFor(() => expect(withRevision(nodes, 3)).toHaveLength(4), PATIENT);
+    expect(first.head.newest).toMatchObject({
+      author: 'token/ada',
+      message: 'takes back revision 2: not today',
+    });
+    await expect(first.rollouts.abort(2, '', 'token/ada')).rejects.toThrow('rolled back already');
+    await expect(first.rollouts.promote(1, '', 'token/ada')).rejects.toThrow(NoRolloutError);
+
+    await write(first, 'new', { steps: STEPS, pauseMs: 60_000 });
+    await vi.waitFor(() => expect(withRevision(nodes, 4)).toHaveLength(1), PATIENT);
+    await first.rollouts.promote(4, 'looks good', 'token/ada');
+    await vi.waitFor(() => expect(withRevision(nodes, 4)).toHaveLength(4), PATIENT);
+    expect(newest(first)?.events.at(-1)).toMatchObject({ reason: 'looks good', author: 'token/ada' });
+  });
+
+  it('gives a node that comes meanwhile what held before, and leaves one that has the revision', async () => {
+    const { first, nodes, join } = await cluster(4);
+    await write(first, 'new', { steps: [{ nodesPercent: 1 }], pauseMs: 60_000 });
+    await vi.waitFor(() => expect(withRevision(nodes, 2)).toHaveLength(1), PATIENT);
+    const [canary] = withRevision(nodes, 2) as [RollingNode];
+    const fresh = join('fresh');
+    await vi.waitFor(() => expect(fresh.revision).toBe(1), PATIENT);
+    expect(fresh.resources).toEqual(['consumer//stable']);
+    const moved = join('moved', { held: canary.kept() });
+    await vi.waitFor(
+      () => expect(first.fleet.nodes().map(({ hello }) => hello?.node)).toContain('moved'),
+      PATIENT,
+    );
+    expect(first.fleet.nodes().find(({ hello }) => hello?.node === 'moved')?.wantedRevision).toBe(2n);
+    expect(moved.revision).toBe(2);
+  });
+
+  it('goes on where it was when the control plane is started anew', async () => {
+    const { first, nodes, start } = await cluster(4);
+    await write(first, 'new', { steps: STEPS, pauseMs: 500 });
+    await vi.waitFor(() => expect(withRevision(nodes, 2)).toHaveLength(1), PATIENT);
+    await first.stop('killed');
+    expect(withRevision(nodes, 2)).toHaveLength(1);
+    const again = await start(Number(first.address.split(':')[1]));
+    await vi.waitFor(() => expect(newest(again)).toMatchObject({ state: RolloutState.PROMOTED }), PATIENT);
+    await vi.waitFor(() => expect(withRevision(nodes, 2)).toHaveLength(4), PATIENT);
+    expect(kindsOf(again)).toContain(RolloutEventKind.TAKEN_OVER);
+    for (const node of nodes) expect(node.ran).toEqual([1, 2]);
+  });
+
+  it('is finished by another replica that the one before has left it to', async () => {
+    const { replicas, nodes } = await cluster(4, 2);
+    const [one, two] = replicas as [RollingReplica, RollingReplica];
+    await write(one, 'new', { steps: [{ nodesPercent: 50 }], pauseMs: 60_000 });
+    await vi.waitFor(() => expect(newest(two)).toMatchObject({ revision: 2n }), PATIENT);
+    for (const { rollouts } of replicas) expect(rollouts.obstacle).toBeDefined();
+    await two.rollouts.promote(2, '', 'token/ada');
+    await vi.waitFor(() => expect(withRevision(nodes, 2)).toHaveLength(4), PATIENT);
+    await write(two, 'newer', { steps: [{ nodesPercent: 50 }], pauseMs: 60_000 });
+    await vi.waitFor(
+      () => expect(newest(two)).toMatchObject({ revision: 3n, driver: expect.stringMatching(/./) }),
+      PATIENT,
+    );
+    const driver = newest(two)?.driver;
+    await one.stop();
+    await vi.waitFor(() => expect(withRevision(nodes, 3).length).toBeGreaterThan(0), PATIENT);
+    await two.rollouts.abort(3, 'no', 'token/ada');
+    await vi.waitFor(() => expect(withRevision(nodes, 4)).toHaveLength(4), PATIENT);
+    expect([driver, newest(two)?.state]).toEqual([expect.any(String), RolloutState.ROLLED_BACK]);
+    for (const node of nodes) expect([...node.ran].sort()).toEqual(node.ran);
+  });
+
+  it('is taken back by another replica when the one that began to has died', async () => {
+    const { first, nodes, start, log } = await cluster(3);
+    await write(first, 'new', { steps: [{ nodesPercent: 50 }], pauseMs: 60_000 });
+    await vi.waitFor(() => expect(withRevision(nodes, 2).length).toBeGreaterThan(0), PATIENT);
+    log.trouble = new Error('the store is away');
+    await expect(first.rollouts.abort(2, 'no', 'token/ada')).rejects.toThrow();
+    await first.stop('killed');
+    log.trouble = undefined;
+    const again = await start(Number(first.address.split(':')[1]));
+    await vi.waitFor(() => expect(withRevision(nodes, 3)).toHaveLength(3), PATIENT);
+    await vi.waitFor(() => expect(newest(again)).toMatchObject({ state: RolloutState.ROLLED_BACK }), PATIENT);
+    expect(again.head.newest).toMatchObject({ author: 'token/ada' });
+  });
+
+  it('keeps what held before it from being forgotten, and lets waiting writers see the nodes of the step', async () => {
+    const { first, nodes } = await cluster(4);
+    await writeTo(first, 'more');
+    await vi.waitFor(() => expect(withRevision(nodes, 2)).toHaveLength(4), PATIENT);
+    await write(first, 'new', { steps: STEPS, pauseMs: 60_000 });
+    const all = await first.fleet.convergence({ revision: 3, wait: { kind: 'all' }, deadlineMs: 10_000 });
+    expect(all).toMatchObject({ reached: true, concerned: 1, active: 1, behind: [] });
+    await first.head.compact(0);
+    expect(first.head.oldest).toBe(2);
+    await first.rollouts.abort(3, '', 'token/ada');
+    await vi.waitFor(() => expect(withRevision(nodes, 4)).toHaveLength(4), PATIENT);
+  });
+});

@@ -1,0 +1,28 @@
+/** What a rollout sees of the nodes. */
+
+/** Counted by a node since its start. */
+export interface Totals {
+  readonly requests: number;
+  readonly errors: number;
+  readonly durationUs: number;
+}
+
+/** What a node said last of its requests. */
+export interface Report extends Totals {
+  /** Of this start of the node: totals of another one count from 0. */
+  readonly incarnation: string;
+  /** It ran the revision of the rollout when it said so. */
+  readonly ran: boolean;
+}
+
+export interface WatchedNode {
+  readonly name: string;
+  readonly region: string;
+  /** `lost`: nothing is heard of it. `gone`: it said that it leaves. */
+  readonly presence: 'present' | 'lost' | 'gone';
+  /** It runs the revision of the rollout. */
+  readonly runs: boolean;
+  /** Why it refused it. */
+  readonly refusal: string | undefined;
+  readonly report: Report | undefined;
+}
