@@ -9,6 +9,7 @@ import {
 } from '@sluice/proto/cluster';
 import { type Palette, printable } from '../terminal.js';
 import { jsonOf } from './output.js';
+import { inWords } from './words.js';
 
 /** `upstream/files`, with the tenant behind it where there is one. */
 export function keyLabel({ kind, tenant, name }: ResourceKey): string {
@@ -48,16 +49,12 @@ function headOf({ key, before, after }: Change, paint: Palette): string {
 function changedFields({ before, after }: Change, paint: Palette): string {
   if (before === undefined || after === undefined) return '';
   const fields = differing(flat(before), flat(after));
-  return paint.dim(`   ${fields.length === 0 ? HIDDEN : printable(fields.join(', '))}`);
+  return paint.dim(`   ${printable(fields.join(', '))}`);
 }
-
-/** Secrets are not shown, so that what differs may look the same. */
-const HIDDEN = 'a secret';
 
 function fieldsOf({ before, after }: Change, paint: Palette): string {
   const [old, now] = [flat(before), flat(after)];
   const fields = differing(old, now);
-  if (fields.length === 0 && before !== undefined && after !== undefined) return `    ${paint.dim(HIDDEN)}\n`;
   return fields
     .flatMap((field) => [
       ...(old.has(field) ? [paint.red(`-   ${printable(`${field}: ${old.get(field)}`)}`)] : []),
@@ -77,7 +74,7 @@ function differing(old: ReadonlyMap<string, string>, now: ReadonlyMap<string, st
 function flat(resource: Resource | undefined): ReadonlyMap<string, string> {
   const fields = new Map<string, string>();
   if (resource === undefined) return fields;
-  const { revision: _, ...json } = jsonOf(ResourceSchema, resource);
+  const { revision: _, ...json } = inWords(ResourceSchema, jsonOf(ResourceSchema, resource));
   const spec = ResourceSchema.oneofs.flatMap((oneof) => oneof.fields).map(({ name }) => name);
   for (const [name, value] of Object.entries(json))
     flatten(fields, spec.includes(name) ? '' : name, value as JsonValue);

@@ -4,6 +4,7 @@ import { type Resource, ResourceSchema } from '@sluice/proto/cluster';
 import { alignColumns, type Cell } from '../terminal.js';
 import type { OutputFormat } from './commands.js';
 import type { Surroundings } from './surroundings.js';
+import { inWords } from './words.js';
 
 /** A message as JSON, with the names of the schema, as files of configuration have them. */
 export function jsonOf<Desc extends DescMessage>(schema: Desc, message: MessageShape<Desc>): JsonObject {
@@ -38,7 +39,9 @@ export async function printResources(
   const documents = resources.map((resource) => jsonOf(ResourceSchema, resource));
   if (format === 'json') out.write(await asText('json', documents));
   else {
-    const texts = await Promise.all(documents.map((document) => asText('yaml', document)));
+    const texts = await Promise.all(
+      documents.map((document) => asText('yaml', inWords(ResourceSchema, document))),
+    );
     out.write(texts.join('---\n'));
   }
 }

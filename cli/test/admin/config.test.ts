@@ -109,6 +109,34 @@ describe('apply', () => {
     expect((await config('apply', '-f', file(FIRST), '-t', 'acme', '--dry-run')).out).not.toContain('secret');
   });
 
+  test('shows that a secret is another one, and neither of the two', async () => {
+    await config('apply', '-f', file(FIRST));
+    const { out } = await config(
+      'apply',
+      '-f',
+      file(FIRST.replace('Bearer secret', 'Bearer other')),
+      '--dry-run',
+    );
+    const mark = 'redacted:http.headers.Authorization';
+    expect(out).toBe(
+      `~ upstream/files\n-   http.headers.Authorization: [${mark}]\n+   http.headers.Authorization: [${mark}, changed]\n` +
+        '1 changed (dry run, nothing was changed)\n',
+    );
+  });
+
+  test('shows words as files have them', async () => {
+    const path = file(
+      'upstream: { name: time, command: uvx, sharing: per-session, era: modern, timeout: 1m30s }',
+    );
+    expect((await config('apply', '-f', path, '--dry-run')).out).toContain(
+      '+   stdio.sharing: per_session\n',
+    );
+    await config('apply', '-f', path);
+    expect((await config('get', 'upstream/time')).out).toContain(
+      '    sharing: per_session\n  era: modern\n  timeout: 90s\n',
+    );
+  });
+
   test('takes many files, folders and stdin', async () => {
     mkdirSync(join(folder, 'more'));
     file('region: { name: eu }', 'more/b.yml');

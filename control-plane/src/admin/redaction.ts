@@ -11,10 +11,16 @@ const MARK = /^\[redacted:(.+)\]$/;
 /** A secret alone that is only spoken of: `${NAME}`, `${secret:NAME}`, with a word like Bearer in front. */
 const REFERENCE = /^(?:[A-Za-z]+ )?\$\{(?:secret:)?[A-Za-z0-9_.-]+\}$/;
 
-export function redacted(resource: Resource): Resource {
+/** @param before as it was; that a secret is another one now can be seen */
+export function redacted(resource: Resource, before?: Resource): Resource {
   const copy = clone(ResourceSchema, resource);
+  const known = new Map(
+    before === undefined ? [] : secretsOf(before).map(({ field, value }) => [field, value]),
+  );
   for (const { field, value, replace } of secretsOf(copy)) {
-    if (value !== '' && !REFERENCE.test(value)) replace(`[redacted:${field}]`);
+    const earlier = known.get(field);
+    const isOther = earlier !== undefined && earlier !== value;
+    if (value !== '' && !REFERENCE.test(value)) replace(`[redacted:${field}${isOther ? ', changed' : ''}]`);
   }
   return copy;
 }
@@ -24,7 +30,7 @@ export function redactedChange({ $typeName: _, key, before, after }: Change): Ch
     $typeName: ChangeSchema.typeName,
     ...(key && { key }),
     ...(before && { before: redacted(before) }),
-    ...(after && { after: redacted(after) }),
+    ...(after && { after: redacted(after, before) }),
   };
 }
 
