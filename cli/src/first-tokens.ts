@@ -82,10 +82,10 @@ export function showFirstTokens(
     );
   if (admin !== undefined)
     lines.push(
-      'Configure the cluster:',
+      'Configure the cluster, by a file such as sluice serve takes:',
       '',
-      `  export SLUICE_ADMIN_TOKEN=${admin}`,
-      `  curl -H "Authorization: Bearer $SLUICE_ADMIN_TOKEN" http://${adminAddress}/api/v1/nodes`,
+      `  export SLUICE_ADMIN_TOKEN=${admin} SLUICE_ADMIN_SERVER=${adminAddress}`,
+      '  sluice config apply -f sluice.yaml --wait all',
       '',
     );
   out.write(`${lines.join('\n')}\n`);

@@ -81,6 +81,8 @@ class Replica {
   private head: ConfigurationHead | undefined;
   private fleet: Fleet | undefined;
   private bus: NatsBus | undefined;
+  /** Why changes are refused. */
+  private storeTrouble: string | undefined;
 
   constructor(private readonly options: ControlPlaneOptions) {}
 
@@ -186,10 +188,11 @@ class Replica {
       revision: ({ number, author, message }) =>
         log.info({ revision: Number(number), author, message }, `revision ${number} holds`),
       renewed: () => log.info({ revision: head.revision }, 'the store was read anew'),
-      reachable: (isReachable, reason) =>
-        isReachable
-          ? log.info({ store: place }, 'the store can be reached again')
-          : log.warn({ reason }, `the store is away, so nothing can be changed: ${reason}`),
+      reachable: (isReachable, reason) => {
+        this.storeTrouble = isReachable ? undefined : `nothing can be changed: ${reason}`;
+        if (isReachable) log.info({ store: place }, 'the store can be reached again');
+        else log.warn({ reason }, `the store is away, so nothing can be changed: ${reason}`);
+      },
     });
     this.head = head;
     return head;
@@ -268,6 +271,7 @@ class Replica {
       waitsFor,
       head,
       nodes: fleet?.nodes() ?? [],
+      storeTrouble: this.storeTrouble,
       isOnNats: bus?.isUp,
       version: options.version,
       cluster: options.cluster,

@@ -7,6 +7,8 @@ export interface ReplicaNow {
   readonly waitsFor: string | undefined;
   readonly head: ConfigurationHead | undefined;
   readonly nodes: readonly Node[];
+  /** Why changes are refused; undefined when they are not. */
+  readonly storeTrouble: string | undefined;
   /** Undefined: it was started without NATS. */
   readonly isOnNats: boolean | undefined;
   readonly version: string;
@@ -22,15 +24,14 @@ const PRESENCE_WORDS: readonly (readonly [Presence, string])[] = [
 const MICROSECONDS_PER_SECOND = 1_000_000;
 
 export function reportOf(now: ReplicaNow): ProcessReport {
-  const { waitsFor, head, nodes, isOnNats, version, cluster } = now;
+  const { waitsFor, head, nodes, storeTrouble, isOnNats, version, cluster } = now;
   const counts = PRESENCE_WORDS.map(
     ([presence, word]) => [word, nodes.filter((node) => node.presence === presence).length] as const,
   );
-  const isStoreAway = head?.reachable === false;
   return {
     waitsFor,
     troubles: [
-      ...(isStoreAway ? ['the store is away: nothing can be changed'] : []),
+      ...(storeTrouble === undefined ? [] : [storeTrouble]),
       ...(isOnNats === false ? ['NATS is away: nodes hear of changes over their streams'] : []),
     ],
     details: {

@@ -4,10 +4,11 @@ import { join } from 'node:path';
 import { Presence } from '@sluice/proto/cluster';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { httpUpstream } from '../../../../control-plane/test/delivering.js';
-import { type EtcdServer, NO_ETCD, startEtcd } from '../../servers/etcd.js';
+import { ETCD_DATA_FOLDER, type EtcdServer, NO_ETCD, startEtcd } from '../../servers/etcd.js';
 import { NO_NATS, startNats } from '../../servers/nats.js';
 import type { TestServer } from '../../servers/server-process.js';
 import { closeClients, connect } from '../official-client.js';
+import { descendants } from '../processes.js';
 import { freePort, type HttpServer, startPlain } from '../upstreams.js';
 import {
   NODE_TOKEN,
@@ -71,6 +72,21 @@ async function demo(): Promise<string> {
   servers.push(server);
   return server.url;
 }
+
+/** The whole node at once: its parent would start it again, and it would say goodbye without its parent. */
+async function crash(node: RunningNode): Promise<void> {
+  const [serving] = descendants(node.pid);
+  node.kill('SIGSTOP');
+  process.kill(serving?.pid as number, 'SIGKILL');
+  node.kill('SIGKILL');
+  await node.ended;
+}
+
+const isServing = (url: string) =>
+  vi.waitFor(
+    async () => expect((await fetch(`${url}/ready`).catch(() => undefined))?.status).toBe(200),
+    SOON,
+  );
 
 const knownTo = async (plane: RunningControlPlane) => {
   const { nodes: known } = await plane.client.fleet.listNodes({});
@@ -169,5 +185,139 @@ describe.skipIf(missing !== undefined)(suite, () => {
     });
     await vi.waitFor(async () => expect((await wrong.ready()).body.reason).toContain('etcd at'), SOON);
     expect(wrong.logs()).not.toContain('guessed');
+  });
+
+  it("know each other's nodes without NATS, and tell them what to do", async () => {
+    const [a, b] = [await start(etcd), await start(etcd)];
+    await Promise.all([a.isReady(), b.isReady()]);
+    await joinNode('n1', [a]);
+    await vi.waitFor(async () => expect(await knownTo(b)).toEqual([['n1', Presence.PRESENT]]), SOON);
+    const applied = await b.client.configuration.apply({
+      resources: [httpUpstream('demo', await demo())],
+      options: { wait: 'all' },
+    });
+    expect(applied.convergence).toMatchObject({ reached: true, active: 1 });
+    await b.client.fleet.drainNode({ node: 'n1', reason: 'new kernel' });
+    expect(await nodes[0]?.ended).toBe(0);
+    await vi.waitFor(async () => expect(await knownTo(b)).toEqual([['n1', Presence.GONE]]), SOON);
+  });
+
+  it('know the nodes there were when all of them start anew, and wait for them', async () => {
+    const first = await start(etcd);
+    await first.isReady();
+    await joinNode('n1', [first]);
+    await joinNode('n2', [first]);
+    await vi.waitFor(async () => expect(await knownTo(first)).toHaveLength(2), SOON);
+    await crash(nodes[0] as RunningNode);
+    await nodes[1]?.stop();
+    // Its end is told before it ends, and kept soon after.
+    await vi.waitFor(async () => expect(await knownTo(first)).toContainEqual(['n2', Presence.GONE]), SOON);
+    expect(await first.stop()).toBe(0);
+    const next = await start(etcd);
+    await next.isReady();
+    expect(await knownTo(next)).toEqual([
+      ['n1', Presence.UNKNOWN],
+      ['n2', Presence.GONE],
+    ]);
+    const { convergence } = await next.client.configuration.apply({
+      resources: [httpUpstream('demo', 'http://127.0.0.1:1/')],
+      options: { wait: 'all', deadline: { seconds: 1n } },
+    });
+    expect(convergence).toMatchObject({
+      reached: false,
+      concerned: 1,
+      behind: [{ node: 'n1', presence: Presence.UNKNOWN }],
+    });
+  });
+
+  it('serve on while etcd is away, refuse changes with the reason, and take them when it is back', async () => {
+    const own = await startEtcd();
+    stores.push(own);
+    const plane = await start(own);
+    await plane.isReady();
+    const url = await joinNode('n1', [plane]);
+    await plane.client.configuration.apply({
+      resources: [httpUpstream('demo', await demo())],
+      options: { wait: 'all' },
+    });
+    await isServing(url);
+    await own.kill();
+    const change = () =>
+      plane.client.configuration.apply({ resources: [httpUpstream('more', 'http://127.0.0.1:1/')] });
+    await expect(change()).rejects.toThrow('the store cannot be reached');
+    await vi.waitFor(async () => {
+      const health = (await (await fetch(`http://${plane.health}/health`)).json()) as object;
+      expect(health).toMatchObject({
+        status: 'degraded',
+        revision: 1,
+        troubles: [expect.stringContaining(`nothing can be changed: etcd at ${own.url} cannot be used`)],
+      });
+    }, SOON);
+    expect((await plane.ready()).status).toBe(200);
+    expect((await plane.client.configuration.listResources({})).resources).toHaveLength(1);
+    // A node that comes now gets what is known.
+    await isServing(await joinNode('n2', [plane]));
+    await own.restart();
+    await vi.waitFor(async () => expect((await change()).revision).toBe(2n), SOON);
+  });
+
+  it('give a node that is far behind everything, when what it missed is forgotten', async () => {
+    const plane = await start(etcd, ['--keep-revisions', '3']);
+    await plane.isReady();
+    const url = await joinNode('n1', [plane]);
+    const write = (index: number) =>
+      plane.client.configuration.apply({ resources: [httpUpstream(`u${index}`, 'http://127.0.0.1:1/')] });
+    await write(1);
+    await isServing(url);
+    await nodes[0]?.stop();
+    for (let index = 2; index <= 12; index++) await write(index);
+    // Another replica: it knows no more than the store.
+    expect(await plane.stop()).toBe(0);
+    const next = await start(etcd, ['--keep-revisions', '3'], { ports: portsOf(plane) });
+    await next.isReady();
+    const metrics = await (await fetch(`http://${next.health}/metrics`)).text();
+    expect(Number(/^sluice_control_plane_oldest_revision (\d+)$/m.exec(metrics)?.[1])).toBeGreaterThan(5);
+    await joinNode('n1', [next]);
+    await vi.waitFor(async () => expect(await knownTo(next)).toEqual([['n1', Presence.PRESENT]]), SOON);
+    const { convergence } = await next.client.configuration.waitRevision({ revision: 12n, wait: 'all' });
+    expect(convergence).toMatchObject({ reached: true, active: 1 });
+  });
+
+  it('refuse to follow an etcd that was wiped, and nodes go on with what they have', async () => {
+    const own = await startEtcd();
+    stores.push(own);
+    const plane = await start(own);
+    await plane.isReady();
+    const url = await joinNode('n1', [plane]);
+    const upstream = httpUpstream('demo', await demo());
+    await plane.client.configuration.apply({ resources: [upstream], options: { wait: 'all' } });
+    await isServing(url);
+    await own.kill();
+    await rm(join(own.folder, ETCD_DATA_FOLDER), { recursive: true });
+    await own.restart();
+    const change = plane.client.configuration.apply({
+      resources: [httpUpstream('more', 'http://127.0.0.1:1/')],
+    });
+    await expect(change).rejects.toThrow('the store cannot be reached');
+    await vi.waitFor(
+      () => expect(plane.logs()).toContain('bring the known one back, or restore a backup'),
+      SOON,
+    );
+    const backup = await plane.client.configuration.export({});
+    expect(backup.checkpoint?.resources).toHaveLength(1);
+    await isServing(url);
+    // A replica that starts anew knows nothing but the empty store; nodes do not take that from it.
+    expect(await plane.stop()).toBe(0);
+    const next = await start(own, [], { ports: portsOf(plane) });
+    await next.isReady();
+    await vi.waitFor(async () => expect(await knownTo(next)).toEqual([['n1', Presence.PRESENT]]), SOON);
+    await isServing(url);
+    const restored = await next.client.configuration.import({
+      checkpoint: backup.checkpoint,
+      options: { wait: 'all' },
+    });
+    expect(restored.convergence).toMatchObject({ reached: true, active: 1 });
+    const caller = await connect('SDK v2 auto', `${url}/mcp`);
+    expect(await caller.toolNames()).toContain('demo__slow');
   });
 });
