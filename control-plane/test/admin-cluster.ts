@@ -25,7 +25,13 @@ import {
   InvalidResourcesSchema,
   StatusSchema,
 } from '@sluice/proto/admin';
-import { AcknowledgementSchema, HelloSchema, PositionSchema } from '@sluice/proto/cluster';
+import {
+  AcknowledgementSchema,
+  ConnectionListSchema,
+  HelloSchema,
+  type Order,
+  PositionSchema,
+} from '@sluice/proto/cluster';
 import { serviceDefinition } from '@sluice/proto/grpc';
 import { type AdminApi, type AdminApiOptions, startAdminApi } from '../src/admin/index.js';
 import { Views } from '../src/delivery/views.js';
@@ -53,6 +59,9 @@ export const ACCESS = {
   ],
 } as const;
 
+/** The clients of each node. */
+const CONNECTIONS = ['ann', 'bob', 'cleo'];
+
 export interface AdminCluster {
   readonly log: EmbeddedLog;
   readonly head: ConfigurationHead;
@@ -63,7 +72,8 @@ export interface AdminCluster {
   readonly failures: Error[];
   /** Orders that nodes were given. */
   readonly orders: string[];
-  join(node: string, region: string): void;
+  /** One with a stream answers orders. */
+  join(node: string, region: string, hasStream?: boolean): void;
   /** The node says that it runs the newest revision. */
   runs(node: string): void;
   refuses(node: string, revision: number, reason: string): void;
@@ -85,8 +95,8 @@ export async function startAdminCluster(more: Partial<AdminApiOptions> = {}): Pr
     views,
     nowMs: () => 1_700_000_000_000,
     elapsedMs: () => 0,
-    orderElsewhere: (node) => {
-      orders.push(node);
+    orderElsewhere: (node, { what }) => {
+      orders.push(`${node}: ${what.case}`);
       return node !== 'deaf';
     },
   });
@@ -99,6 +109,26 @@ export async function startAdminCluster(more: Partial<AdminApiOptions> = {}): Pr
     onFailure: (error) => failures.push(error),
     ...more,
   });
+  const obey = (node: string, { what }: Order) => {
+    orders.push(`${node}: ${what.case}`);
+    if (what.case !== 'listConnections') return;
+    const { request, limit, cursor } = what.value;
+    const all = [...CONNECTIONS.keys()].filter((id) => cursor === '' || id > Number(cursor));
+    const page = all.slice(0, limit);
+    fleet.listed(
+      create(ConnectionListSchema, {
+        node,
+        incarnation: 'first',
+        request,
+        connections: page.map((id) => ({
+          id: `c${id}`,
+          endpoint: '/mcp',
+          principal: CONNECTIONS[id] as string,
+        })),
+        nextCursor: page.length < all.length ? String(page.at(-1)) : '',
+      }),
+    );
+  };
   const position = (revision: number) =>
     create(PositionSchema, { storeId: head.storeId, revision: BigInt(revision), digest: new Uint8Array() });
   return {
@@ -109,15 +139,19 @@ export async function startAdminCluster(more: Partial<AdminApiOptions> = {}): Pr
     failures,
     orders,
     url: `${more.listen?.tls ? 'https' : 'http'}://127.0.0.1:${api.port}`,
-    join(node, region) {
-      fleet.joined(create(HelloSchema, { node, incarnation: 'first', region, version: '1.0.0' }), {
-        region,
-        tenants: undefined,
-      });
+    join(node, region, hasStream = false) {
+      const hello = create(HelloSchema, { node, incarnation: 'first', region, version: '1.0.0' });
+      const seen = { region, tenants: undefined };
+      if (hasStream) fleet.joined(hello, seen, { order: (order) => obey(node, order), replaced() {} });
+      else fleet.joined(hello, seen);
     },
     runs(node) {
       fleet.acknowledged(
-        create(AcknowledgementSchema, { node, incarnation: 'first', position: position(head.revision) }),
+        create(AcknowledgementSchema, {
+          node,
+          incarnation: 'first',
+          position: position(head.revision),
+        }),
       );
     },
     refuses(node, revision, reason) {

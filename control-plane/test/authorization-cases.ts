@@ -12,11 +12,13 @@ import {
   DeleteResourceRequestSchema,
   DiffRequestSchema,
   DrainNodeRequestSchema,
+  EndConnectionRequestSchema,
   ExportRequestSchema,
   GetResourceRequestSchema,
   GetRevisionRequestSchema,
   HistoryRequestSchema,
   ImportRequestSchema,
+  ListConnectionsRequestSchema,
   ListNodeEventsRequestSchema,
   ListNodesRequestSchema,
   ListPluginsRequestSchema,
@@ -257,6 +259,8 @@ const CASES: Readonly<Record<string, readonly Case[]>> = {
   ListNodes: everywhere(ListNodesRequestSchema, {}),
   DrainNode: everywhere(DrainNodeRequestSchema, { node: 'n1' }),
   ListNodeEvents: everywhere(ListNodeEventsRequestSchema, {}),
+  ListConnections: everywhere(ListConnectionsRequestSchema, { node: 'n1' }),
+  EndConnection: everywhere(EndConnectionRequestSchema, { node: 'n1', connection: 'c1' }),
   ListPlugins: everywhere(ListPluginsRequestSchema, {}),
 };
 

@@ -209,7 +209,7 @@ export class SimulatedNode {
 
   /** What it says of what it runs is so. */
   private says(process: SimulatedProcess, { content }: ConnectRequest): void {
-    if (!process.isAlive || content.case === undefined) return;
+    if (!process.isAlive || content.case === undefined || content.case === 'connections') return;
     const { position } = content.value;
     const running = this.active?.position;
     if (content.case !== 'acknowledgement') {

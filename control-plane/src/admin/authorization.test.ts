@@ -40,7 +40,7 @@ beforeAll(async () => {
       message: '',
       plan: async () => ({ changed: [resource], removed: [] }),
     });
-  cluster.join('n1', 'eu');
+  cluster.join('n1', 'eu', true);
   for (let revision = 1; revision <= STORED.length; revision++) cluster.runs('n1');
   grpc = CALLERS.map(({ token }) => new GrpcCaller(`127.0.0.1:${cluster.api.port}`, token));
   rest = CALLERS.map(({ token }) => new RestCaller(cluster.url, token));
@@ -71,33 +71,36 @@ function seen(answer: string, shows: string | undefined): Outcome {
   return shows === undefined || answer.includes(shows) ? 'yes' : 'left out';
 }
 
-describe.each(METHODS)('$parent.name.$name', (method) => {
-  const tries = casesOf(method);
-  const { role: wanted } = getOption(method, restOption);
+describe.each(METHODS.map((method) => [`${method.parent.name}.${method.name}`, method] as const))(
+  '%s',
+  (_, method) => {
+    const tries = casesOf(method);
+    const { role: wanted } = getOption(method, restOption);
 
-  it.each(tries)('about $about is the same over gRPC and REST', async (each) => {
-    for (const index of CALLERS.keys())
-      expect(await overRest(rest[index] as RestCaller, method, each)).toBe(
-        await overGrpc(grpc[index] as GrpcCaller, method, each),
-      );
-  });
+    it.each(tries)('about $about is the same over gRPC and REST', async (each) => {
+      for (const index of CALLERS.keys())
+        expect(await overRest(rest[index] as RestCaller, method, each)).toBe(
+          await overGrpc(grpc[index] as GrpcCaller, method, each),
+        );
+    });
 
-  it('is refused to whoever is nobody, or of a role that is too low', async () => {
-    for (const each of tries)
-      for (const [index, { role }] of CALLERS.entries()) {
-        const outcome = await overGrpc(grpc[index] as GrpcCaller, method, each);
-        if (role === Role.UNSPECIFIED) expect(outcome).toBe('UNAUTHENTICATED');
-        else if (role < wanted) expect(outcome).toBe('ROLE_TOO_LOW');
-        else expect(outcome).not.toBe('ROLE_TOO_LOW');
-      }
-  });
+    it('is refused to whoever is nobody, or of a role that is too low', async () => {
+      for (const each of tries)
+        for (const [index, { role }] of CALLERS.entries()) {
+          const outcome = await overGrpc(grpc[index] as GrpcCaller, method, each);
+          if (role === Role.UNSPECIFIED) expect(outcome).toBe('UNAUTHENTICATED');
+          else if (role < wanted) expect(outcome).toBe('ROLE_TOO_LOW');
+          else expect(outcome).not.toBe('ROLE_TOO_LOW');
+        }
+    });
 
-  it('never shows or changes what is of a foreign tenant', async () => {
-    for (const each of tries.filter(({ about }) => about.includes('foreign tenant')))
-      for (const [index, { isLimited }] of CALLERS.entries())
-        if (isLimited) expect(await overGrpc(grpc[index] as GrpcCaller, method, each)).not.toBe('yes');
-  });
-});
+    it('never shows or changes what is of a foreign tenant', async () => {
+      for (const each of tries.filter(({ about }) => about.includes('foreign tenant')))
+        for (const [index, { isLimited }] of CALLERS.entries())
+          if (isLimited) expect(await overGrpc(grpc[index] as GrpcCaller, method, each)).not.toBe('yes');
+    });
+  },
+);
 
 it('docs/reference/admin-authorization.md says what was seen (else run SLUICE_UPDATE_DOCS=1 npm test -- authorization)', async () => {
   const tried: Tried[] = [];

@@ -57,6 +57,13 @@ export function requireTenant({ name, tenants }: Caller, tenant: string): void {
   });
 }
 
+/** @throws AdminError for a caller who has not all tenants: what is asked for tells of clients of any of them */
+export function requireAllTenants({ name, tenants }: Caller): void {
+  if (tenants === undefined) return;
+  const message = `connections are those of all tenants, and ${name} is limited to ${list(tenants)}`;
+  throw new AdminError('CLUSTER_RESOURCE', message);
+}
+
 /** @throws AdminError when the caller may not write a resource of this key */
 export function requireChange(caller: Caller, { kind, tenant }: ResourceKey): void {
   requireTenant(caller, tenant);

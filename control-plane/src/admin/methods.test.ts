@@ -46,7 +46,7 @@ beforeEach(async () => {
   });
   rest = new RestCaller(cluster.url, TOKENS.admin);
   grpc = new GrpcCaller(`127.0.0.1:${cluster.api.port}`, TOKENS.admin);
-  cluster.join('n1', 'eu');
+  cluster.join('n1', 'eu', true);
 });
 afterEach(async () => {
   grpc.close();
@@ -106,30 +106,33 @@ describe('the description in OpenAPI', () => {
   });
 });
 
-describe.each(METHODS)('$parent.name.$name', (method) => {
-  it('answers the same over gRPC and REST, as it is described', async () => {
-    for (const resource of STORED)
-      await cluster.head.commit({
-        author: 'test',
-        message: 'm',
-        plan: async () => ({ changed: [resource], removed: [] }),
-      });
-    cluster.runs('n1');
-    for (const { request, about } of casesOf(method)) {
-      const byGrpc = await grpc.call(method.parent, method.localName, request).catch(() => undefined);
-      const { method: verb, path, body } = httpRequestOf(method, request);
-      const byRest = await rest.call(verb, path, body);
-      expect(byRest.status === 200, about).toBe(byGrpc !== undefined);
-      if (byGrpc === undefined) continue;
-      const read = fromJson(method.output, byRest.body as JsonValue);
-      expect(
-        equals(method.output, read, byGrpc),
-        `${JSON.stringify(byRest.body)} and ${JSON.stringify(toJson(method.output, byGrpc))}`,
-      ).toBe(true);
-      expect(faults(method.output.name, byRest.body), about).toBeUndefined();
-    }
-  });
-});
+describe.each(METHODS.map((method) => [`${method.parent.name}.${method.name}`, method] as const))(
+  '%s',
+  (_, method) => {
+    it('answers the same over gRPC and REST, as it is described', async () => {
+      for (const resource of STORED)
+        await cluster.head.commit({
+          author: 'test',
+          message: 'm',
+          plan: async () => ({ changed: [resource], removed: [] }),
+        });
+      cluster.runs('n1');
+      for (const { request, about } of casesOf(method)) {
+        const byGrpc = await grpc.call(method.parent, method.localName, request).catch(() => undefined);
+        const { method: verb, path, body } = httpRequestOf(method, request);
+        const byRest = await rest.call(verb, path, body);
+        expect(byRest.status === 200, about).toBe(byGrpc !== undefined);
+        if (byGrpc === undefined) continue;
+        const read = fromJson(method.output, byRest.body as JsonValue);
+        expect(
+          equals(method.output, read, byGrpc),
+          `${JSON.stringify(byRest.body)} and ${JSON.stringify(toJson(method.output, byGrpc))}`,
+        ).toBe(true);
+        expect(faults(method.output.name, byRest.body), about).toBeUndefined();
+      }
+    });
+  },
+);
 
 describe('a secret', () => {
   const SECRET = 'S3CRETS3CRETS3CRETS3CRETS3CRETS3CRET';

@@ -107,8 +107,10 @@ export class NodeConnection implements NodeStream {
       );
       return;
     }
-    if (content.case === 'health') this.options.fleet.reported(content.value);
-    else this.options.fleet.acknowledged(content.value);
+    const { fleet } = this.options;
+    if (content.case === 'health') fleet.reported(content.value);
+    else if (content.case === 'connections') fleet.listed(content.value);
+    else fleet.acknowledged(content.value);
   }
 
   /** A node may say anew who it is, as when it hears announcements over NATS from now on. */

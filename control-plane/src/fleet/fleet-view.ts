@@ -1,6 +1,6 @@
 /** The port through which the admin API sees the nodes. What it shows is what this replica of the control plane knows. */
 import type { Convergence } from '@sluice/proto/admin';
-import type { Node, NodeEvent } from '@sluice/proto/cluster';
+import type { ConnectionList, Node, NodeEvent } from '@sluice/proto/cluster';
 
 /** Which nodes have to run a revision before it counts as there. */
 export type Wait =
@@ -31,8 +31,27 @@ export interface FleetView {
    * @throws NodeUnreachableError
    */
   drain(node: string, reason: string): Promise<Node | undefined>;
+  /**
+   * Asks a node for its clients; undefined when there is none of this name.
+   *
+   * @throws NodeUnreachableError when it does not answer, or has its stream to another replica
+   */
+  connections(node: string, page: ConnectionPage): Promise<ConnectionList | undefined>;
+  /**
+   * Tells a node to end a connection; false when there is no node of this name.
+   *
+   * @throws NodeUnreachableError
+   */
+  endConnection(node: string, connection: string): Promise<boolean>;
   /** Resolves as soon as what is waited for is so, and at the deadline with how far it has come. */
   convergence(request: ConvergenceRequest): Promise<Convergence>;
+}
+
+/** Which of the connections of a node. */
+export interface ConnectionPage {
+  readonly limitCount: number;
+  /** From the list before; empty for the first ones. */
+  readonly cursor: string;
 }
 
 /** Nothing leads to the node at the moment, so it cannot be told. */

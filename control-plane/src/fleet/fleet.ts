@@ -3,6 +3,7 @@ import { create } from '@bufbuild/protobuf';
 import type { Convergence } from '@sluice/proto/admin';
 import {
   type Acknowledgement,
+  type ConnectionList,
   type Health,
   type Hello,
   type Node,
@@ -19,9 +20,15 @@ import type { Views } from '../delivery/views.js';
 import type { ConfigurationHead } from '../revisions/head.js';
 import type { WatchedNode } from '../rollout/watched-node.js';
 import { SYSTEM_TIMING, type Timing } from '../timing.js';
+import { AskedNodes } from './asked-nodes.js';
 import { convergenceNow } from './convergence.js';
 import { NodeEvents } from './events.js';
-import { type ConvergenceRequest, type FleetView, NodeUnreachableError } from './fleet-view.js';
+import {
+  type ConnectionPage,
+  type ConvergenceRequest,
+  type FleetView,
+  NodeUnreachableError,
+} from './fleet-view.js';
 import { type KnownNode, type NodeStream, nodeMessage, regionOf, rejectionText } from './known-node.js';
 import { watchedNode } from './watched.js';
 
@@ -67,6 +74,7 @@ export class Fleet implements FleetView {
   private readonly known = new Map<string, KnownNode>();
   private readonly happened: NodeEvents;
   private readonly waiters = new Set<Waiter>();
+  private readonly asked = new AskedNodes();
   private readonly listeners = new Set<(node: KnownNode) => void>();
   private readonly timing: Timing;
   private readonly stopLeases: () => void;
@@ -224,14 +232,38 @@ export class Fleet implements FleetView {
   async drain(name: string, reason: string): Promise<Node | undefined> {
     const node = this.known.get(name);
     if (node === undefined) return undefined;
-    const order = create(OrderSchema, { what: { case: 'drain', value: { reason } } });
-    if (node.stream) node.stream.order(order);
-    else if (!(await this.options.orderElsewhere(name, order)))
-      throw new NodeUnreachableError(
-        `node ${name} has no connection to a control plane; try again when it is back`,
-      );
+    await this.order(node, create(OrderSchema, { what: { case: 'drain', value: { reason } } }));
     this.tell(node, NodeEventKind.DRAIN_ORDERED, { detail: reason });
     return nodeMessage(node, this.wantedOf(node));
+  }
+
+  async endConnection(name: string, connection: string): Promise<boolean> {
+    const node = this.known.get(name);
+    if (node === undefined) return false;
+    await this.order(node, create(OrderSchema, { what: { case: 'endSession', value: { id: connection } } }));
+    return true;
+  }
+
+  async connections(
+    name: string,
+    { limitCount, cursor }: ConnectionPage,
+  ): Promise<ConnectionList | undefined> {
+    const node = this.known.get(name);
+    if (node === undefined) return undefined;
+    const { stream } = node;
+    if (stream === undefined)
+      throw new NodeUnreachableError(
+        `node ${name} has no stream to this replica of the control plane; ask the one that it has it to`,
+      );
+    return this.asked.ask(name, (request) => {
+      const value = { request, limit: limitCount, cursor };
+      stream.order(create(OrderSchema, { what: { case: 'listConnections', value } }));
+    });
+  }
+
+  /** A node answered what it was asked for. */
+  listed(list: ConnectionList): void {
+    this.asked.answered(list);
   }
 
   convergence(request: ConvergenceRequest): Promise<Convergence> {
@@ -261,7 +293,18 @@ export class Fleet implements FleetView {
     this.stopLeases();
     this.stopLooking?.();
     this.endFollowing();
+    this.asked.close();
     for (const { request, settle } of [...this.waiters]) settle(this.now(request).convergence);
+  }
+
+  /** @throws NodeUnreachableError */
+  private async order(node: KnownNode, order: Order): Promise<void> {
+    const { node: name } = node.hello;
+    if (node.stream) node.stream.order(order);
+    else if (!(await this.options.orderElsewhere(name, order)))
+      throw new NodeUnreachableError(
+        `node ${name} has no connection to a control plane; try again when it is back`,
+      );
   }
 
   /** The node that speaks; undefined when it is not known, or was started anew since. */

@@ -6,6 +6,7 @@ import {
   type Acknowledgement,
   type Announcement,
   AnnouncementSchema,
+  type ConnectionList,
   type ConnectRequest,
   ConnectRequestSchema,
   type ConnectResponse,
@@ -119,6 +120,14 @@ export class Follower {
   /** Says how the node is now, at once: for what others should not learn late. */
   report(): void {
     this.sayHealth();
+  }
+
+  /** Answers an order, over the stream that it came on: who clients are is nobody else's business. */
+  answer(list: Omit<ConnectionList, 'node' | 'incarnation'>): void {
+    if (this.welcome === undefined) return;
+    const { node, incarnation } = this.options.identity();
+    const content = { case: 'connections' as const, value: { ...list, node, incarnation } };
+    this.standing?.say(create(ConnectRequestSchema, { content }));
   }
 
   /** Says goodbye and hears nothing any more. */

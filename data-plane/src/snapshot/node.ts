@@ -4,12 +4,20 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { ResolvedConfiguration, ResolvedListen } from '@sluice/proto';
-import { type Health, NodeState, type Order, type Position, type ResourceState } from '@sluice/proto/cluster';
+import {
+  type Health,
+  type ListConnections,
+  NodeState,
+  type Order,
+  type Position,
+  type ResourceState,
+} from '@sluice/proto/cluster';
 import type { Logger } from 'pino';
 import { type ClusterConnection, connectCluster, type NatsSettings } from '../cluster/index.js';
 import { type DataPlane, type DataPlaneOptions, startDataPlane } from '../data-plane.js';
 import { CompileError } from '../routing/compile-error.js';
 import { type Compiled, compileInSteps, type NodeSettings } from '../routing/compiler.js';
+import { connectionList, connectionQuery } from './connection-list.js';
 import type { Timing } from './delivery-port.js';
 import { type Held, SnapshotDisk } from './disk.js';
 import { refuseExposure } from './exposure.js';
@@ -238,6 +246,13 @@ export class ClusterNode {
   private obey({ what }: Order): void {
     if (what.case === 'drain') this.options.events.ordered(what.value.reason);
     else if (what.case === 'endSession') void this.gateway?.ask({ what: 'end', id: what.value.id });
+    else if (what.case === 'listConnections') void this.listConnections(what.value);
+  }
+
+  private async listConnections(wanted: ListConnections): Promise<void> {
+    const query = connectionQuery(wanted);
+    const parts = (await this.gateway?.ask(query)) ?? [];
+    this.follower?.answer(connectionList(parts, wanted));
   }
 
   /** What was found out last; asked for anew where it is old. */

@@ -103,6 +103,32 @@ describe('a control plane on one machine', () => {
     client.close();
   });
 
+  it('lists the clients of a node, and ends one of them', async () => {
+    const plane = await start();
+    await plane.isReady();
+    await vi.waitFor(() => expect(plane.printed()).toContain('shown this once'), SOON);
+    const client = connectAdmin({ address: plane.admin, token: printedToken(plane, 'admin') });
+    const port = await freePort();
+    const args = ['--control-plane', plane.nodes, '--state-dir', join(folder, 'node'), '--port', `${port}`];
+    nodes.push(startNode(['--node', 'n1', ...args], { SLUICE_NODE_TOKEN: printedToken(plane, 'node') }));
+    await vi.waitFor(async () => expect((await client.fleet.listNodes({})).nodes).toHaveLength(1), SOON);
+    const resources = [httpUpstream('demo', await demo())];
+    await client.configuration.apply({ resources, options: { wait: 'all' } });
+    for (const name of ['first', 'second'])
+      await connect('SDK v1', `http://127.0.0.1:${port}/mcp`, { headers: { 'x-client': name } });
+    const list = (pageSize: number, pageToken = '') =>
+      client.fleet.listConnections({ node: 'n1', pageSize, pageToken });
+    const first = await list(1);
+    expect(first.connections).toMatchObject([{ endpoint: '/mcp', transport: 'http', clientName: 'story' }]);
+    const second = await list(1, first.nextPageToken);
+    expect(second).toMatchObject({ connections: [{ clientName: 'story' }], nextPageToken: '' });
+    const connection = first.connections[0]?.id as string;
+    await client.fleet.endConnection({ node: 'n1', connection });
+    const left = async () => (await list(9)).connections.map(({ id }) => id);
+    await vi.waitFor(async () => expect(await left()).toEqual([second.connections[0]?.id]), SOON);
+    client.close();
+  });
+
   it('stops in order when it is told to, and is there again with everything', async () => {
     const plane = await start();
     await plane.isReady();

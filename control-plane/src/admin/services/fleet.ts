@@ -4,6 +4,12 @@ import {
   type DrainNodeRequest,
   type DrainNodeResponse,
   DrainNodeResponseSchema,
+  type EndConnectionRequest,
+  type EndConnectionResponse,
+  EndConnectionResponseSchema,
+  type ListConnectionsRequest,
+  type ListConnectionsResponse,
+  ListConnectionsResponseSchema,
   type ListNodeEventsRequest,
   type ListNodeEventsResponse,
   ListNodeEventsResponseSchema,
@@ -14,7 +20,9 @@ import {
 import { type FleetView, NodeUnreachableError } from '../../fleet/fleet-view.js';
 import type { ConfigurationHead } from '../../revisions/head.js';
 import { AdminError } from '../admin-error.js';
-import { pageCount } from './page.js';
+import type { Call } from '../bound-method.js';
+import { requireAllTenants } from '../caller.js';
+import { pageCount, pageEnd, pageToken } from './page.js';
 
 /** Characters of the reason of an order. */
 const MAX_REASON_LENGTH = 1_000;
@@ -34,12 +42,8 @@ export async function drainNode(
 ): Promise<DrainNodeResponse> {
   if (reason.length > MAX_REASON_LENGTH)
     throw AdminError.field('reason', `has more than ${MAX_REASON_LENGTH} characters`);
-  const node = await fleet.drain(name, reason).catch((thrown: unknown) => {
-    if (thrown instanceof NodeUnreachableError)
-      throw new AdminError('NODE_UNREACHABLE', thrown.message, { metadata: { node: name } });
-    throw thrown;
-  });
-  if (node === undefined) throw new AdminError('NOT_FOUND', `there is no node ${name}`);
+  const node = await fleet.drain(name, reason).catch(unreachable(name));
+  if (node === undefined) throw noNode(name);
   return create(DrainNodeResponseSchema, { node });
 }
 
@@ -49,4 +53,39 @@ export function listNodeEvents(
 ): ListNodeEventsResponse {
   const events = fleet.events(pageCount(pageSize), node === '' ? undefined : node);
   return create(ListNodeEventsResponseSchema, { events: [...events] });
+}
+
+export async function listConnections(
+  fleet: FleetView,
+  { node, pageSize, pageToken: token }: ListConnectionsRequest,
+  { caller }: Call,
+): Promise<ListConnectionsResponse> {
+  requireAllTenants(caller);
+  const page = { limitCount: pageCount(pageSize), cursor: pageEnd(token) };
+  const list = await fleet.connections(node, page).catch(unreachable(node));
+  if (list === undefined) throw noNode(node);
+  const { connections, nextCursor } = list;
+  return create(ListConnectionsResponseSchema, { connections, nextPageToken: pageToken(nextCursor) });
+}
+
+export async function endConnection(
+  fleet: FleetView,
+  { node, connection }: EndConnectionRequest,
+  { caller }: Call,
+): Promise<EndConnectionResponse> {
+  requireAllTenants(caller);
+  if (!(await fleet.endConnection(node, connection).catch(unreachable(node)))) throw noNode(node);
+  return create(EndConnectionResponseSchema);
+}
+
+function unreachable(node: string): (thrown: unknown) => never {
+  return (thrown) => {
+    if (thrown instanceof NodeUnreachableError)
+      throw new AdminError('NODE_UNREACHABLE', thrown.message, { metadata: { node } });
+    throw thrown;
+  };
+}
+
+function noNode(name: string): AdminError {
+  return new AdminError('NOT_FOUND', `there is no node ${name}`);
 }

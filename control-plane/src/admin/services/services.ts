@@ -9,7 +9,7 @@ import {
 } from '@sluice/proto/admin';
 import { type BoundMethod, bound } from '../bound-method.js';
 import { waitRevision } from './convergence.js';
-import { drainNode, listNodeEvents, listNodes } from './fleet.js';
+import { drainNode, endConnection, listConnections, listNodeEvents, listNodes } from './fleet.js';
 import { diff, getRevision, history } from './history.js';
 import { exportAll, getResource, listResources } from './reads.js';
 import type { Writing } from './write.js';
@@ -43,6 +43,8 @@ export function boundServices(parts: ServiceParts): BoundMethod[] {
     ...bound(FleetService, {
       listNodes: async (request) => listNodes(head, fleet, request),
       drainNode: (request) => drainNode(fleet, request),
+      listConnections: (request, call) => listConnections(fleet, request, call),
+      endConnection: (request, call) => endConnection(fleet, request, call),
       listNodeEvents: async (request) => listNodeEvents(fleet, request),
     }),
     ...bound(CatalogueService, {

@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file sluice/delivery/v1/delivery.proto.
  */
 export const file_sluice_delivery_v1_delivery: GenFile = /*@__PURE__*/
-  fileDesc("CiFzbHVpY2UvZGVsaXZlcnkvdjEvZGVsaXZlcnkucHJvdG8SEnNsdWljZS5kZWxpdmVyeS52MSI+CghQb3NpdGlvbhIQCghzdG9yZV9pZBgBIAEoCRIQCghyZXZpc2lvbhgCIAEoBBIOCgZkaWdlc3QYAyABKAwiVwoLUHVsbFJlcXVlc3QSKgoEaGF2ZRgBIAEoCzIcLnNsdWljZS5kZWxpdmVyeS52MS5Qb3NpdGlvbhIMCgRub2RlGAIgASgJEg4KBnJlZ2lvbhgDIAEoCSKfAQoMUHVsbFJlc3BvbnNlEi4KCHBvc2l0aW9uGAEgASgLMhwuc2x1aWNlLmRlbGl2ZXJ5LnYxLlBvc2l0aW9uEhAKCHNuYXBzaG90GAIgASgIEg8KB2NoYW5nZWQYAyADKAwSLgoHcmVtb3ZlZBgEIAMoCzIdLnNsdWljZS5jb25maWcudjEuUmVzb3VyY2VLZXkSDAoEbGFzdBgFIAEoCCLAAQoMQW5ub3VuY2VtZW50Ei4KCHBvc2l0aW9uGAEgASgLMhwuc2x1aWNlLmRlbGl2ZXJ5LnYxLlBvc2l0aW9uEiwKBmJlZm9yZRgCIAEoCzIcLnNsdWljZS5kZWxpdmVyeS52MS5Qb3NpdGlvbhIRCgloYXNfZGVsdGEYAyABKAgSDwoHY2hhbmdlZBgEIAMoDBIuCgdyZW1vdmVkGAUgAygLMh0uc2x1aWNlLmNvbmZpZy52MS5SZXNvdXJjZUtleSK1AQoOQ29ubmVjdFJlcXVlc3QSKgoFaGVsbG8YASABKAsyGS5zbHVpY2UuZGVsaXZlcnkudjEuSGVsbG9IABI+Cg9hY2tub3dsZWRnZW1lbnQYAiABKAsyIy5zbHVpY2UuZGVsaXZlcnkudjEuQWNrbm93bGVkZ2VtZW50SAASLAoGaGVhbHRoGAMgASgLMhouc2x1aWNlLmRlbGl2ZXJ5LnYxLkhlYWx0aEgAQgkKB2NvbnRlbnQisgEKD0Nvbm5lY3RSZXNwb25zZRIuCgd3ZWxjb21lGAEgASgLMhsuc2x1aWNlLmRlbGl2ZXJ5LnYxLldlbGNvbWVIABI4Cgxhbm5vdW5jZW1lbnQYAiABKAsyIC5zbHVpY2UuZGVsaXZlcnkudjEuQW5ub3VuY2VtZW50SAASKgoFb3JkZXIYAyABKAsyGS5zbHVpY2UuZGVsaXZlcnkudjEuT3JkZXJIAEIJCgdjb250ZW50IqwBCgVIZWxsbxIMCgRub2RlGAEgASgJEhMKC2luY2FybmF0aW9uGAIgASgJEg8KB3ZlcnNpb24YAyABKAkSDgoGcmVnaW9uGAQgASgJEi4KCHBvc2l0aW9uGAUgASgLMhwuc2x1aWNlLmRlbGl2ZXJ5LnYxLlBvc2l0aW9uEhsKE2hlYXJzX2Fubm91bmNlbWVudHMYBiABKAgSEgoKY2xpZW50X3VybBgHIAEoCSKcAQoHV2VsY29tZRIPCgdjbHVzdGVyGAEgASgJEhwKFGFubm91bmNlbWVudF9zdWJqZWN0GAIgASgJEhoKEmhlYWx0aF9pbnRlcnZhbF9tcxgDIAEoDRIuCghwb3NpdGlvbhgEIAEoCzIcLnNsdWljZS5kZWxpdmVyeS52MS5Qb3NpdGlvbhIWCg5yZXBvcnRfc3ViamVjdBgFIAEoCSKWAQoPQWNrbm93bGVkZ2VtZW50EgwKBG5vZGUYASABKAkSEwoLaW5jYXJuYXRpb24YAiABKAkSLgoIcG9zaXRpb24YAyABKAsyHC5zbHVpY2UuZGVsaXZlcnkudjEuUG9zaXRpb24SMAoJcmVqZWN0aW9uGAQgASgLMh0uc2x1aWNlLmRlbGl2ZXJ5LnYxLlJlamVjdGlvbiJMCglSZWplY3Rpb24SLwoIcmVzb3VyY2UYASABKAsyHS5zbHVpY2UuY29uZmlnLnYxLlJlc291cmNlS2V5Eg4KBnJlYXNvbhgCIAEoCSLYAgoGSGVhbHRoEgwKBG5vZGUYASABKAkSEwoLaW5jYXJuYXRpb24YAiABKAkSKAoEdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoIcG9zaXRpb24YBCABKAsyHC5zbHVpY2UuZGVsaXZlcnkudjEuUG9zaXRpb24SLAoFc3RhdGUYBSABKA4yHS5zbHVpY2UuZGVsaXZlcnkudjEuTm9kZVN0YXRlEhAKCHNlc3Npb25zGAYgASgNEhoKEnJlcXVlc3RzX2luX2ZsaWdodBgHIAEoDRIWCg5yZXF1ZXN0c190b3RhbBgIIAEoBBIUCgxlcnJvcnNfdG90YWwYCSABKAQSGQoRZHVyYXRpb25fdXNfdG90YWwYCiABKAQSFAoMY3B1X3VzX3RvdGFsGAsgASgEEhYKDnJlc2lkZW50X2J5dGVzGAwgASgEInIKBU9yZGVyEioKBWRyYWluGAEgASgLMhkuc2x1aWNlLmRlbGl2ZXJ5LnYxLkRyYWluSAASNQoLZW5kX3Nlc3Npb24YAiABKAsyHi5zbHVpY2UuZGVsaXZlcnkudjEuRW5kU2Vzc2lvbkgAQgYKBHdoYXQiFwoFRHJhaW4SDgoGcmVhc29uGAEgASgJIhgKCkVuZFNlc3Npb24SCgoCaWQYASABKAkidQoOU3RvcmVkU25hcHNob3QSLgoIcG9zaXRpb24YASABKAsyHC5zbHVpY2UuZGVsaXZlcnkudjEuUG9zaXRpb24SDgoGcmVnaW9uGAIgASgJEhEKCXJlc291cmNlcxgDIAMoDBIQCghjaGVja3N1bRgEIAEoDCqGAQoJTm9kZVN0YXRlEhoKFk5PREVfU1RBVEVfVU5TUEVDSUZJRUQQABIWChJOT0RFX1NUQVRFX1dBSVRJTkcQARIUChBOT0RFX1NUQVRFX1JFQURZEAISFwoTTk9ERV9TVEFURV9EUkFJTklORxADEhYKEk5PREVfU1RBVEVfU1RPUFBFRBAEMrYBCg9EZWxpdmVyeVNlcnZpY2USSwoEUHVsbBIfLnNsdWljZS5kZWxpdmVyeS52MS5QdWxsUmVxdWVzdBogLnNsdWljZS5kZWxpdmVyeS52MS5QdWxsUmVzcG9uc2UwARJWCgdDb25uZWN0EiIuc2x1aWNlLmRlbGl2ZXJ5LnYxLkNvbm5lY3RSZXF1ZXN0GiMuc2x1aWNlLmRlbGl2ZXJ5LnYxLkNvbm5lY3RSZXNwb25zZSgBMAFiBnByb3RvMw", [file_google_protobuf_timestamp, file_sluice_config_v1_resource]);
+  fileDesc("CiFzbHVpY2UvZGVsaXZlcnkvdjEvZGVsaXZlcnkucHJvdG8SEnNsdWljZS5kZWxpdmVyeS52MSI+CghQb3NpdGlvbhIQCghzdG9yZV9pZBgBIAEoCRIQCghyZXZpc2lvbhgCIAEoBBIOCgZkaWdlc3QYAyABKAwiVwoLUHVsbFJlcXVlc3QSKgoEaGF2ZRgBIAEoCzIcLnNsdWljZS5kZWxpdmVyeS52MS5Qb3NpdGlvbhIMCgRub2RlGAIgASgJEg4KBnJlZ2lvbhgDIAEoCSKfAQoMUHVsbFJlc3BvbnNlEi4KCHBvc2l0aW9uGAEgASgLMhwuc2x1aWNlLmRlbGl2ZXJ5LnYxLlBvc2l0aW9uEhAKCHNuYXBzaG90GAIgASgIEg8KB2NoYW5nZWQYAyADKAwSLgoHcmVtb3ZlZBgEIAMoCzIdLnNsdWljZS5jb25maWcudjEuUmVzb3VyY2VLZXkSDAoEbGFzdBgFIAEoCCLAAQoMQW5ub3VuY2VtZW50Ei4KCHBvc2l0aW9uGAEgASgLMhwuc2x1aWNlLmRlbGl2ZXJ5LnYxLlBvc2l0aW9uEiwKBmJlZm9yZRgCIAEoCzIcLnNsdWljZS5kZWxpdmVyeS52MS5Qb3NpdGlvbhIRCgloYXNfZGVsdGEYAyABKAgSDwoHY2hhbmdlZBgEIAMoDBIuCgdyZW1vdmVkGAUgAygLMh0uc2x1aWNlLmNvbmZpZy52MS5SZXNvdXJjZUtleSLwAQoOQ29ubmVjdFJlcXVlc3QSKgoFaGVsbG8YASABKAsyGS5zbHVpY2UuZGVsaXZlcnkudjEuSGVsbG9IABI+Cg9hY2tub3dsZWRnZW1lbnQYAiABKAsyIy5zbHVpY2UuZGVsaXZlcnkudjEuQWNrbm93bGVkZ2VtZW50SAASLAoGaGVhbHRoGAMgASgLMhouc2x1aWNlLmRlbGl2ZXJ5LnYxLkhlYWx0aEgAEjkKC2Nvbm5lY3Rpb25zGAQgASgLMiIuc2x1aWNlLmRlbGl2ZXJ5LnYxLkNvbm5lY3Rpb25MaXN0SABCCQoHY29udGVudCKyAQoPQ29ubmVjdFJlc3BvbnNlEi4KB3dlbGNvbWUYASABKAsyGy5zbHVpY2UuZGVsaXZlcnkudjEuV2VsY29tZUgAEjgKDGFubm91bmNlbWVudBgCIAEoCzIgLnNsdWljZS5kZWxpdmVyeS52MS5Bbm5vdW5jZW1lbnRIABIqCgVvcmRlchgDIAEoCzIZLnNsdWljZS5kZWxpdmVyeS52MS5PcmRlckgAQgkKB2NvbnRlbnQirAEKBUhlbGxvEgwKBG5vZGUYASABKAkSEwoLaW5jYXJuYXRpb24YAiABKAkSDwoHdmVyc2lvbhgDIAEoCRIOCgZyZWdpb24YBCABKAkSLgoIcG9zaXRpb24YBSABKAsyHC5zbHVpY2UuZGVsaXZlcnkudjEuUG9zaXRpb24SGwoTaGVhcnNfYW5ub3VuY2VtZW50cxgGIAEoCBISCgpjbGllbnRfdXJsGAcgASgJIpwBCgdXZWxjb21lEg8KB2NsdXN0ZXIYASABKAkSHAoUYW5ub3VuY2VtZW50X3N1YmplY3QYAiABKAkSGgoSaGVhbHRoX2ludGVydmFsX21zGAMgASgNEi4KCHBvc2l0aW9uGAQgASgLMhwuc2x1aWNlLmRlbGl2ZXJ5LnYxLlBvc2l0aW9uEhYKDnJlcG9ydF9zdWJqZWN0GAUgASgJIpYBCg9BY2tub3dsZWRnZW1lbnQSDAoEbm9kZRgBIAEoCRITCgtpbmNhcm5hdGlvbhgCIAEoCRIuCghwb3NpdGlvbhgDIAEoCzIcLnNsdWljZS5kZWxpdmVyeS52MS5Qb3NpdGlvbhIwCglyZWplY3Rpb24YBCABKAsyHS5zbHVpY2UuZGVsaXZlcnkudjEuUmVqZWN0aW9uIkwKCVJlamVjdGlvbhIvCghyZXNvdXJjZRgBIAEoCzIdLnNsdWljZS5jb25maWcudjEuUmVzb3VyY2VLZXkSDgoGcmVhc29uGAIgASgJItgCCgZIZWFsdGgSDAoEbm9kZRgBIAEoCRITCgtpbmNhcm5hdGlvbhgCIAEoCRIoCgR0aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCghwb3NpdGlvbhgEIAEoCzIcLnNsdWljZS5kZWxpdmVyeS52MS5Qb3NpdGlvbhIsCgVzdGF0ZRgFIAEoDjIdLnNsdWljZS5kZWxpdmVyeS52MS5Ob2RlU3RhdGUSEAoIc2Vzc2lvbnMYBiABKA0SGgoScmVxdWVzdHNfaW5fZmxpZ2h0GAcgASgNEhYKDnJlcXVlc3RzX3RvdGFsGAggASgEEhQKDGVycm9yc190b3RhbBgJIAEoBBIZChFkdXJhdGlvbl91c190b3RhbBgKIAEoBBIUCgxjcHVfdXNfdG90YWwYCyABKAQSFgoOcmVzaWRlbnRfYnl0ZXMYDCABKAQiswEKBU9yZGVyEioKBWRyYWluGAEgASgLMhkuc2x1aWNlLmRlbGl2ZXJ5LnYxLkRyYWluSAASNQoLZW5kX3Nlc3Npb24YAiABKAsyHi5zbHVpY2UuZGVsaXZlcnkudjEuRW5kU2Vzc2lvbkgAEj8KEGxpc3RfY29ubmVjdGlvbnMYAyABKAsyIy5zbHVpY2UuZGVsaXZlcnkudjEuTGlzdENvbm5lY3Rpb25zSABCBgoEd2hhdCIXCgVEcmFpbhIOCgZyZWFzb24YASABKAkiGAoKRW5kU2Vzc2lvbhIKCgJpZBgBIAEoCSJBCg9MaXN0Q29ubmVjdGlvbnMSDwoHcmVxdWVzdBgBIAEoCRINCgVsaW1pdBgCIAEoDRIOCgZjdXJzb3IYAyABKAkilAEKDkNvbm5lY3Rpb25MaXN0EgwKBG5vZGUYASABKAkSEwoLaW5jYXJuYXRpb24YAiABKAkSDwoHcmVxdWVzdBgDIAEoCRI5Cgtjb25uZWN0aW9ucxgEIAMoCzIkLnNsdWljZS5kZWxpdmVyeS52MS5DbGllbnRDb25uZWN0aW9uEhMKC25leHRfY3Vyc29yGAUgASgJIocCChBDbGllbnRDb25uZWN0aW9uEgoKAmlkGAEgASgJEhAKCGVuZHBvaW50GAIgASgJEhEKCXRyYW5zcG9ydBgDIAEoCRIRCglwcmluY2lwYWwYBCABKAkSEwoLY2xpZW50X25hbWUYBSABKAkSFgoOY2xpZW50X3ZlcnNpb24YBiABKAkSEAoIcmV2aXNpb24YByABKAkSKQoFYmVnYW4YCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi0KCWxhc3RfdXNlZBgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFgoOb3Blbl9leGNoYW5nZXMYCiABKA0idQoOU3RvcmVkU25hcHNob3QSLgoIcG9zaXRpb24YASABKAsyHC5zbHVpY2UuZGVsaXZlcnkudjEuUG9zaXRpb24SDgoGcmVnaW9uGAIgASgJEhEKCXJlc291cmNlcxgDIAMoDBIQCghjaGVja3N1bRgEIAEoDCqGAQoJTm9kZVN0YXRlEhoKFk5PREVfU1RBVEVfVU5TUEVDSUZJRUQQABIWChJOT0RFX1NUQVRFX1dBSVRJTkcQARIUChBOT0RFX1NUQVRFX1JFQURZEAISFwoTTk9ERV9TVEFURV9EUkFJTklORxADEhYKEk5PREVfU1RBVEVfU1RPUFBFRBAEMrYBCg9EZWxpdmVyeVNlcnZpY2USSwoEUHVsbBIfLnNsdWljZS5kZWxpdmVyeS52MS5QdWxsUmVxdWVzdBogLnNsdWljZS5kZWxpdmVyeS52MS5QdWxsUmVzcG9uc2UwARJWCgdDb25uZWN0EiIuc2x1aWNlLmRlbGl2ZXJ5LnYxLkNvbm5lY3RSZXF1ZXN0GiMuc2x1aWNlLmRlbGl2ZXJ5LnYxLkNvbm5lY3RSZXNwb25zZSgBMAFiBnByb3RvMw", [file_google_protobuf_timestamp, file_sluice_config_v1_resource]);
 
 /**
  * Which revision of which store, and how it reads to whoever names it.
@@ -221,6 +221,14 @@ export type ConnectRequest = Message<"sluice.delivery.v1.ConnectRequest"> & {
      */
     value: Health;
     case: "health";
+  } | {
+    /**
+     * What it was asked for. Over the stream only: who its clients are is nobody else's business.
+     *
+     * @generated from field: sluice.delivery.v1.ConnectionList connections = 4;
+     */
+    value: ConnectionList;
+    case: "connections";
   } | { case: undefined; value?: undefined };
 };
 
@@ -583,6 +591,14 @@ export type Order = Message<"sluice.delivery.v1.Order"> & {
      */
     value: EndSession;
     case: "endSession";
+  } | {
+    /**
+     * Say which clients are connected.
+     *
+     * @generated from field: sluice.delivery.v1.ListConnections list_connections = 3;
+     */
+    value: ListConnections;
+    case: "listConnections";
   } | { case: undefined; value?: undefined };
 };
 
@@ -636,6 +652,174 @@ export const EndSessionSchema: GenMessage<EndSession> = /*@__PURE__*/
   messageDesc(file_sluice_delivery_v1_delivery, 13);
 
 /**
+ * Say which clients are connected.
+ *
+ * @generated from message sluice.delivery.v1.ListConnections
+ */
+export type ListConnections = Message<"sluice.delivery.v1.ListConnections"> & {
+  /**
+   * Stands in the answer too.
+   *
+   * @generated from field: string request = 1;
+   */
+  request: string;
+
+  /**
+   * At most this many.
+   *
+   * @generated from field: uint32 limit = 2;
+   */
+  limit: number;
+
+  /**
+   * From the answer before; empty for the first ones.
+   *
+   * @generated from field: string cursor = 3;
+   */
+  cursor: string;
+};
+
+/**
+ * Describes the message sluice.delivery.v1.ListConnections.
+ * Use `create(ListConnectionsSchema)` to create a new message.
+ */
+export const ListConnectionsSchema: GenMessage<ListConnections> = /*@__PURE__*/
+  messageDesc(file_sluice_delivery_v1_delivery, 14);
+
+/**
+ * Clients of a node.
+ *
+ * @generated from message sluice.delivery.v1.ConnectionList
+ */
+export type ConnectionList = Message<"sluice.delivery.v1.ConnectionList"> & {
+  /**
+   * The node.
+   *
+   * @generated from field: string node = 1;
+   */
+  node: string;
+
+  /**
+   * Which start of it.
+   *
+   * @generated from field: string incarnation = 2;
+   */
+  incarnation: string;
+
+  /**
+   * What it was asked by.
+   *
+   * @generated from field: string request = 3;
+   */
+  request: string;
+
+  /**
+   * The oldest first.
+   *
+   * @generated from field: repeated sluice.delivery.v1.ClientConnection connections = 4;
+   */
+  connections: ClientConnection[];
+
+  /**
+   * For the next ones; empty when there are none.
+   *
+   * @generated from field: string next_cursor = 5;
+   */
+  nextCursor: string;
+};
+
+/**
+ * Describes the message sluice.delivery.v1.ConnectionList.
+ * Use `create(ConnectionListSchema)` to create a new message.
+ */
+export const ConnectionListSchema: GenMessage<ConnectionList> = /*@__PURE__*/
+  messageDesc(file_sluice_delivery_v1_delivery, 15);
+
+/**
+ * A client that has a session, or a connection of its own.
+ *
+ * @generated from message sluice.delivery.v1.ClientConnection
+ */
+export type ClientConnection = Message<"sluice.delivery.v1.ClientConnection"> & {
+  /**
+   * Names it for operators. No client knows it.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * Path of the endpoint.
+   *
+   * @generated from field: string endpoint = 2;
+   */
+  endpoint: string;
+
+  /**
+   * `http`, where a session has no connection of its own, `sse`, `websocket` or `stdio`.
+   *
+   * @generated from field: string transport = 3;
+   */
+  transport: string;
+
+  /**
+   * Who it is.
+   *
+   * @generated from field: string principal = 4;
+   */
+  principal: string;
+
+  /**
+   * What it says that it is called.
+   *
+   * @generated from field: string client_name = 5;
+   */
+  clientName: string;
+
+  /**
+   * What it says of its version.
+   *
+   * @generated from field: string client_version = 6;
+   */
+  clientVersion: string;
+
+  /**
+   * The protocol revision that it speaks.
+   *
+   * @generated from field: string revision = 7;
+   */
+  revision: string;
+
+  /**
+   * Since when.
+   *
+   * @generated from field: google.protobuf.Timestamp began = 8;
+   */
+  began?: Timestamp | undefined;
+
+  /**
+   * When it last said something, or was last answered.
+   *
+   * @generated from field: google.protobuf.Timestamp last_used = 9;
+   */
+  lastUsed?: Timestamp | undefined;
+
+  /**
+   * Its requests under way.
+   *
+   * @generated from field: uint32 open_exchanges = 10;
+   */
+  openExchanges: number;
+};
+
+/**
+ * Describes the message sluice.delivery.v1.ClientConnection.
+ * Use `create(ClientConnectionSchema)` to create a new message.
+ */
+export const ClientConnectionSchema: GenMessage<ClientConnection> = /*@__PURE__*/
+  messageDesc(file_sluice_delivery_v1_delivery, 16);
+
+/**
  * What a node keeps on its disk: the last configuration that it ran. The file is one such message, written in pieces.
  *
  * @generated from message sluice.delivery.v1.StoredSnapshot
@@ -675,7 +859,7 @@ export type StoredSnapshot = Message<"sluice.delivery.v1.StoredSnapshot"> & {
  * Use `create(StoredSnapshotSchema)` to create a new message.
  */
 export const StoredSnapshotSchema: GenMessage<StoredSnapshot> = /*@__PURE__*/
-  messageDesc(file_sluice_delivery_v1_delivery, 14);
+  messageDesc(file_sluice_delivery_v1_delivery, 17);
 
 /**
  * How a node serves.
