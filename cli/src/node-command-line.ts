@@ -108,6 +108,13 @@ export function addDataPlaneCommand(
     )
     .addOption(
       own(
+        '--redis <url>',
+        'Redis that keeps the limits which nodes share, redis:// or rediss://; default NATS',
+        'REDIS',
+      ).argParser(redisUrl),
+    )
+    .addOption(
+      own(
         '--key-file <file>',
         'the secret that all nodes of the cluster seal tokens with, 32 bytes or more; else the variable SLUICE_NODE_KEY',
         'KEY_FILE',
@@ -151,8 +158,10 @@ function contradiction({
   controlPlane,
   tlsCert,
   tlsKey,
+  nats,
   natsCert,
   natsKey,
+  redis,
   listenCert,
   listenKey,
 }: NodeFlags): string | undefined {
@@ -161,6 +170,7 @@ function contradiction({
     return '--listen-cert and --listen-key belong together';
   if ((natsCert === undefined) !== (natsKey === undefined))
     return '--nats-cert and --nats-key belong together';
+  if (redis !== undefined && nats === undefined) return '--redis is for nodes that share, which need --nats';
   const bad = controlPlane.find((address) => !/^(?:\[[0-9A-Fa-f:.]+\]|[^:/\s]+):\d{1,5}$/.test(address));
   return bad === undefined ? undefined : `${JSON.stringify(bad)} is no host:port of a control plane`;
 }
@@ -178,6 +188,13 @@ export function listed(value: string, earlier: readonly string[] | undefined): r
 function nodeName(text: string): string {
   if (NODE_NAME.test(text)) return text;
   throw new InvalidArgumentError('Give up to 63 letters, digits, `_` and `-`.');
+}
+
+function redisUrl(text: string): string {
+  const isRedis = /^rediss?:\/\//.test(text) && URL.canParse(text);
+  if (isRedis) return text;
+  // What was given may hold a password.
+  throw new InvalidArgumentError('Give an address such as redis://redis:6379.');
 }
 
 function clusterName(text: string): string {

@@ -15,6 +15,7 @@ export interface NodeFlags {
   readonly natsCert?: string;
   readonly natsKey?: string;
   readonly cluster: string;
+  readonly redis?: string;
   readonly keyFile?: string;
   readonly stateDir?: string;
   readonly host: string;

@@ -7,7 +7,7 @@ const MIN_KEY_BYTES = 32;
 
 /** Undefined where there is no NATS. User and password may stand in the address, or in variables. */
 export function sharingOf(flags: NodeFlags): ClusterNodeOptions['sharing'] {
-  const { nats, natsCredentials, natsCa, natsCert, natsKey, cluster } = flags;
+  const { nats, natsCredentials, natsCa, natsCert, natsKey, cluster, redis } = flags;
   if (nats === undefined) return undefined;
   const parsed = nats.map((url) => new URL(url.includes('://') ? url : `nats://${url}`));
   const { username, password } = parsed.find((each) => each.username !== '') ?? {};
@@ -16,6 +16,7 @@ export function sharingOf(flags: NodeFlags): ClusterNodeOptions['sharing'] {
     natsCa !== undefined || natsCert !== undefined || parsed.some(({ protocol }) => protocol === 'tls:');
   return {
     cluster,
+    redis,
     nats: {
       servers: parsed.map(({ protocol, host }) => `${protocol}//${host}`),
       user: user && decodeURIComponent(user),

@@ -1,8 +1,10 @@
 /** Starts the data plane of one process: one worker in this thread, or several in threads of their own. */
 import type { ResolvedConfiguration } from '@sluice/proto';
+import { MemoryBuckets } from '@sluice/sdk/engine';
 import type { Logger } from 'pino';
 import { clientUrl, type OpsUrls, opsAddresses } from './addresses.js';
 import type { WorkerAnswers, WorkerQuery } from './admin/worker-part.js';
+import type { PluginSharing } from './chain/plugin-sharing.js';
 import { checkStateDir } from './chain/plugin-stores.js';
 import { type SharedMemory, sharedMemory } from './chain/shared-memory.js';
 import { type NodeBus, newNodeId } from './sessions/node-bus.js';
@@ -30,6 +32,8 @@ export interface DataPlaneOptions {
 export interface Cluster {
   readonly bus: NodeBus;
   readonly sessions: SessionStore;
+  /** What plugins share; by default the workers of each node share by themselves. */
+  readonly plugins?: PluginSharing;
   /** Shown with the metrics of the gateway. */
   metricsText?(): Promise<string>;
 }
@@ -70,6 +74,7 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
     count: 1,
     sessionStore: sessionStoreOf(options),
     inCluster: cluster !== undefined,
+    sharing: sharingOf(options),
     clusterMetricsText: cluster?.metricsText?.bind(cluster),
   });
   cluster?.bus.join([worker.address], (_, other, pipe) => worker.meet(other, pipe));
@@ -130,6 +135,11 @@ class OneWorker implements SwappingWorkers {
   drop(): Promise<void> {
     return this.worker.drop();
   }
+}
+
+/** What plugins share with those of the other workers, of this node or of all. */
+export function sharingOf({ cluster }: DataPlaneOptions): PluginSharing {
+  return cluster?.plugins ?? { buckets: new MemoryBuckets(() => performance.now()) };
 }
 
 /** What is known of the sessions of all workers together. */

@@ -4,9 +4,10 @@ import type { Readable, Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { builtIn } from '@sluice/plugins';
 import type { ResolvedConfiguration } from '@sluice/proto';
-import { Refusal } from '@sluice/sdk/engine';
+import { MemoryBuckets, Refusal } from '@sluice/sdk/engine';
 import type { Logger } from 'pino';
 import type { PluginSeries } from './chain/plugin-host.js';
+import { bucketsOf } from './chain/plugin-sharing.js';
 import { pluginStores } from './chain/plugin-stores.js';
 import { Plugins } from './chain/plugins.js';
 import { type SharedMemory, sharedMemory } from './chain/shared-memory.js';
@@ -96,6 +97,7 @@ class StdioServing implements StdioServer {
   private client: DuplexClient | undefined;
   private limits: Limits;
   private readonly stores: PluginStores;
+  private readonly sharing = { buckets: new MemoryBuckets(() => performance.now()) };
   private shared: SharedMemory = new Map();
   private egress: ResolvedConfiguration['gateway']['egress'];
   private resolveEnded: (end: StdioEnd) => void = () => {};
@@ -180,6 +182,7 @@ class StdioServing implements StdioServer {
       metrics: NO_METRICS,
       find: ({ plugin }) => builtIn(plugin),
       store: (binding) => stores.of(binding),
+      buckets: (binding) => bucketsOf(binding, this.sharing),
       shared: (binding) => this.shared.get(binding),
       watch: (upstream, uri) => this.runtime.watchResource(upstream, uri),
       egress: () => new EgressPolicy(this.egress.deny, this.egress.allow),

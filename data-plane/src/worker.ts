@@ -8,6 +8,7 @@ import type { Logger } from 'pino';
 import { AdminDoor } from './admin/admin-door.js';
 import { NodeAdmin, type NodeAdminSource } from './admin/node-admin.js';
 import { WorkerPart } from './admin/worker-part.js';
+import { bucketsOf, type PluginSharing } from './chain/plugin-sharing.js';
 import { pluginStores } from './chain/plugin-stores.js';
 import { Plugins } from './chain/plugins.js';
 import type { SharedMemory } from './chain/shared-memory.js';
@@ -67,6 +68,8 @@ export interface WorkerOptions {
   readonly sessionStore: SessionStore;
   /** There are other nodes, and the session store is theirs too. */
   readonly inCluster: boolean;
+  /** What plugins share beyond this worker. */
+  readonly sharing: PluginSharing;
   /** Where metrics of all workers come together; by default those of this one. */
   readonly metricsText?: () => Promise<string>;
   /** Metrics of what connects the node to others, to be shown with those of this worker. */
@@ -113,7 +116,7 @@ export class Worker {
   constructor(private readonly options: WorkerOptions) {
     const { configuration, log } = options;
     this.configuration = configuration;
-    this.stores = pluginStores(configuration.gateway.stateDir, log);
+    this.stores = options.sharing.stores ?? pluginStores(configuration.gateway.stateDir, log);
     const settings = () => this.configuration.gateway.sessions;
     this.sealer = new RotatingSealer(this.keys);
     this.address = workerAddress(options.node, options.index);
@@ -182,6 +185,7 @@ export class Worker {
       metrics: this.metrics,
       find: ({ plugin }) => builtIn(plugin),
       store: (binding) => this.stores.of(binding),
+      buckets: (binding) => bucketsOf(binding, options.sharing),
       shared: (binding) => this.shared.get(binding),
       watch: (upstream, uri) => this.runtime.watchResource(upstream, uri),
       egress: () =>

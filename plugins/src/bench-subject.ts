@@ -9,6 +9,7 @@ import {
   compileRoute,
   Exchange,
   frozen,
+  MemoryBuckets,
   Outcome,
   Refusal,
   type Route,
@@ -173,6 +174,7 @@ function hostOf(plugin: Plugin, config: unknown, { fetch }: BenchCase): PluginHo
       delete: async () => undefined,
       keys: async () => [],
     },
+    buckets: new MemoryBuckets(() => performance.now()),
     shared: new SharedArrayBuffer(plugin.sharedBytes(config)),
     watch: () => nothing,
     async fetch(url) {

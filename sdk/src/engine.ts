@@ -4,6 +4,7 @@
  */
 export { isEarlyAttribute } from './attributes.js';
 export { Binding, type BindingOptions } from './binding.js';
+export { MemoryBuckets, takePortion } from './buckets.js';
 export { type Allowed, after, type Handler, type Known } from './chain.js';
 export { Admitted, type Arrival, type Call, type Client, Exchange } from './exchange.js';
 export type { FailureEvents } from './failures.js';

@@ -1,6 +1,7 @@
 /** What the author of a plugin imports. */
 export { type Static, Type } from '@sinclair/typebox';
 export type { Attribute, Attributes, View } from './attributes.js';
+export type { BucketAllowance, PluginBuckets, Portion } from './buckets.js';
 export { Secret, TargetPattern } from './configuration.js';
 export { Duration, durationMs } from './duration.js';
 export type { Changes, Target, TargetKind, Transport } from './exchange.js';

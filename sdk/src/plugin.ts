@@ -1,6 +1,7 @@
 /** What a plugin is: the one declaration that its author writes, and the hooks that the gateway calls. */
 import type { Static, TObject } from '@sinclair/typebox';
 import type { Attribute, View } from './attributes.js';
+import type { PluginBuckets } from './buckets.js';
 import { type CheckedConfig, checkConfig } from './configuration.js';
 import type { Changes, Target } from './exchange.js';
 import type { Identity, JsonObject } from './identity.js';
@@ -164,6 +165,7 @@ export interface PluginHost {
   readonly log: PluginLog;
   readonly metrics: PluginMetrics;
   readonly store: PluginStore;
+  readonly buckets: PluginBuckets;
   /** Memory that all workers of the node share for this binding, as large as `sharedBytes` says; zeroed at first. */
   readonly shared: SharedArrayBuffer;
   /**

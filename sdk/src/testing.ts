@@ -9,6 +9,7 @@
 
 import { Type } from '@sinclair/typebox';
 import { Binding } from './binding.js';
+import { MemoryBuckets, type PluginBuckets } from './buckets.js';
 import { checkConfig } from './configuration.js';
 import { type Arrival, type Call, type Client, Exchange, type Target } from './exchange.js';
 import { frozen } from './frozen.js';
@@ -51,6 +52,8 @@ export interface TestOptions {
   readonly onFailure?: 'deny' | 'allow';
   /** Answers what the plugin fetches, by URL. */
   readonly fetch?: (url: string, options: FetchOptions) => FetchAnswer | Promise<FetchAnswer>;
+  /** Buckets that are shared with others; by default those of this gateway alone. */
+  readonly buckets?: PluginBuckets;
   /** Answers calls; by default with `{ content: [], echo: arguments }`. */
   readonly upstream?: Script;
   /** Where the clock begins, milliseconds since the epoch. Default 1,700,000,000,000. */
@@ -142,6 +145,7 @@ export function testPlugin(plugin: Plugin, options: TestOptions = {}): TestGatew
       gauges,
       watched,
       fetch: options.fetch,
+      buckets: options.buckets ?? new MemoryBuckets(() => clock.now()),
     });
     return new Binding({
       plugin: each,
@@ -299,12 +303,13 @@ interface TestWorld {
   readonly gauges: Map<string, number>;
   readonly watched: string[];
   readonly fetch: TestOptions['fetch'];
+  readonly buckets: PluginBuckets;
 }
 
 function testHost(
   plugin: Plugin,
   config: unknown,
-  { clock, logged, counted, gauges, watched, fetch }: TestWorld,
+  { clock, logged, counted, gauges, watched, fetch, buckets }: TestWorld,
 ): PluginHost {
   const log = (level: string) => (fields: object, message: string) =>
     void logged.push({ level, fields, message });
@@ -341,6 +346,7 @@ function testHost(
       keys: async (prefix) =>
         [...kept.keys()].filter((key) => key.startsWith(prefix) && alive(key) !== undefined).sort(),
     },
+    buckets,
     shared: new SharedArrayBuffer(plugin.sharedBytes(config)),
     watch: (upstream, uri) => {
       const own = `${upstream} ${uri}`;

@@ -61,6 +61,7 @@ function setUp() {
     log: pino({ level: 'silent' }),
     find: ({ plugin }: ResolvedPlugin) => KNOWN.get(plugin),
     store: () => ({}),
+    buckets: () => ({}),
     shared: () => undefined,
     metrics: {
       pluginFailed: (name: string, hook: string) => failures.push(`${name} ${hook}`),

@@ -3,6 +3,7 @@
  * brings the rest along when it is called.
  */
 import type { Logger } from 'pino';
+import type { PluginSharing } from '../chain/plugin-sharing.js';
 import type { NodeBus } from '../sessions/node-bus.js';
 import type { SessionStore } from '../sessions/store.js';
 import type { AnnouncementBus } from '../snapshot/delivery-port.js';
@@ -35,6 +36,8 @@ export interface ClusterOptions {
   /** Name of this node: letters, digits, hyphens and underscores. */
   readonly node: string;
   readonly log: Logger;
+  /** `redis://` or `rediss://`: where shared token buckets are kept; by default in NATS. */
+  readonly redis?: string | undefined;
   /** Sessions of a node that is gone are kept for so long; by default 30 minutes. */
   readonly sessionIdleTimeoutMs?: number | undefined;
 }
@@ -43,6 +46,7 @@ export interface ClusterOptions {
 export interface ClusterConnection {
   readonly bus: NodeBus;
   readonly sessions: SessionStore;
+  readonly plugins: PluginSharing;
   /** What the control plane says to nodes, and they to it. */
   readonly announcements: AnnouncementBus;
   /** Metrics of the connection, which have other names than those of workers. */

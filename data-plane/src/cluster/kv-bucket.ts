@@ -26,7 +26,7 @@ export interface BucketOptions {
   /** Letters, digits, underscores and hyphens. */
   readonly name: string;
   readonly replicas: number;
-  /** What was not written for so long is deleted by the server. */
+  /** What was not written for so long is deleted by the server; 0 for never. */
   readonly maxAgeMs: number;
   readonly log: Logger;
 }
@@ -48,9 +48,10 @@ export class KvBucket {
   private isClosed = false;
   private stopWatch = () => {};
 
+  /** @param events where the bucket is followed */
   constructor(
     private readonly options: BucketOptions,
-    private readonly events: BucketEvents,
+    private readonly events?: BucketEvents,
   ) {
     const { link } = options;
     link.onUp((connection) => void this.open(connection));
@@ -132,13 +133,13 @@ export class KvBucket {
         // A server that was put back from a backup has not seen all that this node has.
         if (isOther || state.last_seq < this.lastRevision) this.lastRevision = 0;
         this.createdAt = String(created);
-        await this.follow(kv, opening);
+        if (this.events !== undefined) await this.follow(kv, opening, this.events);
         if (this.opening !== opening) return;
         this.kv = kv;
         this.manager = manager;
         if (this.hasFailed) log.info({ bucket: name }, 'NATS key-value is there again');
         this.hasFailed = false;
-        this.events.opened(isOther);
+        this.events?.opened(isOther);
         return;
       } catch (thrown) {
         if (this.opening !== opening) return;
@@ -150,7 +151,7 @@ export class KvBucket {
     }
   }
 
-  private async follow(kv: KV, opening: number): Promise<void> {
+  private async follow(kv: KV, opening: number, events: BucketEvents): Promise<void> {
     const resume = this.lastRevision > 0 ? { resumeFromRevision: this.lastRevision + 1 } : {};
     const watch = await kv.watch(resume);
     this.stopWatch = () => watch.stop();
@@ -159,7 +160,7 @@ export class KvBucket {
         for await (const entry of watch) {
           if (this.opening !== opening) return;
           this.lastRevision = Math.max(this.lastRevision, entry.revision);
-          this.events.entry(entry);
+          events.entry(entry);
         }
       } catch (thrown) {
         this.options.log.warn({ err: thrown }, 'NATS key-value is not followed any more');

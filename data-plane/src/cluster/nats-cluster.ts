@@ -1,9 +1,11 @@
 /** Puts together what nodes share over NATS. */
+import type { PluginBuckets } from '@sluice/sdk';
 import { MAX_SESSION_AGE_MS } from '../sessions/tokens.js';
 import { ClusterMetrics } from './cluster-metrics.js';
 import type { ClusterConnection, ClusterOptions } from './index.js';
 import { KvBucket } from './kv-bucket.js';
 import { NatsAnnouncements } from './nats-announcements.js';
+import { LIMIT_BUCKETS, NatsBuckets } from './nats-buckets.js';
 import { NatsBus } from './nats-bus.js';
 import { NatsLink } from './nats-link.js';
 import { NatsSessionStore } from './nats-session-store.js';
@@ -56,17 +58,42 @@ export async function connect(options: ClusterOptions): Promise<ClusterConnectio
     metrics,
   });
   const announcements = new NatsAnnouncements(link, log);
+  const limits = await bucketsFor(options, link);
   await link.open();
   return {
     bus,
     announcements,
+    plugins: { buckets: limits.buckets },
     sessions,
     metricsText: () => metrics.text(),
     async close() {
       sweep.close();
+      limits.close();
       await sessions.written();
       bucket.close();
       await link.close();
+    },
+  };
+}
+
+/** Token buckets in Redis where one is named, else in NATS. */
+async function bucketsFor(
+  { nats, cluster, redis, log }: ClusterOptions,
+  link: NatsLink,
+): Promise<{ buckets: PluginBuckets; close(): void }> {
+  if (redis !== undefined) {
+    const { RedisBuckets } = await import('./redis-buckets.js');
+    const buckets = new RedisBuckets(redis, `sluice:${cluster}:limits:`, log);
+    return { buckets, close: () => buckets.close() };
+  }
+  const kept = LIMIT_BUCKETS.map(
+    ({ name, maxAgeMs }) =>
+      new KvBucket({ link, name: `sluice_${cluster}_${name}`, replicas: nats.replicas ?? 1, maxAgeMs, log }),
+  );
+  return {
+    buckets: new NatsBuckets(kept),
+    close: () => {
+      for (const each of kept) each.close();
     },
   };
 }

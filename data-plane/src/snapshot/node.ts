@@ -48,7 +48,9 @@ export interface ClusterNodeOptions {
   readonly settings: NodeSettings & { readonly listen: Pick<ResolvedListen, 'host' | 'port'> };
   readonly controlPlanes: GrpcOptions;
   /** What nodes share, and where; undefined where each is alone. */
-  readonly sharing?: { readonly cluster: string; readonly nats: NatsSettings } | undefined;
+  readonly sharing?:
+    | { readonly cluster: string; readonly nats: NatsSettings; readonly redis?: string | undefined }
+    | undefined;
   readonly log: Logger;
   readonly dataPlane: Pick<DataPlaneOptions, 'key' | 'onProcessGroup' | 'sessionEnds'>;
   /** A configuration as one that runs can take it: it goes on listening where it does. */

@@ -10,6 +10,7 @@ import type { SessionRecord } from '../sessions/store.js';
 import type { CannotRun } from '../snapshot/cannot-run.js';
 import type { Delta } from '../snapshot/delta.js';
 import type { UpstreamStatus } from '../telemetry/ops-door.js';
+import type { SharedCall, SharedOutcome } from './shared-calls.js';
 
 /** With what a thread begins. */
 export interface ThreadData {
@@ -25,6 +26,8 @@ export interface ThreadData {
   readonly logLevel: string;
   /** There are other nodes, and the session store, which is asked over the main thread, is theirs too. */
   readonly inCluster: boolean;
+  /** What plugins store is all nodes', and reached over the main thread. */
+  readonly sharesStores: boolean;
 }
 
 /** What can be asked of all threads together. */
@@ -43,6 +46,7 @@ export type ToThread =
   /** Another worker is there, of this node or of another. */
   | { type: 'met'; address: WorkerAddress; port: MessagePort }
   | { type: 'claimed'; id: number; outcome: ClaimOutcome }
+  | { type: 'served'; id: number; outcome: SharedOutcome }
   /** A session, or a process, is another node's now; see `onMoved` of the session store. */
   | { type: 'sessionMoved'; session: string; owner: WorkerAddress | undefined }
   | { type: 'listen'; port: number }
@@ -77,6 +81,8 @@ export type FromThread =
   | { type: 'status'; status: UpstreamStatus[] }
   | { type: 'log'; line: string }
   | ToSessionStore
+  /** A plugin wants something of what is shared. */
+  | { type: 'serve'; id: number; call: SharedCall }
   /** A group of subprocesses has begun, or has ended. */
   | { type: 'processGroup'; leaderPid: number; lives: boolean }
   | { type: 'done'; id: number; fault?: Fault }

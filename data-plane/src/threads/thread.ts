@@ -7,13 +7,15 @@ import { Worker } from '../worker.js';
 import { StoreOfMainThread } from './cluster.js';
 import type { FromThread, Question, ThreadData, ToThread } from './messages.js';
 import { portPipe } from './port-pipe.js';
+import { SharingOfMainThread } from './shared-calls.js';
 import { faultOf, ThreadSwaps } from './swaps.js';
 
 /** How often the main thread is told how upstreams are. */
 const STATUS_INTERVAL_MS = 500;
 
 const port = parentPort as NonNullable<typeof parentPort>;
-const { configuration, key, node, index, count, logLevel, inCluster } = workerData as ThreadData;
+const { configuration, key, node, index, count, logLevel, inCluster, sharesStores } =
+  workerData as ThreadData;
 const tell = (message: FromThread) => port.postMessage(message);
 const log = pino(
   { level: logLevel, base: { worker: index } },
@@ -23,6 +25,7 @@ const log = pino(
 onProcessGroups((leaderPid, lives) => tell({ type: 'processGroup', leaderPid, lives }));
 
 const sessionStore = new StoreOfMainThread(tell);
+const sharing = new SharingOfMainThread((id, call) => tell({ type: 'serve', id, call }), sharesStores);
 
 let askCount = 0;
 const asked = new Map<number, (value: never) => void>();
@@ -43,6 +46,7 @@ const worker = new Worker({
   count,
   sessionStore,
   inCluster,
+  sharing,
   metricsText: () => ask<string>('metrics'),
   totalSessionCount: () => ask<number>('sessions'),
   askWorkers: (query) => ask(query),
@@ -67,6 +71,9 @@ port.on('message', (message: ToThread) => {
       return;
     case 'claimed':
       sessionStore.claimed(message.id, message.outcome);
+      return;
+    case 'served':
+      sharing.served(message.id, message.outcome);
       return;
     case 'sessionMoved':
       sessionStore.moved(message.session, message.owner);

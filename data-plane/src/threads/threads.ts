@@ -2,7 +2,8 @@
 import { MessageChannel, type MessagePort, Worker as Thread } from 'node:worker_threads';
 import { AggregatorRegistry } from 'prom-client';
 import { clientUrl, type OpsUrls } from '../addresses.js';
-import { type DataPlane, type DataPlaneOptions, sessionStoreOf } from '../data-plane.js';
+import type { PluginSharing } from '../chain/plugin-sharing.js';
+import { type DataPlane, type DataPlaneOptions, sessionStoreOf, sharingOf } from '../data-plane.js';
 import { refuseTakenPort } from '../listener/listen-error.js';
 import { loadUws } from '../listener/uws-load.js';
 import { newNodeId, type WorkerAddress, workerAddress } from '../sessions/node-bus.js';
@@ -12,6 +13,7 @@ import type { UpstreamStatus } from '../telemetry/ops-door.js';
 import { within } from '../within.js';
 import { metForThreads, serveStore } from './cluster.js';
 import type { Fault, FromThread, Question, ThreadData, ToThread } from './messages.js';
+import { serveShared } from './shared-calls.js';
 import { TeamSwaps } from './swaps.js';
 
 /** Time for all threads to hand in their part of a collection. */
@@ -68,6 +70,7 @@ class Team {
   private count = 0;
   private ending = false;
   private readonly sessionStore: SessionStore;
+  private readonly sharing: PluginSharing;
   status: UpstreamStatus[] = [];
   readonly settled: Promise<void>;
   readonly swaps: Swaps;
@@ -84,6 +87,7 @@ class Team {
       options.configuration,
     );
     this.sessionStore = sessionStoreOf(options);
+    this.sharing = sharingOf(options);
     this.sessionStore.onMoved((session, owner) => {
       for (const index of this.threads.keys()) this.tell(index, { type: 'sessionMoved', session, owner });
     });
@@ -99,6 +103,7 @@ class Team {
           count: size,
           logLevel: options.log.level,
           inCluster: options.cluster !== undefined,
+          sharesStores: this.sharing.stores !== undefined,
         };
         const thread = new Thread(new URL('./thread.js', import.meta.url), { workerData: data });
         this.threads.push(thread);
@@ -191,6 +196,11 @@ class Team {
       case 'claimSession':
         void serveStore(this.sessionStore, message, (id, outcome) =>
           this.tell(index, { type: 'claimed', id, outcome }),
+        );
+        return;
+      case 'serve':
+        void serveShared(this.sharing, message.call).then((outcome) =>
+          this.tell(index, { type: 'served', id: message.id, outcome }),
         );
         return;
       case 'processGroup':

@@ -1,20 +1,23 @@
 /**
- * Limits how often callers may call, by token buckets that all workers of a node share. Several limits hold at once:
- * where one refuses, none is charged.
+ * Limits how often callers may call, by token buckets that all workers of a node share, or of a cluster. Several limits
+ * hold at once: where one refuses, none is charged.
  */
 import {
   type Attribute,
   type ConfigProblem,
   definePlugin,
   type Fields,
+  type MaybePromise,
   Outcome,
+  type PluginHost,
   Refusal,
   type Static,
   TargetPattern,
   Type,
 } from '@sluice/sdk';
 import { addressKey } from '../buckets/address.js';
-import type { BucketState, Taken, Want } from '../buckets/bucket-store.js';
+import type { BucketState, BucketStore, Taken, Want } from '../buckets/bucket-store.js';
+import { LeasedBuckets } from '../buckets/leased-buckets.js';
 import { allowanceOf, periodSeconds, RATE, type Rate, rateProblems } from '../buckets/rate.js';
 import { SharedBuckets } from '../buckets/shared-buckets.js';
 import { compilePatterns, type Matches, patternProblem } from '../patterns.js';
@@ -82,6 +85,16 @@ const Config = Type.Object(
       description:
         'Buckets that there is room for, at 16 bytes each. Take twice as many as there are callers at one time.',
     }),
+    scope: Type.Union([Type.Literal('node'), Type.Literal('cluster')], {
+      default: 'node',
+      description:
+        'Who shares the buckets: the workers of each node, or those of all nodes of the cluster. A cluster can pass a limit by a little; the page of the plugin says by how much.',
+    }),
+    without_store: Type.Union([Type.Literal('node'), Type.Literal('deny')], {
+      default: 'node',
+      description:
+        'With scope cluster, while nobody can be asked for the buckets and what was taken of them is used up: each node keeps the limits by itself, or refuses.',
+    }),
   },
   { additionalProperties: false },
 );
@@ -97,7 +110,8 @@ type Read = (ctx: Ctx) => unknown;
 export default definePlugin({
   name: 'ratelimit',
   version: '1.0.0',
-  description: 'Limits how often callers may call, by token buckets that the workers of a node share.',
+  description:
+    'Limits how often callers may call, by token buckets that the workers of a node share, or of a cluster.',
   phase: 'limit',
   config: Config,
   reads: ({ limits }) => [...new Set(limits.flatMap(readsOf))] as Attribute[],
@@ -114,8 +128,10 @@ export default definePlugin({
     });
   },
 
-  hooks({ limits }, { shared, clock, metrics }) {
-    const store = new SharedBuckets(shared, clock);
+  hooks(config, host) {
+    const { limits } = config;
+    const { metrics } = host;
+    const store = storeOf(config, host);
     const compiled = limits.map(compileLimit);
 
     return {
@@ -127,20 +143,51 @@ export default definePlugin({
         }
         if (wants.length === 0) return next();
         const taken = store.take(wants);
-        if (!taken.isAllowed) {
-          for (const { limit } of refusing(wants, taken))
-            metrics.count('refused_total', 'Requests that were refused, by limit.', { limit });
-          return refused(wants, taken);
-        }
-        const fields = rateLimitFields(wants, taken);
-        const outcome = next();
-        return outcome instanceof Outcome
-          ? outcome.withHeaders(fields)
-          : outcome.then((came) => came.withHeaders(fields));
+        return taken instanceof Promise
+          ? taken.then((came) => answer(wants, came, next))
+          : answer(wants, taken, next);
       },
     };
+
+    function answer(wants: readonly LimitWant[], taken: Taken, next: () => MaybePromise<Outcome>) {
+      if (!taken.isAllowed) {
+        for (const { limit } of refusing(wants, taken))
+          metrics.count('refused_total', 'Requests that were refused, by limit.', { limit });
+        return refused(wants, taken);
+      }
+      const fields = rateLimitFields(wants, taken);
+      const outcome = next();
+      return outcome instanceof Outcome
+        ? outcome.withHeaders(fields)
+        : outcome.then((came) => came.withHeaders(fields));
+    }
   },
 });
+
+function storeOf(
+  { scope, buckets: maxCount, without_store: whenAway }: Static<typeof Config>,
+  { shared, clock, buckets, log, metrics }: PluginHost,
+): BucketStore {
+  const local = new SharedBuckets(shared, clock);
+  if (scope === 'node') return local;
+  const isThere = (value: number) =>
+    metrics.gauge('workers_sharing', 'Workers that can ask for the buckets of the cluster.', value);
+  isThere(1);
+  return new LeasedBuckets({
+    ...{ local, buckets, clock, maxCount, whenAway },
+    changed(isSharing, reason) {
+      isThere(isSharing ? 1 : 0);
+      if (isSharing) log.info({}, 'the limits of the cluster hold again');
+      else
+        log.warn(
+          { reason: reason instanceof Error ? reason.message : String(reason) },
+          whenAway === 'deny'
+            ? 'the buckets of the cluster cannot be asked for: what was taken of them is used up, then requests are refused'
+            : 'the buckets of the cluster cannot be asked for: what was taken of them is used up, then each node keeps the limits by itself',
+        );
+    },
+  });
+}
 
 /** A bucket of a limit, with what is said about it. */
 interface LimitWant extends Want {

@@ -49,7 +49,7 @@ export interface RunOrder {
   readonly request?: PageRequest | undefined;
 }
 
-export type Service = 'get' | 'set' | 'delete' | 'keys' | 'fetch';
+export type Service = 'get' | 'set' | 'delete' | 'keys' | 'units' | 'fetch';
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
 export type ToPlugin =

@@ -187,6 +187,9 @@ export class PluginSide {
         delete: (key) => ask<void>('delete', key),
         keys: (prefix) => ask<readonly string[]>('keys', prefix),
       },
+      buckets: {
+        take: (bucket, { intervalUs, burst }, count) => ask('units', bucket, [intervalUs, burst, count]),
+      },
       shared: new SharedArrayBuffer(0),
       // What it would tell comes to a hook that runs inline alone.
       watch: () => () => undefined,

@@ -1,25 +1,17 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import type { Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { httpUpstream, startDelivering } from '../../../../control-plane/test/delivering.js';
+import { natsUser } from '../../../../data-plane/src/cluster/test-nats-user.js';
 import { makeTestCertificate } from '../../../../data-plane/src/upstream/transport/test-certificate.js';
-import { startBalancer } from '../../cluster/balancer.js';
-import { type NatsOptions, NO_NATS, startNats } from '../../servers/nats.js';
-import { natsUser } from '../../servers/nats-users.js';
-import type { TestServer } from '../../servers/server-process.js';
+import { NO_NATS } from '../../servers/nats.js';
 import { closeClients, connect, KINDS, LEGACY_KINDS } from '../official-client.js';
-import { descendants } from '../processes.js';
 import { beginSession, events, lastMessage, postModern, type RawSession } from '../raw-http.js';
-import { freePort, type HttpServer, startPlain } from '../upstreams.js';
-import { type RunningNode, startNode } from './node.js';
+import { startNode } from './node.js';
+import { KEY, SharingNodes, SOON, type StoryNode, type Wish } from './sharing-nodes.js';
 
 /* "I run two nodes of a cluster behind a balancer, and one of them dies, or NATS does." */
 
-const SOON = { timeout: 20_000, interval: 50 };
-const KEY = 'one key for all nodes of this cluster, 32 bytes or more';
 const onElicit = () => ({ action: 'accept', content: { name: 'Ada' } });
 const ELICITATION = {
   method: 'elicitation/create',
@@ -29,94 +21,17 @@ const ELICITATION = {
   },
 };
 
-interface StoryNode extends RunningNode {
-  readonly url: string;
-  metric(name: string): Promise<number | undefined>;
-  /** Nobody of it gets another moment: neither the parent nor what serves. */
-  murder(): Promise<void>;
-}
+let sharing: SharingNodes | undefined;
 
-let folder: string;
-let nats: TestServer | undefined;
-let plane: Awaited<ReturnType<typeof startDelivering>> | undefined;
-let upstream: HttpServer | undefined;
-let balancer: Server | undefined;
-let nodes: StoryNode[] = [];
-
-beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'sluice-sharing-'));
-});
 afterEach(async () => {
   await closeClients();
-  balancer?.closeAllConnections();
-  balancer?.close();
-  await Promise.all(nodes.map((node) => node.stop()));
-  plane?.stop();
-  await upstream?.kill();
-  await nats?.close();
-  await rm(folder, { recursive: true, force: true });
-  nodes = [];
-  nats = undefined;
+  await sharing?.stop();
+  sharing = undefined;
 });
 
-async function startOne(
-  name: string,
-  args: readonly string[],
-  env: Record<string, string>,
-): Promise<StoryNode> {
-  const port = await freePort();
-  const running = startNode(
-    [
-      ...['--control-plane', plane?.address as string, '--node', name, '--state-dir', join(folder, name)],
-      ...['--port', String(port), ...args],
-    ],
-    env,
-  );
-  const url = `http://127.0.0.1:${port}`;
-  const node: StoryNode = Object.assign(running, {
-    url,
-    async metric(metric: string) {
-      const text = await (await fetch(`${url}/metrics`)).text();
-      const line = text.split('\n').find((each) => each.startsWith(`${metric} `));
-      return line === undefined ? undefined : Number(line.split(' ')[1]);
-    },
-    async murder() {
-      const all = [running.pid, ...descendants(running.pid).map(({ pid }) => pid)];
-      for (const pid of all) process.kill(pid, 'SIGKILL');
-      await running.ended;
-    },
-  });
-  nodes.push(node);
-  return node;
-}
-
-interface Wish {
-  readonly nats?: NatsOptions;
-  readonly address?: (port: number) => string;
-  readonly args?: readonly string[];
-  readonly env?: Record<string, string>;
-}
-
-/** Two nodes with two workers and with one, that have met. */
-async function begin({ nats: options, address, args = [], env = { SLUICE_NODE_KEY: KEY } }: Wish = {}) {
-  nats = await startNats(options);
-  plane = await startDelivering();
-  upstream = await startPlain(['--name', 'remote']);
-  await plane.write([httpUpstream('remote', upstream.url)]);
-  const url = address?.(nats.port) ?? nats.url;
-  await startOne('n1', ['--nats', url, '--workers', '2', ...args], env);
-  await startOne('n2', ['--nats', url, ...args], env);
-  for (const node of nodes)
-    await vi.waitFor(async () => {
-      expect((await fetch(`${node.url}/ready`)).status).toBe(200);
-      expect(await node.metric('sluice_bus_pipes')).toBe(2);
-    }, SOON);
-  balancer = await startBalancer(nodes.map((node) => node.url));
-  return {
-    url: `http://127.0.0.1:${(balancer.address() as AddressInfo).port}`,
-    n1: nodes[0] as StoryNode,
-    n2: nodes[1] as StoryNode,
-  };
+async function begin(wish: Wish = {}): Promise<SharingNodes> {
+  sharing = await SharingNodes.begin(wish);
+  return sharing;
 }
 
 /** The same session, asked at another node. */
@@ -141,7 +56,7 @@ const textOf = async (response: Response) => (await lastMessage(response)).resul
 
 describe.skipIf(NO_NATS)('two nodes that share sessions', () => {
   it.each(KINDS)('%s works, wherever its requests land', async (kind) => {
-    const { url } = await begin();
+    const url = await (await begin()).url();
     const client = await connect(kind, `${url}/mcp/remote`, { onElicit });
     for (let i = 0; i < 6; i++) {
       expect(await client.say('echo', { text: `${i}` })).toBe(`${i}`);
@@ -173,7 +88,9 @@ describe.skipIf(NO_NATS)('two nodes that share sessions', () => {
   });
 
   it.each(LEGACY_KINDS)('%s goes on when the node of its session is killed', async (kind) => {
-    const { url, n1 } = await begin();
+    const begun = await begin();
+    const { n1 } = begun;
+    const url = await begun.url();
     const client = await connect(kind, `${url}/mcp/remote`, { onElicit });
     expect(await client.say('echo', { text: 'before' })).toBe('before');
     // What is put down is written within a moment, which a kill may be quicker than.
@@ -204,7 +121,7 @@ describe.skipIf(NO_NATS)('two nodes that share sessions', () => {
   });
 
   it('everything is served while NATS is away, which is said, and shared again afterwards', async () => {
-    const { n1, n2 } = await begin();
+    const { n1, n2, nats, nodes } = await begin();
     const session = await beginSession(`${n1.url}/mcp/remote`);
     const asked = await lastMessage(
       await postModern(
@@ -228,7 +145,7 @@ describe.skipIf(NO_NATS)('two nodes that share sessions', () => {
         },
         { elicitation: {} },
       );
-    await nats?.kill();
+    await nats.kill();
     await vi.waitFor(async () => {
       for (const node of nodes) {
         expect(await node.metric('sluice_nats_up')).toBe(0);
@@ -243,7 +160,7 @@ describe.skipIf(NO_NATS)('two nodes that share sessions', () => {
     expect((await lastMessage(await answer(n2))).error?.message).toContain('gone');
     expect(await textOf(await answer(n1))).toContain('Ada');
     const fresh = await beginSession(`${n2.url}/mcp/remote`);
-    await nats?.restart();
+    await nats.restart();
     for (const node of nodes)
       await vi.waitFor(async () => expect(await node.metric('sluice_bus_pipes')).toBe(2), SOON);
     await vi.waitFor(
@@ -255,7 +172,7 @@ describe.skipIf(NO_NATS)('two nodes that share sessions', () => {
   });
 
   it('without a key that both have, a session of one is unknown at the other, and both say why', async () => {
-    const { n1, n2 } = await begin({ env: {} });
+    const { n1, n2, nodes } = await begin({ env: {} });
     const session = await beginSession(`${n1.url}/mcp/remote`);
     expect((await at(session, n2)(call(1, 'count'))).status).toBe(404);
     for (const node of nodes) expect(node.logs()).toContain('sessions of other nodes cannot be opened here');
@@ -263,8 +180,15 @@ describe.skipIf(NO_NATS)('two nodes that share sessions', () => {
 });
 
 describe.skipIf(NO_NATS)('nodes reach a NATS that asks who they are', () => {
+  let folder: string;
+
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'sluice-secrets-'));
+  });
+  afterEach(() => rm(folder, { recursive: true, force: true }));
+
   async function works(wish: Wish): Promise<void> {
-    const { n1, n2 } = await begin(wish);
+    const { n1, n2, nodes } = await begin(wish);
     const session = await beginSession(`${n1.url}/mcp/remote`);
     expect(await textOf(await session.post(call(1, 'count')))).toBe('1');
     expect(await textOf(await at(session, n2)(call(2, 'count')))).toBe('2');
@@ -304,11 +228,10 @@ describe.skipIf(NO_NATS)('nodes reach a NATS that asks who they are', () => {
   });
 
   it('and say so when it refuses them, and serve', async () => {
-    nats = await startNats({ config: 'authorization { user: sluice, password: hunter2 }' });
-    plane = await startDelivering();
-    upstream = await startPlain(['--name', 'remote']);
-    await plane.write([httpUpstream('remote', upstream.url)]);
-    const node = await startOne('n1', ['--nats', nats.url], { SLUICE_NODE_KEY: KEY });
+    sharing = await SharingNodes.prepare({
+      nats: { config: 'authorization { user: sluice, password: hunter2 }' },
+    });
+    const node = await sharing.start('n1', ['--nats', sharing.nats.url], { SLUICE_NODE_KEY: KEY });
     await vi.waitFor(async () => expect((await fetch(`${node.url}/ready`)).status).toBe(200), SOON);
     expect(node.logs()).toMatch(/NATS cannot be reached.*\n?/);
     expect(node.logs()).toContain('Authorization Violation');
@@ -317,6 +240,13 @@ describe.skipIf(NO_NATS)('nodes reach a NATS that asks who they are', () => {
 });
 
 describe('a key of the cluster', () => {
+  let folder: string;
+
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'sluice-secrets-'));
+  });
+  afterEach(() => rm(folder, { recursive: true, force: true }));
+
   it.each([
     [
       'too short',

@@ -1,5 +1,5 @@
 /** What a plugin that runs elsewhere can have of the gateway: log, metrics, store, requests. */
-import type { PluginHost } from '@sluice/sdk';
+import type { BucketAllowance, PluginHost } from '@sluice/sdk';
 import { type FromPlugin, messageOf, type ToPlugin } from '@sluice/sdk/isolation';
 
 const MAX_CALL_COUNT = 256;
@@ -67,7 +67,7 @@ export class Services {
 }
 
 async function served(
-  { store, fetch }: PluginHost,
+  { store, buckets, fetch }: PluginHost,
   service: Serve['service'],
   given: readonly unknown[],
 ): Promise<unknown> {
@@ -83,9 +83,19 @@ async function served(
       return store.delete(key);
     case 'set':
       return store.set(key, text(second, MAX_VALUE_BYTES), typeof third === 'number' ? { ttlMs: third } : {});
+    case 'units':
+      return buckets.take(key, ...unitsOf(second));
     default:
       throw new TypeError(`there is no service ${String(service)}`);
   }
+}
+
+function unitsOf(value: unknown): [BucketAllowance, number] {
+  const [intervalUs, burst, count] = Array.isArray(value) ? value : [];
+  for (const each of [intervalUs, burst, count])
+    if (!(Number.isFinite(each) && each > 0))
+      throw new TypeError('an interval, a burst and a count above 0 are wanted');
+  return [{ intervalUs, burst }, count];
 }
 
 function text(value: unknown, maxBytes: number): string {

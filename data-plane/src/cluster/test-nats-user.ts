@@ -1,11 +1,8 @@
 /** Users of a NATS server who show a JWT: an operator, an account and a user, each signed by the one before. */
 import { createHash } from 'node:crypto';
-import { createRequire } from 'node:module';
+import { nkeys } from '@nats-io/transport-node';
 
-/** The package that the client of NATS brings along. */
-const { createAccount, createOperator, createUser } = createRequire(
-  createRequire(import.meta.url).resolve('@nats-io/transport-node'),
-)('@nats-io/nkeys') as typeof import('@nats-io/nkeys');
+const { createAccount, createOperator, createUser } = nkeys;
 type KeyPair = ReturnType<typeof createUser>;
 
 const UNLIMITED = -1;

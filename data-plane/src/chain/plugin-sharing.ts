@@ -1,0 +1,17 @@
+/** What plugins share with others of their kind beyond their worker. */
+import type { PluginBuckets } from '@sluice/sdk';
+import type { PluginStores } from './store-limits.js';
+
+export interface PluginSharing {
+  /** Of all plugins; their names begin with the binding. */
+  readonly buckets: PluginBuckets;
+  /** Undefined where every worker keeps by itself what plugins store, in a file or in memory. */
+  readonly stores?: PluginStores | undefined;
+}
+
+/** The buckets of one plugin. */
+export function bucketsOf(binding: string, { buckets }: PluginSharing): PluginBuckets {
+  // With its length before it, no binding looks like another one and the beginning of a name.
+  const prefix = `${binding.length}:${binding}/`;
+  return { take: (bucket, allowance, count) => buckets.take(prefix + bucket, allowance, count) };
+}
