@@ -139,7 +139,7 @@ class Replica {
     });
     const nodes = await serveNodes(delivery, nodesOptions);
     this.endings.push(() => nodes.close());
-    const admin = await this.startAdmin(head, fleet);
+    const admin = await this.startAdmin(head, fleet, rollouts);
     this.waitsFor = undefined;
     const addresses = { nodes: nodes.address, admin };
     log.info(
@@ -150,7 +150,7 @@ class Replica {
   }
 
   /** Resolves with where it is. */
-  private async startAdmin(head: ConfigurationHead, fleet: Fleet): Promise<string> {
+  private async startAdmin(head: ConfigurationHead, fleet: Fleet, rollouts: Rollouts): Promise<string> {
     const {
       admin: { access, ...listen },
       compile,
@@ -159,6 +159,7 @@ class Replica {
     const api = await startAdminApi({
       head,
       fleet,
+      rollouts,
       compile,
       catalogue: builtInCatalogue(),
       access,

@@ -23,6 +23,7 @@ import {
   ErrorInfoSchema,
   FleetService,
   InvalidResourcesSchema,
+  RolloutService,
   StatusSchema,
 } from '@sluice/proto/admin';
 import {
@@ -37,7 +38,9 @@ import { type AdminApi, type AdminApiOptions, startAdminApi } from '../src/admin
 import { Views } from '../src/delivery/views.js';
 import { Fleet } from '../src/fleet/fleet.js';
 import { ConfigurationHead } from '../src/revisions/head.js';
+import { Rollouts } from '../src/rollout/rollouts.js';
 import { EmbeddedLog } from '../src/store/embedded.js';
+import { EmbeddedRecords } from '../src/store/embedded-records.js';
 
 export const TOKENS = {
   admin: 'admin-token-admin-token-admin-token',
@@ -66,6 +69,8 @@ export interface AdminCluster {
   readonly log: EmbeddedLog;
   readonly head: ConfigurationHead;
   readonly fleet: Fleet;
+  /** Nobody drives them. */
+  readonly rollouts: Rollouts;
   readonly api: AdminApi;
   readonly url: string;
   /** What the API could not do by its own fault. */
@@ -89,7 +94,9 @@ export async function startAdminCluster(more: Partial<AdminApiOptions> = {}): Pr
     nowMs: () => 1_700_000_000_000,
     onTrouble: (error) => failures.push(error as Error),
   });
-  const views = new Views(head, () => 0);
+  const records = EmbeddedRecords.open(undefined, () => 0);
+  const rollouts = new Rollouts({ head, records, nowMs: () => 1_700_000_000_000 });
+  const views = new Views(head, () => 0, rollouts);
   const fleet = new Fleet({
     head,
     views,
@@ -103,6 +110,7 @@ export async function startAdminCluster(more: Partial<AdminApiOptions> = {}): Pr
   const api = await startAdminApi({
     head,
     fleet,
+    rollouts,
     catalogue: [],
     access: ACCESS,
     listen: { port: 0 },
@@ -135,6 +143,7 @@ export async function startAdminCluster(more: Partial<AdminApiOptions> = {}): Pr
     log,
     head,
     fleet,
+    rollouts,
     api,
     failures,
     orders,
@@ -167,6 +176,8 @@ export async function startAdminCluster(more: Partial<AdminApiOptions> = {}): Pr
     async close() {
       await api.close(0);
       fleet.close();
+      rollouts.close();
+      await records.close();
       head.close();
       await log.close();
     },
@@ -180,10 +191,12 @@ export class GrpcCaller {
 
   constructor(address: string, token?: string, channel: ChannelCredentials = credentials.createInsecure()) {
     if (token !== undefined) this.metadata.set('authorization', `Bearer ${token}`);
-    this.clients = [ConfigurationService, FleetService, CatalogueService].map((service: DescService) => {
-      const Client = makeGenericClientConstructor(serviceDefinition(service), service.typeName);
-      return { service, client: new Client(address, channel, { 'grpc.max_receive_message_length': -1 }) };
-    });
+    this.clients = [ConfigurationService, FleetService, RolloutService, CatalogueService].map(
+      (service: DescService) => {
+        const Client = makeGenericClientConstructor(serviceDefinition(service), service.typeName);
+        return { service, client: new Client(address, channel, { 'grpc.max_receive_message_length': -1 }) };
+      },
+    );
   }
 
   call<S extends DescService, N extends keyof S['method'] & string>(

@@ -8,6 +8,7 @@ import {
 } from '@bufbuild/protobuf';
 import { Isolation } from '@sluice/proto';
 import {
+  AbortRolloutRequestSchema,
   ApplyRequestSchema,
   DeleteResourceRequestSchema,
   DiffRequestSchema,
@@ -16,6 +17,7 @@ import {
   ExportRequestSchema,
   GetResourceRequestSchema,
   GetRevisionRequestSchema,
+  GetRolloutRequestSchema,
   HistoryRequestSchema,
   ImportRequestSchema,
   ListConnectionsRequestSchema,
@@ -23,6 +25,8 @@ import {
   ListNodesRequestSchema,
   ListPluginsRequestSchema,
   ListResourcesRequestSchema,
+  ListRolloutsRequestSchema,
+  PromoteRolloutRequestSchema,
   PutResourceRequestSchema,
   RollbackRequestSchema,
   ValidateRequestSchema,
@@ -225,6 +229,13 @@ const CASES: Readonly<Record<string, readonly Case[]>> = {
       ],
     ),
     ...REACHING.map(([about, resource]): Case => [about, apply(resource)]),
+    [
+      'own tenant, in steps',
+      create(ApplyRequestSchema, {
+        resources: [consumerOf('acme', ['more'])],
+        options: { ...DRY, rollout: {} },
+      }),
+    ],
   ],
   Validate: [
     ...OWNERS.map(
@@ -261,6 +272,10 @@ const CASES: Readonly<Record<string, readonly Case[]>> = {
   ListNodeEvents: everywhere(ListNodeEventsRequestSchema, {}),
   ListConnections: everywhere(ListConnectionsRequestSchema, { node: 'n1' }),
   EndConnection: everywhere(EndConnectionRequestSchema, { node: 'n1', connection: 'c1' }),
+  GetRollout: everywhere(GetRolloutRequestSchema, { revision: 1n }),
+  ListRollouts: everywhere(ListRolloutsRequestSchema, {}),
+  PromoteRollout: everywhere(PromoteRolloutRequestSchema, { revision: 1n }),
+  AbortRollout: everywhere(AbortRolloutRequestSchema, { revision: 1n }),
   ListPlugins: everywhere(ListPluginsRequestSchema, {}),
 };
 

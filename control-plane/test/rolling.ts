@@ -2,6 +2,7 @@
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { Server, ServerCredentials } from '@grpc/grpc-js';
 import { type Resource, ResourceSchema, type RolloutPlanSchema } from '@sluice/proto/cluster';
+import { pino } from 'pino';
 import { Follower } from '../../data-plane/src/snapshot/follower.js';
 import { GrpcTransport } from '../../data-plane/src/snapshot/grpc-transport.js';
 import { Replica as Held } from '../../data-plane/src/snapshot/replica.js';
@@ -9,6 +10,7 @@ import { nodeAccess } from '../src/delivery/node-access.js';
 import { deliveryService } from '../src/delivery/service.js';
 import { Views } from '../src/delivery/views.js';
 import { Fleet } from '../src/fleet/fleet.js';
+import { SharedFleet } from '../src/fleet/shared-fleet.js';
 import { ConfigurationHead } from '../src/revisions/head.js';
 import { RolloutDriver } from '../src/rollout/driver.js';
 import { Rollouts } from '../src/rollout/rollouts.js';
@@ -45,6 +47,8 @@ export async function startRolling(log: RevisionLog, records: Records, port = 0)
     orderElsewhere: () => false,
     healthIntervalMs: HEALTH_INTERVAL_MS,
   });
+  const shared = new SharedFleet({ fleet, records, log: pino({ level: 'silent' }), hasPeers: true });
+  await shared.start();
   const driver = new RolloutDriver({
     head,
     rollouts,
@@ -73,6 +77,7 @@ export async function startRolling(log: RevisionLog, records: Records, port = 0)
       if (how !== 'killed') await driver.close();
       else driver.kill();
       delivery.close();
+      await shared.close();
       fleet.close();
       views.close();
       rollouts.close();

@@ -11,6 +11,7 @@ import { grpcServer } from './grpc/grpc-server.js';
 import { type AdminTls, sharedServer } from './listener.js';
 import { REASONS } from './reasons.js';
 import { REST_LIMITS, refuseBytes, restListener } from './rest/rest-server.js';
+import type { RolloutControl } from './services/rollouts.js';
 import { boundServices } from './services/services.js';
 
 export type { AccessOptions } from './access/access.js';
@@ -19,6 +20,7 @@ export type { AdminTls } from './listener.js';
 export interface AdminApiOptions {
   readonly head: ConfigurationHead;
   readonly fleet: FleetView;
+  readonly rollouts: RolloutControl;
   /** Absent: what would hold is not compiled before it is stored. */
   readonly compile?: Compile | undefined;
   /** The plugins that come with the gateway, by name. */

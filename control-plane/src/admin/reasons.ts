@@ -25,6 +25,8 @@ export const REASONS = {
   METHOD_NOT_ALLOWED: facts(Code.UNIMPLEMENTED, 405, 'The path has no such method'),
   REQUEST_TIMEOUT: facts(Code.DEADLINE_EXCEEDED, 408, 'The request took too long to arrive'),
   CONFLICT: facts(Code.ABORTED, 409, 'Somebody else has changed the configuration first'),
+  ROLLOUT_ACTIVE: facts(Code.FAILED_PRECONDITION, 409, 'A revision is being rolled out'),
+  ROLLOUT_OVER: facts(Code.FAILED_PRECONDITION, 409, 'The rollout has ended'),
   ETAG_MISMATCH: facts(Code.FAILED_PRECONDITION, 412, 'The resource is another than the caller has seen'),
   TOO_LARGE: facts(Code.RESOURCE_EXHAUSTED, 413, 'More than the admin API takes'),
   UNSUPPORTED_MEDIA_TYPE: facts(Code.INVALID_ARGUMENT, 415, 'The body has to be JSON'),

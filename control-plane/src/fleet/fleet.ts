@@ -1,5 +1,6 @@
 /** Who the nodes are, what each runs, and what is waited for of them. */
 import { create } from '@bufbuild/protobuf';
+import { type Timestamp, timestampMs } from '@bufbuild/protobuf/wkt';
 import type { Convergence } from '@sluice/proto/admin';
 import {
   type Acknowledgement,
@@ -148,7 +149,12 @@ export class Fleet implements FleetView {
     this.lookSoon();
   }
 
-  /** Another replica hears the node: what it said there, without what it counts. */
+  /** A revision is given to some nodes only. */
+  get isRollout(): boolean {
+    return this.options.views.heldRevision !== undefined;
+  }
+
+  /** Another replica hears the node: what it said there, with what it counts only while a rollout is on. */
   heardElsewhere(health: Health, acknowledgement: Acknowledgement | undefined): void {
     const known = this.known.get(health.node);
     // What comes from the node itself is newer.
@@ -157,6 +163,7 @@ export class Fleet implements FleetView {
     if (node === undefined) return;
     const { position } = health;
     if (isNewer(position, node.running)) node.running = position;
+    if (isLater(health.time, node.health?.time)) node.health = health;
     if (acknowledgement && isNewer(acknowledgement.position, node.acknowledgement?.position))
       this.acknowledged(acknowledgement);
     this.lookSoon();
@@ -384,4 +391,10 @@ function isNewer(position: Position | undefined, than: Position | undefined): bo
 
 function compare(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
+}
+
+/** By the clock of the node that says it. */
+function isLater(a: Timestamp | undefined, b: Timestamp | undefined): boolean {
+  if (a === undefined) return false;
+  return b === undefined || timestampMs(a) > timestampMs(b);
 }

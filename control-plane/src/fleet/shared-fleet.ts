@@ -196,13 +196,16 @@ export class SharedFleet {
 
   /** One record, or several where there are very many nodes. */
   private async writeHeard(): Promise<void> {
-    const nodes = [...this.options.fleet.heardHere()].map(({ hello, running, acknowledgement }) =>
+    const { isRollout } = this.options.fleet;
+    const nodes = [...this.options.fleet.heardHere()].map(({ hello, health, running, acknowledgement }) =>
       create(HeardNodeSchema, {
-        health: create(HealthSchema, {
+        health: {
+          // While a rollout is on, whoever drives it needs to know what all nodes count.
+          ...(isRollout && health ? health : create(HealthSchema)),
           node: hello.node,
           incarnation: hello.incarnation,
           ...(running && { position: running }),
-        }),
+        },
         ...(acknowledgement && { acknowledgement }),
       }),
     );
@@ -226,8 +229,8 @@ export class SharedFleet {
     try {
       for (const [key, { version }] of this.heardWritten)
         if (!(await this.options.records.keep(HEARD, key, version))) this.heardWritten.delete(key);
-      if (this.heardWritten.size === 0 && [...this.options.fleet.heardHere()].length > 0)
-        await this.writeHeard();
+      const isUnwritten = this.heardWritten.size === 0 && [...this.options.fleet.heardHere()].length > 0;
+      if (isUnwritten || this.options.fleet.isRollout) await this.writeHeard();
     } catch {
       // The watches tell that the store is away.
     }

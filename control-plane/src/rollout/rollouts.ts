@@ -15,7 +15,8 @@ import {
 import type { Gate } from '../delivery/gate.js';
 import type { ConfigurationHead } from '../revisions/head.js';
 import type { Records, RecordWatch } from '../store/records.js';
-import { type Happening, isOver, promoted, rolledBack, rollingBack } from './record.js';
+import { planOf } from './plan.js';
+import { begun, type Happening, isOver, promoted, rolledBack, rollingBack } from './record.js';
 
 const BUCKET = 'rollouts';
 
@@ -43,9 +44,14 @@ interface Known {
   readonly nodes: ReadonlySet<string>;
 }
 
-/** There is no such rollout, or it is over. */
+/** There is no such rollout. */
 export class NoRolloutError extends Error {
   override readonly name = 'NoRolloutError';
+}
+
+/** It has ended, or is being rolled back. */
+export class RolloutOverError extends Error {
+  override readonly name = 'RolloutOverError';
 }
 
 export class Rollouts implements Gate {
@@ -96,11 +102,15 @@ export class Rollouts implements Gate {
     return held && this.recordOf(held)?.rollout;
   }
 
-  /** What is kept of all of them, newest first. */
+  /** All that are remembered, newest first. */
   all(): readonly Rollout[] {
-    return [...this.known.values()]
-      .map(({ rollout }) => rollout)
-      .sort((a, b) => Number(b.revision - a.revision));
+    const kept = [...this.known.values()].map(({ rollout }) => rollout);
+    const { held, current } = this;
+    const isUnkept = held !== undefined && current === undefined;
+    return [
+      ...kept.filter(({ revision }) => !isUnkept || revision !== held.number),
+      ...(isUnkept ? [this.unwatched(held)] : []),
+    ].sort((a, b) => Number(b.revision - a.revision));
   }
 
   /** Those that are to be taken back, or in whose place another revision came. */
@@ -143,6 +153,7 @@ export class Rollouts implements Gate {
   async change(revision: number, edit: (rollout: Rollout) => Rollout | undefined): Promise<Rollout> {
     for (let attempt = 1; attempt <= MAX_ATTEMPTS_COUNT; attempt++) {
       if (attempt > 1 || !this.known.has(revision)) await this.refresh();
+      if (this.heldRevision === revision) await this.begin((held) => this.unwatched(held));
       const known = this.known.get(revision);
       if (known === undefined) throw new NoRolloutError(`there is no rollout of revision ${revision}`);
       const next = edit(known.rollout);
@@ -152,7 +163,7 @@ export class Rollouts implements Gate {
     throw new Error(`the rollout of revision ${revision} is written by others again and again`);
   }
 
-  /** Gives the revision to all nodes. @throws NoRolloutError when it is not under way */
+  /** Gives the revision to all nodes. @throws NoRolloutError, RolloutOverError, StoreUnavailableError */
   promote(revision: number, reason: string, author: string): Promise<Rollout> {
     return this.change(revision, (rollout) => {
       requireInProgress(rollout);
@@ -160,7 +171,7 @@ export class Rollouts implements Gate {
     });
   }
 
-  /** Brings back what held before. @throws NoRolloutError when it is not under way; StoreUnavailableError */
+  /** Brings back what held before. @throws NoRolloutError, RolloutOverError, StoreUnavailableError */
   async abort(revision: number, reason: string, author: string): Promise<Rollout> {
     const rollout = await this.change(revision, (now) => {
       if (now.state === RolloutState.ROLLING_BACK) return undefined;
@@ -197,6 +208,13 @@ export class Rollouts implements Gate {
         ? undefined
         : rolledBack(now, restoredBy, this.happening(`revision ${restoredBy} took its place`)),
     );
+  }
+
+  /** One that was asked for, and that nobody has looked at yet. */
+  private unwatched(held: Revision): Rollout {
+    const plan = planOf(held.rollout as NonNullable<Revision['rollout']>);
+    const nobody = { driver: '', nodes: [], before: { nodes: 0, requests: 0, errors: 0, durationUs: 0 } };
+    return begun(held, plan, nobody, this.happening('no node was chosen yet'));
   }
 
   happening(reason: string, author = ''): Happening {
@@ -255,7 +273,7 @@ function requireInProgress({ state, revision }: Rollout): void {
     [RolloutState.ROLLING_BACK]: 'being rolled back',
     [RolloutState.ROLLED_BACK]: 'rolled back already',
   }[state];
-  throw new NoRolloutError(`the rollout of revision ${revision} is ${how}`);
+  throw new RolloutOverError(`the rollout of revision ${revision} is ${how}`);
 }
 
 /** So that they are in the order of their numbers. */

@@ -79,6 +79,7 @@ describe('an address', () => {
       startAdminApi({
         head: cluster.head,
         fleet: cluster.fleet,
+        rollouts: cluster.rollouts,
         catalogue: [],
         access: { tokens: [{ name: 'a', role: 'viewer', sha256: sha256('x') }] },
         listen: { host, port: 0, insecure },

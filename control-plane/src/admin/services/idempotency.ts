@@ -50,8 +50,8 @@ function whatItChanges(
   request: Message & { readonly options?: WriteOptions | undefined },
 ): JsonValue {
   const copy = clone(schema, request) as Message & { options?: WriteOptions };
-  const { message = '', expectedRevision = 0n } = request.options ?? {};
-  copy.options = create(WriteOptionsSchema, { message, expectedRevision });
+  const { message = '', expectedRevision = 0n, rollout } = request.options ?? {};
+  copy.options = create(WriteOptionsSchema, { message, expectedRevision, ...(rollout && { rollout }) });
   return toJson(schema, copy);
 }
 

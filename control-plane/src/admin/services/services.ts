@@ -6,16 +6,18 @@ import {
   FleetService,
   ListPluginsResponseSchema,
   type PluginDescription,
+  RolloutService,
 } from '@sluice/proto/admin';
 import { type BoundMethod, bound } from '../bound-method.js';
 import { waitRevision } from './convergence.js';
 import { drainNode, endConnection, listConnections, listNodeEvents, listNodes } from './fleet.js';
 import { diff, getRevision, history } from './history.js';
 import { exportAll, getResource, listResources } from './reads.js';
+import { abortRollout, getRollout, listRollouts, promoteRollout } from './rollouts.js';
 import type { Writing } from './write.js';
 import { apply, deleteResource, importAll, putResource, rollback, validate } from './writes.js';
 
-export const ADMIN_SERVICES = [ConfigurationService, FleetService, CatalogueService] as const;
+export const ADMIN_SERVICES = [ConfigurationService, FleetService, RolloutService, CatalogueService] as const;
 
 export interface ServiceParts extends Writing {
   /** The plugins that come with the gateway, by name. */
@@ -23,7 +25,7 @@ export interface ServiceParts extends Writing {
 }
 
 export function boundServices(parts: ServiceParts): BoundMethod[] {
-  const { head, fleet, catalogue } = parts;
+  const { head, fleet, rollouts, catalogue } = parts;
   return [
     ...bound(ConfigurationService, {
       getResource: (request, call) => getResource(head, request, call),
@@ -46,6 +48,12 @@ export function boundServices(parts: ServiceParts): BoundMethod[] {
       listConnections: (request, call) => listConnections(fleet, request, call),
       endConnection: (request, call) => endConnection(fleet, request, call),
       listNodeEvents: async (request) => listNodeEvents(fleet, request),
+    }),
+    ...bound(RolloutService, {
+      getRollout: async (request, call) => getRollout(rollouts, request, call),
+      listRollouts: async (request, call) => listRollouts(rollouts, request, call),
+      promoteRollout: (request, call) => promoteRollout(rollouts, request, call),
+      abortRollout: (request, call) => abortRollout(rollouts, request, call),
     }),
     ...bound(CatalogueService, {
       listPlugins: async () => create(ListPluginsResponseSchema, { plugins: [...catalogue] }),

@@ -13,6 +13,7 @@ import {
   type ResourceKey,
   type ResourceState,
   type Revision,
+  type RolloutPlan,
 } from '@sluice/proto/cluster';
 import type { FleetView, Wait } from '../../fleet/fleet-view.js';
 import { ConflictError } from '../../revisions/conflict.js';
@@ -25,12 +26,14 @@ import { conflictFor } from './conflict.js';
 import { type Attempt, attemptOf, requireSameRequest } from './idempotency.js';
 import { isError, type Look, look } from './look.js';
 import { revisionNumber } from './numbers.js';
+import { type RolloutControl, requireNoRollout, rolloutOf } from './rollouts.js';
 import { deadlineMsOf, parseWait } from './wait.js';
 
 /** What a change is made with. */
 export interface Writing {
   readonly head: ConfigurationHead;
   readonly fleet: FleetView;
+  readonly rollouts: RolloutControl;
   readonly compile?: Compile | undefined;
 }
 
@@ -53,6 +56,7 @@ interface Manner {
   readonly attempt: Attempt | undefined;
   readonly wait: Wait | undefined;
   readonly deadlineMs: number;
+  readonly rollout: RolloutPlan | undefined;
 }
 
 /** Characters of the message of a revision. */
@@ -61,7 +65,7 @@ const MAX_MESSAGE_LENGTH = 2_000;
 /** @throws AdminError when the change is not made; StoreUnavailableError when that is not known */
 export async function write(writing: Writing, call: Call, intention: Intention): Promise<WriteResponse> {
   const options = intention.request.options ?? create(WriteOptionsSchema);
-  const manner = mannerOf(options, call, intention);
+  const manner = mannerOf(writing, options, call, intention);
   try {
     if (options.dryRun) return await tried(writing, call, manner, intention);
     return await made(writing, call, manner, intention);
@@ -70,7 +74,12 @@ export async function write(writing: Writing, call: Call, intention: Intention):
   }
 }
 
-function mannerOf(options: WriteOptions, { caller }: Call, intention: Intention): Manner {
+function mannerOf(
+  { fleet, head }: Writing,
+  options: WriteOptions,
+  { caller }: Call,
+  intention: Intention,
+): Manner {
   const { message, wait, deadline, idempotencyKey } = options;
   if (message.length > MAX_MESSAGE_LENGTH)
     throw AdminError.field('options.message', `has more than ${MAX_MESSAGE_LENGTH} characters`);
@@ -80,17 +89,19 @@ function mannerOf(options: WriteOptions, { caller }: Call, intention: Intention)
     attempt: attemptOf(caller, idempotencyKey, intention.schema, intention.request),
     wait: parseWait('options.wait', wait || 'none'),
     deadlineMs: deadlineMsOf('options.deadline', deadline),
+    rollout: rolloutOf(options.rollout, caller, head, fleet),
   };
 }
 
 /** Everything but the revision. */
 async function tried(
-  { head, compile }: Writing,
+  { head, compile, rollouts }: Writing,
   call: Call,
-  { expected }: Manner,
+  { expected, rollout }: Manner,
   { plan, etagOf }: Intention,
 ): Promise<WriteResponse> {
   const { state, revision } = head;
+  requireNoRollout(rollouts, revision, rollout);
   if (expected !== undefined && expected !== revision)
     throw new ConflictError(expected, revision, head.between(expected, revision) ?? []);
   const { changes, findings } = await look(state, revision, plan(state), call.caller, 'change', compile);
@@ -107,10 +118,10 @@ async function tried(
 async function made(
   writing: Writing,
   call: Call,
-  { message, expected, attempt, wait, deadlineMs }: Manner,
+  { message, expected, attempt, wait, deadlineMs, rollout }: Manner,
   { plan, etagOf, restores }: Intention,
 ): Promise<WriteResponse> {
-  const { head, fleet, compile } = writing;
+  const { head, fleet, compile, rollouts } = writing;
   const { caller, signal } = call;
   let last: Look | undefined;
   let found: { readonly revision: number; readonly etag: string } | undefined;
@@ -120,7 +131,9 @@ async function made(
     expected,
     id: attempt?.id,
     restores,
+    rollout,
     async plan(state, revision) {
+      requireNoRollout(rollouts, revision, rollout);
       if (attempt !== undefined) requireSameRequest(head, attempt);
       last = await look(state, revision, plan(state), caller, 'change', compile);
       requireValid(last.findings);

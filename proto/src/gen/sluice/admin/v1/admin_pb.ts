@@ -13,6 +13,8 @@ import type { ClientConnection } from "../../delivery/v1/delivery_pb.js";
 import { file_sluice_delivery_v1_delivery } from "../../delivery/v1/delivery_pb.js";
 import type { Node, NodeEvent, Presence } from "../../fleet/v1/fleet_pb.js";
 import { file_sluice_fleet_v1_fleet } from "../../fleet/v1/fleet_pb.js";
+import type { Rollout, RolloutPlan } from "../../rollout/v1/rollout_pb.js";
+import { file_sluice_rollout_v1_rollout } from "../../rollout/v1/rollout_pb.js";
 import type { Change, Checkpoint, Revision } from "../../store/v1/revision_pb.js";
 import { file_sluice_store_v1_revision } from "../../store/v1/revision_pb.js";
 import type { Message } from "@bufbuild/protobuf";
@@ -21,7 +23,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file sluice/admin/v1/admin.proto.
  */
 export const file_sluice_admin_v1_admin: GenFile = /*@__PURE__*/
-  fileDesc("ChtzbHVpY2UvYWRtaW4vdjEvYWRtaW4ucHJvdG8SD3NsdWljZS5hZG1pbi52MSJgChJHZXRSZXNvdXJjZVJlcXVlc3QSLAoEa2luZBgBIAEoDjIeLnNsdWljZS5jb25maWcudjEuUmVzb3VyY2VLaW5kEgwKBG5hbWUYAiABKAkSDgoGdGVuYW50GAMgASgJIlEKE0dldFJlc291cmNlUmVzcG9uc2USLAoIcmVzb3VyY2UYASABKAsyGi5zbHVpY2UuY29uZmlnLnYxLlJlc291cmNlEgwKBGV0YWcYAiABKAkinQEKFExpc3RSZXNvdXJjZXNSZXF1ZXN0EiwKBGtpbmQYASABKA4yHi5zbHVpY2UuY29uZmlnLnYxLlJlc291cmNlS2luZBIOCgZ0ZW5hbnQYAiABKAkSDgoGZmlsdGVyGAMgASgJEhEKCXBhZ2Vfc2l6ZRgEIAEoDRISCgpwYWdlX3Rva2VuGAUgASgJEhAKCHJldmlzaW9uGAYgASgEInEKFUxpc3RSZXNvdXJjZXNSZXNwb25zZRItCglyZXNvdXJjZXMYASADKAsyGi5zbHVpY2UuY29uZmlnLnYxLlJlc291cmNlEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRIQCghyZXZpc2lvbhgDIAEoBCKfAQoMV3JpdGVPcHRpb25zEg8KB21lc3NhZ2UYASABKAkSDwoHZHJ5X3J1bhgCIAEoCBIZChFleHBlY3RlZF9yZXZpc2lvbhgDIAEoBBIXCg9pZGVtcG90ZW5jeV9rZXkYBCABKAkSDAoEd2FpdBgFIAEoCRIrCghkZWFkbGluZRgGIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiK8AQoSUHV0UmVzb3VyY2VSZXF1ZXN0EiwKBGtpbmQYASABKA4yHi5zbHVpY2UuY29uZmlnLnYxLlJlc291cmNlS2luZBIMCgRuYW1lGAIgASgJEiwKCHJlc291cmNlGAMgASgLMhouc2x1aWNlLmNvbmZpZy52MS5SZXNvdXJjZRIMCgRldGFnGAQgASgJEi4KB29wdGlvbnMYBSABKAsyHS5zbHVpY2UuYWRtaW4udjEuV3JpdGVPcHRpb25zIqEBChVEZWxldGVSZXNvdXJjZVJlcXVlc3QSLAoEa2luZBgBIAEoDjIeLnNsdWljZS5jb25maWcudjEuUmVzb3VyY2VLaW5kEgwKBG5hbWUYAiABKAkSDgoGdGVuYW50GAMgASgJEgwKBGV0YWcYBCABKAkSLgoHb3B0aW9ucxgFIAEoCzIdLnNsdWljZS5hZG1pbi52MS5Xcml0ZU9wdGlvbnMimQEKDEFwcGx5UmVxdWVzdBItCglyZXNvdXJjZXMYASADKAsyGi5zbHVpY2UuY29uZmlnLnYxLlJlc291cmNlEioKBXBydW5lGAIgASgLMhsuc2x1aWNlLmFkbWluLnYxLlBydW5lU2NvcGUSLgoHb3B0aW9ucxgDIAEoCzIdLnNsdWljZS5hZG1pbi52MS5Xcml0ZU9wdGlvbnMitAEKClBydW5lU2NvcGUSDwoHdGVuYW50cxgBIAMoCRItCgVraW5kcxgCIAMoDjIeLnNsdWljZS5jb25maWcudjEuUmVzb3VyY2VLaW5kEjcKBmxhYmVscxgDIAMoCzInLnNsdWljZS5hZG1pbi52MS5QcnVuZVNjb3BlLkxhYmVsc0VudHJ5Gi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiyQEKDVdyaXRlUmVzcG9uc2USEAoIcmV2aXNpb24YASABKAQSKAoHY2hhbmdlcxgCIAMoCzIXLnNsdWljZS5zdG9yZS52MS5DaGFuZ2USKgoId2FybmluZ3MYAyADKAsyGC5zbHVpY2UuYWRtaW4udjEuRmluZGluZxIxCgtjb252ZXJnZW5jZRgEIAEoCzIcLnNsdWljZS5hZG1pbi52MS5Db252ZXJnZW5jZRIPCgdkcnlfcnVuGAUgASgIEgwKBGV0YWcYBiABKAkieQoHRmluZGluZxIvCghyZXNvdXJjZRgBIAEoCzIdLnNsdWljZS5jb25maWcudjEuUmVzb3VyY2VLZXkSDQoFZmllbGQYAiABKAkSDwoHbWVzc2FnZRgDIAEoCRIMCgRoaW50GAQgASgJEg8KB3dhcm5pbmcYBSABKAgibAoPVmFsaWRhdGVSZXF1ZXN0Ei0KCXJlc291cmNlcxgBIAMoCzIaLnNsdWljZS5jb25maWcudjEuUmVzb3VyY2USKgoFcHJ1bmUYAiABKAsyGy5zbHVpY2UuYWRtaW4udjEuUHJ1bmVTY29wZSJoChBWYWxpZGF0ZVJlc3BvbnNlEioKCGZpbmRpbmdzGAEgAygLMhguc2x1aWNlLmFkbWluLnYxLkZpbmRpbmcSKAoHY2hhbmdlcxgCIAMoCzIXLnNsdWljZS5zdG9yZS52MS5DaGFuZ2UiJwoLRGlmZlJlcXVlc3QSDAoEZnJvbRgBIAEoBBIKCgJ0bxgCIAEoBCJSCgxEaWZmUmVzcG9uc2USDAoEZnJvbRgBIAEoBBIKCgJ0bxgCIAEoBBIoCgdjaGFuZ2VzGAMgAygLMhcuc2x1aWNlLnN0b3JlLnYxLkNoYW5nZSKDAQoOSGlzdG9yeVJlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgNEhIKCnBhZ2VfdG9rZW4YAiABKAkSLAoEa2luZBgDIAEoDjIeLnNsdWljZS5jb25maWcudjEuUmVzb3VyY2VLaW5kEgwKBG5hbWUYBCABKAkSDgoGYXV0aG9yGAUgASgJIm8KD0hpc3RvcnlSZXNwb25zZRIzCglyZXZpc2lvbnMYASADKAsyIC5zbHVpY2UuYWRtaW4udjEuUmV2aXNpb25TdW1tYXJ5EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRIOCgZvbGRlc3QYAyABKAQi3gEKD1JldmlzaW9uU3VtbWFyeRIOCgZudW1iZXIYASABKAQSDgoGYXV0aG9yGAIgASgJEigKBHRpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg8KB21lc3NhZ2UYBCABKAkSEAoIcmVzdG9yZXMYBSABKAQSDwoHY3JlYXRlZBgGIAEoDRIPCgd1cGRhdGVkGAcgASgNEg8KB2RlbGV0ZWQYCCABKA0SKwoEa2V5cxgJIAMoCzIdLnNsdWljZS5jb25maWcudjEuUmVzb3VyY2VLZXkiJgoSR2V0UmV2aXNpb25SZXF1ZXN0EhAKCHJldmlzaW9uGAEgASgEIkIKE0dldFJldmlzaW9uUmVzcG9uc2USKwoIcmV2aXNpb24YASABKAsyGS5zbHVpY2Uuc3RvcmUudjEuUmV2aXNpb24iUwoPUm9sbGJhY2tSZXF1ZXN0EhAKCHJldmlzaW9uGAEgASgEEi4KB29wdGlvbnMYAiABKAsyHS5zbHVpY2UuYWRtaW4udjEuV3JpdGVPcHRpb25zImIKE1dhaXRSZXZpc2lvblJlcXVlc3QSEAoIcmV2aXNpb24YASABKAQSDAoEd2FpdBgCIAEoCRIrCghkZWFkbGluZRgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiJJChRXYWl0UmV2aXNpb25SZXNwb25zZRIxCgtjb252ZXJnZW5jZRgBIAEoCzIcLnNsdWljZS5hZG1pbi52MS5Db252ZXJnZW5jZSKAAQoLQ29udmVyZ2VuY2USEAoIcmV2aXNpb24YASABKAQSDwoHcmVhY2hlZBgCIAEoCBIOCgZhY3RpdmUYAyABKA0SEQoJY29uY2VybmVkGAQgASgNEisKBmJlaGluZBgFIAMoCzIbLnNsdWljZS5hZG1pbi52MS5Ob2RlQmVoaW5kInwKCk5vZGVCZWhpbmQSDAoEbm9kZRgBIAEoCRIOCgZyZWdpb24YAiABKAkSEAoIcmV2aXNpb24YAyABKAQSEQoJcmVqZWN0aW9uGAQgASgJEisKCHByZXNlbmNlGAUgASgOMhkuc2x1aWNlLmZsZWV0LnYxLlByZXNlbmNlIiEKDUV4cG9ydFJlcXVlc3QSEAoIcmV2aXNpb24YASABKAQiQQoORXhwb3J0UmVzcG9uc2USLwoKY2hlY2twb2ludBgBIAEoCzIbLnNsdWljZS5zdG9yZS52MS5DaGVja3BvaW50InAKDUltcG9ydFJlcXVlc3QSLwoKY2hlY2twb2ludBgBIAEoCzIbLnNsdWljZS5zdG9yZS52MS5DaGVja3BvaW50Ei4KB29wdGlvbnMYAiABKAsyHS5zbHVpY2UuYWRtaW4udjEuV3JpdGVPcHRpb25zIiIKEExpc3ROb2Rlc1JlcXVlc3QSDgoGcmVnaW9uGAEgASgJIksKEUxpc3ROb2Rlc1Jlc3BvbnNlEiQKBW5vZGVzGAEgAygLMhUuc2x1aWNlLmZsZWV0LnYxLk5vZGUSEAoIcmV2aXNpb24YAiABKAQiMAoQRHJhaW5Ob2RlUmVxdWVzdBIMCgRub2RlGAEgASgJEg4KBnJlYXNvbhgCIAEoCSI4ChFEcmFpbk5vZGVSZXNwb25zZRIjCgRub2RlGAEgASgLMhUuc2x1aWNlLmZsZWV0LnYxLk5vZGUiOAoVTGlzdE5vZGVFdmVudHNSZXF1ZXN0EgwKBG5vZGUYASABKAkSEQoJcGFnZV9zaXplGAIgASgNIkQKFkxpc3ROb2RlRXZlbnRzUmVzcG9uc2USKgoGZXZlbnRzGAEgAygLMhouc2x1aWNlLmZsZWV0LnYxLk5vZGVFdmVudCJNChZMaXN0Q29ubmVjdGlvbnNSZXF1ZXN0EgwKBG5vZGUYASABKAkSEQoJcGFnZV9zaXplGAIgASgNEhIKCnBhZ2VfdG9rZW4YAyABKAkibQoXTGlzdENvbm5lY3Rpb25zUmVzcG9uc2USOQoLY29ubmVjdGlvbnMYASADKAsyJC5zbHVpY2UuZGVsaXZlcnkudjEuQ2xpZW50Q29ubmVjdGlvbhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiOAoURW5kQ29ubmVjdGlvblJlcXVlc3QSDAoEbm9kZRgBIAEoCRISCgpjb25uZWN0aW9uGAIgASgJIhcKFUVuZENvbm5lY3Rpb25SZXNwb25zZSIUChJMaXN0UGx1Z2luc1JlcXVlc3QiSgoTTGlzdFBsdWdpbnNSZXNwb25zZRIzCgdwbHVnaW5zGAEgAygLMiIuc2x1aWNlLmFkbWluLnYxLlBsdWdpbkRlc2NyaXB0aW9uIl0KEVBsdWdpbkRlc2NyaXB0aW9uEgwKBG5hbWUYASABKAkSDwoHc3VtbWFyeRgCIAEoCRINCgVwaGFzZRgDIAEoCRIaChJjb25maWdfc2NoZW1hX2pzb24YBCABKAkytQwKFENvbmZpZ3VyYXRpb25TZXJ2aWNlEoYBCgtHZXRSZXNvdXJjZRIjLnNsdWljZS5hZG1pbi52MS5HZXRSZXNvdXJjZVJlcXVlc3QaJC5zbHVpY2UuYWRtaW4udjEuR2V0UmVzb3VyY2VSZXNwb25zZSIsorsYKAoDR0VUEh8vYXBpL3YxL3Jlc291cmNlcy97a2luZH0ve25hbWV9IAESfgoNTGlzdFJlc291cmNlcxIlLnNsdWljZS5hZG1pbi52MS5MaXN0UmVzb3VyY2VzUmVxdWVzdBomLnNsdWljZS5hZG1pbi52MS5MaXN0UmVzb3VyY2VzUmVzcG9uc2UiHqK7GBoKA0dFVBIRL2FwaS92MS9yZXNvdXJjZXMgARKKAQoLUHV0UmVzb3VyY2USIy5zbHVpY2UuYWRtaW4udjEuUHV0UmVzb3VyY2VSZXF1ZXN0Gh4uc2x1aWNlLmFkbWluLnYxLldyaXRlUmVzcG9uc2UiNqK7GDIKA1BVVBIfL2FwaS92MS9yZXNvdXJjZXMve2tpbmR9L3tuYW1lfRoIcmVzb3VyY2UgAhKJAQoORGVsZXRlUmVzb3VyY2USJi5zbHVpY2UuYWRtaW4udjEuRGVsZXRlUmVzb3VyY2VSZXF1ZXN0Gh4uc2x1aWNlLmFkbWluLnYxLldyaXRlUmVzcG9uc2UiL6K7GCsKBkRFTEVURRIfL2FwaS92MS9yZXNvdXJjZXMve2tpbmR9L3tuYW1lfSACEmMKBUFwcGx5Eh0uc2x1aWNlLmFkbWluLnYxLkFwcGx5UmVxdWVzdBoeLnNsdWljZS5hZG1pbi52MS5Xcml0ZVJlc3BvbnNlIhuiuxgXCgRQT1NUEg0vYXBpL3YxL2FwcGx5IAISbwoIVmFsaWRhdGUSIC5zbHVpY2UuYWRtaW4udjEuVmFsaWRhdGVSZXF1ZXN0GiEuc2x1aWNlLmFkbWluLnYxLlZhbGlkYXRlUmVzcG9uc2UiHqK7GBoKBFBPU1QSEC9hcGkvdjEvdmFsaWRhdGUgARJeCgREaWZmEhwuc2x1aWNlLmFkbWluLnYxLkRpZmZSZXF1ZXN0Gh0uc2x1aWNlLmFkbWluLnYxLkRpZmZSZXNwb25zZSIZorsYFQoDR0VUEgwvYXBpL3YxL2RpZmYgARJsCgdIaXN0b3J5Eh8uc2x1aWNlLmFkbWluLnYxLkhpc3RvcnlSZXF1ZXN0GiAuc2x1aWNlLmFkbWluLnYxLkhpc3RvcnlSZXNwb25zZSIeorsYGgoDR0VUEhEvYXBpL3YxL3JldmlzaW9ucyABEoMBCgtHZXRSZXZpc2lvbhIjLnNsdWljZS5hZG1pbi52MS5HZXRSZXZpc2lvblJlcXVlc3QaJC5zbHVpY2UuYWRtaW4udjEuR2V0UmV2aXNpb25SZXNwb25zZSIporsYJQoDR0VUEhwvYXBpL3YxL3JldmlzaW9ucy97cmV2aXNpb259IAESbAoIUm9sbGJhY2sSIC5zbHVpY2UuYWRtaW4udjEuUm9sbGJhY2tSZXF1ZXN0Gh4uc2x1aWNlLmFkbWluLnYxLldyaXRlUmVzcG9uc2UiHqK7GBoKBFBPU1QSEC9hcGkvdjEvcm9sbGJhY2sgAxKSAQoMV2FpdFJldmlzaW9uEiQuc2x1aWNlLmFkbWluLnYxLldhaXRSZXZpc2lvblJlcXVlc3QaJS5zbHVpY2UuYWRtaW4udjEuV2FpdFJldmlzaW9uUmVzcG9uc2UiNaK7GDEKA0dFVBIoL2FwaS92MS9yZXZpc2lvbnMve3JldmlzaW9ufS9jb252ZXJnZW5jZSABEmYKBkV4cG9ydBIeLnNsdWljZS5hZG1pbi52MS5FeHBvcnRSZXF1ZXN0Gh8uc2x1aWNlLmFkbWluLnYxLkV4cG9ydFJlc3BvbnNlIhuiuxgXCgNHRVQSDi9hcGkvdjEvZXhwb3J0IAMSZgoGSW1wb3J0Eh4uc2x1aWNlLmFkbWluLnYxLkltcG9ydFJlcXVlc3QaHi5zbHVpY2UuYWRtaW4udjEuV3JpdGVSZXNwb25zZSIcorsYGAoEUE9TVBIOL2FwaS92MS9pbXBvcnQgAzK4BQoMRmxlZXRTZXJ2aWNlEm4KCUxpc3ROb2RlcxIhLnNsdWljZS5hZG1pbi52MS5MaXN0Tm9kZXNSZXF1ZXN0GiIuc2x1aWNlLmFkbWluLnYxLkxpc3ROb2Rlc1Jlc3BvbnNlIhqiuxgWCgNHRVQSDS9hcGkvdjEvbm9kZXMgARJ8CglEcmFpbk5vZGUSIS5zbHVpY2UuYWRtaW4udjEuRHJhaW5Ob2RlUmVxdWVzdBoiLnNsdWljZS5hZG1pbi52MS5EcmFpbk5vZGVSZXNwb25zZSIoorsYJAoEUE9TVBIaL2FwaS92MS9ub2Rlcy97bm9kZX0vZHJhaW4gAxKDAQoOTGlzdE5vZGVFdmVudHMSJi5zbHVpY2UuYWRtaW4udjEuTGlzdE5vZGVFdmVudHNSZXF1ZXN0Gicuc2x1aWNlLmFkbWluLnYxLkxpc3ROb2RlRXZlbnRzUmVzcG9uc2UiIKK7GBwKA0dFVBITL2FwaS92MS9ub2RlLWV2ZW50cyABEpMBCg9MaXN0Q29ubmVjdGlvbnMSJy5zbHVpY2UuYWRtaW4udjEuTGlzdENvbm5lY3Rpb25zUmVxdWVzdBooLnNsdWljZS5hZG1pbi52MS5MaXN0Q29ubmVjdGlvbnNSZXNwb25zZSItorsYKQoDR0VUEiAvYXBpL3YxL25vZGVzL3tub2RlfS9jb25uZWN0aW9ucyACEp0BCg1FbmRDb25uZWN0aW9uEiUuc2x1aWNlLmFkbWluLnYxLkVuZENvbm5lY3Rpb25SZXF1ZXN0GiYuc2x1aWNlLmFkbWluLnYxLkVuZENvbm5lY3Rpb25SZXNwb25zZSI9orsYOQoGREVMRVRFEi0vYXBpL3YxL25vZGVzL3tub2RlfS9jb25uZWN0aW9ucy97Y29ubmVjdGlvbn0gAjKKAQoQQ2F0YWxvZ3VlU2VydmljZRJ2CgtMaXN0UGx1Z2lucxIjLnNsdWljZS5hZG1pbi52MS5MaXN0UGx1Z2luc1JlcXVlc3QaJC5zbHVpY2UuYWRtaW4udjEuTGlzdFBsdWdpbnNSZXNwb25zZSIcorsYGAoDR0VUEg8vYXBpL3YxL3BsdWdpbnMgAWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_sluice_admin_v1_rest, file_sluice_config_v1_resource, file_sluice_delivery_v1_delivery, file_sluice_fleet_v1_fleet, file_sluice_store_v1_revision]);
+  fileDesc("ChtzbHVpY2UvYWRtaW4vdjEvYWRtaW4ucHJvdG8SD3NsdWljZS5hZG1pbi52MSJgChJHZXRSZXNvdXJjZVJlcXVlc3QSLAoEa2luZBgBIAEoDjIeLnNsdWljZS5jb25maWcudjEuUmVzb3VyY2VLaW5kEgwKBG5hbWUYAiABKAkSDgoGdGVuYW50GAMgASgJIlEKE0dldFJlc291cmNlUmVzcG9uc2USLAoIcmVzb3VyY2UYASABKAsyGi5zbHVpY2UuY29uZmlnLnYxLlJlc291cmNlEgwKBGV0YWcYAiABKAkinQEKFExpc3RSZXNvdXJjZXNSZXF1ZXN0EiwKBGtpbmQYASABKA4yHi5zbHVpY2UuY29uZmlnLnYxLlJlc291cmNlS2luZBIOCgZ0ZW5hbnQYAiABKAkSDgoGZmlsdGVyGAMgASgJEhEKCXBhZ2Vfc2l6ZRgEIAEoDRISCgpwYWdlX3Rva2VuGAUgASgJEhAKCHJldmlzaW9uGAYgASgEInEKFUxpc3RSZXNvdXJjZXNSZXNwb25zZRItCglyZXNvdXJjZXMYASADKAsyGi5zbHVpY2UuY29uZmlnLnYxLlJlc291cmNlEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRIQCghyZXZpc2lvbhgDIAEoBCLQAQoMV3JpdGVPcHRpb25zEg8KB21lc3NhZ2UYASABKAkSDwoHZHJ5X3J1bhgCIAEoCBIZChFleHBlY3RlZF9yZXZpc2lvbhgDIAEoBBIXCg9pZGVtcG90ZW5jeV9rZXkYBCABKAkSDAoEd2FpdBgFIAEoCRIrCghkZWFkbGluZRgGIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIvCgdyb2xsb3V0GAcgASgLMh4uc2x1aWNlLnJvbGxvdXQudjEuUm9sbG91dFBsYW4ivAEKElB1dFJlc291cmNlUmVxdWVzdBIsCgRraW5kGAEgASgOMh4uc2x1aWNlLmNvbmZpZy52MS5SZXNvdXJjZUtpbmQSDAoEbmFtZRgCIAEoCRIsCghyZXNvdXJjZRgDIAEoCzIaLnNsdWljZS5jb25maWcudjEuUmVzb3VyY2USDAoEZXRhZxgEIAEoCRIuCgdvcHRpb25zGAUgASgLMh0uc2x1aWNlLmFkbWluLnYxLldyaXRlT3B0aW9ucyKhAQoVRGVsZXRlUmVzb3VyY2VSZXF1ZXN0EiwKBGtpbmQYASABKA4yHi5zbHVpY2UuY29uZmlnLnYxLlJlc291cmNlS2luZBIMCgRuYW1lGAIgASgJEg4KBnRlbmFudBgDIAEoCRIMCgRldGFnGAQgASgJEi4KB29wdGlvbnMYBSABKAsyHS5zbHVpY2UuYWRtaW4udjEuV3JpdGVPcHRpb25zIpkBCgxBcHBseVJlcXVlc3QSLQoJcmVzb3VyY2VzGAEgAygLMhouc2x1aWNlLmNvbmZpZy52MS5SZXNvdXJjZRIqCgVwcnVuZRgCIAEoCzIbLnNsdWljZS5hZG1pbi52MS5QcnVuZVNjb3BlEi4KB29wdGlvbnMYAyABKAsyHS5zbHVpY2UuYWRtaW4udjEuV3JpdGVPcHRpb25zIrQBCgpQcnVuZVNjb3BlEg8KB3RlbmFudHMYASADKAkSLQoFa2luZHMYAiADKA4yHi5zbHVpY2UuY29uZmlnLnYxLlJlc291cmNlS2luZBI3CgZsYWJlbHMYAyADKAsyJy5zbHVpY2UuYWRtaW4udjEuUHJ1bmVTY29wZS5MYWJlbHNFbnRyeRotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIskBCg1Xcml0ZVJlc3BvbnNlEhAKCHJldmlzaW9uGAEgASgEEigKB2NoYW5nZXMYAiADKAsyFy5zbHVpY2Uuc3RvcmUudjEuQ2hhbmdlEioKCHdhcm5pbmdzGAMgAygLMhguc2x1aWNlLmFkbWluLnYxLkZpbmRpbmcSMQoLY29udmVyZ2VuY2UYBCABKAsyHC5zbHVpY2UuYWRtaW4udjEuQ29udmVyZ2VuY2USDwoHZHJ5X3J1bhgFIAEoCBIMCgRldGFnGAYgASgJInkKB0ZpbmRpbmcSLwoIcmVzb3VyY2UYASABKAsyHS5zbHVpY2UuY29uZmlnLnYxLlJlc291cmNlS2V5Eg0KBWZpZWxkGAIgASgJEg8KB21lc3NhZ2UYAyABKAkSDAoEaGludBgEIAEoCRIPCgd3YXJuaW5nGAUgASgIImwKD1ZhbGlkYXRlUmVxdWVzdBItCglyZXNvdXJjZXMYASADKAsyGi5zbHVpY2UuY29uZmlnLnYxLlJlc291cmNlEioKBXBydW5lGAIgASgLMhsuc2x1aWNlLmFkbWluLnYxLlBydW5lU2NvcGUiaAoQVmFsaWRhdGVSZXNwb25zZRIqCghmaW5kaW5ncxgBIAMoCzIYLnNsdWljZS5hZG1pbi52MS5GaW5kaW5nEigKB2NoYW5nZXMYAiADKAsyFy5zbHVpY2Uuc3RvcmUudjEuQ2hhbmdlIicKC0RpZmZSZXF1ZXN0EgwKBGZyb20YASABKAQSCgoCdG8YAiABKAQiUgoMRGlmZlJlc3BvbnNlEgwKBGZyb20YASABKAQSCgoCdG8YAiABKAQSKAoHY2hhbmdlcxgDIAMoCzIXLnNsdWljZS5zdG9yZS52MS5DaGFuZ2UigwEKDkhpc3RvcnlSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoDRISCgpwYWdlX3Rva2VuGAIgASgJEiwKBGtpbmQYAyABKA4yHi5zbHVpY2UuY29uZmlnLnYxLlJlc291cmNlS2luZBIMCgRuYW1lGAQgASgJEg4KBmF1dGhvchgFIAEoCSJvCg9IaXN0b3J5UmVzcG9uc2USMwoJcmV2aXNpb25zGAEgAygLMiAuc2x1aWNlLmFkbWluLnYxLlJldmlzaW9uU3VtbWFyeRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkSDgoGb2xkZXN0GAMgASgEIt4BCg9SZXZpc2lvblN1bW1hcnkSDgoGbnVtYmVyGAEgASgEEg4KBmF1dGhvchgCIAEoCRIoCgR0aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdtZXNzYWdlGAQgASgJEhAKCHJlc3RvcmVzGAUgASgEEg8KB2NyZWF0ZWQYBiABKA0SDwoHdXBkYXRlZBgHIAEoDRIPCgdkZWxldGVkGAggASgNEisKBGtleXMYCSADKAsyHS5zbHVpY2UuY29uZmlnLnYxLlJlc291cmNlS2V5IiYKEkdldFJldmlzaW9uUmVxdWVzdBIQCghyZXZpc2lvbhgBIAEoBCJCChNHZXRSZXZpc2lvblJlc3BvbnNlEisKCHJldmlzaW9uGAEgASgLMhkuc2x1aWNlLnN0b3JlLnYxLlJldmlzaW9uIlMKD1JvbGxiYWNrUmVxdWVzdBIQCghyZXZpc2lvbhgBIAEoBBIuCgdvcHRpb25zGAIgASgLMh0uc2x1aWNlLmFkbWluLnYxLldyaXRlT3B0aW9ucyJiChNXYWl0UmV2aXNpb25SZXF1ZXN0EhAKCHJldmlzaW9uGAEgASgEEgwKBHdhaXQYAiABKAkSKwoIZGVhZGxpbmUYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iSQoUV2FpdFJldmlzaW9uUmVzcG9uc2USMQoLY29udmVyZ2VuY2UYASABKAsyHC5zbHVpY2UuYWRtaW4udjEuQ29udmVyZ2VuY2UigAEKC0NvbnZlcmdlbmNlEhAKCHJldmlzaW9uGAEgASgEEg8KB3JlYWNoZWQYAiABKAgSDgoGYWN0aXZlGAMgASgNEhEKCWNvbmNlcm5lZBgEIAEoDRIrCgZiZWhpbmQYBSADKAsyGy5zbHVpY2UuYWRtaW4udjEuTm9kZUJlaGluZCJ8CgpOb2RlQmVoaW5kEgwKBG5vZGUYASABKAkSDgoGcmVnaW9uGAIgASgJEhAKCHJldmlzaW9uGAMgASgEEhEKCXJlamVjdGlvbhgEIAEoCRIrCghwcmVzZW5jZRgFIAEoDjIZLnNsdWljZS5mbGVldC52MS5QcmVzZW5jZSIhCg1FeHBvcnRSZXF1ZXN0EhAKCHJldmlzaW9uGAEgASgEIkEKDkV4cG9ydFJlc3BvbnNlEi8KCmNoZWNrcG9pbnQYASABKAsyGy5zbHVpY2Uuc3RvcmUudjEuQ2hlY2twb2ludCJwCg1JbXBvcnRSZXF1ZXN0Ei8KCmNoZWNrcG9pbnQYASABKAsyGy5zbHVpY2Uuc3RvcmUudjEuQ2hlY2twb2ludBIuCgdvcHRpb25zGAIgASgLMh0uc2x1aWNlLmFkbWluLnYxLldyaXRlT3B0aW9ucyIiChBMaXN0Tm9kZXNSZXF1ZXN0Eg4KBnJlZ2lvbhgBIAEoCSJLChFMaXN0Tm9kZXNSZXNwb25zZRIkCgVub2RlcxgBIAMoCzIVLnNsdWljZS5mbGVldC52MS5Ob2RlEhAKCHJldmlzaW9uGAIgASgEIjAKEERyYWluTm9kZVJlcXVlc3QSDAoEbm9kZRgBIAEoCRIOCgZyZWFzb24YAiABKAkiOAoRRHJhaW5Ob2RlUmVzcG9uc2USIwoEbm9kZRgBIAEoCzIVLnNsdWljZS5mbGVldC52MS5Ob2RlIjgKFUxpc3ROb2RlRXZlbnRzUmVxdWVzdBIMCgRub2RlGAEgASgJEhEKCXBhZ2Vfc2l6ZRgCIAEoDSJEChZMaXN0Tm9kZUV2ZW50c1Jlc3BvbnNlEioKBmV2ZW50cxgBIAMoCzIaLnNsdWljZS5mbGVldC52MS5Ob2RlRXZlbnQiTQoWTGlzdENvbm5lY3Rpb25zUmVxdWVzdBIMCgRub2RlGAEgASgJEhEKCXBhZ2Vfc2l6ZRgCIAEoDRISCgpwYWdlX3Rva2VuGAMgASgJIm0KF0xpc3RDb25uZWN0aW9uc1Jlc3BvbnNlEjkKC2Nvbm5lY3Rpb25zGAEgAygLMiQuc2x1aWNlLmRlbGl2ZXJ5LnYxLkNsaWVudENvbm5lY3Rpb24SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIjgKFEVuZENvbm5lY3Rpb25SZXF1ZXN0EgwKBG5vZGUYASABKAkSEgoKY29ubmVjdGlvbhgCIAEoCSIXChVFbmRDb25uZWN0aW9uUmVzcG9uc2UiFAoSTGlzdFBsdWdpbnNSZXF1ZXN0IkoKE0xpc3RQbHVnaW5zUmVzcG9uc2USMwoHcGx1Z2lucxgBIAMoCzIiLnNsdWljZS5hZG1pbi52MS5QbHVnaW5EZXNjcmlwdGlvbiJdChFQbHVnaW5EZXNjcmlwdGlvbhIMCgRuYW1lGAEgASgJEg8KB3N1bW1hcnkYAiABKAkSDQoFcGhhc2UYAyABKAkSGgoSY29uZmlnX3NjaGVtYV9qc29uGAQgASgJIiUKEUdldFJvbGxvdXRSZXF1ZXN0EhAKCHJldmlzaW9uGAEgASgEIkEKEkdldFJvbGxvdXRSZXNwb25zZRIrCgdyb2xsb3V0GAEgASgLMhouc2x1aWNlLnJvbGxvdXQudjEuUm9sbG91dCIoChNMaXN0Um9sbG91dHNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoDSJEChRMaXN0Um9sbG91dHNSZXNwb25zZRIsCghyb2xsb3V0cxgBIAMoCzIaLnNsdWljZS5yb2xsb3V0LnYxLlJvbGxvdXQiOQoVUHJvbW90ZVJvbGxvdXRSZXF1ZXN0EhAKCHJldmlzaW9uGAEgASgEEg4KBnJlYXNvbhgCIAEoCSJFChZQcm9tb3RlUm9sbG91dFJlc3BvbnNlEisKB3JvbGxvdXQYASABKAsyGi5zbHVpY2Uucm9sbG91dC52MS5Sb2xsb3V0IjcKE0Fib3J0Um9sbG91dFJlcXVlc3QSEAoIcmV2aXNpb24YASABKAQSDgoGcmVhc29uGAIgASgJIkMKFEFib3J0Um9sbG91dFJlc3BvbnNlEisKB3JvbGxvdXQYASABKAsyGi5zbHVpY2Uucm9sbG91dC52MS5Sb2xsb3V0MrUMChRDb25maWd1cmF0aW9uU2VydmljZRKGAQoLR2V0UmVzb3VyY2USIy5zbHVpY2UuYWRtaW4udjEuR2V0UmVzb3VyY2VSZXF1ZXN0GiQuc2x1aWNlLmFkbWluLnYxLkdldFJlc291cmNlUmVzcG9uc2UiLKK7GCgKA0dFVBIfL2FwaS92MS9yZXNvdXJjZXMve2tpbmR9L3tuYW1lfSABEn4KDUxpc3RSZXNvdXJjZXMSJS5zbHVpY2UuYWRtaW4udjEuTGlzdFJlc291cmNlc1JlcXVlc3QaJi5zbHVpY2UuYWRtaW4udjEuTGlzdFJlc291cmNlc1Jlc3BvbnNlIh6iuxgaCgNHRVQSES9hcGkvdjEvcmVzb3VyY2VzIAESigEKC1B1dFJlc291cmNlEiMuc2x1aWNlLmFkbWluLnYxLlB1dFJlc291cmNlUmVxdWVzdBoeLnNsdWljZS5hZG1pbi52MS5Xcml0ZVJlc3BvbnNlIjaiuxgyCgNQVVQSHy9hcGkvdjEvcmVzb3VyY2VzL3traW5kfS97bmFtZX0aCHJlc291cmNlIAISiQEKDkRlbGV0ZVJlc291cmNlEiYuc2x1aWNlLmFkbWluLnYxLkRlbGV0ZVJlc291cmNlUmVxdWVzdBoeLnNsdWljZS5hZG1pbi52MS5Xcml0ZVJlc3BvbnNlIi+iuxgrCgZERUxFVEUSHy9hcGkvdjEvcmVzb3VyY2VzL3traW5kfS97bmFtZX0gAhJjCgVBcHBseRIdLnNsdWljZS5hZG1pbi52MS5BcHBseVJlcXVlc3QaHi5zbHVpY2UuYWRtaW4udjEuV3JpdGVSZXNwb25zZSIborsYFwoEUE9TVBINL2FwaS92MS9hcHBseSACEm8KCFZhbGlkYXRlEiAuc2x1aWNlLmFkbWluLnYxLlZhbGlkYXRlUmVxdWVzdBohLnNsdWljZS5hZG1pbi52MS5WYWxpZGF0ZVJlc3BvbnNlIh6iuxgaCgRQT1NUEhAvYXBpL3YxL3ZhbGlkYXRlIAESXgoERGlmZhIcLnNsdWljZS5hZG1pbi52MS5EaWZmUmVxdWVzdBodLnNsdWljZS5hZG1pbi52MS5EaWZmUmVzcG9uc2UiGaK7GBUKA0dFVBIML2FwaS92MS9kaWZmIAESbAoHSGlzdG9yeRIfLnNsdWljZS5hZG1pbi52MS5IaXN0b3J5UmVxdWVzdBogLnNsdWljZS5hZG1pbi52MS5IaXN0b3J5UmVzcG9uc2UiHqK7GBoKA0dFVBIRL2FwaS92MS9yZXZpc2lvbnMgARKDAQoLR2V0UmV2aXNpb24SIy5zbHVpY2UuYWRtaW4udjEuR2V0UmV2aXNpb25SZXF1ZXN0GiQuc2x1aWNlLmFkbWluLnYxLkdldFJldmlzaW9uUmVzcG9uc2UiKaK7GCUKA0dFVBIcL2FwaS92MS9yZXZpc2lvbnMve3JldmlzaW9ufSABEmwKCFJvbGxiYWNrEiAuc2x1aWNlLmFkbWluLnYxLlJvbGxiYWNrUmVxdWVzdBoeLnNsdWljZS5hZG1pbi52MS5Xcml0ZVJlc3BvbnNlIh6iuxgaCgRQT1NUEhAvYXBpL3YxL3JvbGxiYWNrIAMSkgEKDFdhaXRSZXZpc2lvbhIkLnNsdWljZS5hZG1pbi52MS5XYWl0UmV2aXNpb25SZXF1ZXN0GiUuc2x1aWNlLmFkbWluLnYxLldhaXRSZXZpc2lvblJlc3BvbnNlIjWiuxgxCgNHRVQSKC9hcGkvdjEvcmV2aXNpb25zL3tyZXZpc2lvbn0vY29udmVyZ2VuY2UgARJmCgZFeHBvcnQSHi5zbHVpY2UuYWRtaW4udjEuRXhwb3J0UmVxdWVzdBofLnNsdWljZS5hZG1pbi52MS5FeHBvcnRSZXNwb25zZSIborsYFwoDR0VUEg4vYXBpL3YxL2V4cG9ydCADEmYKBkltcG9ydBIeLnNsdWljZS5hZG1pbi52MS5JbXBvcnRSZXF1ZXN0Gh4uc2x1aWNlLmFkbWluLnYxLldyaXRlUmVzcG9uc2UiHKK7GBgKBFBPU1QSDi9hcGkvdjEvaW1wb3J0IAMyuAUKDEZsZWV0U2VydmljZRJuCglMaXN0Tm9kZXMSIS5zbHVpY2UuYWRtaW4udjEuTGlzdE5vZGVzUmVxdWVzdBoiLnNsdWljZS5hZG1pbi52MS5MaXN0Tm9kZXNSZXNwb25zZSIaorsYFgoDR0VUEg0vYXBpL3YxL25vZGVzIAESfAoJRHJhaW5Ob2RlEiEuc2x1aWNlLmFkbWluLnYxLkRyYWluTm9kZVJlcXVlc3QaIi5zbHVpY2UuYWRtaW4udjEuRHJhaW5Ob2RlUmVzcG9uc2UiKKK7GCQKBFBPU1QSGi9hcGkvdjEvbm9kZXMve25vZGV9L2RyYWluIAMSgwEKDkxpc3ROb2RlRXZlbnRzEiYuc2x1aWNlLmFkbWluLnYxLkxpc3ROb2RlRXZlbnRzUmVxdWVzdBonLnNsdWljZS5hZG1pbi52MS5MaXN0Tm9kZUV2ZW50c1Jlc3BvbnNlIiCiuxgcCgNHRVQSEy9hcGkvdjEvbm9kZS1ldmVudHMgARKTAQoPTGlzdENvbm5lY3Rpb25zEicuc2x1aWNlLmFkbWluLnYxLkxpc3RDb25uZWN0aW9uc1JlcXVlc3QaKC5zbHVpY2UuYWRtaW4udjEuTGlzdENvbm5lY3Rpb25zUmVzcG9uc2UiLaK7GCkKA0dFVBIgL2FwaS92MS9ub2Rlcy97bm9kZX0vY29ubmVjdGlvbnMgAhKdAQoNRW5kQ29ubmVjdGlvbhIlLnNsdWljZS5hZG1pbi52MS5FbmRDb25uZWN0aW9uUmVxdWVzdBomLnNsdWljZS5hZG1pbi52MS5FbmRDb25uZWN0aW9uUmVzcG9uc2UiPaK7GDkKBkRFTEVURRItL2FwaS92MS9ub2Rlcy97bm9kZX0vY29ubmVjdGlvbnMve2Nvbm5lY3Rpb259IAIyswQKDlJvbGxvdXRTZXJ2aWNlEn8KCkdldFJvbGxvdXQSIi5zbHVpY2UuYWRtaW4udjEuR2V0Um9sbG91dFJlcXVlc3QaIy5zbHVpY2UuYWRtaW4udjEuR2V0Um9sbG91dFJlc3BvbnNlIiiiuxgkCgNHRVQSGy9hcGkvdjEvcm9sbG91dHMve3JldmlzaW9ufSABEnoKDExpc3RSb2xsb3V0cxIkLnNsdWljZS5hZG1pbi52MS5MaXN0Um9sbG91dHNSZXF1ZXN0GiUuc2x1aWNlLmFkbWluLnYxLkxpc3RSb2xsb3V0c1Jlc3BvbnNlIh2iuxgZCgNHRVQSEC9hcGkvdjEvcm9sbG91dHMgARKUAQoOUHJvbW90ZVJvbGxvdXQSJi5zbHVpY2UuYWRtaW4udjEuUHJvbW90ZVJvbGxvdXRSZXF1ZXN0Gicuc2x1aWNlLmFkbWluLnYxLlByb21vdGVSb2xsb3V0UmVzcG9uc2UiMaK7GC0KBFBPU1QSIy9hcGkvdjEvcm9sbG91dHMve3JldmlzaW9ufS9wcm9tb3RlIAISjAEKDEFib3J0Um9sbG91dBIkLnNsdWljZS5hZG1pbi52MS5BYm9ydFJvbGxvdXRSZXF1ZXN0GiUuc2x1aWNlLmFkbWluLnYxLkFib3J0Um9sbG91dFJlc3BvbnNlIi+iuxgrCgRQT1NUEiEvYXBpL3YxL3JvbGxvdXRzL3tyZXZpc2lvbn0vYWJvcnQgAjKKAQoQQ2F0YWxvZ3VlU2VydmljZRJ2CgtMaXN0UGx1Z2lucxIjLnNsdWljZS5hZG1pbi52MS5MaXN0UGx1Z2luc1JlcXVlc3QaJC5zbHVpY2UuYWRtaW4udjEuTGlzdFBsdWdpbnNSZXNwb25zZSIcorsYGAoDR0VUEg8vYXBpL3YxL3BsdWdpbnMgAWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_sluice_admin_v1_rest, file_sluice_config_v1_resource, file_sluice_delivery_v1_delivery, file_sluice_fleet_v1_fleet, file_sluice_rollout_v1_rollout, file_sluice_store_v1_revision]);
 
 /**
  * Which resource.
@@ -224,6 +226,15 @@ export type WriteOptions = Message<"sluice.admin.v1.WriteOptions"> & {
    * @generated from field: google.protobuf.Duration deadline = 6;
    */
   deadline?: Duration | undefined;
+
+  /**
+   * Give it to some nodes first, and go on or go back by what they do; an empty plan has a default for everything.
+   * Absent: all nodes get it at once. `wait` is then about the nodes of the first step. A query says it as
+   * `rollout.pause_ms=30000`. Only for callers who are not limited to tenants, for it stops the changes of all others.
+   *
+   * @generated from field: sluice.rollout.v1.RolloutPlan rollout = 7;
+   */
+  rollout?: RolloutPlan | undefined;
 };
 
 /**
@@ -1412,6 +1423,188 @@ export const PluginDescriptionSchema: GenMessage<PluginDescription> = /*@__PURE_
   messageDesc(file_sluice_admin_v1_admin, 40);
 
 /**
+ * Which rollout.
+ *
+ * @generated from message sluice.admin.v1.GetRolloutRequest
+ */
+export type GetRolloutRequest = Message<"sluice.admin.v1.GetRolloutRequest"> & {
+  /**
+   * Its revision; 0 for the newest rollout.
+   *
+   * @generated from field: uint64 revision = 1;
+   */
+  revision: bigint;
+};
+
+/**
+ * Describes the message sluice.admin.v1.GetRolloutRequest.
+ * Use `create(GetRolloutRequestSchema)` to create a new message.
+ */
+export const GetRolloutRequestSchema: GenMessage<GetRolloutRequest> = /*@__PURE__*/
+  messageDesc(file_sluice_admin_v1_admin, 41);
+
+/**
+ * A rollout.
+ *
+ * @generated from message sluice.admin.v1.GetRolloutResponse
+ */
+export type GetRolloutResponse = Message<"sluice.admin.v1.GetRolloutResponse"> & {
+  /**
+   * The rollout.
+   *
+   * @generated from field: sluice.rollout.v1.Rollout rollout = 1;
+   */
+  rollout?: Rollout | undefined;
+};
+
+/**
+ * Describes the message sluice.admin.v1.GetRolloutResponse.
+ * Use `create(GetRolloutResponseSchema)` to create a new message.
+ */
+export const GetRolloutResponseSchema: GenMessage<GetRolloutResponse> = /*@__PURE__*/
+  messageDesc(file_sluice_admin_v1_admin, 42);
+
+/**
+ * Which rollouts.
+ *
+ * @generated from message sluice.admin.v1.ListRolloutsRequest
+ */
+export type ListRolloutsRequest = Message<"sluice.admin.v1.ListRolloutsRequest"> & {
+  /**
+   * At most this many; at most 1000. Default 100.
+   *
+   * @generated from field: uint32 page_size = 1;
+   */
+  pageSize: number;
+};
+
+/**
+ * Describes the message sluice.admin.v1.ListRolloutsRequest.
+ * Use `create(ListRolloutsRequestSchema)` to create a new message.
+ */
+export const ListRolloutsRequestSchema: GenMessage<ListRolloutsRequest> = /*@__PURE__*/
+  messageDesc(file_sluice_admin_v1_admin, 43);
+
+/**
+ * The rollouts.
+ *
+ * @generated from message sluice.admin.v1.ListRolloutsResponse
+ */
+export type ListRolloutsResponse = Message<"sluice.admin.v1.ListRolloutsResponse"> & {
+  /**
+   * Newest first.
+   *
+   * @generated from field: repeated sluice.rollout.v1.Rollout rollouts = 1;
+   */
+  rollouts: Rollout[];
+};
+
+/**
+ * Describes the message sluice.admin.v1.ListRolloutsResponse.
+ * Use `create(ListRolloutsResponseSchema)` to create a new message.
+ */
+export const ListRolloutsResponseSchema: GenMessage<ListRolloutsResponse> = /*@__PURE__*/
+  messageDesc(file_sluice_admin_v1_admin, 44);
+
+/**
+ * Which rollout.
+ *
+ * @generated from message sluice.admin.v1.PromoteRolloutRequest
+ */
+export type PromoteRolloutRequest = Message<"sluice.admin.v1.PromoteRolloutRequest"> & {
+  /**
+   * Its revision; 0 for the one that is under way.
+   *
+   * @generated from field: uint64 revision = 1;
+   */
+  revision: bigint;
+
+  /**
+   * Why, for its events.
+   *
+   * @generated from field: string reason = 2;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message sluice.admin.v1.PromoteRolloutRequest.
+ * Use `create(PromoteRolloutRequestSchema)` to create a new message.
+ */
+export const PromoteRolloutRequestSchema: GenMessage<PromoteRolloutRequest> = /*@__PURE__*/
+  messageDesc(file_sluice_admin_v1_admin, 45);
+
+/**
+ * It was promoted.
+ *
+ * @generated from message sluice.admin.v1.PromoteRolloutResponse
+ */
+export type PromoteRolloutResponse = Message<"sluice.admin.v1.PromoteRolloutResponse"> & {
+  /**
+   * The rollout.
+   *
+   * @generated from field: sluice.rollout.v1.Rollout rollout = 1;
+   */
+  rollout?: Rollout | undefined;
+};
+
+/**
+ * Describes the message sluice.admin.v1.PromoteRolloutResponse.
+ * Use `create(PromoteRolloutResponseSchema)` to create a new message.
+ */
+export const PromoteRolloutResponseSchema: GenMessage<PromoteRolloutResponse> = /*@__PURE__*/
+  messageDesc(file_sluice_admin_v1_admin, 46);
+
+/**
+ * Which rollout.
+ *
+ * @generated from message sluice.admin.v1.AbortRolloutRequest
+ */
+export type AbortRolloutRequest = Message<"sluice.admin.v1.AbortRolloutRequest"> & {
+  /**
+   * Its revision; 0 for the one that is under way.
+   *
+   * @generated from field: uint64 revision = 1;
+   */
+  revision: bigint;
+
+  /**
+   * Why, for its events and for the message of the revision that takes its place.
+   *
+   * @generated from field: string reason = 2;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message sluice.admin.v1.AbortRolloutRequest.
+ * Use `create(AbortRolloutRequestSchema)` to create a new message.
+ */
+export const AbortRolloutRequestSchema: GenMessage<AbortRolloutRequest> = /*@__PURE__*/
+  messageDesc(file_sluice_admin_v1_admin, 47);
+
+/**
+ * It was taken back.
+ *
+ * @generated from message sluice.admin.v1.AbortRolloutResponse
+ */
+export type AbortRolloutResponse = Message<"sluice.admin.v1.AbortRolloutResponse"> & {
+  /**
+   * The rollout; `restored_by` is the revision that took its place.
+   *
+   * @generated from field: sluice.rollout.v1.Rollout rollout = 1;
+   */
+  rollout?: Rollout | undefined;
+};
+
+/**
+ * Describes the message sluice.admin.v1.AbortRolloutResponse.
+ * Use `create(AbortRolloutResponseSchema)` to create a new message.
+ */
+export const AbortRolloutResponseSchema: GenMessage<AbortRolloutResponse> = /*@__PURE__*/
+  messageDesc(file_sluice_admin_v1_admin, 48);
+
+/**
  * The configuration: what holds, what held, and how it is changed.
  *
  * @generated from service sluice.admin.v1.ConfigurationService
@@ -1610,6 +1803,60 @@ export const FleetService: GenService<{
   serviceDesc(file_sluice_admin_v1_admin, 1);
 
 /**
+ * Revisions that come to the nodes in steps. One begins with a change whose options have `rollout`; it goes on, ends and
+ * goes back by itself. Until it has ended nobody changes the configuration: such calls fail with ROLLOUT_ACTIVE. Only
+ * callers who are not limited to tenants see and steer rollouts.
+ *
+ * @generated from service sluice.admin.v1.RolloutService
+ */
+export const RolloutService: GenService<{
+  /**
+   * How a rollout stands, and what it waits for. To follow one, ask again: it is over when its state is PROMOTED or
+   * ROLLED_BACK, and the last of its events says why.
+   *
+   * @generated from rpc sluice.admin.v1.RolloutService.GetRollout
+   */
+  getRollout: {
+    methodKind: "unary";
+    input: typeof GetRolloutRequestSchema;
+    output: typeof GetRolloutResponseSchema;
+  },
+  /**
+   * The newest 100 rollouts at most, newest first.
+   *
+   * @generated from rpc sluice.admin.v1.RolloutService.ListRollouts
+   */
+  listRollouts: {
+    methodKind: "unary";
+    input: typeof ListRolloutsRequestSchema;
+    output: typeof ListRolloutsResponseSchema;
+  },
+  /**
+   * Gives the revision to all nodes at once, whatever step it is in, and ends the rollout. Fails with NOT_FOUND when there
+   * is no such rollout, and with ROLLOUT_OVER when it has ended or goes back.
+   *
+   * @generated from rpc sluice.admin.v1.RolloutService.PromoteRollout
+   */
+  promoteRollout: {
+    methodKind: "unary";
+    input: typeof PromoteRolloutRequestSchema;
+    output: typeof PromoteRolloutResponseSchema;
+  },
+  /**
+   * Takes the revision back: a new revision with what held before goes to all nodes, and ends the rollout. The answer
+   * comes when that revision is stored. Fails as PromoteRollout does.
+   *
+   * @generated from rpc sluice.admin.v1.RolloutService.AbortRollout
+   */
+  abortRollout: {
+    methodKind: "unary";
+    input: typeof AbortRolloutRequestSchema;
+    output: typeof AbortRolloutResponseSchema;
+  },
+}> = /*@__PURE__*/
+  serviceDesc(file_sluice_admin_v1_admin, 2);
+
+/**
  * What plugins there are.
  *
  * @generated from service sluice.admin.v1.CatalogueService
@@ -1626,5 +1873,5 @@ export const CatalogueService: GenService<{
     output: typeof ListPluginsResponseSchema;
   },
 }> = /*@__PURE__*/
-  serviceDesc(file_sluice_admin_v1_admin, 2);
+  serviceDesc(file_sluice_admin_v1_admin, 3);
 
