@@ -10,6 +10,9 @@ import type { DataPlaneOrder, DataPlaneReport, StartOrder } from './process-mess
 import { withChosenPorts, withRunningSettings } from './running-settings.js';
 import { explainStartFailure } from './start-failure.js';
 
+/** A gateway that stands alone counts the configurations that it has run. */
+const FIRST_REVISION = 1;
+
 /**
  * The data plane process of `sluice serve`: log, data plane and start-up screen. It is given configurations and
  * never reads any, so that a start after a crash is short and depends on nothing.
@@ -37,7 +40,7 @@ export class ServingProcess {
   }
 
   async #start({ snapshot, keyHex, endedSessions, restarted, screen }: StartOrder): Promise<void> {
-    const configuration = JSON.parse(snapshot) as ResolvedConfiguration;
+    const configuration = numbered(JSON.parse(snapshot) as ResolvedConfiguration, FIRST_REVISION);
     const { logLevel, logFormat } = parentSettings(configuration);
     this.#log = openLog(logLevel, logFormat, () => this.#makeRoom());
     const { log } = this.#log;
@@ -89,19 +92,21 @@ export class ServingProcess {
   async #change(snapshot: string): Promise<void> {
     if (this.#stopping || !this.#gateway || !this.#log || !this.#configuration) return;
     const { log } = this.#log;
-    const wanted = JSON.parse(snapshot) as ResolvedConfiguration;
-    const { configuration, waiting } = withRunningSettings(wanted, this.#configuration);
+    const { revision = FIRST_REVISION } = this.#configuration;
+    const wanted = { ...(JSON.parse(snapshot) as ResolvedConfiguration), revision };
+    const { configuration: same, waiting } = withRunningSettings(wanted, this.#configuration);
     if (waiting.length > 0) log.warn({ settings: waiting }, `needs a restart: ${waiting.join(', ')}`);
-    if (JSON.stringify(configuration) === JSON.stringify(this.#configuration)) {
+    if (JSON.stringify(same) === JSON.stringify(this.#configuration)) {
       if (waiting.length === 0) log.info('configuration is unchanged');
       this.#keep(this.#configuration);
       return;
     }
+    const configuration = { ...same, revision: revision + 1 };
     try {
       const changes = configurationChanges(this.#configuration, configuration);
       await this.#gateway.apply(configuration);
       this.#keep(configuration);
-      log.info(changes, 'configuration applied');
+      log.info({ revision: configuration.revision, ...changes }, 'configuration applied');
     } catch (error) {
       log.error({ err: error }, 'configuration refused by the data plane; the last good one stays');
       this.#keep(this.#configuration);
@@ -140,4 +145,9 @@ export class ServingProcess {
     await this.#log?.flush();
     endProcess(exitCode);
   }
+}
+
+/** After a crash it has its number already. */
+function numbered(configuration: ResolvedConfiguration, revision: number): ResolvedConfiguration {
+  return { ...configuration, revision: configuration.revision ?? revision };
 }

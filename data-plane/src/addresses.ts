@@ -1,5 +1,6 @@
 /** Where a data plane can be reached, as URLs. */
 import type { ResolvedAddress, ResolvedConfiguration } from '@sluice/proto';
+import { CannotRun } from './snapshot/cannot-run.js';
 import type { Worker } from './worker.js';
 
 /** The address that clients use: `http://127.0.0.1:8080`. */
@@ -15,15 +16,23 @@ export interface OpsUrls {
   readonly adminUrl?: string;
 }
 
-/** Opens the addresses of their own for metrics, health and the admin API, where the configuration has them. */
+/**
+ * Opens the addresses of their own for metrics, health and the admin API, where the configuration has them.
+ *
+ * @throws CannotRun when one of them cannot be listened on
+ */
 export async function opsAddresses(
   { gateway }: ResolvedConfiguration,
   worker: Pick<Worker, 'listenOps' | 'listenAdmin'>,
 ): Promise<OpsUrls> {
   const { admin } = gateway;
-  const urls = await metricsAndHealth(gateway, worker);
-  if (admin === undefined) return urls;
-  return { ...urls, adminUrl: `http://${hostInUrl(admin.host)}:${await worker.listenAdmin(admin)}` };
+  try {
+    const urls = await metricsAndHealth(gateway, worker);
+    if (admin === undefined) return urls;
+    return { ...urls, adminUrl: `http://${hostInUrl(admin.host)}:${await worker.listenAdmin(admin)}` };
+  } catch (thrown) {
+    throw new CannotRun('gateway', '', thrown, true);
+  }
 }
 
 /** The two may be one. */

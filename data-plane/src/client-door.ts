@@ -9,6 +9,7 @@ import { Guard } from './front/guard.js';
 import { refuse, refuseMethod } from './front/http-answers.js';
 import type { LegacyFront } from './front/legacy/front.js';
 import type { ModernFront } from './front/modern/front.js';
+import { MIN_REVISION_HEADER, RevisionWaits } from './front/revision-waits.js';
 import { isMessagesPath, type SseFront, streamTarget, streamToken } from './front/sse/front.js';
 import { offeredProtocols, SUBPROTOCOL, type WebSockets } from './front/websocket/web-sockets.js';
 import type { Door, Reply, RequestHead, SocketHandler } from './listener/listener.js';
@@ -43,6 +44,10 @@ export interface ClientDoorOptions {
 
 export class ClientDoor implements Door {
   private guard: Guard;
+  private readonly revisions = new RevisionWaits(
+    () => this.options.configuration().revision,
+    (status) => this.options.traffic.refused(status),
+  );
 
   constructor(private readonly options: ClientDoorOptions) {
     this.guard = new Guard(options.configuration().gateway.listen);
@@ -51,6 +56,7 @@ export class ClientDoor implements Door {
   /** The configuration has changed. */
   renew(): void {
     this.guard = new Guard(this.options.configuration().gateway.listen);
+    this.revisions.changed();
   }
 
   /** 1. The head, before the body: who may come in, and how much is taken. */
@@ -101,6 +107,19 @@ export class ClientDoor implements Door {
 
   /** 2. The whole request: health and metrics, or an MCP endpoint by its path. */
   request(head: RequestHead, body: Buffer, reply: Reply, isTaken = false): void {
+    const wanted = head.headers[MIN_REVISION_HEADER];
+    if (wanted === undefined) this.whole(head, body, reply, isTaken);
+    else this.whenItRuns(wanted, reply, () => this.whole(head, body, reply, isTaken));
+  }
+
+  /** 2-. A request that is not to be answered from an older revision than it names. */
+  private whenItRuns(wanted: string, reply: Reply, goOn: () => void): void {
+    const admitted = this.revisions.admit(wanted, reply);
+    if (admitted instanceof Promise) void admitted.then((isReached) => isReached && reply.open && goOn());
+    else if (admitted) goOn();
+  }
+
+  private whole(head: RequestHead, body: Buffer, reply: Reply, isTaken: boolean): void {
     try {
       this.route(head, body, reply, isTaken);
     } catch (thrown) {
@@ -110,6 +129,16 @@ export class ClientDoor implements Door {
 
   /** 2a. A request that becomes a WebSocket connection: from then on the duplex front has it. */
   upgrade(head: RequestHead, reply: Reply): MaybePromise<SocketHandler | undefined> {
+    const wanted = head.headers[MIN_REVISION_HEADER];
+    const admitted = wanted === undefined || this.revisions.admit(wanted, reply);
+    if (admitted instanceof Promise)
+      return admitted.then((isReached) =>
+        isReached && reply.open ? this.upgradeNow(head, reply) : undefined,
+      );
+    return admitted ? this.upgradeNow(head, reply) : undefined;
+  }
+
+  private upgradeNow(head: RequestHead, reply: Reply): MaybePromise<SocketHandler | undefined> {
     const { runtime, webSockets } = this.options;
     const endpoint = runtime.table.find(head.path);
     if (endpoint === undefined) {

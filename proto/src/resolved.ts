@@ -31,7 +31,7 @@ export interface ResolvedConfiguration {
   readonly servers: readonly ResolvedServer[];
   /** In the order of the configuration; disabled ones are left out. With what policies, limits and credentials ask for. */
   readonly plugins: readonly ResolvedPlugin[];
-  /** The revision of a cluster's configuration that it is; absent where there are no revisions. */
+  /** The revision of a cluster's configuration that it is, or how often a gateway that stands alone has taken one. */
   readonly revision?: number;
 }
 

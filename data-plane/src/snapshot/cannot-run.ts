@@ -1,6 +1,6 @@
 /** Why a configuration cannot be run, and what of it is the reason. */
 
-export type Culprit = 'plugin' | 'upstream' | 'server';
+export type Culprit = 'gateway' | 'plugin' | 'upstream' | 'server';
 
 export class CannotRun extends Error {
   /**

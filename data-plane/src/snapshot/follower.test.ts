@@ -203,6 +203,11 @@ async function following(bus?: ScriptedBus, reachable = true) {
   };
 }
 
+const refusals = (plane: ScriptedControlPlane) =>
+  (plane.ofKind('acknowledgement') as { rejection?: object }[]).filter(
+    ({ rejection }) => rejection !== undefined,
+  );
+
 describe('a node that follows', () => {
   it('says hello, waits for a configuration, and takes it when there is one', async () => {
     const { plane, follower, commit, replica } = await following();
@@ -243,6 +248,63 @@ describe('a node that follows', () => {
     refuse(undefined);
     await commit('c', 1);
     expect(activated).toEqual([1n, 3n]);
+  });
+
+  it('tries again, with longer and longer pauses, what was refused for a reason that may pass', async () => {
+    const { plane, commit, replica, refuse, activated, timing, lines } = await following();
+    await commit('a', 1);
+    let tries = 0;
+    refuse(() => {
+      tries++;
+      return { resource: undefined, reason: 'a file is missing', mayPass: true };
+    });
+    await commit('b', 1);
+    const pulls = plane.pulls.length;
+    await timing.pass(10_000);
+    expect(tries).toBeGreaterThan(2);
+    expect(tries).toBeLessThan(8);
+    const early = tries;
+    await timing.pass(600_000);
+    expect(tries - early).toBeLessThan(20);
+    // It was said once, and everything that is needed was there.
+    expect(refusals(plane)).toHaveLength(1);
+    expect(lines.filter((line) => line.includes('was refused'))).toHaveLength(1);
+    expect(plane.pulls.length - pulls).toBeLessThan(30);
+    refuse(undefined);
+    await timing.pass(60_000);
+    expect(activated).toEqual([1n, 2n]);
+    expect(replica.position?.revision).toBe(2n);
+    expect(plane.ofKind('acknowledgement').at(-1)).toMatchObject({ position: { revision: 2n } });
+    expect(refusals(plane)).toHaveLength(1);
+  });
+
+  it('forgets what was refused when the next revision comes', async () => {
+    const { commit, refuse, activated, timing } = await following();
+    const tried: (bigint | undefined)[] = [];
+    refuse(({ position }) => {
+      tried.push(position.revision);
+      return { resource: undefined, reason: 'a file is missing', mayPass: true };
+    });
+    await commit('a', 1);
+    refuse(undefined);
+    await commit('b', 1);
+    await timing.pass(120_000);
+    expect([tried, activated]).toEqual([[1n], [2n]]);
+  });
+
+  it('runs what was kept, when that can be done, without any control plane', async () => {
+    const { store, plane, follower, refuse, activated, timing } = await following(undefined, false);
+    store.write([upstream('a', 1)], []);
+    const kept = { changed: [...store.state.entries()], removed: [] };
+    const candidate = { position: store.position, change: kept, state: store.state, base: undefined };
+    const refused = { resource: undefined, reason: 'a file is missing', mayPass: true };
+    refuse(() => refused);
+    follower.begin(candidate, refused);
+    await timing.pass(5_000);
+    expect([activated, follower.waitingFor]).toEqual([[], expect.any(String)]);
+    refuse(undefined);
+    await timing.pass(20_000);
+    expect([activated, plane.isReachable]).toEqual([[1n], false]);
   });
 
   it('comes back to the control plane with pauses, and learns what it missed', async () => {

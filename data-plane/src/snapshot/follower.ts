@@ -34,6 +34,9 @@ const RETRY_MAX_MS = 1_000;
 const WELCOME_WITHIN_MS = 3_000;
 /** Whatever was not heard is found out by asking; milliseconds, give or take a quarter. */
 const POLL_MS = 30_000;
+/** The first pause before something is tried again that was refused for a reason that may pass, and the longest; milliseconds. */
+const REFUSED_AGAIN_MIN_MS = 1_000;
+const REFUSED_AGAIN_MAX_MS = 60_000;
 /** So often those are asked again who have less than was announced. */
 const MAX_BEHIND_COUNT = 10;
 /** Announcements that wait for the one before; with more of them asking is cheaper. */
@@ -54,6 +57,8 @@ export interface NodeIdentity {
 export interface Refused {
   readonly resource: ResourceKey | undefined;
   readonly reason: string;
+  /** The same may be run later: something on this machine is missing, or in the way. */
+  readonly mayPass?: boolean | undefined;
 }
 
 export interface FollowerLog {
@@ -78,6 +83,8 @@ export interface FollowerOptions {
   readonly order: (order: Order) => void;
 }
 
+type TimerName = 'connect' | 'welcome' | 'poll' | 'pull' | 'health' | 'refused';
+
 export class Follower {
   private standing: Standing | undefined;
   private welcome: Welcome | undefined;
@@ -93,11 +100,15 @@ export class Follower {
   private newest: Position | undefined;
   /** What was refused last, and why. */
   private refused: (Refused & { readonly position: Position }) | undefined;
+  /** How often the same was refused. */
+  private refusalCount = 0;
+  /** What was refused and is to be tried again now. */
+  private again: Candidate | undefined;
   /** Why there is nothing to run yet, for whoever waits. */
   private reasonNow = 'no control plane has answered yet';
   private endSubscription: (() => void) | undefined;
   private subscribedTo: string | undefined;
-  private readonly timers = new Map<'connect' | 'welcome' | 'poll' | 'pull' | 'health', () => void>();
+  private readonly timers = new Map<TimerName, () => void>();
 
   constructor(private readonly options: FollowerOptions) {}
 
@@ -285,8 +296,12 @@ export class Follower {
     try {
       while (!this.stopped) {
         const next = this.waiting.shift();
+        const { again } = this;
+        this.again = undefined;
+        if (again !== undefined) await this.tryAgain(again);
         if (next !== undefined) await this.take(next);
         else if (this.pullWanted) await this.pull();
+        else if (again !== undefined) continue;
         else break;
       }
     } finally {
@@ -374,17 +389,33 @@ export class Follower {
   }
 
   private async run(candidate: Candidate): Promise<void> {
+    // It was refused, and is the same; what makes that different is another revision, another start, or time.
+    if (!samePosition(candidate.position, this.refused?.position)) await this.activate(candidate);
+  }
+
+  /** Unless something else runs meanwhile. */
+  private async tryAgain(candidate: Candidate): Promise<void> {
+    const { base, position } = candidate;
+    if (base === this.options.replica.position && samePosition(position, this.refused?.position))
+      await this.activate(candidate);
+  }
+
+  /** Runs what was kept from before, and could not be run yet, when that can be done. */
+  begin(candidate: Candidate, refused: Refused): void {
+    this.refuse(candidate.position, refused, candidate);
+  }
+
+  private async activate(candidate: Candidate): Promise<void> {
     const { replica, activate, activated, log } = this.options;
     const { position } = candidate;
-    // It was refused, and is the same; only another revision, or another start, makes that different.
-    if (samePosition(position, this.refused?.position)) return;
     const refused = await activate(candidate);
     if (refused !== undefined) {
-      this.refuse(position, refused);
+      this.refuse(position, refused, candidate);
       return;
     }
     replica.take(candidate);
     this.refused = undefined;
+    this.cancel('refused');
     this.acknowledge(position);
     const { changed, removed } = candidate.change;
     const fields = { revision: Number(position.revision), changed: changed.length, removed: removed.length };
@@ -392,9 +423,19 @@ export class Follower {
     activated(position);
   }
 
-  private refuse(position: Position, refused: Refused): void {
+  private refuse(position: Position, refused: Refused, candidate?: Candidate): void {
     const { log, replica } = this.options;
+    const isAgain = samePosition(position, this.refused?.position);
+    const isKnown = isAgain && this.refused?.reason === refused.reason;
+    this.refusalCount = isAgain ? this.refusalCount + 1 : 0;
     this.refused = { ...refused, position };
+    this.cancel('refused');
+    if (refused.mayPass && candidate !== undefined)
+      this.later('refused', this.refusedPauseMs(), () => {
+        this.again = candidate;
+        void this.work();
+      });
+    if (isKnown) return;
     const revision = Number(position.revision);
     log.error({ revision, reason: refused.reason }, `revision ${revision} was refused: ${refused.reason}`);
     if (replica.position === undefined)
@@ -474,13 +515,18 @@ export class Follower {
     });
   }
 
+  private refusedPauseMs(): number {
+    const longest = REFUSED_AGAIN_MIN_MS * 2 ** Math.min(this.refusalCount, 10);
+    return Math.min(REFUSED_AGAIN_MAX_MS, longest) * (0.5 + this.options.timing.random() / 2);
+  }
+
   /** Longer from time to time, and never the same for all nodes. */
   private pauseMs(failures: number): number {
     const longest = Math.min(RETRY_MAX_MS, RETRY_MIN_MS * 2 ** Math.min(failures, 10));
     return longest * (0.5 + this.options.timing.random() / 2);
   }
 
-  private later(name: Parameters<typeof this.cancel>[0], ms: number, what: () => void): void {
+  private later(name: TimerName, ms: number, what: () => void): void {
     this.cancel(name);
     const cancel = this.options.timing.after(ms, () => {
       this.timers.delete(name);
@@ -489,7 +535,7 @@ export class Follower {
     this.timers.set(name, cancel);
   }
 
-  private cancel(name: 'connect' | 'welcome' | 'poll' | 'pull' | 'health'): void {
+  private cancel(name: TimerName): void {
     this.timers.get(name)?.();
     this.timers.delete(name);
   }

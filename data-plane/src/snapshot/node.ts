@@ -10,13 +10,16 @@ import {
   NodeState,
   type Order,
   type Position,
+  parseKeyText,
+  type ResourceKey,
   type ResourceState,
 } from '@sluice/proto/cluster';
 import type { Logger } from 'pino';
 import { type ClusterConnection, connectCluster, type NatsSettings } from '../cluster/index.js';
 import { type DataPlane, type DataPlaneOptions, startDataPlane } from '../data-plane.js';
 import { CompileError } from '../routing/compile-error.js';
-import { type Compiled, compileInSteps, type NodeSettings } from '../routing/compiler.js';
+import { type Compiled, compileInSteps, type Lookup, type NodeSettings } from '../routing/compiler.js';
+import { CannotRun, type Culprit } from './cannot-run.js';
 import { connectionList, connectionQuery } from './connection-list.js';
 import type { Timing } from './delivery-port.js';
 import { type Held, SnapshotDisk } from './disk.js';
@@ -108,8 +111,8 @@ export class ClusterNode {
         'nothing is kept on the disk: a start without a control plane has nothing to serve; see --state-dir',
       );
     if (sharing !== undefined) this.cluster = await connectCluster({ ...sharing, node, log });
-    const held = await this.startFromDisk();
-    this.replica = new Replica(held);
+    const kept = await this.startFromDisk();
+    this.replica = new Replica(kept?.refused === undefined ? kept?.held : undefined);
     this.transport = new GrpcTransport(controlPlanes);
     this.follower = new Follower({
       identity: () => ({
@@ -130,6 +133,7 @@ export class ClusterNode {
       order: (order) => this.obey(order),
     });
     if (this.gateway === undefined && !(await this.openDoor())) return;
+    if (kept?.refused !== undefined) this.follower.begin(candidateOf(kept.held), kept.refused);
     this.follower.start();
   }
 
@@ -147,33 +151,26 @@ export class ClusterNode {
 
   // The configuration.
 
-  private async startFromDisk(): Promise<Held | undefined> {
+  private async startFromDisk(): Promise<{ held: Held; refused: Refused | undefined } | undefined> {
     const held = await this.disk?.read();
     if (held === undefined) return undefined;
-    const change = { changed: [...held.state.entries()], removed: [] };
     const revision = Number(held.position.revision);
-    const refused = await this.activate({
-      position: held.position,
-      change,
-      state: held.state,
-      base: undefined,
-    });
-    if (refused !== undefined) {
-      const { reason } = refused;
-      this.log.error({ revision, reason }, `the kept configuration cannot be run: ${reason}`);
-      return undefined;
-    }
-    this.log.info(
-      { revision },
-      `serving revision ${revision} from the disk until the control plane says more`,
-    );
-    return held;
+    const refused = await this.activate(candidateOf(held));
+    if (refused === undefined)
+      this.log.info(
+        { revision },
+        `serving revision ${revision} from the disk until the control plane says more`,
+      );
+    return { held, refused };
   }
 
   private async activate({ position, change }: Candidate): Promise<Refused | undefined> {
-    const context = { lookup: ownLookup(), node: this.nodeSettings() };
+    const lookup = new NotingLookup(ownLookup());
+    let compiled: Compiled | undefined;
     try {
-      const compiled = await timing.run(compileInSteps(this.compiled, change, context));
+      compiled = await timing.run(
+        compileInSteps(this.compiled, change, { lookup, node: this.nodeSettings() }),
+      );
       const revision = Number(position.revision);
       const wanted: ResolvedConfiguration = { ...compiled.configuration, revision };
       refuseExposure(wanted);
@@ -183,7 +180,14 @@ export class ClusterNode {
       return undefined;
     } catch (thrown) {
       const reason = thrown instanceof Error ? thrown.message : String(thrown);
-      return { resource: thrown instanceof CompileError ? thrown.resource : undefined, reason };
+      if (thrown instanceof CannotRun)
+        return { resource: resourceOf(thrown, compiled), reason, mayPass: thrown.mayPass };
+      const isCompiled = !(thrown instanceof CompileError);
+      return {
+        resource: isCompiled ? undefined : thrown.resource,
+        reason,
+        mayPass: !isCompiled && lookup.hasMissed,
+      };
     }
   }
 
@@ -284,6 +288,52 @@ export class ClusterNode {
   }
 }
 
+function candidateOf({ position, state }: Held): Candidate {
+  return { position, change: { changed: [...state.entries()], removed: [] }, state, base: undefined };
+}
+
+const KINDS_OF: Readonly<Record<Culprit, readonly string[]>> = {
+  gateway: [],
+  plugin: ['plugin'],
+  upstream: ['upstream'],
+  server: ['virtual-server', 'endpoint'],
+};
+const GATEWAY_KEY = 'gateway//gateway';
+
+/** The resource that is the reason; undefined for what several make together. */
+function resourceOf(
+  { culprit, culpritName }: CannotRun,
+  compiled: Compiled | undefined,
+): ResourceKey | undefined {
+  const slash = culpritName.indexOf('/');
+  const places = [`/${culpritName}`];
+  if (slash > 0) places.push(culpritName);
+  const keys = KINDS_OF[culprit].flatMap((kind) => places.map((place) => `${kind}/${place}`));
+  if (culprit === 'gateway') keys.push(GATEWAY_KEY);
+  const key = keys.find((each) => compiled?.parts.has(each));
+  return key === undefined ? undefined : parseKeyText(key);
+}
+
+/** Notes whether a file was missing, which may be there later. */
+class NotingLookup implements Lookup {
+  hasMissed = false;
+
+  constructor(private readonly lookup: Lookup) {}
+
+  variable(name: string): string | undefined {
+    return this.lookup.variable(name);
+  }
+
+  file(path: string): string {
+    try {
+      return this.lookup.file(path);
+    } catch (thrown) {
+      this.hasMissed = true;
+      throw thrown;
+    }
+  }
+}
+
 const timing: Timing = {
   nowMs: () => Date.now(),
   after: (ms, what) => {
@@ -295,6 +345,8 @@ const timing: Timing = {
 };
 
 function isFatal(thrown: unknown): boolean {
+  // Of the configuration, and another one may say otherwise.
+  if (thrown instanceof CannotRun) return false;
   for (let each = thrown; each instanceof Error; each = each.cause)
     if (FATAL_CODES.includes((each as NodeJS.ErrnoException).code)) return true;
   return false;

@@ -76,7 +76,7 @@ export interface Fault {
 
 export type FromThread =
   | ({ type: 'listening'; port: number; kind: 'uws' | 'node' } & OpsUrls)
-  | { type: 'failed'; message: string; code?: string }
+  | { type: 'failed'; fault: Fault; code?: string }
   | { type: 'settled' }
   | { type: 'status'; status: UpstreamStatus[] }
   | { type: 'log'; line: string }

@@ -114,7 +114,7 @@ export function faultOf(thrown: unknown): Fault {
   return { message, culprit: { culprit, culpritName, mayPass } };
 }
 
-function thrownOf({ message, culprit }: Fault): Error {
+export function thrownOf({ message, culprit }: Fault): Error {
   if (culprit === undefined) return new Error(message);
   return new CannotRun(culprit.culprit, culprit.culpritName, message, culprit.mayPass);
 }

@@ -118,9 +118,15 @@ async function listen(wanted: number): Promise<void> {
     worker.start();
     tell({ type: 'listening', ...found, ...ops });
   } catch (thrown) {
-    const { message, code } = thrown as Error & { code?: string };
-    tell({ type: 'failed', message, ...(code === undefined ? {} : { code }) });
+    tell({ type: 'failed', fault: faultOf(thrown), ...codeOf(thrown) });
   }
+}
+
+/** The system's, of an error or of what caused it. */
+function codeOf(thrown: unknown): { code?: string } {
+  for (let each = thrown; each instanceof Error; each = each.cause)
+    if ('code' in each) return { code: String(each.code) };
+  return {};
 }
 
 function done(id: number, work: () => Promise<void>): void {

@@ -14,7 +14,7 @@ import { within } from '../within.js';
 import { metForThreads, serveStore } from './cluster.js';
 import type { Fault, FromThread, Question, ThreadData, ToThread } from './messages.js';
 import { serveShared } from './shared-calls.js';
-import { TeamSwaps } from './swaps.js';
+import { TeamSwaps, thrownOf } from './swaps.js';
 
 /** Time for all threads to hand in their part of a collection. */
 const COLLECT_TIMEOUT_MS = 2_000;
@@ -182,7 +182,7 @@ class Team {
         return;
       case 'failed':
         this.listening[index]?.(
-          Object.assign(new Error(message.message), message.code === undefined ? {} : { code: message.code }),
+          Object.assign(thrownOf(message.fault), message.code === undefined ? {} : { code: message.code }),
         );
         return;
       case 'status':

@@ -1,0 +1,69 @@
+import type { ResolvedConfiguration, ResolvedUpstream } from '@sluice/proto';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { type Delta, deltaOf, WrongBaseError, withDelta } from './delta.js';
+
+function atOnce<T>(work: Generator<void, T, void>): T {
+  for (;;) {
+    const step = work.next();
+    if (step.done) return step.value;
+  }
+}
+
+const pool = Array.from({ length: 30 }, (_, index) => ({ name: `u${index}` }) as ResolvedUpstream);
+
+const of = (upstreams: readonly ResolvedUpstream[], revision: number) =>
+  ({
+    gateway: { log: { level: 'info' } },
+    revision,
+    upstreams,
+    servers: [],
+    plugins: [],
+  }) as unknown as ResolvedConfiguration;
+
+/** As it comes to another thread. */
+const sent = (delta: Delta): Delta => ({
+  ...delta,
+  runs: structuredClone(delta.runs),
+  bytes: delta.bytes.slice(),
+});
+
+describe('what changes from one configuration to the next', () => {
+  it('gives the next one there, with the very objects of the one before, and holds only what is new', () => {
+    const lists = fc.uniqueArray(fc.integer({ min: 0, max: 29 }));
+    fc.assert(
+      fc.property(lists, lists, (one, other) => {
+        const here = of(
+          one.map((index) => pool[index] as ResolvedUpstream),
+          1,
+        );
+        const next = of(
+          other.map((index) => pool[index] as ResolvedUpstream),
+          2,
+        );
+        const there = structuredClone(here);
+        const delta = atOnce(deltaOf(here, next, { base: 4, edition: 5 }));
+        const got = atOnce(withDelta(there, 4, sent(delta)));
+        expect(got).toEqual(next);
+        for (const [place, index] of other.entries()) {
+          const before = one.indexOf(index);
+          if (before >= 0) expect(got.upstreams[place]).toBe(there.upstreams[before]);
+        }
+        expect(delta.ends.length).toBe(1 + other.filter((index) => !one.includes(index)).length);
+      }),
+    );
+  });
+
+  it('leaves lists alone that are the same', () => {
+    const here = of(pool, 1);
+    const delta = atOnce(deltaOf(here, { ...here, revision: 2 }, { base: 0, edition: 1 }));
+    expect(delta.runs).toEqual({});
+    expect(atOnce(withDelta(here, 0, delta)).upstreams).toBe(pool);
+  });
+
+  it('is refused where something else runs', () => {
+    const here = of(pool, 1);
+    const delta = atOnce(deltaOf(here, of([], 2), { base: 3, edition: 4 }));
+    expect(() => atOnce(withDelta(here, 2, delta))).toThrow(WrongBaseError);
+  });
+});
