@@ -7,7 +7,7 @@ import type { ConfigurationHead } from '../revisions/head.js';
 import type { Compile } from '../validation/resources.js';
 import { type AccessOptions, createAccess } from './access/access.js';
 import type { AdminError } from './admin-error.js';
-import { grpcServer } from './grpc/grpc-server.js';
+import { type GrpcServer, grpcServer } from './grpc/grpc-server.js';
 import { type AdminTls, sharedServer } from './listener.js';
 import { REASONS } from './reasons.js';
 import { REST_LIMITS, refuseBytes, restListener } from './rest/rest-server.js';
@@ -70,7 +70,7 @@ export async function startAdminApi(options: AdminApiOptions): Promise<AdminApi>
     tls,
   );
   server.on('clientError', refuseBytes);
-  const open = trackedSockets(server);
+  const close = ending(server, grpc);
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(port, host, () => {
@@ -78,19 +78,27 @@ export async function startAdminApi(options: AdminApiOptions): Promise<AdminApi>
       resolve();
     });
   });
-  return {
-    host,
-    port: (server.address() as AddressInfo).port,
-    async close(graceMs) {
-      const ended = new Promise((resolve) => server.close(resolve));
-      grpc.injector.drain(graceMs);
-      const late = setTimeout(() => {
-        for (const socket of open) socket.destroy();
-      }, graceMs);
-      await ended;
-      clearTimeout(late);
-      grpc.close();
-    },
+  return { host, port: (server.address() as AddressInfo).port, close };
+}
+
+/** Follows what is open on a server, and makes the function that ends it. */
+function ending(server: Server, grpc: GrpcServer): AdminApi['close'] {
+  const open = trackedSockets(server);
+  let isClosing = false;
+  server.on('request', (_, response) => {
+    // A connection whose last call has ended would wait for another one.
+    response.on('close', () => isClosing && setImmediate(() => server.closeIdleConnections()));
+  });
+  return async (graceMs) => {
+    isClosing = true;
+    const ended = new Promise((resolve) => server.close(resolve));
+    grpc.injector.drain(graceMs);
+    const late = setTimeout(() => {
+      for (const socket of open) socket.destroy();
+    }, graceMs);
+    await ended;
+    clearTimeout(late);
+    grpc.close();
   };
 }
 

@@ -16,7 +16,10 @@ let cluster: AdminCluster;
 beforeAll(async () => {
   cluster = await startAdminCluster();
 });
-afterAll(() => cluster.close());
+afterAll(async () => {
+  await cluster.close();
+  expect(cluster.failures).toEqual([]);
+});
 
 function answerTo(bytes: string): Promise<string> {
   return new Promise((resolve) => {
