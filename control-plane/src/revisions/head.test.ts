@@ -379,6 +379,35 @@ describe('a store that is not what it was', () => {
     expect((await log.read()).revisions).toEqual([]);
   });
 
+  it('is told of when it was away before', async () => {
+    const log = store();
+    const { watch, newest } = spokenWatch();
+    const { head, reaches } = await headOver(log, { watch });
+    await put(head, 'a');
+    newest().reachable(false, 'no answer');
+    await log.replace(beginning('wiped', 0), head.storeId);
+    newest().lost('the store has another name than it had');
+    await until(() => reaches.length === 2);
+    expect(reaches).toEqual([
+      [false, 'no answer'],
+      [false, expect.stringContaining('the store is another one')],
+    ]);
+  });
+
+  it('is looked at when it was away: the watch need not know what was added from here', async () => {
+    const log = store();
+    const { watch, newest } = spokenWatch();
+    const { head } = await headOver(log, { watch });
+    await put(head, 'a');
+    const early = head.checkpoint();
+    await put(head, 'b');
+    newest().reachable(false, 'no answer');
+    await log.replace(early, early.storeId);
+    newest().reachable(true);
+    await until(() => !head.reachable);
+    expect(head.revision).toBe(2);
+  });
+
   it('that went back unnoticed is not written to', async () => {
     const log = store();
     const { head } = await headOver(log, { watch: spokenWatch().watch });

@@ -269,10 +269,17 @@ export class ConfigurationHead {
         reachable: (isReachable, reason) => {
           this.away = isReachable ? undefined : (reason ?? 'the store cannot be reached');
           this.tellReachable();
+          if (isReachable) void this.lookBack().catch(() => {});
         },
       },
       this.storeIdNow,
     );
+  }
+
+  /** A store that was away may be an older state, and the watch need not have heard of what was added from here. */
+  private async lookBack(): Promise<void> {
+    const [newest] = await this.options.log.history(Number.MAX_SAFE_INTEGER, 1);
+    if (!this.closed && Number(newest?.number ?? 0) < this.revisionNow) await this.readAgain();
   }
 
   private heard(revision: Revision): void {
@@ -342,19 +349,23 @@ export class ConfigurationHead {
   /** What is known here stays, for those who read, until the store can be read and holds it. */
   private doubtStore(error: unknown): void {
     const isNew = this.doubt === undefined;
-    this.doubt = (error as Error).message;
+    const { message } = error as Error;
+    // A store that was away may come back as another one: that is more to know.
+    const known = this.doubt ?? this.away;
+    const isOther = known !== undefined && known !== message;
+    this.doubt = message;
     this.watch?.close();
     this.endRetry = this.timing.after(this.retryMs, () => void this.readAgain());
     this.retryMs = Math.min(this.retryMs * 2, LONGEST_RETRY_MS);
-    this.tellReachable();
+    this.tellReachable(isOther);
     this.wake();
     if (isNew) this.options.onTrouble(error);
   }
 
-  private tellReachable(): void {
+  private tellReachable(isOtherReason = false): void {
     const reason = this.doubt ?? this.away;
     const isReachable = reason === undefined;
-    if (this.isReachable === isReachable) return;
+    if (this.isReachable === isReachable && !isOtherReason) return;
     this.isReachable = isReachable;
     for (const listener of this.listeners) listener.reachable(isReachable, reason);
   }
