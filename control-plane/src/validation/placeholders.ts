@@ -26,9 +26,11 @@ export function withPlaceholders<T>(message: T, bytes: Uint8Array): WithPlacehol
 
 function replaced(value: unknown, field: string, fields: Set<string>): unknown {
   if (typeof value === 'string') {
-    const text = value.replace(REFERENCE, (found) => (found === '$${' ? '${' : PLACEHOLDER));
-    if (text !== value) fields.add(field);
-    return text;
+    return value.replace(REFERENCE, (found) => {
+      if (found === '$${') return '${';
+      fields.add(field);
+      return PLACEHOLDER;
+    });
   }
   if (typeof value !== 'object' || value === null || value instanceof Uint8Array) return value;
   if (Array.isArray(value)) return value.map((each, index) => replaced(each, `${field}[${index}]`, fields));

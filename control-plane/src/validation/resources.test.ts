@@ -218,6 +218,26 @@ describe('what others lose by a change', () => {
   });
 });
 
+describe('what is said of very much that is wrong', () => {
+  it('is little, errors before warnings', async () => {
+    const endpoints = Array.from(
+      { length: 10_000 },
+      (_, index) => `/mcp/${index}${'x'.repeat(20_000 * Number(index < 3))}`,
+    );
+    const said = await findings([], [made({ policy: { name: 'a', endpoints } })]);
+    expect(said).toHaveLength(20);
+    expect(said.filter((each) => each.startsWith('warning'))).toEqual([]);
+    for (const each of said) expect(each.length).toBeLessThan(1_200);
+  });
+
+  it('of a resource that is too large is that', async () => {
+    const claims = { text: 'x'.repeat(300 * 1024) };
+    expect(await findings([], [made({ consumer: { name: 'ada', claims } })])).toEqual([
+      expect.stringMatching(/^consumer\/\/ada : 30\d+ bytes in all; make it at most 262144 bytes/),
+    ]);
+  });
+});
+
 describe('the compiler', () => {
   const change = { changed: [entryOf(upstream('files'))], removed: [] };
   const before = ResourceState.empty();

@@ -90,12 +90,12 @@ function checkAll(
   const changed = new Map<KeyText, Entry>(change.changed.map((entry) => [entry.key, entry]));
   const findings: Finding[] = [];
   const tell = (key: KeyText, problems: readonly Problem[]) => {
-    for (const problem of problems) findings.push(findingOf(key, problem));
+    for (const problem of errorsFirst(problems).slice(0, MAX_TOLD_COUNT))
+      findings.push(findingOf(key, problem));
   };
   for (const [key, entry] of changed) {
-    tell(key, checkOwner(entry, index));
     // The other rules take for granted that values are those of the schema.
-    tell(key, broken.get(key) ?? checkResource(entry, index, after));
+    tell(key, broken.get(key) ?? [...checkOwner(entry, index), ...checkResource(entry, index, after)]);
   }
   for (const [key, problems] of danglingLinks(before, change, index)) tell(key, problems);
   for (const [key, problems] of affectedByGateway(before, after, change)) tell(key, problems);
@@ -103,13 +103,28 @@ function checkAll(
   return findings;
 }
 
+/** Of one resource; who mends those hears of the others. */
+const MAX_TOLD_COUNT = 20;
+
+/** Longest text of a finding: what somebody wrote may be of any length. */
+const MAX_TEXT_LENGTH = 500;
+
+function clipped(text: string): string {
+  return text.length <= MAX_TEXT_LENGTH ? text : `${text.slice(0, MAX_TEXT_LENGTH)}…`;
+}
+
+function errorsFirst(problems: readonly Problem[]): readonly Problem[] {
+  const isError = ({ severity }: Problem) => severity === 'error';
+  return [...problems.filter(isError), ...problems.filter((each) => !isError(each))];
+}
+
 function findingOf(key: KeyText, { severity, path, message, hint }: Problem): Finding {
   const resource = parseKeyText(key);
   return create(FindingSchema, {
     ...(resource && { resource }),
-    field: path,
-    message,
-    hint,
+    field: clipped(path),
+    message: clipped(message),
+    hint: clipped(hint),
     warning: severity === 'warning',
   });
 }
