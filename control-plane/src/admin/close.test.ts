@@ -27,7 +27,7 @@ const put = (query = '') =>
 it('lets calls end that are under way, over both transports, and takes no new ones', async () => {
   const grpc = new GrpcCaller(`127.0.0.1:${cluster.api.port}`, TOKENS.admin);
   const waiting = put('?wait=all&deadline=60s');
-  await expect.poll(() => cluster.head.revision).toBe(1);
+  await expect.poll(() => cluster.head.revision, { timeout: 10_000 }).toBe(1);
   const asked = grpc.call(ConfigurationService, 'waitRevision', { revision: 1n, deadline: { seconds: 60n } });
   await grpc.call(ConfigurationService, 'listResources', {});
   const closed = cluster.api.close(A_LONG_TIME_MS);
@@ -47,7 +47,7 @@ it('ends those that take longer, and connections on which nothing comes', async 
   await new Promise((resolve) => session.on('remoteSettings', resolve));
   const waiting = put('?wait=all&deadline=60s');
   waiting.catch(() => {});
-  await expect.poll(() => cluster.head.revision).toBe(1);
+  await expect.poll(() => cluster.head.revision, { timeout: 10_000 }).toBe(1);
   await cluster.api.close(50);
   await expect(waiting).rejects.toThrow();
   expect(cluster.failures).toEqual([]);

@@ -6,8 +6,8 @@ import { type AdminCluster, startAdminCluster, TOKENS } from '../../test/admin-c
 
 vi.mock('./limits.js', async (original) => ({
   ...(await original<typeof import('./limits.js')>()),
-  HEADER_TIMEOUT_MS: 100,
-  REQUEST_TIMEOUT_MS: 200,
+  HEADER_TIMEOUT_MS: 1_000,
+  REQUEST_TIMEOUT_MS: 2_000,
   LATENESS_CHECK_INTERVAL_MS: 20,
 }));
 

@@ -454,7 +454,7 @@ describe('a change that is waited for', () => {
       behind: [{ node: 'n1' }, { node: 'n2' }],
     });
     const waiting = rest.call('PUT', `${UPSTREAM}/docs?wait=region:eu&deadline=60s`, upstream('docs'));
-    await expect.poll(() => cluster.head.revision).toBe(2);
+    await expect.poll(() => cluster.head.revision, { timeout: 10_000 }).toBe(2);
     cluster.runs('n1');
     expect((await waiting).body.convergence).toMatchObject({ reached: true, active: 1, concerned: 1 });
     cluster.refuses('n2', 2, 'no such file');
