@@ -437,7 +437,8 @@ export class Worker {
     await this.listener?.close();
     await Promise.all(this.opsListeners.map((listener) => listener.close()));
     await this.runtime.close();
-    this.stores.close();
+    // What is shared goes on without this worker.
+    if (this.options.sharing.stores === undefined) this.stores.close();
   }
 
   /** An exception that nobody caught: it cost its exchange, and is counted. */

@@ -18,7 +18,8 @@ export interface StoreLimits {
 
 export const STORE_LIMITS: StoreLimits = {
   maxKeyBytes: 1_024,
-  maxValueBytes: 1_048_576,
+  // NATS takes messages of 1,048,576 bytes, with what stands around a value.
+  maxValueBytes: 1_000_000,
   maxKeyCount: 100_000,
   maxListedCount: 1_000,
 };

@@ -12,6 +12,7 @@ import {
 import { type KV, type KvEntry, Kvm } from '@nats-io/kv';
 import type { NatsConnection } from '@nats-io/transport-node';
 import type { Logger } from 'pino';
+import { within } from '../within.js';
 import type { NatsLink } from './nats-link.js';
 
 /** For each answer of JetStream. */
@@ -47,6 +48,7 @@ export class KvBucket {
   private hasFailed = false;
   private isClosed = false;
   private stopWatch = () => {};
+  private waiting: (() => void)[] = [];
 
   /** @param events where the bucket is followed */
   constructor(
@@ -54,7 +56,7 @@ export class KvBucket {
     private readonly events?: BucketEvents,
   ) {
     const { link } = options;
-    link.onUp((connection) => void this.open(connection));
+    link.onUp((connection) => void this.begin(connection));
     link.onDown(() => this.leave());
   }
 
@@ -64,12 +66,12 @@ export class KvBucket {
 
   /** Undefined when nobody has written it, or it was deleted. */
   async get(key: string): Promise<KvEntry | undefined> {
-    const entry = await this.opened.get(key);
+    const entry = await (await this.open()).get(key);
     return entry?.operation === 'PUT' ? entry : undefined;
   }
 
   async put(key: string, value: Uint8Array): Promise<void> {
-    await this.opened.put(key, value, { timeout: TIMEOUT_MS });
+    await (await this.open()).put(key, value, { timeout: TIMEOUT_MS });
   }
 
   /**
@@ -77,9 +79,10 @@ export class KvBucket {
    * revision, and with undefined when somebody else was quicker.
    */
   async replace(key: string, value: Uint8Array, revision: number): Promise<number | undefined> {
+    const kv = await this.open();
     try {
-      if (revision === 0) return await this.opened.create(key, value);
-      return await this.opened.update(key, value, revision, TIMEOUT_MS);
+      if (revision === 0) return await kv.create(key, value);
+      return await kv.update(key, value, revision, TIMEOUT_MS);
     } catch (thrown) {
       if (thrown instanceof JetStreamApiError && WRONG_LAST_SEQUENCE.includes(thrown.code)) return undefined;
       throw thrown;
@@ -87,9 +90,19 @@ export class KvBucket {
   }
 
   /** Deletes a key without a trace, unless it was written after this revision. */
-  async erase(key: string, revision: number): Promise<void> {
+  async erase(key: string, revision?: number): Promise<void> {
+    await this.whenOpen();
+    if (this.manager === undefined) throw away();
     const filter = `$KV.${this.options.name}.${key}`;
-    await this.manager?.streams.purge(this.streamName, { filter, seq: revision + 1 });
+    const until = revision === undefined ? {} : { seq: revision + 1 };
+    await this.manager.streams.purge(this.streamName, { filter, ...until });
+  }
+
+  /** The keys that a filter such as `a.>` names. */
+  async keys(filter: string): Promise<string[]> {
+    const keys: string[] = [];
+    for await (const key of await (await this.open()).keys(filter)) keys.push(key);
+    return keys;
   }
 
   close(): void {
@@ -97,9 +110,17 @@ export class KvBucket {
     this.leave();
   }
 
-  private get opened(): KV {
-    if (this.kv === undefined) throw new Error('NATS key-value is away');
+  /** @throws Error when it cannot be had. */
+  private async open(): Promise<KV> {
+    if (this.kv === undefined) await this.whenOpen();
+    if (this.kv === undefined) throw away();
     return this.kv;
+  }
+
+  /** Waits a moment where NATS is there and the bucket is being opened. */
+  private async whenOpen(): Promise<void> {
+    if (this.kv !== undefined || this.isClosed || this.options.link.live === undefined) return;
+    await within(TIMEOUT_MS, new Promise<void>((resolve) => this.waiting.push(resolve)));
   }
 
   private get streamName(): string {
@@ -109,11 +130,17 @@ export class KvBucket {
   private leave(): void {
     this.opening++;
     this.kv = undefined;
+    this.manager = undefined;
+    this.wake();
     this.stopWatch();
     this.stopWatch = () => {};
   }
 
-  private async open(connection: NatsConnection): Promise<void> {
+  private wake(): void {
+    for (const go of this.waiting.splice(0)) go();
+  }
+
+  private async begin(connection: NatsConnection): Promise<void> {
     this.leave();
     const { opening } = this;
     const { name, replicas, maxAgeMs, log } = this.options;
@@ -137,6 +164,7 @@ export class KvBucket {
         if (this.opening !== opening) return;
         this.kv = kv;
         this.manager = manager;
+        this.wake();
         if (this.hasFailed) log.info({ bucket: name }, 'NATS key-value is there again');
         this.hasFailed = false;
         this.events?.opened(isOther);
@@ -169,8 +197,12 @@ export class KvBucket {
       const connection = this.options.link.live;
       if (this.opening === opening && connection !== undefined) {
         await new Promise((resolve) => setTimeout(resolve, RETRY_MS).unref());
-        if (this.opening === opening) void this.open(connection);
+        if (this.opening === opening) void this.begin(connection);
       }
     })();
   }
+}
+
+function away(): Error {
+  return new Error('NATS key-value is away');
 }

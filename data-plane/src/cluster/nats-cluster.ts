@@ -1,5 +1,6 @@
 /** Puts together what nodes share over NATS. */
 import type { PluginBuckets } from '@sluice/sdk';
+import { STORE_LIMITS } from '../chain/store-limits.js';
 import { MAX_SESSION_AGE_MS } from '../sessions/tokens.js';
 import { ClusterMetrics } from './cluster-metrics.js';
 import type { ClusterConnection, ClusterOptions } from './index.js';
@@ -8,6 +9,7 @@ import { NatsAnnouncements } from './nats-announcements.js';
 import { LIMIT_BUCKETS, NatsBuckets } from './nats-buckets.js';
 import { NatsBus } from './nats-bus.js';
 import { NatsLink } from './nats-link.js';
+import { NatsPluginStores } from './nats-plugin-stores.js';
 import { NatsSessionStore } from './nats-session-store.js';
 import { SessionSweep } from './session-sweep.js';
 
@@ -58,17 +60,23 @@ export async function connect(options: ClusterOptions): Promise<ClusterConnectio
     metrics,
   });
   const announcements = new NatsAnnouncements(link, log);
+  const stored = new KvBucket({
+    ...{ link, name: `sluice_${cluster}_plugins`, replicas: nats.replicas ?? 1, maxAgeMs: 0, log },
+  });
+  const stores = new NatsPluginStores(stored, STORE_LIMITS, log);
   const limits = await bucketsFor(options, link);
   await link.open();
   return {
     bus,
     announcements,
-    plugins: { buckets: limits.buckets },
+    plugins: { buckets: limits.buckets, stores },
     sessions,
     metricsText: () => metrics.text(),
     async close() {
       sweep.close();
       limits.close();
+      stores.close();
+      stored.close();
       await sessions.written();
       bucket.close();
       await link.close();

@@ -1,40 +1,16 @@
-import { execFile } from 'node:child_process';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { type RunningGateway, startGateway } from '../../gateway.js';
 import { closeClients, connect } from '../official-client.js';
 import { descendants } from '../processes.js';
 import { type HttpServer, startPlain } from '../upstreams.js';
+import { packCountingPlugin } from './counting-plugin.js';
 
 /* "My own plugin counts calls, and goes on counting after the service was started again." */
 
-const COMMAND = fileURLToPath(new URL('../../../bin/sluice.js', import.meta.url));
 const STORY_LIMIT_MS = 60_000;
-const COUNTING = `
-import { definePlugin, Type } from '@sluice/sdk';
-
-export default definePlugin({
-  name: 'call-count',
-  version: '1.0.0',
-  description: 'Says in each result how many there were.',
-  phase: 'shape',
-  config: Type.Object({}, { additionalProperties: false }),
-  reads: [],
-  changes: ['result'],
-  hooks: (_, { store }) => ({
-    outcome: async (_, outcome) => {
-      if (outcome.result?.content === undefined) return outcome;
-      const count = Number((await store.get('count')) ?? 0) + 1;
-      await store.set('count', String(count));
-      return outcome.withResult({ ...outcome.result, content: [{ type: 'text', text: 'call ' + count }] });
-    },
-  }),
-});
-`;
 
 let folder: string;
 let hash: string;
@@ -42,15 +18,7 @@ let plain: HttpServer;
 let gateway: RunningGateway | undefined;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'sluice-state-'));
-  const own = join(folder, 'call-count');
-  await mkdir(own);
-  await writeFile(
-    join(own, 'package.json'),
-    '{ "name": "call-count", "type": "module", "exports": "./index.js" }',
-  );
-  await writeFile(join(own, 'index.js'), COUNTING);
-  const { stdout } = await promisify(execFile)(process.execPath, [COMMAND, 'plugin', 'pack', own]);
-  hash = /hash: (sha256-\S{44})/.exec(stdout)?.[1] as string;
+  hash = await packCountingPlugin(join(folder, 'call-count'));
   plain = await startPlain();
 });
 afterEach(async () => {
