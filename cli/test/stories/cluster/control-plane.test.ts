@@ -1,10 +1,11 @@
-import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Presence } from '@sluice/proto/cluster';
 import { connectAdmin } from '@sluice/sdk/admin';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { httpUpstream } from '../../../../control-plane/test/delivering.js';
+import { makeTestCertificate } from '../../../../data-plane/src/upstream/transport/test-certificate.js';
 import { closeClients, connect } from '../official-client.js';
 import { freePort, type HttpServer, startPlain } from '../upstreams.js';
 import { portsOf, type RunningControlPlane, SOON, startControlPlane } from './control-plane.js';
@@ -126,6 +127,35 @@ describe('a control plane on one machine', () => {
     await client.fleet.endConnection({ node: 'n1', connection });
     const left = async () => (await list(9)).connections.map(({ id }) => id);
     await vi.waitFor(async () => expect(await left()).toEqual([second.connections[0]?.id]), SOON);
+    client.close();
+  });
+
+  it('lets nodes in that prove by a certificate who they are, over TLS', async () => {
+    const { cert, key } = makeTestCertificate(['127.0.0.1', 'localhost']);
+    const [certFile, keyFile] = [join(folder, 'cert.pem'), join(folder, 'key.pem')];
+    await Promise.all([writeFile(certFile, cert), writeFile(keyFile, key)]);
+    const own = ['--listen-cert', certFile, '--listen-key', keyFile, '--listen-client-ca', certFile];
+    const plane = await start(own);
+    await plane.isReady();
+    await vi.waitFor(() => expect(plane.printed()).toContain('Configure the cluster'), SOON);
+    expect(plane.printed()).not.toContain('SLUICE_NODE_TOKEN');
+    const client = connectAdmin({ address: plane.admin, token: printedToken(plane, 'admin') });
+    const joinAs = (name: string, ...args: string[]) =>
+      nodes.push(
+        startNode([
+          ...['--node', name, '--control-plane', plane.nodes, '--port', '0', '--tls-ca', certFile, ...args],
+        ]),
+      );
+    const shown = ['--tls-cert', certFile, '--tls-key', keyFile];
+    joinAs('localhost', ...shown);
+    await vi.waitFor(async () => expect((await client.fleet.listNodes({})).nodes).toHaveLength(1), SOON);
+    // Neither a name that is not in the certificate, nor nobody.
+    joinAs('somebody', ...shown);
+    joinAs('nobody');
+    const reason = 'neither the token nor the certificate is that of a node';
+    await vi.waitFor(() => expect(nodes[1]?.logs()).toContain(reason), SOON);
+    await vi.waitFor(() => expect(nodes[2]?.logs()).toContain('certificate required'), SOON);
+    expect((await client.fleet.listNodes({})).nodes).toMatchObject([{ hello: { node: 'localhost' } }]);
     client.close();
   });
 

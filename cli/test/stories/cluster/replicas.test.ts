@@ -40,6 +40,39 @@ describe.skipIf(missing !== undefined)(suite, () => {
     expect(await caller.toolNames()).toContain('demo__slow');
   });
 
+  it('bring changes over the streams of nodes while NATS is away, and over NATS when it is back', async () => {
+    const nats = await startNats();
+    cluster.stores.push(nats);
+    const args = ['--nats', nats.url];
+    const plane = await cluster.start(etcd, args);
+    await plane.isReady();
+    await cluster.join('n1', [plane], ...args);
+    await vi.waitFor(async () => expect(await knownTo(plane)).toEqual([['n1', Presence.PRESENT]]), SOON);
+    const write = async (name: string) => {
+      const { convergence } = await plane.client.configuration.apply({
+        resources: [httpUpstream(name, 'http://127.0.0.1:1/')],
+        options: { wait: 'all' },
+      });
+      expect(convergence).toMatchObject({ reached: true, active: 1 });
+    };
+    const isOnNats = async (is: 0 | 1) => {
+      const metrics = await (await fetch(`http://${plane.health}/metrics`)).text();
+      expect(metrics).toContain(`\nsluice_control_plane_nats_connected ${is}\n`);
+    };
+    await vi.waitFor(() => isOnNats(1), SOON);
+    await write('with');
+    await nats.kill();
+    await write('without');
+    await vi.waitFor(() => isOnNats(0), SOON);
+    const health = (await (await fetch(`http://${plane.health}/health`)).json()) as object;
+    expect(health).toMatchObject({ status: 'degraded', troubles: [expect.stringContaining('NATS is away')] });
+    await write('still-without');
+    await nats.restart();
+    await vi.waitFor(() => isOnNats(1), SOON);
+    await write('again');
+    expect(plane.logs().match(/NATS is away/g)).toHaveLength(1);
+  });
+
   it('leave a node to each other: one killed, it goes on with the other', async () => {
     const [a, b] = [await cluster.start(etcd), await cluster.start(etcd)];
     await Promise.all([a.isReady(), b.isReady()]);
