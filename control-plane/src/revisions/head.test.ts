@@ -489,6 +489,39 @@ describe('refresh', () => {
     await head.refresh();
     expect(renewals()).toBe(1);
   });
+
+  it('sees another store where both have forgotten all revisions', async () => {
+    const log = store();
+    const { head } = await headOver(log, { watch: spokenWatch().watch });
+    await put(head, 'a');
+    await head.compact(0);
+    await log.replace(beginning('restored', 2, [head.storeId]), head.storeId);
+    await head.refresh();
+    expect(head).toMatchObject({ storeId: 'restored', revision: 2 });
+  });
+
+  it('does not take what was read before it was asked for', async () => {
+    const log = store();
+    const spoken = spokenWatch();
+    const answers: (() => void)[] = [];
+    let isSlow = false;
+    const read = async () => {
+      const content = await log.read();
+      if (isSlow) await new Promise<void>((resolve) => answers.push(resolve));
+      return content;
+    };
+    const { head } = await headOver(log, { watch: spoken.watch, read });
+    await put(head, 'a');
+    isSlow = true;
+    spoken.newest().lost('a test');
+    await until(() => answers.length === 1);
+    await log.replace(beginning('restored', 2, [head.storeId]), head.storeId);
+    isSlow = false;
+    const refreshed = head.refresh();
+    answers[0]?.();
+    await refreshed;
+    expect(head).toMatchObject({ storeId: 'restored', revision: 2 });
+  });
 });
 
 describe('the past', () => {

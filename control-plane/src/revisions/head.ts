@@ -235,9 +235,11 @@ export class ConfigurationHead {
    */
   async refresh(): Promise<void> {
     const [newest] = await this.options.log.history(Number.MAX_SAFE_INTEGER, 1);
-    const known = this.revisions.at(-1);
-    const isSame = newest === undefined ? known === undefined : newest.id === known?.id;
+    // Where all are forgotten, only what took their place tells one store from another.
+    const isSame = newest !== undefined && newest.id === this.revisions.at(-1)?.id;
     if (isSame && this.doubt === undefined) return;
+    // What is being read may have been asked for before this was.
+    await this.rereading;
     await this.readAgain();
     await this.until(Number(newest?.number ?? 0));
   }
