@@ -97,11 +97,12 @@ export class TestNode {
     else this.stream?.pause();
   }
 
-  async pull(have?: Position): Promise<PullResponse[]> {
+  async pull(have?: Position, everything = false): Promise<PullResponse[]> {
     const request = create(PullRequestSchema, {
       node: this.name,
       region: this.options.region ?? '',
       ...(have && { have }),
+      everything,
     });
     const call = this.client.pull?.(request, this.metadata()) as AsyncIterable<PullResponse>;
     const pieces: PullResponse[] = [];

@@ -254,7 +254,11 @@ describe('the delivery service', () => {
     });
     log.trouble = new StoreUnavailableError('etcd is away');
     await expect(node({ address }).pull(ahead)).rejects.toMatchObject({ code: status.UNAVAILABLE });
+    await expect(node({ address }).pull(ahead, true)).rejects.toMatchObject({ code: status.UNAVAILABLE });
     log.trouble = undefined;
+    expect(
+      await node({ address }).pull({ ...ahead, revision: 1n, digest: head.state.digest }, true),
+    ).toMatchObject([{ snapshot: true, position: { revision: 1n } }]);
     expect(await node({ address }).pull(ahead)).toMatchObject([
       { snapshot: true, position: { revision: 1n } },
     ]);

@@ -90,10 +90,10 @@ async function pull(
   const { views, head } = options;
   let view: DeliveredView | undefined;
   try {
-    const { have, node } = call.request;
+    const { have, everything, node } = call.request;
     view = views.use(admit(options.access, call, call.request));
     if (have !== undefined) await catchUp(head, have);
-    for (const piece of views.given(view, node, have).pull(have)) {
+    for (const piece of views.given(view, node, have).pull(everything ? undefined : have)) {
       if (call.cancelled) return;
       if (!call.write(piece)) await writable(call);
     }

@@ -326,8 +326,9 @@ export class Follower {
     const { replica, transport, timing, identity, log } = this.options;
     this.pullWanted = false;
     const { node, region } = identity();
-    const have = this.mistrusts ? undefined : replica.position;
-    const request = create(PullRequestSchema, { ...(have && { have }), node, region });
+    const { position: have } = replica;
+    const everything = this.mistrusts;
+    const request = create(PullRequestSchema, { ...(have && { have }), node, region, everything });
     const assembly = replica.pulling();
     let position: Position | undefined;
     let pulled: ReturnType<typeof assembly.end>;
