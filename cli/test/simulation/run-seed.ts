@@ -22,7 +22,9 @@ export async function runSeed(seed: number, keepsTrace = false): Promise<Outcome
   const cluster = new Cluster(seed, trace);
   const unforeseen = (thrown: unknown) =>
     cluster.verdict.fail(`nobody has foreseen: ${thrown instanceof Error ? thrown.stack : thrown}`);
-  process.on('unhandledRejection', unforeseen);
+  // Whoever else listens would take it for his own.
+  const others = process.listeners('unhandledRejection');
+  process.removeAllListeners('unhandledRejection').on('unhandledRejection', unforeseen);
   try {
     await cluster.live();
   } catch (thrown) {
@@ -31,6 +33,7 @@ export async function runSeed(seed: number, keepsTrace = false): Promise<Outcome
     // What was rejected last is told after this turn.
     await new Promise((resolve) => setImmediate(resolve));
     process.off('unhandledRejection', unforeseen);
+    for (const each of others) process.on('unhandledRejection', each);
   }
   const { verdict, schedule, writers, convergedMs } = cluster;
   return {

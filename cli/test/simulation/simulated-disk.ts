@@ -2,6 +2,9 @@
 import type { Files } from '../../../data-plane/src/snapshot/disk.js';
 import type { SimulatedProcess, Surroundings } from './simulated-process.js';
 
+/** A disk that others use too; milliseconds. */
+const MAX_DELAY_MS = 200;
+
 interface Inode {
   data: Buffer;
   /** What is on the medium. */
@@ -14,7 +17,7 @@ export class SimulatedDisk {
   private names = new Map<string, Inode>();
   private syncedNames = new Map<string, Inode>();
   isFull = false;
-  /** A folder was synced: what its names lead to stays. */
+  /** The folder was synced: whoever did that relies on what its names lead to. */
   onKept: (bytes: Buffer) => void = () => {};
 
   constructor(private readonly surroundings: Surroundings) {}
@@ -37,7 +40,8 @@ export class SimulatedDisk {
   /** What a process sees. Dead ones see nothing happen. */
   files(process: SimulatedProcess): Files {
     const { random } = this.surroundings;
-    const soon = () => process.sleep(random.below(2_000) / 1_000);
+    const soon = () =>
+      process.sleep(random.oneIn(4) ? random.below(MAX_DELAY_MS) : random.below(2_000) / 1_000);
     const failing = (code: string) => Object.assign(new Error(`${code}: simulated`), { code });
     const full = () => {
       if (this.isFull) throw failing('ENOSPC');
@@ -46,7 +50,7 @@ export class SimulatedDisk {
       sync: async () => {
         await soon();
         this.syncedNames = new Map(this.names);
-        for (const inode of this.names.values()) if (inode.data.equals(inode.synced)) this.onKept(inode.data);
+        for (const inode of this.names.values()) this.onKept(inode.data);
       },
       close: soon,
     };

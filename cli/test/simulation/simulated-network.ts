@@ -231,6 +231,10 @@ export class SimulatedTransport implements DeliveryTransport {
 
   async *pull(request: PullRequest): AsyncIterable<PullResponse> {
     const bytes = toBinary(PullRequestSchema, request);
+    const { have } = request;
+    this.process.trace(
+      `asks ${this.address} for what follows ${have?.storeId ?? 'nothing'} ${have?.revision ?? ''}`,
+    );
     const pieces: PullResponse[] = [];
     let over: { readonly error: string | undefined } | undefined;
     let wake = () => {};

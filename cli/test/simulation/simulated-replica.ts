@@ -1,7 +1,8 @@
 /** A replica of the control plane: what is real is everything but the store, the network and the bus. */
-import { type ConnectRequest, ConnectRequestSchema, fromBinary, type View } from '@sluice/proto/cluster';
+import type { View } from '@sluice/proto/cluster';
+import type { Logger } from 'pino';
+import { announceOver } from '../../../control-plane/src/delivery/announcer.js';
 import { deliveryService } from '../../../control-plane/src/delivery/service.js';
-import { announcementSubject, reportSubject } from '../../../control-plane/src/delivery/subjects.js';
 import { Views } from '../../../control-plane/src/delivery/views.js';
 import { Fleet } from '../../../control-plane/src/fleet/fleet.js';
 import { ConfigurationHead } from '../../../control-plane/src/revisions/head.js';
@@ -13,6 +14,8 @@ import { SimulatedLog, type SimulatedStore } from './simulated-store.js';
 const CLUSTER = 'simulated';
 /** How long a supervisor waits before it starts a process that ended; milliseconds. */
 const RESTART_MS = 500;
+
+const silent = { debug: () => {} } as unknown as Logger;
 
 export interface ReplicaWorld {
   readonly surroundings: Surroundings;
@@ -67,7 +70,6 @@ export class SimulatedReplica {
     const views = new Views(head, elapsedMs);
     const connection = bus && new BusConnection(bus, process);
     const isOnNats = () => connection?.isUp === true;
-    views.onChange((view) => connection?.publish(announcementSubject(CLUSTER, view.id), view.announcement));
     const fleet = new Fleet({ head, views, nowMs, elapsedMs, orderElsewhere: () => false, timing: process });
     const delivery = deliveryService({
       head,
@@ -80,8 +82,7 @@ export class SimulatedReplica {
       onTrouble: (error) =>
         surroundings.verdict.fail(`the delivery service failed: ${(error as Error).stack}`),
     });
-    connection?.onChange(() => delivery.announceAll());
-    void connection?.subscribe(reportSubject(CLUSTER), (bytes) => take(fleet, bytes));
+    if (connection) announceOver({ bus: connection, cluster: CLUSTER, views, fleet, delivery, log: silent });
     network.listen(this.name, { process, delivery });
     this.watchHead(process, head);
     this.head = head;
@@ -107,10 +108,4 @@ export class SimulatedReplica {
         process.trace(isReachable ? 'store: reachable' : `store: ${reason}`),
     });
   }
-}
-
-function take(fleet: Fleet, bytes: Uint8Array): void {
-  const { content }: ConnectRequest = fromBinary(ConnectRequestSchema, bytes);
-  if (content.case === 'health') fleet.reported(content.value);
-  else if (content.case === 'acknowledgement') fleet.acknowledged(content.value);
 }

@@ -53,7 +53,10 @@ export class Truth implements StoreWitness {
     this.number = Number(checkpoint.revision);
     this.all = new Map(checkpoint.resources.map(entryOf).map((entry) => [entry.key, entry]));
     this.write();
-    for (const revision of revisions) this.follow(revision);
+    for (const revision of revisions) {
+      this.ids.set(revision.id, Number(revision.number));
+      this.follow(revision);
+    }
   }
 
   appended(storeId: string, revision: Revision, oldestKept: number): void {
