@@ -1,8 +1,7 @@
 /** Users of a NATS server who show a JWT: an operator, an account and a user, each signed by the one before. */
 import { createHash } from 'node:crypto';
-import { nkeys } from '@nats-io/transport-node';
+import { createAccount, createOperator, createUser } from '@nats-io/nkeys';
 
-const { createAccount, createOperator, createUser } = nkeys;
 type KeyPair = ReturnType<typeof createUser>;
 
 const UNLIMITED = -1;
