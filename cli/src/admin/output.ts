@@ -40,7 +40,12 @@ export async function printResources(
   if (format === 'json') out.write(await asText('json', documents));
   else {
     const texts = await Promise.all(
-      documents.map((document) => asText('yaml', inWords(ResourceSchema, document))),
+      documents.map(({ revision, ...document }) =>
+        asText('yaml', {
+          ...(revision !== undefined && { revision: Number(revision) }),
+          ...inWords(ResourceSchema, document),
+        }),
+      ),
     );
     out.write(texts.join('---\n'));
   }

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type AdminCluster, startAdminCluster, TOKENS } from '../../../control-plane/test/admin-cluster.js';
+import { makeTestCertificate } from '../../../data-plane/src/upstream/transport/test-certificate.js';
 import { EXIT } from '../../src/exit-codes.js';
 import { sluice, type Typed } from './command.js';
 
@@ -279,7 +280,7 @@ describe('looking', () => {
       'upstream/maps\n',
     );
     expect((await config('get', 'upstream/maps')).out).toBe(
-      'revision: "1"\nupstream:\n  name: maps\n  http:\n    url: http://127.0.0.1:9/mcp\n  timeout: 10s\n',
+      'revision: 1\nupstream:\n  name: maps\n  http:\n    url: http://127.0.0.1:9/mcp\n  timeout: 10s\n',
     );
     expect((await config('get', 'upstream/files', '--revision', '1')).out).toContain('127.0.0.1:9/mcp');
     expect(JSON.parse((await config('get', 'consumer', '-o', 'json')).out)).toEqual([
@@ -386,6 +387,25 @@ describe('a command that cannot be done', () => {
   });
 });
 
+describe('over TLS', () => {
+  const certificate = makeTestCertificate(['127.0.0.1']);
+
+  test('the authority is named, or the control plane is not trusted', async () => {
+    await cluster.close();
+    cluster = await startAdminCluster({ listen: { port: 0, tls: certificate } });
+    const [ca, key] = [file(certificate.cert, 'ca.pem'), file(certificate.key, 'key.pem')];
+    expect(await config('get', '--ca', ca, '-o', 'name')).toEqual({ code: EXIT.ok, out: '', err: '' });
+    expect(await config('get', '--ca', ca, '--cert', ca, '--key', key, '-o', 'name')).toMatchObject({
+      code: EXIT.ok,
+    });
+    const address = `https://127.0.0.1:${cluster.api.port}`;
+    const distrusted = await sluice(['config', 'get', '--server', address, '--timeout', '500ms']);
+    expect(distrusted.code).toBe(EXIT.unhealthy);
+    expect(distrusted.err).toMatch(/no control plane answers at 127\.0\.0\.1:\d+: .*certificate/);
+    expect(await config('get', '--ca', key)).toMatchObject({ code: EXIT.unhealthy });
+  });
+});
+
 describe('nodes', () => {
   beforeEach(async () => {
     await config('apply', '-f', file(FIRST));
@@ -410,7 +430,7 @@ describe('nodes', () => {
       code: EXIT.ok,
       out: 'eu-1 was told to drain\n',
     });
-    expect(cluster.orders).toEqual(['eu-1']);
+    expect(cluster.orders).toEqual(['eu-1: drain']);
     expect(await nodes('drain', 'mars')).toMatchObject({ code: EXIT.refused, out: '' });
   });
 
