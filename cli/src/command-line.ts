@@ -2,6 +2,7 @@ import { Command, CommanderError, InvalidArgumentError, Option } from 'commander
 import type { AdminCommand } from './admin/commands.js';
 import { addConfigCommand, CONFIG_EXAMPLES } from './admin/config-command-line.js';
 import { addNodesCommand, NODES_EXAMPLES } from './admin/nodes-command-line.js';
+import { addRolloutCommand, ROLLOUT_EXAMPLES } from './admin/rollout-command-line.js';
 import {
   addCompletionCommand,
   COMPLETION_EXAMPLES,
@@ -80,6 +81,7 @@ const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
   ...CONTROL_PLANE_EXAMPLES,
   ...CONFIG_EXAMPLES,
   ...NODES_EXAMPLES,
+  ...ROLLOUT_EXAMPLES,
   ...KEYS_EXAMPLES,
   ...PLUGIN_EXAMPLES,
   ...COMPLETION_EXAMPLES,
@@ -209,6 +211,7 @@ export function createCommandLine(actions: CommandActions, finish: (exitCode: nu
   const runAdmin = async (command: AdminCommand) => finish(await actions.admin(command));
   addConfigCommand(program, runAdmin);
   addNodesCommand(program, runAdmin);
+  addRolloutCommand(program, runAdmin);
   addKeysCommand(program, actions, finish);
   addPluginCommand(program, actions, finish);
   addCompletionCommand(program, actions, finish);

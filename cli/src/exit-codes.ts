@@ -9,6 +9,7 @@ export const EXIT = {
   conflict: 6,
   behind: 7,
   refused: 8,
+  rolledBack: 9,
 } as const;
 
 /** The same for readers: `--help` and the reference page print this table. */
@@ -26,7 +27,11 @@ export const EXIT_MEANINGS: readonly (readonly [code: number, meaning: string])[
     'the gateway or the control plane does not answer, or an upstream of the gateway is not ready',
   ],
   [EXIT.address, 'the address cannot be listened on, for example because the port is taken'],
-  [EXIT.conflict, 'somebody else has changed the configuration of the cluster first'],
+  [
+    EXIT.conflict,
+    'somebody else has changed the configuration of the cluster first, or a rollout is under way',
+  ],
   [EXIT.behind, 'the change is made, and the nodes that were waited for do not run it'],
   [EXIT.refused, 'the control plane refuses it: the caller may not, or there is no such thing'],
+  [EXIT.rolledBack, 'the change was given to some nodes, and was taken back'],
 ];

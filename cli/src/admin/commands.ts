@@ -30,6 +30,30 @@ export interface WriteFlags {
   readonly wait?: string;
   /** Milliseconds. */
   readonly deadline: number;
+  /** Steps in order; empty for those of the server. Absent: all nodes at once. */
+  readonly rollout?: readonly RolloutStepFlags[];
+  /** Milliseconds. */
+  readonly pause?: number;
+  readonly limit?: RolloutLimitFlags;
+}
+
+/** A share of all nodes, of those of a region, or all of a region. */
+export interface RolloutStepFlags {
+  readonly region?: string;
+  readonly percent?: number;
+}
+
+/** When a rollout goes back by itself. */
+export interface RolloutLimitFlags {
+  /** Nodes. */
+  readonly refusals?: number;
+  /** Percentage points. */
+  readonly errors?: number;
+  /** Ratio. */
+  readonly latency?: number;
+  readonly requests?: number;
+  /** Milliseconds. */
+  readonly arrival?: number;
 }
 
 /** Files with resources, and what may be removed that is not in them. */
@@ -82,6 +106,17 @@ export type AdminCommand =
   | { readonly name: 'wait'; readonly revision?: bigint | undefined; readonly flags: WaitFlags & Common }
   | { readonly name: 'export'; readonly flags: { readonly revision: bigint } & Common }
   | { readonly name: 'import'; readonly file: string; readonly flags: WriteFlags & Common }
+  | {
+      readonly name: 'rolloutStatus';
+      readonly revision?: bigint | undefined;
+      readonly flags: { readonly follow?: true; readonly deadline: number } & Common;
+    }
+  | { readonly name: 'rollouts'; readonly flags: { readonly count: number } & Common }
+  | {
+      readonly name: 'promote' | 'abort';
+      readonly revision?: bigint | undefined;
+      readonly flags: { readonly reason?: string } & Common;
+    }
   | { readonly name: 'nodes'; readonly flags: { readonly region?: string } & Common }
   | { readonly name: 'drain'; readonly node: string; readonly flags: { readonly reason?: string } & Common }
   | {

@@ -11,6 +11,7 @@ import {
   revisionNumber,
   waitFor,
 } from './options.js';
+import { addRolloutOptions } from './rollout-command-line.js';
 
 const MAX_COUNT = 10_000;
 
@@ -30,6 +31,7 @@ export const CONFIG_EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
       'sluice config apply -f sluice.yaml --prune --wait all -m "New search"',
       'the cluster has what the file has',
     ],
+    ['sluice config apply -f sluice.yaml --rollout region:eu,100% --pause 5m', 'a region first, then all'],
     ['cat resources/*.yaml | sluice config apply -f -', 'from another program'],
     ['sluice config apply -f team.yaml --tenant acme --expect-revision 17', 'only if nobody was first'],
   ],
@@ -99,12 +101,12 @@ function addApply(config: Command, run: Run): void {
         'stays, or goes with --prune.',
     );
   addFileOptions(apply, 'a file, a folder of them, or - for stdin; may be given several times');
-  addServerOptions(addOutputOptions(addWriteOptions(apply), ['table', 'json', 'yaml'])).action(
-    (flags, command: Command) => {
-      if (flags.file === undefined) command.error("error: required option '-f, --file <path>' not specified");
-      return run({ name: 'apply', flags });
-    },
-  );
+  addServerOptions(
+    addOutputOptions(addRolloutOptions(addWriteOptions(apply)), ['table', 'json', 'yaml']),
+  ).action((flags, command: Command) => {
+    if (flags.file === undefined) command.error("error: required option '-f, --file <path>' not specified");
+    return run({ name: 'apply', flags });
+  });
 }
 
 function addDiff(config: Command, run: Run): void {
@@ -150,9 +152,9 @@ function addRollback(config: Command, run: Run): void {
     .summary('go back to a revision')
     .description('Makes everything what it was at a revision, as a new revision.')
     .argument('<revision>', 'what shall hold again', revisionNumber);
-  addServerOptions(addOutputOptions(addWriteOptions(rollback), ['table', 'json', 'yaml'])).action(
-    (revision, flags) => run({ name: 'rollback', revision, flags }),
-  );
+  addServerOptions(
+    addOutputOptions(addRolloutOptions(addWriteOptions(rollback)), ['table', 'json', 'yaml']),
+  ).action((revision, flags) => run({ name: 'rollback', revision, flags }));
 }
 
 function addWait(config: Command, run: Run): void {
@@ -189,9 +191,9 @@ function addImport(config: Command, run: Run): void {
     .summary('bring a backup back')
     .description('Makes everything what a backup says, as a new revision.')
     .argument('<file>', 'what sluice config export wrote, or - for stdin');
-  addServerOptions(addOutputOptions(addWriteOptions(restore), ['table', 'json', 'yaml'])).action(
-    (file, flags) => run({ name: 'import', file, flags }),
-  );
+  addServerOptions(
+    addOutputOptions(addRolloutOptions(addWriteOptions(restore)), ['table', 'json', 'yaml']),
+  ).action((file, flags) => run({ name: 'import', file, flags }));
 }
 
 function revisionOption(meaning: string): Option {

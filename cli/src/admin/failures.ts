@@ -16,6 +16,7 @@ const HINTS: Readonly<Record<string, string>> = {
   UNAUTHENTICATED:
     'show a token with --token-file or SLUICE_ADMIN_TOKEN, or a certificate with --cert and --key',
   NOT_FOUND: 'sluice config get shows what there is',
+  ROLLOUT_ACTIVE: 'sluice rollout status shows it; sluice rollout promote and abort end it',
   REVISION_UNKNOWN: 'sluice config history shows which are known',
 };
 
@@ -24,6 +25,7 @@ const EXIT_OF_REASON: Readonly<Record<string, number>> = {
   INVALID_REQUEST: EXIT.usage,
   CONFLICT: EXIT.conflict,
   ETAG_MISMATCH: EXIT.conflict,
+  ROLLOUT_ACTIVE: EXIT.conflict,
   INTERNAL: EXIT.unexpected,
 };
 

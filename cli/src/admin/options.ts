@@ -9,7 +9,7 @@ const DEFAULT_DEADLINE_MS = 30_000;
 /** As the server has it. */
 const MAX_DEADLINE_MS = 600_000;
 
-const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000 };
+const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
 
 /** Options with a variable, for shells in which one cluster is worked on. */
 const own = (flags: string, meaning: string, variable: string) =>
@@ -30,7 +30,7 @@ export function addServerOptions(command: Command): Command {
     .addOption(own('--key <file>', 'the key of that certificate (PEM)', 'KEY'))
     .addOption(
       new Option('--timeout <time>', 'how long to wait for an answer')
-        .argParser(milliseconds)
+        .argParser((text) => milliseconds(text))
         .default(DEFAULT_TIMEOUT_MS, '10s'),
     );
 }
@@ -85,9 +85,10 @@ export function addFileOptions(command: Command, meaning: string): Command {
     .addOption(new Option('--prune-label <name=value>', 'with these labels').argParser(label));
 }
 
-export function deadlineOption(): Option {
+/** @param maxMs for what the server does not wait for */
+export function deadlineOption(maxMs = MAX_DEADLINE_MS): Option {
   return new Option('--deadline <time>', 'how long to wait for nodes')
-    .argParser(milliseconds)
+    .argParser((text) => milliseconds(text, maxMs))
     .default(DEFAULT_DEADLINE_MS, '30s');
 }
 
@@ -116,11 +117,12 @@ export function waitFor(text: string): string {
   throw new InvalidArgumentError('Give any, all, region:NAME, or a share from 1% to 100%.');
 }
 
-function milliseconds(text: string): number {
-  const [, amount, unit] = /^(\d+(?:\.\d+)?)(ms|s|m)$/.exec(text) ?? [];
+/** A time with its unit. */
+export function milliseconds(text: string, maxMs = MAX_DEADLINE_MS): number {
+  const [, amount, unit] = /^(\d+(?:\.\d+)?)(ms|s|m|h)$/.exec(text) ?? [];
   const ms = Math.round(Number(amount) * (UNIT_MS[unit ?? ''] ?? Number.NaN));
-  if (ms >= 1 && ms <= MAX_DEADLINE_MS) return ms;
-  throw new InvalidArgumentError('Give a time up to 10m, such as 500ms, 30s or 5m.');
+  if (ms >= 1 && ms <= maxMs) return ms;
+  throw new InvalidArgumentError(`Give a time up to ${maxMs / 60_000}m, such as 500ms, 30s or 5m.`);
 }
 
 function label(text: string, earlier: readonly string[] | undefined): readonly string[] {

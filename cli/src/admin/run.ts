@@ -5,6 +5,7 @@ import type { AdminCommand, ServerFlags } from './commands.js';
 import { tellFailure } from './failures.js';
 import { drain, events, nodes } from './nodes.js';
 import { diff, exportBackup, get, history, wait } from './read.js';
+import { rolloutStatus, rollouts, steer } from './rollout.js';
 import { palettesOf, type Streams, type Surroundings, UsageError } from './surroundings.js';
 import { apply, importBackup, rollback } from './write.js';
 
@@ -46,6 +47,13 @@ function runOn(command: AdminCommand, surroundings: Surroundings): Promise<numbe
       return exportBackup(command, surroundings);
     case 'import':
       return importBackup(command, surroundings);
+    case 'rolloutStatus':
+      return rolloutStatus(command, surroundings);
+    case 'rollouts':
+      return rollouts(command, surroundings);
+    case 'promote':
+    case 'abort':
+      return steer(command, surroundings);
     case 'nodes':
       return nodes(command, surroundings);
     case 'drain':

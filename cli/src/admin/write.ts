@@ -11,6 +11,7 @@ import { converged, tellConvergence } from './convergence.js';
 import { type Locate, tellFailure, tellFindings } from './failures.js';
 import { textOf } from './input.js';
 import { printMessage } from './output.js';
+import { exitCodeOf, followed, rolloutPlan, tellRollout } from './rollout.js';
 import { type Surroundings, UsageError } from './surroundings.js';
 
 /** As the server takes it. */
@@ -88,9 +89,16 @@ async function written(
 ): Promise<number> {
   const { out, paint, paintErr } = surroundings;
   const { dryRun = false, message = '', expectRevision = 0n, idempotencyKey = randomUUID() } = flags;
+  const rollout = rolloutPlan(flags);
   let response: WriteResponse;
   try {
-    response = await write({ message, dryRun, expectedRevision: expectRevision, idempotencyKey });
+    response = await write({
+      message,
+      dryRun,
+      expectedRevision: expectRevision,
+      idempotencyKey,
+      ...(rollout && { rollout }),
+    });
   } catch (error) {
     return tellFailure(error, surroundings, paintErr, locate);
   }
@@ -99,23 +107,30 @@ async function written(
   const isText = flags.output === undefined || flags.output === 'table';
   if (isText) {
     out.write(dryRun ? changesText(changes, paint) : changesSummary(changes, paint));
-    out.write(`${outcomeText(response, dryRun)}\n`);
+    out.write(`${outcomeText(response, dryRun, rollout !== undefined)}\n`);
   }
-  const { wait } = flags;
+  const waits = !dryRun && flags.wait !== undefined && flags.wait !== 'none';
+  const held =
+    waits && rollout !== undefined && changes.length > 0
+      ? await followed(surroundings, revision, flags.deadline)
+      : undefined;
   const convergence =
-    dryRun || wait === undefined || wait === 'none'
-      ? undefined
-      : await converged(surroundings, { revision, wait, deadlineMs: flags.deadline });
-  if (!isText) {
-    if (convergence !== undefined) response.convergence = convergence;
-    await printMessage(surroundings, flags.output ?? 'json', WriteResponseSchema, response);
-    return convergence?.reached === false ? EXIT.behind : EXIT.ok;
+    waits && held === undefined
+      ? await converged(surroundings, { revision, wait: flags.wait ?? 'all', deadlineMs: flags.deadline })
+      : undefined;
+  if (isText) {
+    if (held !== undefined) return tellRollout(surroundings, held);
+    return convergence === undefined ? EXIT.ok : tellConvergence(surroundings, convergence);
   }
-  return convergence === undefined ? EXIT.ok : tellConvergence(surroundings, convergence);
+  if (convergence !== undefined) response.convergence = convergence;
+  await printMessage(surroundings, flags.output ?? 'json', WriteResponseSchema, response);
+  if (held !== undefined) return exitCodeOf(held);
+  return convergence?.reached === false ? EXIT.behind : EXIT.ok;
 }
 
-function outcomeText({ revision, changes }: WriteResponse, dryRun: boolean): string {
+function outcomeText({ revision, changes }: WriteResponse, dryRun: boolean, inSteps: boolean): string {
   if (changes.length === 0) return `nothing to change; revision ${revision} holds`;
   const counts = changesCount(changes);
-  return dryRun ? `${counts} (dry run, nothing was changed)` : `revision ${revision} holds: ${counts}`;
+  if (dryRun) return `${counts} (dry run, nothing was changed)`;
+  return `revision ${revision} ${inSteps ? 'comes to the nodes in steps' : 'holds'}: ${counts}`;
 }

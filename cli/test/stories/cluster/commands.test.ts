@@ -200,6 +200,72 @@ describe.skipIf(missing !== undefined)(suite, () => {
     ]);
   });
 
+  describe('given out in steps', () => {
+    const steps = ['--rollout', 'region:eu,100%', '--limit', 'requests=0'];
+
+    beforeEach(async () => {
+      expect(await sluice('config', 'apply', '-f', await file('one'), '--wait', 'all')).toMatchObject({
+        code: EXIT.ok,
+      });
+    });
+
+    it('a change comes to all nodes when the first ones do well', async () => {
+      const path = await file('one', 'two');
+      const applied = await sluice('config', 'apply', '-f', path, ...steps, '--pause', '1s', '--wait', 'all');
+      expect(applied).toMatchObject({ code: EXIT.ok, stderr: '' });
+      expect(applied.stdout).toContain('the rollout of revision 2 is promoted');
+      await vi.waitFor(
+        async () => expect((await sluice('config', 'wait')).stdout).toBe('2/2 nodes run revision 2\n'),
+        SOON,
+      );
+      expect((await sluice('rollout', 'list')).stdout).toMatch(/\n +2 +\S+ +promoted +2\/2/);
+      expect(await served()).toEqual([
+        ['one', 'two'],
+        ['one', 'two'],
+      ]);
+    });
+
+    it('one command ends it either way, and nobody changes anything until then', async () => {
+      const path = await file('one', 'two');
+      const applied = await sluice('config', 'apply', '-f', path, ...steps, '--pause', '1h');
+      expect(applied).toMatchObject({ code: EXIT.ok, stderr: '' });
+      await vi.waitFor(async () => expect(await served()).toEqual([['one', 'two'], ['one']]), SOON);
+      await vi.waitFor(async () => {
+        const { stdout } = await sluice('rollout', 'status');
+        expect(stdout).toMatch(/^revision 2 {2}in progress {2}step 1\/2 on eu-1\nwaiting for /);
+        expect(stdout).toMatch(/step began +1 /);
+      }, SOON);
+
+      const other = await sluice('config', 'apply', '-f', await file('three'));
+      expect(other).toMatchObject({ code: EXIT.conflict, stdout: '' });
+      expect(other.stderr).toContain('hint: sluice rollout status shows it');
+
+      const aborted = await sluice('rollout', 'abort', '--reason', 'not on a Friday');
+      expect(aborted.stdout).toBe('the rollout of revision 2 is taken back by revision 3\n');
+      expect((await sluice('config', 'wait')).stdout).toBe('2/2 nodes run revision 3\n');
+      expect(await served()).toEqual([['one'], ['one']]);
+      expect((await sluice('config', 'history', '-n', '1')).stdout).toContain('not on a Friday');
+
+      await sluice('config', 'apply', '-f', await file('one', 'two'), ...steps, '--pause', '1h');
+      expect((await sluice('rollout', 'promote')).stdout).toBe('the rollout of revision 4 is promoted\n');
+      expect((await sluice('config', 'wait')).stdout).toBe('2/2 nodes run revision 4\n');
+    });
+
+    it('what the first node refuses goes back by itself, and says why', async () => {
+      const path = join(folder, 'secret.yaml');
+      await writeFile(
+        path,
+        `upstream: { name: two, url: "${upstream.url}", headers: { X-Key: "\${NOWHERE_SET}" } }`,
+      );
+      const applied = await sluice('config', 'apply', '-f', path, ...steps, '--pause', '1h', '--wait', 'all');
+      expect(applied.code).toBe(EXIT.rolledBack);
+      expect(applied.stderr).toMatch(
+        /the rollout of revision 2 is taken back by revision 3: .*eu-1.*NOWHERE_SET/,
+      );
+      expect(await served()).toEqual([['one'], ['one']]);
+    });
+  });
+
   it('a drained node goes, and the command says what became of it', async () => {
     await sluice('config', 'apply', '-f', await file('one'), '--wait', 'all');
     const drained = await sluice('nodes', 'drain', 'us-1', '--reason', 'new kernel');
