@@ -1,5 +1,5 @@
 import { BUILT_IN, builtIn } from '@sluice/plugins';
-import type { Configuration, PluginBinding } from '@sluice/proto';
+import { type Configuration, Isolation, type PluginBinding } from '@sluice/proto';
 import {
   checkManifestConfig,
   type FoundPlugin,
@@ -108,7 +108,18 @@ function checkBuiltIn(findings: Findings, binding: PluginBinding, path: string):
   }
   const checked = plugin.checked(config);
   tellProblems(findings, checked, path, `see docs/reference/plugins.md#${name}`);
-  return checked.ok ? plugin.config : undefined;
+  if (!checked.ok) return undefined;
+  const isApart = binding.isolation === Isolation.POOL || binding.isolation === Isolation.PROCESS;
+  const why = isApart ? whyInline(plugin, checked.config) : undefined;
+  if (why !== undefined) findings.error(`${path}.isolation`, why, 'write inline, or leave it out');
+  return plugin.config;
+}
+
+/** Why a plugin runs on the thread of the request alone; undefined when it may run elsewhere. */
+function whyInline(plugin: NonNullable<ReturnType<typeof builtIn>>, config: unknown): string | undefined {
+  if (plugin.phase === 'door') return `${plugin.name} decides at the door, where nothing can wait for it`;
+  if (plugin.sharedBytes(config) > 0) return `${plugin.name} keeps memory that workers share`;
+  return plugin.reads(config).includes('signal') ? `${plugin.name} reads what cannot be sent` : undefined;
 }
 
 /** By its manifest alone: nothing of a plugin from elsewhere runs here. */

@@ -114,6 +114,11 @@ describe('what is wrong with what is changed', () => {
       [],
       [made({ plugin: { plugin: 'auth-api-key', config: { hash_key: '${A}', keys: '${KEYS}' } } })],
     ],
+    [
+      'plugin//cors isolation: cors decides at the door, where nothing can wait for it; write inline',
+      [],
+      [made({ plugin: { plugin: 'cors', isolation: 'ISOLATION_POOL', config: { allowed_origins: ['*'] } } })],
+    ],
     ['plugin//nobody plugin: no plugin named nobody', [], [made({ plugin: { plugin: 'nobody' } })]],
     ['plugin//cors config.x: unknown field', [], [made({ plugin: { plugin: 'cors', config: { x: 1 } } })]],
     [
