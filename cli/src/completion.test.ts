@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -15,7 +15,7 @@ beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'sluice-completion-'));
   // In the place of the command, for names.
   const script =
-    '#!/bin/sh\ncase $1 in config) printf "upstream/files\\nupstream/maps\\n" ;; *) echo eu-1 ;; esac\n';
+    "#!/bin/sh\ncase $1 in config) printf 'upstream/files\\nupstream/maps\\nplugin/$(touch hurt)\\nplugin/`touch hurt`\\n' ;; *) echo eu-1 ;; esac\n";
   writeFileSync(join(folder, 'sluice'), script);
   chmodSync(join(folder, 'sluice'), 0o755);
   for (const shell of SHELLS) writeFileSync(join(folder, shell), completionScript(program, shell));
@@ -52,6 +52,10 @@ describe.skipIf(!has('bash'))('bash completes', () => {
   ])('%s', (typed, expected) => {
     expect(complete(typed)).toEqual(expected);
   });
+});
+
+test('no name from a cluster is run by a shell', () => {
+  expect(existsSync(join(folder, 'hurt'))).toBe(false);
 });
 
 describe.skipIf(!has('zsh'))('zsh', () => {

@@ -83,8 +83,8 @@ function commandCases(commands: readonly CompletedCommand[]): string[] {
 
 const BASH_SOURCES = {
   file: 'compopt -o filenames; COMPREPLY=($(compgen -f -- "$current"))',
-  resource: `COMPREPLY=($(compgen -W "$(${ASK_RESOURCES})" -- "$current"))`,
-  node: `COMPREPLY=($(compgen -W "$(${ASK_NODES})" -- "$current"))`,
+  resource: `_sluice_names < <(${ASK_RESOURCES})`,
+  node: `_sluice_names < <(${ASK_NODES})`,
   anything: ':',
 } as const;
 
@@ -95,6 +95,13 @@ function bashLines(commands: readonly CompletedCommand[]): string[] {
     `COMPREPLY=($(compgen -W '${words.join(' ')}' -- "$current"))`;
   return [
     '# Completion of sluice for bash: source <(sluice completion bash)',
+    // What is completed goes onto a command line: no name from elsewhere may be more than a name there.
+    '_sluice_names() {',
+    '  local name',
+    '  while IFS= read -r name; do',
+    '    [[ $name == "$current"* && $name =~ ^[A-Za-z0-9._/@:+-]+$ ]] && COMPREPLY+=("$name")',
+    '  done',
+    '}',
     '_sluice() {',
     '  local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]} command= word',
     '  COMPREPLY=()',

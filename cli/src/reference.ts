@@ -59,6 +59,10 @@ const VARIABLES = [
     '`SLUICE_KEY_SECRET`',
     'what `sluice keys create` hashes keys under; what the file refers to as `hash_key`',
   ],
+  [
+    '`SLUICE_ADMIN_TOKEN`',
+    'the token of commands that change a cluster; for `sluice serve` it is the setting `gateway.admin.token`',
+  ],
   ['`SLUICE_…`', 'every setting of the configuration; see the configuration reference'],
   ['`NO_COLOR`', 'no colours, whatever the output is'],
   ['`FORCE_COLOR`', 'colours even when the output is not a terminal; `0` for none'],

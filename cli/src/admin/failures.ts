@@ -71,10 +71,15 @@ export async function tellFindings(
   const { formatProblem } = await import('@sluice/control-plane');
   const colour = paint.red('') !== '';
   for (const { resource, field, message, hint, warning } of findings) {
-    const problem: Problem = { severity: warning ? 'warning' : 'error', path: field, message, hint };
+    const problem: Problem = {
+      severity: warning ? 'warning' : 'error',
+      path: field,
+      message: printable(message),
+      hint: printable(hint),
+    };
     const located = resource === undefined ? undefined : locate(keyText(resource), problem);
     const label = resource === undefined ? '' : keyLabel(resource);
-    const path = [label, field].filter((part) => part !== '').join(': ');
+    const path = [label, printable(field)].filter((part) => part !== '').join(': ');
     err.write(`${formatProblem({ ...problem, ...located, path }, { colour })}\n`);
   }
 }

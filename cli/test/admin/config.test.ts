@@ -174,6 +174,14 @@ endpoints:
     expect(cluster.head.revision).toBe(0);
   });
 
+  test('nothing that stands in a file moves the cursor', async () => {
+    const path = file('endpoints: [{ name: team, path: /mcp/team, upstreams: ["\\e[2Jx"] }]');
+    const { code, out, err } = await config('apply', '-f', path);
+    expect([code, out]).toEqual([EXIT.configuration, '']);
+    expect(err).toContain('\\x1b[2Jx');
+    expect(err).not.toContain('\u001b');
+  });
+
   test('what no file may hold is found before anybody is asked', async () => {
     const path = file('upstreams:\n  files: { ulr: "http://a/mcp" }');
     const { code, err } = await sluice(['config', 'apply', '-f', path, '--server', '127.0.0.1:1']);
