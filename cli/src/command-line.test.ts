@@ -125,7 +125,7 @@ test('the exit code is that of the command', async () => {
 });
 
 describe('the commands of a cluster', () => {
-  const common = { server: ['127.0.0.1:7070'], timeout: 10_000, color: true };
+  const common = { server: ['127.0.0.1:7070'], timeout: 30_000, color: true };
 
   test.each<[string, object]>([
     ['config get', { name: 'get', what: undefined, flags: { revision: 0n } }],

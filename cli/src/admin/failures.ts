@@ -12,6 +12,7 @@ import { type Streams, UsageError } from './surroundings.js';
 export type Locate = (key: string, problem: Problem) => Problem | undefined;
 
 const UNREACHABLE_HINT = 'name the control plane with --server or SLUICE_ADMIN_SERVER';
+const LATE_HINT = '--timeout gives it more; whether a change was made after all is in sluice config history';
 const HINTS: Readonly<Record<string, string>> = {
   UNAUTHENTICATED:
     'show a token with --token-file or SLUICE_ADMIN_TOKEN, or a certificate with --cert and --key',
@@ -92,6 +93,7 @@ function messageOf(error: AdminCallError): string {
 
 function hintOf(error: AdminCallError): string | undefined {
   if (isUnreachable(error)) return UNREACHABLE_HINT;
+  if (error.code === 'DEADLINE_EXCEEDED') return LATE_HINT;
   if (error.conflict !== undefined) {
     const { expected, head } = error.conflict;
     return `look at it with sluice config diff ${expected} ${head}, and apply again with --expect-revision ${head}`;

@@ -4,7 +4,8 @@ import type { OutputFormat } from './commands.js';
 
 /** Where `sluice control-plane` serves the admin API by default. */
 export const DEFAULT_SERVER = '127.0.0.1:7070';
-const DEFAULT_TIMEOUT_MS = 10_000;
+/** A change of ten thousand resources takes some seconds. */
+const DEFAULT_TIMEOUT_MS = 30_000;
 const DEFAULT_DEADLINE_MS = 30_000;
 /** As the server has it. */
 const MAX_DEADLINE_MS = 600_000;
@@ -31,7 +32,7 @@ export function addServerOptions(command: Command): Command {
     .addOption(
       new Option('--timeout <time>', 'how long to wait for an answer')
         .argParser((text) => milliseconds(text))
-        .default(DEFAULT_TIMEOUT_MS, '10s'),
+        .default(DEFAULT_TIMEOUT_MS, '30s'),
     );
 }
 

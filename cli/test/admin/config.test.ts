@@ -1,4 +1,5 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -385,6 +386,18 @@ describe('a command that cannot be done', () => {
     expect(err).toBe(
       'sluice: no control plane answers at 127.0.0.1:1: connect ECONNREFUSED 127.0.0.1:1\n' +
         '  hint: name the control plane with --server or SLUICE_ADMIN_SERVER\n',
+    );
+  });
+
+  test('somebody takes the connection and answers nothing', async () => {
+    const silent = createServer(() => {});
+    await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
+    const address = `127.0.0.1:${(silent.address() as AddressInfo).port}`;
+    const { code, err } = await sluice(['config', 'get', '--server', address, '--timeout', '300ms']);
+    silent.close();
+    expect(code).toBe(EXIT.unhealthy);
+    expect(err).toMatch(
+      /^sluice: no (?:answer from|control plane answers at) 127\.0\.0\.1:\d+.*\n {2}hint: /,
     );
   });
 
