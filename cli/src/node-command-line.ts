@@ -102,6 +102,15 @@ export function addDataPlaneCommand(
     .addOption(own('--nats-cert <file>', 'the certificate that it shows to NATS (PEM)', 'NATS_CERT'))
     .addOption(own('--nats-key <file>', 'the key of that certificate (PEM)', 'NATS_KEY'))
     .addOption(
+      own(
+        '--nats-replicas <number>',
+        'how many NATS servers keep a copy of what is shared; the same at all nodes, 3 where NATS is a cluster',
+        'NATS_REPLICAS',
+      )
+        .argParser(replicas)
+        .default(1),
+    )
+    .addOption(
       own('--cluster <name>', 'the name of the cluster, which several may have on one NATS', 'CLUSTER')
         .argParser(clusterName)
         .default('default'),
@@ -195,6 +204,11 @@ function redisUrl(text: string): string {
   if (isRedis) return text;
   // What was given may hold a password.
   throw new InvalidArgumentError('Give an address such as redis://redis:6379.');
+}
+
+function replicas(text: string): number {
+  if (['1', '3', '5'].includes(text)) return Number(text);
+  throw new InvalidArgumentError('NATS keeps 1, 3 or 5 copies.');
 }
 
 function clusterName(text: string): string {

@@ -14,6 +14,7 @@ export interface NodeFlags {
   readonly natsCa?: string;
   readonly natsCert?: string;
   readonly natsKey?: string;
+  readonly natsReplicas: number;
   readonly cluster: string;
   readonly redis?: string;
   readonly keyFile?: string;

@@ -7,7 +7,7 @@ const MIN_KEY_BYTES = 32;
 
 /** Undefined where there is no NATS. User and password may stand in the address, or in variables. */
 export function sharingOf(flags: NodeFlags): ClusterNodeOptions['sharing'] {
-  const { nats, natsCredentials, natsCa, natsCert, natsKey, cluster, redis } = flags;
+  const { nats, natsCredentials, natsCa, natsCert, natsKey, natsReplicas, cluster, redis } = flags;
   if (nats === undefined) return undefined;
   const parsed = nats.map((url) => new URL(url.includes('://') ? url : `nats://${url}`));
   const { username, password } = parsed.find((each) => each.username !== '') ?? {};
@@ -23,6 +23,7 @@ export function sharingOf(flags: NodeFlags): ClusterNodeOptions['sharing'] {
       password: password ? decodeURIComponent(password) : process.env.SLUICE_NODE_NATS_PASSWORD,
       token: process.env.SLUICE_NODE_NATS_TOKEN,
       credentialsFile: natsCredentials,
+      replicas: natsReplicas,
       ...(isEncrypted && { tls: { caFile: natsCa, certFile: natsCert, keyFile: natsKey } }),
     },
   };

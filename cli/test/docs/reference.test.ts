@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
+import { ClusterMetrics } from '../../../data-plane/src/cluster/cluster-metrics.js';
 import { startGateway } from '../gateway.js';
 import { ROOT, readPage } from './pages.js';
 
@@ -28,6 +29,16 @@ it('the page of error codes has every kind of refusal of plugins, with the meani
   const shown = firstColumn('docs/reference/errors.md', /^(\| -\d+ \| \w+ \| \d+ \| .+)$/gm);
   expect(shown).toEqual(rows);
   expect(rows.length).toBeGreaterThan(4);
+});
+
+it('the page of metrics has every metric of a cluster, with its kind', async () => {
+  const served = [...(await new ClusterMetrics().text()).matchAll(/^# TYPE (sluice_\w+) (\w+)$/gm)].map(
+    ([, name, kind]) => `${name} ${kind}`,
+  );
+  const shown = [...readPage('docs/reference/metrics.md').matchAll(/^\| (\w+) \| `(sluice_\w+)` \|/gm)].map(
+    ([, kind, name]) => `${name} ${kind}`,
+  );
+  expect(shown.sort()).toEqual(served.sort());
 });
 
 it('the page of metrics has every metric of the gateway, with its kind', async () => {

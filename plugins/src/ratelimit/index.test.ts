@@ -1,4 +1,5 @@
-import { configProblems, testPlugin } from '@sluice/sdk/testing';
+import { MemoryBuckets } from '@sluice/sdk/engine';
+import { configProblems, type TestGateway, testPlugin } from '@sluice/sdk/testing';
 import { describe, expect, it } from 'vitest';
 import ratelimit from './index.js';
 
@@ -142,8 +143,52 @@ describe('ratelimit', () => {
     expect((await gateway.call(as('ada'))).status).toBe(200);
   });
 
+  describe('in a cluster', () => {
+    let nowMs = 1_700_000_000_000;
+    const memory = new MemoryBuckets(() => nowMs);
+    const shared = {
+      isAway: false,
+      take: (...wanted: Parameters<typeof memory.take>) =>
+        shared.isAway ? Promise.reject(new Error('nobody is there')) : memory.take(...wanted),
+    };
+    const node = (limit: object, config: object = {}) =>
+      testPlugin(ratelimit, { config: { limits: [limit], scope: 'cluster', ...config }, buckets: shared });
+
+    it('counts for all nodes together', async () => {
+      const limit = { name: 'together', rate: 5, per: 'hour' };
+      const nodes = [node(limit), node(limit)];
+      const statuses: number[] = [];
+      for (let i = 0; i < 8; i++) statuses.push((await (nodes[i % 2] as TestGateway).call(as('ada'))).status);
+      expect(statuses).toEqual([200, 200, 200, 200, 200, 429, 429, 429]);
+      const { headers, outcome } = await (nodes[0] as TestGateway).call(as('ada'));
+      expect(headers['retry-after']).toBe('720');
+      expect(outcome.error?.data).toMatchObject({ limits: ['together'] });
+      expect((await (nodes[0] as TestGateway).call(as('bob'))).status).toBe(200);
+      nowMs += 720_000;
+      (nodes[1] as TestGateway).clock.advance(720_000);
+      expect((await (nodes[1] as TestGateway).call(as('ada'))).status).toBe(200);
+    });
+
+    it.each([
+      ['node', 200],
+      ['deny', 429],
+    ])('without anybody to ask: %s', async (without_store, status) => {
+      const gateway = node({ name: `alone-${without_store}`, rate: 5, per: 'hour' }, { without_store });
+      shared.isAway = true;
+      expect((await gateway.call(as('ada'))).status).toBe(status);
+      expect(gateway.logged).toMatchObject([{ level: 'warn', fields: { reason: 'nobody is there' } }]);
+      expect(gateway.gauges.get('workers_sharing')).toBe(0);
+      shared.isAway = false;
+      gateway.clock.advance(1_000);
+      expect((await gateway.call(as('ada'))).status).toBe(200);
+      expect(gateway.gauges.get('workers_sharing')).toBe(1);
+      expect(gateway.logged).toHaveLength(2);
+    });
+  });
+
   it.each<[object, string]>([
     [{}, 'limits'],
+    [{ limits: [{ name: 'a', rate: 1 }], scope: 'world' }, 'scope'],
     [{ limits: [] }, 'limits'],
     [{ limits: [{ name: 'a' }] }, 'limits[0].rate'],
     [{ limits: [{ name: 'A b', rate: 1 }] }, 'limits[0].name'],

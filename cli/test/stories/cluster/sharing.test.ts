@@ -71,7 +71,7 @@ describe.skipIf(NO_NATS)('two nodes that share sessions', () => {
     await vi.waitFor(async () => expect((await waits()).interrupted).toContain('k'), SOON);
   });
 
-  it('a question comes on the stream at one node, asked by a call at the other, and is answered there', async () => {
+  it('a call at one node asks what is answered there, in a session of the other, which has the stream', async () => {
     const { n1, n2 } = await begin();
     const session = await beginSession(`${n1.url}/mcp/remote`, { capabilities: { elicitation: {} } });
     const post = at(session, n2);
@@ -82,6 +82,13 @@ describe.skipIf(NO_NATS)('two nodes that share sessions', () => {
       } else if (message !== undefined) {
         expect(message.result.content[0].text).toContain('Ada');
       }
+    }
+    const stream = events(await session.listen());
+    await (await post(call('grow', 'add_tool', { name: 'grown' }))).arrayBuffer();
+    for await (const { message } of stream) {
+      if (message === undefined) continue;
+      expect(message.method).toBe('notifications/tools/list_changed');
+      break;
     }
     expect(await textOf(await session.post(call(2, 'count')))).toBe('1');
     expect(await textOf(await post(call(3, 'count')))).toBe('2');

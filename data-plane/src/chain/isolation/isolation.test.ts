@@ -3,6 +3,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { frozen, type JsonObject, Outcome, type PluginHost, Refusal } from '@sluice/sdk';
+import { MemoryBuckets } from '@sluice/sdk/engine';
 import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { isolatedHooks } from './isolated-hooks.js';
@@ -33,6 +34,7 @@ function hostOfTest(): PluginHost {
   const { store } = host;
   return {
     ...host,
+    buckets: new MemoryBuckets(() => 0),
     store: {
       get: async (key: string) => store.get(key),
       set: async (key: string, value: string) => void store.set(key, value),
@@ -133,6 +135,10 @@ describe.each(['pool', 'process'] as const)('a plugin in a %s', (kind) => {
   it('logs, counts, keeps and fetches through the gateway', async () => {
     const runner = await start(kind);
     expect(await result(runner, { do: 'store' })).toEqual({ kept: 'value', keys: ['key'] });
+    expect(await result(runner, { do: 'units' })).toEqual({
+      portion: { count: 3, leftCount: 2, nextMs: 1_000 },
+      refused: 'an interval, a burst and a count above 0 are wanted',
+    });
     expect(await result(runner, { do: 'fetch', url: 'http://a/' })).toEqual({
       answer: 'answer of http://a/',
     });

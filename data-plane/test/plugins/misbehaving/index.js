@@ -58,6 +58,12 @@ const deeds = {
     await host.store.set('key', 'value');
     return Outcome.ofResult({ kept: await host.store.get('key'), keys: await host.store.keys('k') });
   },
+  units: async ({ host }) => {
+    const allowance = { intervalUs: 1_000_000, burst: 5 };
+    const portion = await host.buckets.take('key', allowance, 3);
+    const refused = await host.buckets.take('key', allowance, -1).catch(({ message }) => message);
+    return Outcome.ofResult({ portion, refused });
+  },
   fetch: async ({ host, args }) => Outcome.ofResult({ answer: (await host.fetch(args.url)).text }),
   tell: ({ host }) => {
     console.log('written to the output');
