@@ -28,16 +28,36 @@ export interface DerivedFrom {
   readonly limits: readonly Limit[];
 }
 
+/** Callers that plugins are to know, as their configuration has them. */
+export interface DerivedCallers {
+  readonly keys: readonly object[];
+  readonly users: readonly object[];
+}
+
 export function withDerivedPlugins(plugins: readonly ResolvedPlugin[], from: DerivedFrom): ResolvedPlugin[] {
-  const { keys, users } = knownCallers(from);
-  return [
-    ...plugins.map((plugin) => {
-      if (plugin.plugin === 'auth-api-key') return withMore(plugin, 'keys', keys);
-      return plugin.plugin === 'auth-basic' ? withMore(plugin, 'users', users) : plugin;
-    }),
-    ...policyPlugins(from),
-    ...limitPlugins(from),
-  ];
+  const callers = [derivedCallers(from)];
+  return [...plugins.map((plugin) => withCallers(plugin, callers)), ...derivedPlugins(from)];
+}
+
+/** What is made of policies and limits. */
+export function derivedPlugins(from: Omit<DerivedFrom, 'consumers' | 'credentials'>): ResolvedPlugin[] {
+  return [...policyPlugins(from), ...limitPlugins(from)];
+}
+
+/** The same plugin where it has nothing to do with callers. */
+export function withCallers(plugin: ResolvedPlugin, callers: readonly DerivedCallers[]): ResolvedPlugin {
+  if (plugin.plugin === 'auth-api-key')
+    return withMore(
+      plugin,
+      'keys',
+      callers.flatMap(({ keys }) => keys),
+    );
+  if (plugin.plugin !== 'auth-basic') return plugin;
+  return withMore(
+    plugin,
+    'users',
+    callers.flatMap(({ users }) => users),
+  );
 }
 
 function withMore(plugin: ResolvedPlugin, member: string, more: readonly object[]): ResolvedPlugin {
@@ -49,7 +69,12 @@ function withMore(plugin: ResolvedPlugin, member: string, more: readonly object[
   };
 }
 
-function knownCallers({ consumers, credentials, tenant }: DerivedFrom) {
+/** What is made of consumers and credentials. */
+export function derivedCallers({
+  consumers,
+  credentials,
+  tenant,
+}: Pick<DerivedFrom, 'consumers' | 'credentials' | 'tenant'>): DerivedCallers {
   const known = new Map(consumers.map((consumer) => [consumer.name, consumer]));
   const keys: object[] = [];
   const users: object[] = [];
@@ -60,7 +85,7 @@ function knownCallers({ consumers, credentials, tenant }: DerivedFrom) {
       consumer: consumer.name,
       ...(tenant !== '' && { tenant }),
       scopes: [...consumer.scopes],
-      claims: structuredClone(consumer.claims ?? {}),
+      claims: consumer.claims === undefined ? {} : structuredClone(consumer.claims),
     };
     const { kind } = credential;
     if (kind.case === 'apiKey') {
@@ -82,7 +107,11 @@ function knownCallers({ consumers, credentials, tenant }: DerivedFrom) {
  * One use of `authorize` for the endpoints that have the same policies: at each endpoint all of its policies count
  * together, so that what one of them permits is permitted.
  */
-function policyPlugins({ policies, paths, tenant }: DerivedFrom): ResolvedPlugin[] {
+function policyPlugins({
+  policies,
+  paths,
+  tenant,
+}: Pick<DerivedFrom, 'policies' | 'paths' | 'tenant'>): ResolvedPlugin[] {
   const inForce = policies.filter(({ disabled }) => !disabled);
   if (inForce.length === 0) return [];
   const groups = new Map<string, { policies: readonly Policy[]; paths: string[] }>();
@@ -134,7 +163,11 @@ const KEYS: Readonly<Record<LimitKey, readonly string[]>> = {
 };
 
 /** One use of `ratelimit` for the limits that hold at the same endpoints. */
-function limitPlugins({ limits, paths, tenant }: DerivedFrom): ResolvedPlugin[] {
+function limitPlugins({
+  limits,
+  paths,
+  tenant,
+}: Pick<DerivedFrom, 'limits' | 'paths' | 'tenant'>): ResolvedPlugin[] {
   const groups = new Map<string, Limit[]>();
   for (const limit of limits) {
     if (limit.disabled) continue;

@@ -1,5 +1,11 @@
 export { GATEWAY_DEFAULTS, UPSTREAM_DEFAULTS } from './defaults.js';
-export { withDerivedPlugins } from './derived-plugins.js';
+export {
+  type DerivedCallers,
+  derivedCallers,
+  derivedPlugins,
+  withCallers,
+  withDerivedPlugins,
+} from './derived-plugins.js';
 export * from './gen/sluice/config/v1/access_pb.js';
 export * from './gen/sluice/config/v1/config_pb.js';
 export * from './gen/sluice/config/v1/serving_pb.js';

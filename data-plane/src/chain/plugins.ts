@@ -113,11 +113,12 @@ export class Plugins {
     const placed = yield* bindingsByPath(inOrder);
     const editions = new Editions(configuration);
     const routes = new Map<string, Route>();
+    const together = oneForTheSame();
     for (const path of paths) {
       const bindings = placed(path);
       if (bindings.length === 0) continue;
       const edition = bindings.some(({ reads }) => reads.includes('view')) ? editions.of(path) : '';
-      routes.set(path, this.keptRoute(path, bindings, edition) ?? compileRoute(bindings, edition));
+      routes.set(path, this.keptRoute(path, bindings, edition) ?? together(bindings, edition));
       yield;
     }
     return {
@@ -315,6 +316,23 @@ function* bindingsByPath(
   return (path) => {
     const own = places.get(path);
     return own === undefined ? elsewhere : bindingsOf([...everywhere, ...own].sort((a, b) => a - b));
+  };
+}
+
+/** Compiles routes; where the same plugins stand in front of the same, that is one route. */
+function oneForTheSame(): (bindings: readonly Binding[], edition: string) => Route {
+  const places = new Map<Binding, number>();
+  const made = new Map<string, Route>();
+  const placeOf = (binding: Binding) => {
+    const place = places.get(binding) ?? places.size;
+    places.set(binding, place);
+    return place;
+  };
+  return (bindings, edition) => {
+    const key = `${bindings.map(placeOf).join(' ')} ${edition}`;
+    const route = made.get(key) ?? compileRoute(bindings, edition);
+    made.set(key, route);
+    return route;
   };
 }
 

@@ -117,6 +117,52 @@ describe('consumers and credentials', () => {
     ]);
   });
 
+  it('of a tenant come in where the operator lets all in, and at no other tenant', () => {
+    const own = (tenant: string) =>
+      entry(tenant, {
+        case: 'plugin',
+        value: { plugin: 'auth-api-key', config: { hash_key: 'a secret of thirty-two characters' } },
+      });
+    const { configuration } = run([
+      ...[keys, own('acme'), own('globex'), upstream('files', 'acme'), upstream('files', 'globex')],
+      ...[consumer('ada'), credential('one', 'ada')],
+      ...[consumer('bob', 'acme'), credential('two', 'bob', 'acme')],
+    ]);
+    const known = configuration.plugins.map(({ name, config }) => [
+      name,
+      ((config.keys ?? []) as { consumer: string }[]).map((each) => each.consumer),
+    ]);
+    expect(Object.fromEntries(known)).toEqual({
+      'auth-api-key': ['ada', 'bob'],
+      'acme/auth-api-key': ['bob'],
+      'globex/auth-api-key': [],
+    });
+  });
+
+  it('of one tenant make nothing anew that others have', () => {
+    const everything = [
+      ...[keys, upstream('files'), upstream('files', 'acme'), upstream('files', 'globex')],
+      ...['acme', 'globex'].flatMap((tenant) => [
+        ...[consumer('ada', tenant), credential(`of-${tenant}`, 'ada', tenant)],
+        ...[limit('calls', tenant), server('team', tenant), policy('p', 'files:*', tenant)],
+      ]),
+    ];
+    const first = run(everything);
+    const second = run([upstream('web', 'acme'), limit('calls', 'acme')], first);
+    const named = (of: Compiled, name: string) => of.configuration.plugins.find((each) => each.name === name);
+    expect(named(second, 'globex/limits')).toBe(named(first, 'globex/limits'));
+    expect(named(second, 'globex/policies')).toBe(named(first, 'globex/policies'));
+    expect(named(second, 'auth-api-key')).toBe(named(first, 'auth-api-key'));
+    expect(named(second, 'acme/policies')?.endpoints).toContain('/mcp/acme/web');
+    const [own, other] = second.configuration.servers;
+    // The one takes from an upstream that is there now.
+    expect(own).not.toBe(first.configuration.servers[0]);
+    expect(other).toBe(first.configuration.servers[1]);
+    // And nothing of what came before is kept that would come otherwise from nothing.
+    const fromNothing = run([...everything, upstream('web', 'acme'), limit('calls', 'acme')]);
+    expect(second.configuration).toEqual(fromNothing.configuration);
+  });
+
   it('leave other plugins the same objects', () => {
     const other = entry('', { case: 'plugin', value: { plugin: 'anonymous' } });
     const first = run([keys, other, consumer('ada'), credential('one', 'ada')]);

@@ -20,7 +20,14 @@ import {
 import { type Entry, type KeyText, parseKeyText, type StateChange } from '@sluice/proto/cluster';
 import { CompileError } from './compile-error.js';
 import { keptByName, keptIfAllSame, keptIfSame } from './kept.js';
-import { type Access, type PlacedServer, serversInOrder, withAccess } from './of-tenants.js';
+import {
+  type Access,
+  type AccessByTenant,
+  type PlacedServer,
+  serversInOrder,
+  type WrittenPlugin,
+  withAccess,
+} from './of-tenants.js';
 import { mayRefer, type ReferenceSource, withReferences } from './references.js';
 
 export { CompileError };
@@ -50,6 +57,7 @@ export interface CompileContext {
 export interface Compiled {
   readonly configuration: ResolvedConfiguration;
   readonly parts: ReadonlyMap<KeyText, Part>;
+  readonly access: AccessByTenant;
 }
 
 /** What one resource makes. */
@@ -109,7 +117,8 @@ export function* compileInSteps(
     parts.set(key, partOf(entry, secrets));
     yield;
   }
-  return { configuration: yield* together(parts, before, context), parts };
+  const { configuration, access } = yield* together(parts, before, context);
+  return { configuration, parts, access };
 }
 
 /** What makes a configuration out of the parts; what did not change is the very same object. */
@@ -117,7 +126,7 @@ function* together(
   parts: ReadonlyMap<KeyText, Part>,
   before: Compiled | undefined,
   { node }: CompileContext,
-): Generator<void, ResolvedConfiguration, void> {
+): Generator<void, Pick<Compiled, 'configuration' | 'access'>, void> {
   const upstreams: (readonly [KeyText, ResolvedUpstream])[] = [];
   const bindings: PlacedPlugin[] = [];
   const servers: (readonly [KeyText, PlacedServer])[] = [];
@@ -136,14 +145,11 @@ function* together(
   refuseSameIds(upstreams);
   yield;
   const last = before?.configuration;
-  const placed = serversInOrder(servers, upstreams, last?.servers);
+  const placed = yield* serversInOrder(servers, upstreams, last?.servers);
   yield;
-  const bound = withAccess(
-    pluginsInOrder(bindings, upstreams, placed, last?.plugins),
-    access,
-    upstreams,
-    placed,
-  );
+  const written = pluginsInOrder(bindings, upstreams, placed, last?.plugins);
+  yield;
+  const bound = yield* withAccess(written, access, upstreams, placed, before?.access ?? new Map());
   yield;
   const next: ResolvedConfiguration = {
     gateway: keptIfSame(last?.gateway, withNodeSettings(gateway ?? resolveGateway(undefined), node)),
@@ -152,9 +158,9 @@ function* together(
       upstreams.map(([, upstream]) => upstream),
     ),
     servers: keptIfAllSame(last?.servers, placed),
-    plugins: keptIfAllSame(last?.plugins, keptByName(last?.plugins, bound)),
+    plugins: keptIfAllSame(last?.plugins, keptByName(last?.plugins, bound.plugins)),
   };
-  return Object.freeze(next);
+  return { configuration: Object.freeze(next), access: bound.byTenant };
 }
 
 /** As many as are sorted at once: less than a millisecond. */
@@ -198,7 +204,7 @@ function pluginsInOrder(
   upstreams: readonly (readonly [KeyText, ResolvedUpstream])[],
   servers: readonly ResolvedServer[],
   before: readonly ResolvedPlugin[] | undefined,
-): ResolvedPlugin[] {
+): WrittenPlugin[] {
   if (bindings.length === 0) return [];
   bindings.sort((a, b) => a.order - b.order || (a.plugin.name < b.plugin.name ? -1 : 1));
   const earlier = new Map(before?.map((each) => [each.name, each]));
@@ -208,18 +214,21 @@ function pluginsInOrder(
     if (own === undefined) ofTenants.set(tenantOf(key), [`/mcp/${name}`]);
     else own.push(`/mcp/${name}`);
   }
-  const placed: ResolvedPlugin[] = [];
+  const placed: WrittenPlugin[] = [];
   for (const { key, plugin } of bindings) {
     const tenant = tenantOf(key);
     if (tenant === '' || plugin.endpoints.length > 0) {
-      placed.push(plugin);
+      placed.push({ plugin, tenant });
       continue;
     }
     const own = servers.map(({ path }) => path).filter((path) => path.startsWith(`/mcp/${tenant}/`));
     const endpoints = [...(ofTenants.get(tenant) ?? []), ...own];
     // Without an endpoint it would serve all of them.
     if (endpoints.length > 0)
-      placed.push(keptIfSame(earlier.get(plugin.name), Object.freeze({ ...plugin, endpoints })));
+      placed.push({
+        plugin: keptIfSame(earlier.get(plugin.name), Object.freeze({ ...plugin, endpoints })),
+        tenant,
+      });
   }
   return placed;
 }

@@ -1,13 +1,16 @@
 /** Servers, consumers, credentials, policies and limits of the operator and of each tenant, kept apart by their paths. */
 import {
+  type DerivedCallers,
+  derivedCallers,
+  derivedPlugins,
   type ResolvedPlugin,
   type ResolvedServer,
   type ResolvedUpstream,
-  withDerivedPlugins,
+  withCallers,
 } from '@sluice/proto';
 import { type Entry, type KeyText, parseKeyText } from '@sluice/proto/cluster';
 import { CompileError } from './compile-error.js';
-import { keptByName } from './kept.js';
+import { keptByName, keptIfSame } from './kept.js';
 
 /** A server, and whose it is; empty for the operator. */
 export interface PlacedServer {
@@ -21,17 +24,30 @@ export interface Access {
   readonly spec: Extract<Entry['resource']['spec'], { case: 'consumer' | 'credential' | 'policy' | 'limit' }>;
 }
 
-/** A tenant's servers take from its own upstreams, and by their names from those of the operator where it has none. */
-export function serversInOrder(
+/** What tenants' servers take, as it was placed last; it stays as long as the names lead to the same. */
+const placements = new WeakMap<
+  ResolvedServer,
+  { readonly takes: readonly string[]; readonly placed: ResolvedServer }
+>();
+
+/**
+ * A tenant's servers take from its own upstreams, and by their names from those of the operator where it has none. Yields
+ * after each.
+ */
+export function* serversInOrder(
   servers: (readonly [KeyText, PlacedServer])[],
   upstreams: readonly (readonly [KeyText, ResolvedUpstream])[],
   before: readonly ResolvedServer[] | undefined,
-): ResolvedServer[] {
+): Generator<void, ResolvedServer[], void> {
   if (servers.length === 0) return [];
   const names = new Set(upstreams.map(([, { name }]) => name));
   const paths = new Map<string, KeyText | undefined>([...names].map((name) => [`/mcp/${name}`, undefined]));
+  yield;
   servers.sort(([a], [b]) => (a < b ? -1 : 1));
-  const placed = servers.map(([key, { server, tenant }]) => {
+  const placed: ResolvedServer[] = [];
+  const earlier = new Map(before?.map((each) => [each.name, each]));
+  for (const [key, { server, tenant }] of servers) {
+    yield;
     const { path } = server;
     if (tenant !== '' && !path.startsWith(`/mcp/${tenant}/`))
       throw new CompileError(
@@ -46,13 +62,31 @@ export function serversInOrder(
         `at ${path} ${paths.get(path) ?? 'an upstream'} is served`,
       );
     paths.set(path, key);
-    const actual = (name: string) =>
-      tenant !== '' && names.has(`${tenant}/${name}`) ? `${tenant}/${name}` : name;
-    return tenant === ''
-      ? server
-      : Object.freeze({ ...server, selection: selectionIn(server.selection, actual) });
-  });
-  return keptByName(before, placed);
+    const own = tenant === '' ? server : placedIn(server, tenant, names);
+    const old = earlier.get(own.name);
+    placed.push(own === old ? own : keptIfSame(old, own));
+  }
+  return placed;
+}
+
+function placedIn(server: ResolvedServer, tenant: string, names: ReadonlySet<string>): ResolvedServer {
+  const actual = (name: string) => (names.has(`${tenant}/${name}`) ? `${tenant}/${name}` : name);
+  const takes = namesIn(server.selection).map(actual);
+  const last = placements.get(server);
+  if (last !== undefined && sameItems(last.takes, takes)) return last.placed;
+  const placed = Object.freeze({ ...server, selection: selectionIn(server.selection, actual) });
+  placements.set(server, { takes, placed });
+  return placed;
+}
+
+function namesIn(selection: ResolvedServer['selection']): readonly string[] {
+  if (selection.kind === 'upstreams') return selection.upstreams;
+  const { tools, prompts, resources } = selection;
+  return [...tools, ...prompts, ...resources].map(({ upstream }) => upstream);
+}
+
+function sameItems<T>(a: readonly T[], b: readonly T[]): boolean {
+  return a.length === b.length && a.every((each, index) => each === b[index]);
 }
 
 function selectionIn(
@@ -74,26 +108,104 @@ function selectionIn(
   };
 }
 
-/** Each tenant's policies and limits hold at its own endpoints, and the operator's at all. */
-export function withAccess(
-  plugins: readonly ResolvedPlugin[],
+/** A plugin as it is written, and whose it is; empty for the operator. */
+export interface WrittenPlugin {
+  readonly plugin: ResolvedPlugin;
+  readonly tenant: string;
+}
+
+/** What a tenant's access resources made last. */
+interface TenantAccess {
+  readonly access: readonly Access[];
+  readonly paths: readonly string[];
+  readonly callers: DerivedCallers;
+  readonly plugins: readonly ResolvedPlugin[];
+}
+
+/** What the next configuration goes on from. */
+export type AccessByTenant = ReadonlyMap<string, TenantAccess>;
+
+/** What plugins that know callers were made to, as long as they know the same. */
+const known = new WeakMap<
+  ResolvedPlugin,
+  { readonly callers: readonly DerivedCallers[]; readonly plugin: ResolvedPlugin }
+>();
+
+/** Each tenant's policies and limits hold at its own endpoints, and the operator's at all. Yields after each tenant. */
+export function* withAccess(
+  written: readonly WrittenPlugin[],
   access: readonly Access[],
   upstreams: readonly (readonly [KeyText, ResolvedUpstream])[],
   servers: readonly ResolvedServer[],
-): readonly ResolvedPlugin[] {
-  if (access.length === 0) return plugins;
+  before: AccessByTenant,
+): Generator<void, { plugins: readonly ResolvedPlugin[]; byTenant: AccessByTenant }, void> {
+  const byTenant = new Map<string, TenantAccess>();
+  if (access.length === 0) return { plugins: written.map(({ plugin }) => plugin), byTenant };
+  const accessOf = new Map<string, Access[]>();
+  for (const each of access) added(accessOf, each.tenant, each);
   const all = [...upstreams.map(([, { name }]) => `/mcp/${name}`), ...servers.map(({ path }) => path)];
-  const tenants = [...new Set(access.map(({ tenant }) => tenant))].sort();
-  return tenants.reduce<readonly ResolvedPlugin[]>((bound, tenant) => {
-    const own = access.filter((each) => each.tenant === tenant).map(({ spec }) => spec);
-    const paths = tenant === '' ? ['/mcp', ...all] : all.filter((path) => path.startsWith(`/mcp/${tenant}/`));
-    return withDerivedPlugins(bound, {
-      tenant,
-      paths,
-      consumers: own.flatMap((spec) => (spec.case === 'consumer' ? [spec.value] : [])),
-      credentials: own.flatMap((spec) => (spec.case === 'credential' ? [spec.value] : [])),
-      policies: own.flatMap((spec) => (spec.case === 'policy' ? [spec.value] : [])),
-      limits: own.flatMap((spec) => (spec.case === 'limit' ? [spec.value] : [])),
-    });
-  }, plugins);
+  const pathsOf = new Map<string, string[]>();
+  for (const path of all) {
+    const end = path.indexOf('/', '/mcp/'.length);
+    if (end > 0) added(pathsOf, path.slice('/mcp/'.length, end), path);
+  }
+  yield;
+  for (const tenant of [...accessOf.keys()].sort()) {
+    const own = accessOf.get(tenant) ?? [];
+    const paths = tenant === '' ? ['/mcp', ...all] : (pathsOf.get(tenant) ?? []);
+    byTenant.set(tenant, accessIn(tenant, own, paths, before.get(tenant)));
+    yield;
+  }
+  const everybody = [...byTenant.values()].map(({ callers }) => callers);
+  const bound: ResolvedPlugin[] = [];
+  for (const { plugin, tenant } of written) {
+    const callers = byTenant.get(tenant)?.callers;
+    // Whoever may come in at a tenant's endpoints is for the tenant to say.
+    bound.push(knowing(plugin, tenant === '' ? everybody : callers === undefined ? [] : [callers]));
+    yield;
+  }
+  for (const each of byTenant.values()) bound.push(...each.plugins);
+  return { plugins: bound, byTenant };
+}
+
+function accessIn(
+  tenant: string,
+  access: readonly Access[],
+  paths: readonly string[],
+  before: TenantAccess | undefined,
+): TenantAccess {
+  const hasSameAccess = before !== undefined && sameItems(before.access, access);
+  if (hasSameAccess && sameItems(before.paths, paths)) return before;
+  const specs = access.map(({ spec }) => spec);
+  const callers = hasSameAccess
+    ? before.callers
+    : keptIfSame(
+        before?.callers,
+        derivedCallers({
+          tenant,
+          consumers: specs.flatMap((spec) => (spec.case === 'consumer' ? [spec.value] : [])),
+          credentials: specs.flatMap((spec) => (spec.case === 'credential' ? [spec.value] : [])),
+        }),
+      );
+  const plugins = derivedPlugins({
+    tenant,
+    paths,
+    policies: specs.flatMap((spec) => (spec.case === 'policy' ? [spec.value] : [])),
+    limits: specs.flatMap((spec) => (spec.case === 'limit' ? [spec.value] : [])),
+  });
+  return { access, paths, callers, plugins: keptByName(before?.plugins, plugins) };
+}
+
+function knowing(plugin: ResolvedPlugin, callers: readonly DerivedCallers[]): ResolvedPlugin {
+  const last = known.get(plugin);
+  if (last !== undefined && sameItems(last.callers, callers)) return last.plugin;
+  const next = withCallers(plugin, callers);
+  if (next !== plugin) known.set(plugin, { callers, plugin: next });
+  return next;
+}
+
+function added<T>(groups: Map<string, T[]>, key: string, item: T): void {
+  const group = groups.get(key);
+  if (group === undefined) groups.set(key, [item]);
+  else group.push(item);
 }

@@ -22,6 +22,9 @@ export interface SwapStep {
   readonly name: string;
   readonly compileMs: number;
   readonly swapMs: number;
+  /** Processor time of the whole process, all its workers among it. */
+  readonly compileCpuMs: number;
+  readonly swapCpuMs: number;
   /** Longest hold of the main thread's event loop while it compiled, and of all loops until all was quiet. */
   readonly mainHoldMs: number;
   readonly workerHoldMs: number;
@@ -39,13 +42,16 @@ class Measured {
   async step(name: string, changed: Entry[]): Promise<SwapStep> {
     reset();
     await pause(5);
+    const cpu = process.cpuUsage();
     const from = performance.now();
     const context = { lookup: ownLookup(), node: { listen: LISTEN } };
     const change = { changed, removed: [] };
     const compiled = await inSlices(compileInSteps(this.compiled, change, context));
     const until = performance.now();
+    const compiledCpu = process.cpuUsage(cpu);
     await this.gateway.apply(compiled.configuration);
     const swapMs = performance.now() - until;
+    const swappedCpu = process.cpuUsage(cpu);
     this.compiled = compiled;
     await pause(QUIET_MS);
     const [main, ...others] = await holds(isThreaded ? workers : 0);
@@ -53,6 +59,8 @@ class Measured {
       name,
       compileMs: until - from,
       swapMs,
+      compileCpuMs: millis(compiledCpu),
+      swapCpuMs: millis(swappedCpu) - millis(compiledCpu),
       mainHoldMs: main?.longestMs ?? 0,
       workerHoldMs: Math.max(0, ...others.map(({ longestMs }) => longestMs)),
       sentBytes: sent.bytes,
@@ -92,6 +100,10 @@ process.stdout.write(`${JSON.stringify(steps)}\n`);
 await gateway.stop(0);
 end();
 
+function millis({ user, system }: NodeJS.CpuUsage): number {
+  return (user + system) / 1000;
+}
+
 /** The gateway goes on after anything. */
 function fail(thrown: unknown): void {
   process.stderr.write(`${thrown instanceof Error ? thrown.stack : thrown}\n`);
@@ -106,6 +118,8 @@ function median(name: string, all: readonly SwapStep[]): SwapStep {
     name,
     compileMs: of(({ compileMs }) => compileMs),
     swapMs: of(({ swapMs }) => swapMs),
+    compileCpuMs: of(({ compileCpuMs }) => compileCpuMs),
+    swapCpuMs: of(({ swapCpuMs }) => swapCpuMs),
     mainHoldMs: of(({ mainHoldMs }) => mainHoldMs),
     workerHoldMs: of(({ workerHoldMs }) => workerHoldMs),
     sentBytes: of(({ sentBytes }) => sentBytes),
