@@ -178,6 +178,22 @@ describe.skipIf(NO_NATS)('two nodes that share sessions', () => {
     expect(await textOf(await at(session, n2)(call(5, 'echo', { text: 'one' })))).toBe('one');
   });
 
+  it('a node starts and serves while NATS is away, and meets the others when it is back', async () => {
+    sharing = await SharingNodes.prepare();
+    const { nats } = sharing;
+    await nats.kill();
+    const [n1, n2] = await Promise.all(
+      ['n1', 'n2'].map((name) => sharing?.start(name, ['--nats', nats.url], { SLUICE_NODE_KEY: KEY })),
+    );
+    for (const node of sharing.nodes)
+      await vi.waitFor(async () => expect((await fetch(`${node.url}/ready`)).status).toBe(200), SOON);
+    const session = await beginSession(`${n1?.url}/mcp/remote`);
+    expect(await textOf(await session.post(call(1, 'count')))).toBe('1');
+    await nats.restart();
+    await vi.waitFor(async () => expect(await n2?.metric('sluice_bus_pipes')).toBe(1), SOON);
+    expect(await textOf(await at(session, n2 as StoryNode)(call(2, 'count')))).toBe('2');
+  });
+
   it('without a key that both have, a session of one is unknown at the other, and both say why', async () => {
     const { n1, n2, nodes } = await begin({ env: {} });
     const session = await beginSession(`${n1.url}/mcp/remote`);
