@@ -21,6 +21,9 @@ const UPSTREAM_VARIABLE = /^SLUICE_UPSTREAMS_/;
 export const OWN_VARIABLES = [
   'SLUICE_CONFIG',
   KEY_SECRET_VARIABLE,
+  // Of the other processes of a cluster, which may run on the same machine.
+  'SLUICE_NODE_',
+  'SLUICE_CP_',
   ...['SERVER', 'TOKEN_FILE', 'CA', 'CERT', 'KEY'].map((name) => `SLUICE_ADMIN_${name}`),
 ];
 

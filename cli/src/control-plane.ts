@@ -39,9 +39,13 @@ export async function runControlPlane(flags: ControlPlaneFlags, out: Output, err
     () => {},
   );
   let plane: ControlPlane | undefined;
+  let isStopping = false;
   const stopped = new Promise<void>((resolve) => {
     for (const signal of ['SIGINT', 'SIGTERM'] as const)
       process.on(signal, () => {
+        // Whoever says it again does not want to wait.
+        if (isStopping) process.exit(EXIT.unexpected);
+        isStopping = true;
         log.info({ signal }, 'stopping');
         resolve();
       });

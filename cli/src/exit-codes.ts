@@ -21,7 +21,10 @@ export const EXIT_MEANINGS: readonly (readonly [code: number, meaning: string])[
       'also when the connection had to be ended, which the log explains',
   ],
   [EXIT.usage, 'the command line is wrong'],
-  [EXIT.configuration, 'the configuration, or for keys create its secret, is missing or invalid'],
+  [
+    EXIT.configuration,
+    'the configuration, for keys create its secret, or for control-plane a file or its store, is missing or invalid',
+  ],
   [
     EXIT.unhealthy,
     'the gateway or the control plane does not answer, or an upstream of the gateway is not ready',

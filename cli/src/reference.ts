@@ -43,11 +43,11 @@ export function renderReference(): string {
 }
 
 const SIGNALS = [
-  ['signal to `sluice serve` or `sluice stdio`', 'what happens'],
+  ['signal to `sluice serve`, `data-plane`, `stdio` or `control-plane`', 'what happens'],
   [
     '`SIGTERM`, `SIGINT`',
     'takes no new connections or requests, finishes requests under way for at most `gateway.shutdown_grace`, ' +
-      'ends with 0; a second one ends it at once',
+      'ends with 0; a second one ends it at once. A control plane sends its nodes to another one',
   ],
   ['`SIGHUP`', 'reads the configuration file again; when its terminal was closed, stops like `SIGTERM`'],
 ];
@@ -62,6 +62,12 @@ const VARIABLES = [
   [
     '`SLUICE_ADMIN_TOKEN`',
     'the token of commands that change a cluster; for `sluice serve` it is the setting `gateway.admin.token`',
+  ],
+  ['`SLUICE_NODE_…`, `SLUICE_CP_…`', 'options of `sluice data-plane` and of `sluice control-plane`'],
+  ['`SLUICE_CP_ETCD_PASSWORD`', 'the password of `--etcd-user`, when no file holds it'],
+  [
+    '`SLUICE_CP_NATS_USER`, `SLUICE_CP_NATS_PASSWORD`, `SLUICE_CP_NATS_TOKEN`',
+    'who the control plane is at NATS, when neither the address nor a file says it',
   ],
   ['`SLUICE_…`', 'every setting of the configuration; see the configuration reference'],
   ['`NO_COLOR`', 'no colours, whatever the output is'],

@@ -272,6 +272,8 @@ describe('what is wrong with a variable', () => {
 
   it('is not that somebody else reads it', () => {
     expect(formatted({ SLUICE_CONFIG: 'x' }, { otherVariables: ['SLUICE_CONFIG'] })).toEqual([]);
+    expect(formatted({ SLUICE_NODE_NAME: 'x' }, { otherVariables: ['SLUICE_NODE_'] })).toEqual([]);
+    expect(formatted({ SLUICE_NODES: 'x' }, { otherVariables: ['SLUICE_NODE_'] })).toHaveLength(1);
     const text = 'upstreams: {a: {command: "${SLUICE_MINE}"}}';
     expect(formatted({ SLUICE_MINE: 'x' }, { text })).toEqual([]);
   });

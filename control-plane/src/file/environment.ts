@@ -52,7 +52,8 @@ const URL_SUFFIX = '_URL';
 
 /**
  * Lays the `SLUICE_…` variables over a configuration. An empty variable is as good as none. A variable that
- * sets nothing gives a warning, unless the file refers to it or `otherVariables` names it.
+ * sets nothing gives a warning, unless the file refers to it or `otherVariables` names it; there, what ends in `_`
+ * names all that begin so.
  */
 export function applyEnvironment(
   decoding: Decoding,
@@ -68,10 +69,18 @@ export function applyEnvironment(
     const setting = GATEWAY_BY_VARIABLE.get(name);
     if (setting !== undefined) setFromText(decoding, json.gateway, 'gateway', setting, text, name);
     else if (applyToUpstream(decoding, json.upstreams, name, text)) continue;
-    else if (!otherVariables.includes(name) && !decoding.substitutedVariables.has(name)) {
+    else if (
+      !otherVariables.some((other) => isNamedBy(other, name)) &&
+      !decoding.substitutedVariables.has(name)
+    ) {
       warnUnknown(decoding, json, name);
     }
   }
+}
+
+/** One that ends in `_` names all that begin so. */
+function isNamedBy(other: string, name: string): boolean {
+  return other.endsWith('_') ? name.startsWith(other) : name === other;
 }
 
 /** A configuration without upstreams may name them by variables alone, as containers without a file do. */
