@@ -15,12 +15,18 @@ export interface Typed {
   readonly environment?: Readonly<Record<string, string>>;
   /** Whether stdout and stderr are a terminal. */
   readonly isTerminal?: boolean;
+  /** Told all that stderr has shown so far, whenever that is more. */
+  readonly onErr?: (text: string) => void;
 }
 
 /** Runs a command line of the admin API as `sluice` does, in this process. */
 export async function sluice(argv: readonly string[], typed: Typed = {}): Promise<Said> {
-  const { input = '', environment = {}, isTerminal = false } = typed;
-  const streams = { out: terminal(isTerminal), err: terminal(isTerminal), input: Readable.from([input]) };
+  const { input = '', environment = {}, isTerminal = false, onErr } = typed;
+  const streams = {
+    out: terminal(isTerminal),
+    err: terminal(isTerminal, onErr),
+    input: Readable.from([input]),
+  };
   const notHere = () => Promise.resolve(EXIT.unexpected);
   const actions = new Proxy({} as CommandActions, {
     get: (_, name) =>
@@ -32,11 +38,12 @@ export async function sluice(argv: readonly string[], typed: Typed = {}): Promis
   return { code, out: streams.out.text(), err: streams.err.text() };
 }
 
-function terminal(isTerminal: boolean) {
+function terminal(isTerminal: boolean, onText: (text: string) => void = () => {}) {
   let text = '';
   const stream = new PassThrough();
   stream.on('data', (chunk) => {
     text += chunk;
+    onText(text);
   });
   return Object.assign(stream as unknown as NodeJS.WriteStream, {
     ...(isTerminal && { isTTY: true as const, columns: 200 }),

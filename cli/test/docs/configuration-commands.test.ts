@@ -18,6 +18,8 @@ import { blocksOf } from './pages.js';
 /* "I follow the page on changing a cluster, step by step, and see what it shows." */
 
 const PAGE = 'docs/operating/configuration-commands.md';
+/** Steps of several commands, on a machine that may be busy. */
+vi.setConfig({ testTimeout: 60_000 });
 const hasBash = spawnSync('bash', ['--version']).status === 0;
 
 const blocks = blocksOf(PAGE);

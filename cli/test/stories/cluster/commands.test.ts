@@ -25,6 +25,8 @@ import { type RunningNode, startNode } from './node.js';
 const missing = NO_ETCD ?? NO_NATS;
 const suite = missing === undefined ? 'the commands of a cluster' : `the commands of a cluster (${missing})`;
 const FIRST_WORK_LIMIT_MS = 60_000;
+/** Each part is a dozen commands, and as many processes. */
+vi.setConfig({ testTimeout: 120_000 });
 
 let folder: string;
 let plane: RunningControlPlane;
