@@ -145,6 +145,18 @@ describe('what replicas know together of nodes', () => {
     expect(stream.orders).toHaveLength(1);
   });
 
+  it('gives an order to a node that was between two streams', async () => {
+    const [a, b] = [await replica(), await replica()];
+    const [stream, next] = [new Stream(), new Stream()];
+    a.fleet.joined(hello(), EU, stream);
+    await until(() => b.presence() === Presence.PRESENT);
+    a.fleet.disconnected('n1', stream);
+    await b.fleet.drain('n1', 'new kernel');
+    a.fleet.joined(hello(), EU, next);
+    await until(() => next.orders.length === 1);
+    expect(stream.orders).toEqual([]);
+  });
+
   it('writes what it could not write as soon as it can', async () => {
     const a = await replica();
     const records = store as Records;

@@ -56,6 +56,9 @@ export class SharedFleet {
   /** What others hear, as the store has it; forgotten while the store is away. */
   private elsewhere: readonly HeardNodes[] = [];
   private readonly heardWritten = new Map<string, { readonly text: string; readonly version: string }>();
+  private nameInWriting: string | undefined;
+  /** What nobody has given yet, as the store has it. */
+  private orders: readonly KeptRecord[] = [];
   private endWrite: (() => void) | undefined;
   private writing: Promise<void> | undefined;
   private isAway = false;
@@ -90,7 +93,12 @@ export class SharedFleet {
           if (!isReachable) this.elsewhere = [];
         },
       }),
-      records.watch(ORDERS, { records: (all) => void this.giveOrders(all) }),
+      records.watch(ORDERS, {
+        records: (all) => {
+          this.orders = all;
+          void this.giveOrders(all);
+        },
+      }),
     );
     this.endings.push(this.timing.every(fleet.healthIntervalMs, () => void this.stayHeard()));
   }
@@ -120,7 +128,8 @@ export class SharedFleet {
   private recall(all: readonly KeptRecord[], presence: Presence): void {
     for (const { key, value, version } of all) {
       // What is about to be written here is newer.
-      if (this.versions.get(key) === version || this.unwritten.has(key)) continue;
+      if (this.versions.get(key) === version || this.unwritten.has(key) || this.nameInWriting === key)
+        continue;
       this.versions.set(key, version);
       try {
         const { hello, region, tenants, allTenants, gone } = fromBinary(KeptNodeSchema, value);
@@ -154,9 +163,17 @@ export class SharedFleet {
   private async write(): Promise<void> {
     try {
       for (const [name, node] of [...this.unwritten]) {
-        await this.writeNode(name, node);
-        // It may have changed again meanwhile, and stands there anew.
-        if (this.unwritten.get(name) === node) this.unwritten.delete(name);
+        // It may change again meanwhile, and stands there anew then.
+        this.unwritten.delete(name);
+        this.nameInWriting = name;
+        try {
+          await this.writeNode(name, node);
+        } catch (error) {
+          if (!this.unwritten.has(name)) this.unwritten.set(name, node);
+          throw error;
+        } finally {
+          this.nameInWriting = undefined;
+        }
       }
       if (this.options.hasPeers && !this.isClosed) await this.writeHeard();
       this.isAway = false;
@@ -226,6 +243,8 @@ export class SharedFleet {
   /** What is heard here stays said, and what others hear is heard. */
   private async stayHeard(): Promise<void> {
     this.takeElsewhere();
+    // A node that was between two streams may be here now.
+    void this.giveOrders(this.orders);
     try {
       for (const [key, { version }] of this.heardWritten)
         if (!(await this.options.records.keep(HEARD, key, version))) this.heardWritten.delete(key);
