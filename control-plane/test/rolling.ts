@@ -17,7 +17,7 @@ import { Rollouts } from '../src/rollout/rollouts.js';
 import type { Records } from '../src/store/records.js';
 import type { RevisionLog } from '../src/store/revision-log.js';
 
-const HEALTH_INTERVAL_MS = 50;
+const HEALTH_INTERVAL_MS = 150;
 const LOOK_INTERVAL_MS = 50;
 
 export interface RollingReplica {

@@ -239,6 +239,7 @@ export class Worker {
         requestCount: this.traffic.totalCount,
         errorCount: this.traffic.errorCount,
         durationUs: Math.round(this.traffic.durationMs * 1000),
+        failedUpstreamCount: this.status().filter(({ state }) => state === 'failed').length,
       }),
       status: () => this.status(),
       connections: () => [this.legacy.connections, this.duplex.connections],

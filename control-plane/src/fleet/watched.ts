@@ -27,6 +27,7 @@ function reportOf({ health, view }: KnownNode, revision: number): Report | undef
   return {
     incarnation: health.incarnation,
     ran: position !== undefined && view.holds(revision, position),
+    failedUpstreams: health.upstreamsFailedCount,
     requests: Number(health.requestsTotal),
     errors: Number(health.errorsTotal),
     durationUs: Number(health.durationUsTotal),

@@ -4,9 +4,17 @@ import type { Report, Totals, WatchedNode } from './watched-node.js';
 /** What some nodes served. */
 export interface Figures extends Totals {
   readonly nodes: number;
+  /** Upstreams that do not answer: the most at any of them. */
+  readonly failedUpstreams: number;
 }
 
-const NOTHING: Figures = { nodes: 0, requests: 0, errors: 0, durationUs: 0 };
+export const NOTHING: Figures = {
+  nodes: 0,
+  failedUpstreams: 0,
+  requests: 0,
+  errors: 0,
+  durationUs: 0,
+};
 
 interface Counted {
   /** What is not counted: it was served before. */
@@ -62,9 +70,10 @@ function continues(before: Report, { incarnation, ran, requests, errors, duratio
   );
 }
 
-function plus(sum: Figures, last: Totals, since: Totals): Figures {
+function plus(sum: Figures, last: Report, since: Totals): Figures {
   return {
     nodes: sum.nodes + 1,
+    failedUpstreams: Math.max(sum.failedUpstreams, last.failedUpstreams),
     requests: sum.requests + last.requests - since.requests,
     errors: sum.errors + last.errors - since.errors,
     durationUs: sum.durationUs + last.durationUs - since.durationUs,

@@ -125,6 +125,7 @@ export function isOver({ state }: Rollout): boolean {
 export function figuresOf(message: RolloutFigures | undefined): Figures {
   return {
     nodes: message?.nodesCount ?? 0,
+    failedUpstreams: message?.upstreamsFailedCount ?? 0,
     requests: Number(message?.requestsCount ?? 0n),
     errors: Number(message?.errorsCount ?? 0n),
     durationUs: Number(message?.durationUs ?? 0n),
@@ -149,9 +150,10 @@ function eventOf(
   return create(RolloutEventSchema, { time, kind, reason: cut(reason), step, author });
 }
 
-function figuresMessage({ nodes, requests, errors, durationUs }: Figures): RolloutFigures {
+function figuresMessage({ nodes, failedUpstreams, requests, errors, durationUs }: Figures): RolloutFigures {
   return create(RolloutFiguresSchema, {
     nodesCount: nodes,
+    upstreamsFailedCount: failedUpstreams,
     requestsCount: BigInt(requests),
     errorsCount: BigInt(errors),
     durationUs: BigInt(Math.round(durationUs)),

@@ -15,6 +15,7 @@ import {
 import type { Gate } from '../delivery/gate.js';
 import type { ConfigurationHead } from '../revisions/head.js';
 import type { Records, RecordWatch } from '../store/records.js';
+import { NOTHING } from './evidence.js';
 import { planOf } from './plan.js';
 import { begun, type Happening, isOver, promoted, rolledBack, rollingBack } from './record.js';
 
@@ -213,7 +214,7 @@ export class Rollouts implements Gate {
   /** One that was asked for, and that nobody has looked at yet. */
   private unwatched(held: Revision): Rollout {
     const plan = planOf(held.rollout as NonNullable<Revision['rollout']>);
-    const nobody = { driver: '', nodes: [], before: { nodes: 0, requests: 0, errors: 0, durationUs: 0 } };
+    const nobody = { driver: '', nodes: [], before: NOTHING };
     return begun(held, plan, nobody, this.happening('no node was chosen yet'));
   }
 

@@ -2,6 +2,7 @@ import { create } from '@bufbuild/protobuf';
 import { RolloutPlanSchema } from '@sluice/proto/cluster';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { NOTHING } from './evidence.js';
 import { missingMembers } from './members.js';
 import { planOf } from './plan.js';
 import { type Course, type Decision, RolloutWatch } from './watch.js';
@@ -9,7 +10,6 @@ import type { WatchedNode } from './watched-node.js';
 
 const REVISION = 7;
 const TICK_MS = 500;
-const NOTHING = { nodes: 0, requests: 0, errors: 0, durationUs: 0 };
 
 /** Nodes that serve, take the revision, refuse it or die as a test says, on a clock of its own. */
 class World {
@@ -32,6 +32,7 @@ class World {
         runs: false,
         refusal: undefined,
         incarnation: 'first',
+        failedUpstreams: 0,
         requests: 1_000,
         errors: 0,
         durationUs: 1_000_000,
@@ -57,6 +58,7 @@ class World {
       report: {
         incarnation: node.incarnation,
         ran: node.runs,
+        failedUpstreams: node.failedUpstreams,
         requests: node.requests,
         errors: node.errors,
         durationUs: node.durationUs,
@@ -89,6 +91,7 @@ interface Mutable {
   runs: boolean;
   refusal: string | undefined;
   incarnation: string;
+  failedUpstreams: number;
   requests: number;
   errors: number;
   durationUs: number;
@@ -180,7 +183,7 @@ describe('the watch of a rollout', () => {
       node.runs ||= isGiven;
       serve(node, { meanMs: node.runs ? meanMs : 2 });
     };
-    const before = { nodes: 10, requests: 10_000, errors: 0, durationUs: 20_000_000 };
+    const before = { ...NOTHING, nodes: 10, requests: 10_000, errors: 0, durationUs: 20_000_000 };
     expect(new World({ pauseMs: 4_000 }, names(10), before).run(99, slow(50))).toMatchObject({
       kind: 'roll back',
       reason: expect.stringContaining('take 50.0 ms with it and 2.0 ms without it'),
@@ -191,7 +194,7 @@ describe('the watch of a rollout', () => {
   });
 
   it('compares the only node with what it served before', () => {
-    const before = { nodes: 1, requests: 1_000, errors: 10, durationUs: 1_000_000 };
+    const before = { ...NOTHING, nodes: 1, requests: 1_000, errors: 10, durationUs: 1_000_000 };
     const end = new World({ steps: [{ nodesPercent: 100 }] }, ['only'], before).run(99, (node, isGiven) => {
       node.runs ||= isGiven;
       serve(node, { errors: node.runs ? 1 : 0 });
@@ -232,6 +235,25 @@ describe('the watch of a rollout', () => {
       if (node.runs && world.nowMs > 2_000) node.presence = 'lost';
     });
     expect(end).toMatchObject({ kind: 'roll back', reason: expect.stringContaining('is not heard of') });
+  });
+
+  it('goes back when upstreams do not answer that answer elsewhere, and bears those that answer nobody', () => {
+    const limits = { maxArrivalMs: 10_000 };
+    const failing = (count: number) => (node: Mutable, isGiven: boolean) => {
+      healthy(node, isGiven);
+      node.failedUpstreams = node.runs ? count : 1;
+    };
+    const world = new World({ pauseMs: 5_000, limits }, names(3));
+    expect(world.run(99, failing(2))).toMatchObject({
+      kind: 'roll back',
+      reason: expect.stringMatching(
+        /within 10 s; 2 upstreams do not answer n\d, and 1 without the revision$/,
+      ),
+    });
+    const before = { ...NOTHING, failedUpstreams: 1 };
+    expect(new World({ pauseMs: 5_000, limits }, names(3), before).run(99, failing(1))).toMatchObject({
+      kind: 'promote',
+    });
   });
 
   it('takes another node in the place of one that left', () => {

@@ -60,7 +60,8 @@ export class RolloutWatch {
     this.evidence.take(nodes);
     const { limits } = this.plan;
     this.reference = referenceOf(this.evidence.others(), course.before, limits);
-    const absent = absentOf(course.members, nodes);
+    const bearable = Math.max(course.before.failedUpstreams, this.evidence.others().failedUpstreams);
+    const absent = absentOf(course.members, nodes, bearable);
     const isRun = nodes.some(({ presence, runs }) => presence === 'present' && runs);
     this.follow(absent.length > 0, isRun, nowMs);
     return (
@@ -107,7 +108,7 @@ export class RolloutWatch {
     const { maxArrivalMs } = this.plan.limits;
     if (this.incompleteSinceMs === undefined || nowMs - this.incompleteSinceMs <= maxArrivalMs)
       return undefined;
-    const reason = `not all nodes of step ${this.step} have run revision ${revision} within ${seconds(maxArrivalMs)}; ${named(absent)}`;
+    const reason = `not all nodes of step ${this.step} run revision ${revision} as they should within ${seconds(maxArrivalMs)}; ${named(absent)}`;
     return { kind: 'roll back', reason };
   }
 
@@ -120,7 +121,8 @@ export class RolloutWatch {
 
   private unfinished(absent: readonly string[], isRun: boolean, nowMs: number): Decision | undefined {
     const wait = (reason: string): Decision => ({ kind: 'wait', reason });
-    if (absent.length > 0) return wait(`not all nodes of the step run the revision yet; ${named(absent)}`);
+    if (absent.length > 0)
+      return wait(`not all nodes of the step run the revision as they should; ${named(absent)}`);
     if (this.completeSinceMs === undefined || !isRun)
       return wait('no node that the step is for is connected');
     const { pauseMs } = this.stepAt(this.step);
@@ -147,15 +149,29 @@ export class RolloutWatch {
   }
 }
 
-/** The members that do not run the revision, with what is known of each. Those that left are nobody's any more. */
-function absentOf(members: ReadonlySet<string>, nodes: readonly WatchedNode[]): string[] {
+/**
+ * The members that do not run the revision as the others run theirs, with what is known of each. Those that left are
+ * nobody's any more.
+ *
+ * @param bearable so many upstreams do not answer without the revision either
+ */
+function absentOf(members: ReadonlySet<string>, nodes: readonly WatchedNode[], bearable: number): string[] {
   const absent = new Map([...members].map((name) => [name, `${name} is not heard of`]));
-  for (const { name, presence, runs, refusal } of nodes) {
-    if (presence === 'gone' || (presence === 'present' && runs)) absent.delete(name);
-    else if (presence === 'present' && absent.has(name))
-      absent.set(name, refusal === undefined ? name : `${name} refused it`);
+  for (const node of nodes) {
+    if (!absent.has(node.name) || node.presence === 'lost') continue;
+    const why = node.presence === 'gone' ? undefined : shortcomingOf(node, bearable);
+    if (why === undefined) absent.delete(node.name);
+    else absent.set(node.name, why);
   }
   return [...absent.values()];
+}
+
+function shortcomingOf({ name, runs, refusal, report }: WatchedNode, bearable: number): string | undefined {
+  if (refusal !== undefined) return `${name} refused it`;
+  if (!runs) return `${name} does not run it`;
+  const failed = report?.ran ? report.failedUpstreams : 0;
+  if (failed <= bearable) return undefined;
+  return `${failed} upstreams do not answer ${name}, and ${bearable} without the revision`;
 }
 
 function named(names: readonly string[], separator = ', '): string {

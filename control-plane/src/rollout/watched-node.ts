@@ -13,6 +13,8 @@ export interface Report extends Totals {
   readonly incarnation: string;
   /** It ran the revision of the rollout when it said so. */
   readonly ran: boolean;
+  /** Upstreams that do not answer. */
+  readonly failedUpstreams: number;
 }
 
 export interface WatchedNode {

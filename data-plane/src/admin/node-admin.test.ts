@@ -59,6 +59,7 @@ function nodeOf(...workers: FakeWorker[]): NodeAdmin {
           requestCount: 4,
           errorCount: 1,
           durationUs: 5,
+          failedUpstreamCount: 0,
         }),
         status: () => upstreams,
         connections: () => [connections, []],

@@ -19,6 +19,8 @@ export interface WorkerCounts {
   readonly errorCount: number;
   /** Sum of the time that they took; microseconds. */
   readonly durationUs: number;
+  /** Upstreams that do not answer. */
+  readonly failedUpstreamCount: number;
 }
 
 /** One connection as plain data. */

@@ -284,6 +284,8 @@ export class ClusterNode {
       requestsTotal: BigInt(sum(({ requestCount }) => requestCount)),
       errorsTotal: BigInt(sum(({ errorCount }) => errorCount)),
       durationUsTotal: BigInt(sum(({ durationUs }) => durationUs)),
+      // Every worker asks every upstream.
+      upstreamsFailedCount: Math.max(0, ...parts.map(({ failedUpstreamCount }) => failedUpstreamCount)),
     };
   }
 }

@@ -4,6 +4,7 @@ import { httpUpstream } from '../../../../control-plane/test/delivering.js';
 import { type EtcdServer, NO_ETCD, startEtcd } from '../../servers/etcd.js';
 import { NO_NATS, startNats } from '../../servers/nats.js';
 import { connect } from '../official-client.js';
+import { DEAD_URL } from '../upstreams.js';
 import type { RunningControlPlane } from './control-plane.js';
 import { isServing, ReplicaCluster } from './replica-cluster.js';
 
@@ -88,6 +89,29 @@ describe.skipIf(missing !== undefined)(suite, () => {
     const client = await connect('SDK v2 auto', `${urls[0]}/mcp`);
     expect(await client.toolNames()).toContain('demo__slow');
   });
+
+  it('goes back by itself when a server does not answer the first node, and answers the others', async () => {
+    const { a, b, urls } = await begun();
+    await a.client.configuration.apply({
+      resources: [httpUpstream('demo', DEAD_URL)],
+      options: { message: 'move it', rollout: { steps: THIRDS, limits: { maxArrivalMs: 5_000 } } },
+    });
+    await vi.waitFor(async () => {
+      const nodes = await nodesOf(b);
+      expect(nodes.map(({ runs }) => runs).sort()).toEqual([1n, 1n, 2n]);
+      for (const { runs, wanted } of nodes) expect(wanted).toBe(runs);
+    }, PATIENT);
+    await allRun(b, 3n);
+    const rollout = await newest(b);
+    expect(rollout).toMatchObject({ state: RolloutState.ROLLED_BACK, step: 1, restoredBy: 3n });
+    expect(rollout?.events.at(-2)?.reason).toMatch(
+      /1 upstreams do not answer n\d, and 0 without the revision$/,
+    );
+    for (const url of urls) {
+      const client = await connect('SDK v2 auto', `${url}/mcp`);
+      await vi.waitFor(async () => expect(await client.toolNames()).toContain('demo__slow'), PATIENT);
+    }
+  }, 120_000);
 
   it('goes on with another replica when the one that watches it is killed', async () => {
     const { a, b, urls } = await begun();
