@@ -12,6 +12,7 @@ import {
   type PropagationOptions,
   readOptions,
   type StreamOptions,
+  type SwapOptions,
   UsageError,
 } from './options.js';
 import { renderPlugins } from './plugins/markdown.js';
@@ -21,6 +22,8 @@ import { Progress } from './progress.js';
 import { StartedProcesses } from './running-process.js';
 import { renderStreams } from './streams/markdown.js';
 import { measureStreams } from './streams/measure.js';
+import { renderSwap } from './swap/markdown.js';
+import { measureSwap } from './swap/measure.js';
 
 const EXIT = { measured: 0, failed: 1, usage: 2, interrupted: 130 } as const;
 const RESULTS = fileURLToPath(new URL('../results', import.meta.url));
@@ -47,7 +50,7 @@ async function main(args: string[]): Promise<number> {
   return runAndReport(options);
 }
 
-type AnyOptions = Options | StreamOptions | PluginOptions | PropagationOptions;
+type AnyOptions = Options | StreamOptions | PluginOptions | PropagationOptions | SwapOptions;
 
 async function runAndReport(options: AnyOptions): Promise<number> {
   const out = resolve(options.out ?? join(RESULTS, `${new Date().toISOString().replaceAll(':', '-')}.json`));
@@ -97,6 +100,10 @@ async function measure(options: AnyOptions, surroundings: Surroundings) {
     const { renderPropagation } = await import('./propagation/markdown.js');
     const result = await measurePropagation(options, surroundings);
     return { result, report: renderPropagation(result), problems: result.problems };
+  }
+  if ('swapped' in options) {
+    const result = await measureSwap(options, surroundings);
+    return { result, report: renderSwap(result), problems: [] };
   }
   if ('streams' in options) {
     const result = await measureStreams(options, surroundings);

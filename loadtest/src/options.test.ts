@@ -78,6 +78,8 @@ test.each([
   [['--changes', '5'], '--changes goes with --propagation'],
   [['--plugins', '--connections', '10'], '--connections is about a gateway: beside --plugins there are'],
   [['--plugins', '--seconds', '0'], '--seconds: "0" is not a number from 0.01 to 60'],
+  [['--swap', '5'], '--swap: "5" is not a whole number from 100 to 100000'],
+  [['--swap', '1000', '--rounds', '2'], '--rounds is about calls: beside --swap there is --out'],
   [['--fast'], "Unknown option '--fast'"],
 ])('%j is refused with what would be right', (args, message) => {
   expect(() => readOptions(args)).toThrow(UsageError);

@@ -45,6 +45,13 @@ export interface PropagationOptions {
   out?: string;
 }
 
+/** What `--swap` asks for. */
+export interface SwapOptions {
+  /** How many resources the configuration has. */
+  swapped: number;
+  out?: string;
+}
+
 /** What the user typed is wrong; the message says what would be right. */
 export class UsageError extends Error {}
 
@@ -80,6 +87,7 @@ Usage: npm run bench -- [options]
   --nodes N             with it: nodes that only follow, beside three that serve (default ${PROPAGATION_DEFAULTS.nodes})
   --resources N         with it: resources of the configuration (default ${PROPAGATION_DEFAULTS.resources})
   --changes N           with it: changes of each kind (default ${PROPAGATION_DEFAULTS.changes})
+  --swap N              instead of calls: what a configuration of N resources, and a change of it, cost a node
   --out FILE            where the JSON goes (default loadtest/results/<time>.json)
   --profile             afterwards, measure where Sluice's processor time goes
   --quick               a look in about 20 s: --rounds ${QUICK.rounds} --seconds ${QUICK.seconds} --connections ${QUICK.connections}
@@ -95,6 +103,7 @@ Examples:
   npm run bench -- --streams 10000
   npm run bench -- --propagation --nodes 20
   npm run bench -- --plugins --only ratelimit,authorize
+  npm run bench -- --swap 10000
 
 Exit codes: 0 measured (slow or not), 1 something did not run or answered wrongly, 2 wrong usage, 130 interrupted.`;
 
@@ -104,12 +113,13 @@ Exit codes: 0 measured (slow or not), 1 something did not run or answered wrongl
  */
 export function readOptions(
   args: string[],
-): Options | StreamOptions | PluginOptions | PropagationOptions | 'help' {
+): Options | StreamOptions | PluginOptions | PropagationOptions | SwapOptions | 'help' {
   const values = parse(args);
   if (values.help) return 'help';
   if (values.propagation) return readPropagationOptions(values);
   for (const name of ['nodes', 'resources', 'changes'] as const)
     if (values[name] !== undefined) throw new UsageError(`--${name} goes with --propagation`);
+  if (values.swap !== undefined) return readSwapOptions(values, values.swap);
   if (values.plugins) return readPluginOptions(values);
   if (values.streams !== undefined) return readStreamOptions(values, values.streams);
   const defaults = values.quick ? QUICK : DEFAULTS;
@@ -136,6 +146,13 @@ function readStreamOptions(values: ReturnType<typeof parse>, streams: string): S
     kinds: readOnly(values.only, STREAM_KINDS),
     out: values.out,
   };
+}
+
+function readSwapOptions(values: ReturnType<typeof parse>, resources: string): SwapOptions {
+  const { swap: _, out, ...others } = values;
+  const [other] = Object.keys(others);
+  if (other !== undefined) throw new UsageError(`--${other} is about calls: beside --swap there is --out`);
+  return { swapped: readNumber('--swap', resources, MIN_RESOURCES, MAX_RESOURCES, true), out };
 }
 
 function readPluginOptions(values: ReturnType<typeof parse>): PluginOptions {
@@ -189,6 +206,7 @@ function parse(args: string[]) {
         connections: { type: 'string' },
         only: { type: 'string' },
         streams: { type: 'string' },
+        swap: { type: 'string' },
         out: { type: 'string' },
         plugins: { type: 'boolean' },
         propagation: { type: 'boolean' },

@@ -21,7 +21,16 @@ function authenticatesAll(plugins: readonly ResolvedPlugin[]): boolean {
   return !letsAnybodyIn && identity.some(({ endpoints }) => endpoints.length === 0);
 }
 
-function phaseOf({ plugin, hash }: ResolvedPlugin): string | undefined {
+/** Manifests are read once for each use of a plugin, and not again for each revision that leaves it as it is. */
+const phases = new WeakMap<ResolvedPlugin, string>();
+
+function phaseOf(resolved: ResolvedPlugin): string | undefined {
+  const phase = phases.get(resolved) ?? phaseFound(resolved);
+  if (phase !== undefined) phases.set(resolved, phase);
+  return phase;
+}
+
+function phaseFound({ plugin, hash }: ResolvedPlugin): string | undefined {
   const own = builtIn(plugin);
   if (own !== undefined) return own.phase;
   try {

@@ -58,7 +58,8 @@ process.on('uncaughtException', (thrown) => worker.fault(thrown));
 process.on('unhandledRejection', (thrown) => worker.fault(thrown));
 
 const report = () => tell({ type: 'status', status: worker.status() });
-setInterval(report, STATUS_INTERVAL_MS).unref();
+// Upstreams are the same for all threads, and there may be thousands.
+if (index === 0) setInterval(report, STATUS_INTERVAL_MS).unref();
 void worker.settled.then(() => {
   report();
   tell({ type: 'settled' });

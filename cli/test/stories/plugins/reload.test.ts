@@ -5,6 +5,8 @@ import { type RunningGateway, startGateway } from '../../gateway.js';
 import { closeClients, connect, type OfficialClient } from '../official-client.js';
 import { startFixtureOn } from '../upstreams.js';
 
+const PATIENCE = { timeout: 20_000 };
+const STORY = { timeout: 30_000 };
 const SECRET = 'a secret of at least thirty-two characters';
 const { key, prefix, hash } = createApiKey(SECRET);
 
@@ -40,32 +42,34 @@ afterAll(async () => {
   await fixture?.kill();
 });
 
-it('what a caller may use changes in the middle of a session, which hears of it', async () => {
+it('what a caller may use changes in the middle of a session, which hears of it', STORY, async () => {
   const before = await client.toolNames();
   expect(before.length).toBeGreaterThan(3);
   const [first] = before as [string];
   await change(configuration({ [`fixture:${first}`]: ['a'] }));
   await expect
-    .poll(() => client.heard.map(({ method }) => method))
+    .poll(() => client.heard.map(({ method }) => method), PATIENCE)
     .toContain('notifications/tools/list_changed');
   expect(await client.toolNames()).toEqual([first]);
 });
 
-it('a broken change is refused, and what held goes on', async () => {
+it('a broken change is refused, and what held goes on', STORY, async () => {
   const before = await client.toolNames();
   await change(configuration({ 'no-colon': ['a'] }));
-  await expect.poll(() => gateway.logs()).toContain('plugins[1].config.permissions');
+  await expect.poll(() => gateway.logs(), PATIENCE).toContain('plugins[1].config.permissions');
   expect(await client.toolNames()).toEqual(before);
 });
 
-it('a key that was taken away opens nothing from then on', async () => {
+it('a key that was taken away opens nothing from then on', STORY, async () => {
   await change(configuration({ 'fixture:*': ['a'] }, []));
   await expect
-    .poll(() =>
-      client.toolNames().then(
-        () => 'in',
-        () => 'out',
-      ),
+    .poll(
+      () =>
+        client.toolNames().then(
+          () => 'in',
+          () => 'out',
+        ),
+      PATIENCE,
     )
     .toBe('out');
 });
