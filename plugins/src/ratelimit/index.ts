@@ -9,18 +9,17 @@ import {
   type Fields,
   type MaybePromise,
   Outcome,
-  type PluginHost,
   Refusal,
   type Static,
   TargetPattern,
   Type,
 } from '@sluice/sdk';
 import { addressKey } from '../buckets/address.js';
-import type { BucketState, BucketStore, Taken, Want } from '../buckets/bucket-store.js';
-import { LeasedBuckets } from '../buckets/leased-buckets.js';
+import type { BucketState, Taken, Want } from '../buckets/bucket-store.js';
 import { allowanceOf, periodSeconds, RATE, type Rate, rateProblems } from '../buckets/rate.js';
 import { SharedBuckets } from '../buckets/shared-buckets.js';
 import { compilePatterns, type Matches, patternProblem } from '../patterns.js';
+import { storeOf } from './store.js';
 
 /** What a bucket can be kept for. */
 const KEY_PART =
@@ -163,31 +162,6 @@ export default definePlugin({
     }
   },
 });
-
-function storeOf(
-  { scope, buckets: maxCount, without_store: whenAway }: Static<typeof Config>,
-  { shared, clock, buckets, log, metrics }: PluginHost,
-): BucketStore {
-  const local = new SharedBuckets(shared, clock);
-  if (scope === 'node') return local;
-  const isThere = (value: number) =>
-    metrics.gauge('workers_sharing', 'Workers that can ask for the buckets of the cluster.', value);
-  isThere(1);
-  return new LeasedBuckets({
-    ...{ local, buckets, clock, maxCount, whenAway },
-    changed(isSharing, reason) {
-      isThere(isSharing ? 1 : 0);
-      if (isSharing) log.info({}, 'the limits of the cluster hold again');
-      else
-        log.warn(
-          { reason: reason instanceof Error ? reason.message : String(reason) },
-          whenAway === 'deny'
-            ? 'the buckets of the cluster cannot be asked for: what was taken of them is used up, then requests are refused'
-            : 'the buckets of the cluster cannot be asked for: what was taken of them is used up, then each node keeps the limits by itself',
-        );
-    },
-  });
-}
 
 /** A bucket of a limit, with what is said about it. */
 interface LimitWant extends Want {
