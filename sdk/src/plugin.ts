@@ -243,6 +243,8 @@ export interface Plugin {
   readonly pages: readonly string[];
   reads(config: unknown): readonly string[];
   sharedBytes(config: unknown): number;
+  /** False when that is 0 for every configuration. */
+  readonly sharesMemory: boolean;
   check(config: unknown): readonly ConfigProblem[];
   /** Fills in defaults and checks all of it. */
   checked(config: unknown): CheckedConfig;
@@ -285,6 +287,7 @@ export function definePlugin<const Config extends TObject, const Reads extends A
     pages: declaration.pages ?? [],
     reads: (config) => (typeof reads === 'function' ? reads(config as Static<Config>) : reads),
     sharedBytes: (config) => sharedBytes?.(config as Static<Config>) ?? 0,
+    sharesMemory: sharedBytes !== undefined,
     check: (config) => check?.(config as Static<Config>) ?? [],
     checked: (config) => checkConfig(plugin, config),
     hooks: (config, host) => hooks(config as Static<Config>, host) as Hooks,

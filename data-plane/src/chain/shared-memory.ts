@@ -28,6 +28,8 @@ export function* sharedMemory(
 /** 0 also for what cannot be used; whoever makes it says so. */
 function sizeOf({ plugin: wanted, config }: ResolvedPlugin): number {
   const plugin = builtIn(wanted);
-  const checked = plugin?.checked(config);
-  return plugin === undefined || checked?.ok !== true ? 0 : plugin.sharedBytes(checked.config);
+  // To check a configuration takes long where it is large.
+  if (plugin?.sharesMemory !== true) return 0;
+  const checked = plugin.checked(config);
+  return checked.ok ? plugin.sharedBytes(checked.config) : 0;
 }

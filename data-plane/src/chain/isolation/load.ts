@@ -117,6 +117,7 @@ function standIn(manifest: Manifest, { reads }: LoadedFacts, isolation: Isolatio
     changes: manifest.changes as Change[],
     reads: () => reads,
     sharedBytes: () => 0,
+    sharesMemory: false,
     check: () => [],
     checked: (config) => checkManifestConfig(manifest, config),
     hooks: () => {
