@@ -171,7 +171,8 @@ function shortcomingOf({ name, runs, refusal, report }: WatchedNode, bearable: n
   if (!runs) return `${name} does not run it`;
   const failed = report?.ran ? report.failedUpstreams : 0;
   if (failed <= bearable) return undefined;
-  return `${failed} upstreams do not answer ${name}, and ${bearable} without the revision`;
+  const what = failed === 1 ? '1 upstream does' : `${failed} upstreams do`;
+  return `${what} not answer ${name}, and ${bearable} without the revision`;
 }
 
 function named(names: readonly string[], separator = ', '): string {

@@ -105,7 +105,7 @@ describe.skipIf(missing !== undefined)(suite, () => {
     const rollout = await newest(b);
     expect(rollout).toMatchObject({ state: RolloutState.ROLLED_BACK, step: 1, restoredBy: 3n });
     expect(rollout?.events.at(-2)?.reason).toMatch(
-      /1 upstreams do not answer n\d, and 0 without the revision$/,
+      /1 upstream does not answer n\d, and 0 without the revision$/,
     );
     for (const url of urls) {
       const client = await connect('SDK v2 auto', `${url}/mcp`);
