@@ -60,7 +60,7 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
   const { configuration } = options;
   const { listen } = configuration.gateway;
   const { cluster } = options;
-  checkStateDir(configuration.gateway.stateDir);
+  checkStateDir(configuration.gateway.stateDir, options.log);
   if (listen.workerCount > 1) {
     // Most gateways have one worker, and do without what brings several together.
     return (await import('./threads/threads.js')).startThreads(options);

@@ -13,6 +13,7 @@ import { checkStateDir, pluginStores } from './plugin-stores.js';
 import { SqlitePluginStores } from './sqlite-store.js';
 import { type PluginStores, STORE_LIMITS } from './store-limits.js';
 
+const SILENT = pino({ enabled: false });
 let folder: string;
 let file: string;
 let opened: PluginStores[];
@@ -107,18 +108,18 @@ describe('a store in a file', () => {
     const state = join(folder, 'state');
     mkdirSync(state);
     spoil();
-    expect(() => checkStateDir(state)).toThrow(/^gateway\.state_dir: plugins cannot store anything in /);
-    expect(() => checkStateDir(state)).toThrow(why);
+    expect(() => checkStateDir(state, SILENT)).toThrow(/^gateway\.state_dir: plugins cannot store anything in /);
+    expect(() => checkStateDir(state, SILENT)).toThrow(why);
   });
 
   it('says at the start that its folder is none', () => {
     writeFileSync(join(folder, 'state'), '');
-    expect(() => checkStateDir(join(folder, 'state'))).toThrow(/EEXIST|ENOTDIR/);
+    expect(() => checkStateDir(join(folder, 'state'), SILENT)).toThrow(/EEXIST|ENOTDIR/);
   });
 
   it.skipIf(process.getuid?.() === 0)('says at the start that it cannot be written', () => {
     mkdirSync(join(folder, 'state'), { mode: 0o500 });
-    expect(() => checkStateDir(join(folder, 'state'))).toThrow(/EACCES/);
+    expect(() => checkStateDir(join(folder, 'state'), SILENT)).toThrow(/EACCES/);
   });
 });
 

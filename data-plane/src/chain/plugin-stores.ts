@@ -28,9 +28,31 @@ export function pluginStores(stateDir: string | undefined, log: Logger): PluginS
   });
 }
 
-/** Throws an Error with a readable message when nothing can be kept in the folder. */
-export function checkStateDir(stateDir: string | undefined): void {
-  if (stateDir !== undefined) openFile(stateDir).close();
+/** What a full or failing disk says to whoever opens a file (errno(3)). */
+const DISK_TROUBLE: readonly unknown[] = ['ENOSPC', 'EDQUOT', 'EFBIG', 'EIO', 'EROFS'];
+/** The same said by SQLite: SQLITE_IOERR and SQLITE_FULL, in the lowest byte of a code. */
+const SQLITE_DISK_TROUBLE: readonly number[] = [10, 13];
+
+/**
+ * Throws an Error with a readable message when nothing can be kept in the folder, unless that is because its disk is
+ * full or fails: this is said, and what needs no store goes on.
+ */
+export function checkStateDir(stateDir: string | undefined, log: Pick<Logger, 'error'>): void {
+  if (stateDir === undefined) return;
+  try {
+    openFile(stateDir).close();
+  } catch (thrown) {
+    if (!isDiskTrouble((thrown as Error).cause)) throw thrown;
+    log.error({ err: thrown }, `${(thrown as Error).message}; plugins that store something fail until then`);
+  }
+}
+
+function isDiskTrouble(cause: unknown): boolean {
+  const { code, errcode } = (cause ?? {}) as { code?: unknown; errcode?: unknown };
+  return (
+    DISK_TROUBLE.includes(code) ||
+    (typeof errcode === 'number' && SQLITE_DISK_TROUBLE.includes(errcode & 0xff))
+  );
 }
 
 function openFile(stateDir: string): PluginStores {

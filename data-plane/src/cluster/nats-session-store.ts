@@ -21,6 +21,8 @@ const MAX_WRITE_COUNT = 32;
 const RETRY_MS = 500;
 /** Another node may be quicker again and again; who finds it so often finds a cluster that falls apart. */
 const MAX_CLAIM_COUNT = 8;
+/** At the start, time for NATS to answer before what is known here decides. */
+const FIRST_ANSWER_MS = 2_000;
 /** At the end, time for what waits to be written. */
 const CLOSE_TIMEOUT_MS = 2_000;
 
@@ -56,8 +58,16 @@ export class NatsSessionStore implements SessionStore {
   private readonly movedListeners: Moved[] = [];
   private hasForgotten = false;
   private isAlone = false;
+  /** Resolves when NATS has answered for the first time, or its time for that is over. */
+  private readonly begun: Promise<void>;
+  private begin = () => {};
 
-  constructor(private readonly options: NatsSessionStoreOptions) {}
+  constructor(private readonly options: NatsSessionStoreOptions) {
+    this.begun = new Promise((resolve) => {
+      this.begin = resolve;
+      setTimeout(resolve, FIRST_ANSWER_MS).unref();
+    });
+  }
 
   put(id: string, record: SessionRecord): void {
     const { own, known } = this;
@@ -84,6 +94,7 @@ export class NatsSessionStore implements SessionStore {
 
   async claim(id: string, from: WorkerAddress, to: WorkerAddress): Promise<SessionRecord | undefined> {
     await this.writing.get(id);
+    await this.begun;
     // An end is an end, whatever NATS knows of it by now.
     if (this.hasEnded(id)) return undefined;
     const isWritten = !this.toWrite.has(id);
@@ -111,6 +122,7 @@ export class NatsSessionStore implements SessionStore {
 
   /** NATS can be asked from now on. @param isOther what had been written is gone. */
   opened(isOther: boolean): void {
+    this.begin();
     this.isAlone = false;
     if (isOther) {
       for (const [id, own] of this.own) {
@@ -200,18 +212,14 @@ export class NatsSessionStore implements SessionStore {
     if (!this.isAlone) {
       this.isAlone = true;
       this.options.log.warn(
-        'NATS key-value is away: what is known here decides who has a session; one that is not known here has to begin anew',
+        'NATS key-value is away: what is known here decides who has a session; one that is not known here begins anew at its servers',
       );
     }
-    if (record === undefined) {
-      this.decided('nobody');
-      return undefined;
-    }
-    this.decided('cache');
-    if (record.owner !== from) return record;
+    this.decided(record === undefined ? 'nobody' : 'cache');
+    if (record !== undefined && record.owner !== from) return record;
     // A process that another node may well have must not run twice because nobody can be asked.
     if (own === undefined && id.startsWith(PROCESS_PREFIX)) return undefined;
-    const claimed: SessionRecord = { owner: to, held: record.held };
+    const claimed: SessionRecord = { owner: to, held: record?.held ?? {} };
     this.known.delete(id);
     this.own.set(id, { record: claimed, revision: known?.revision ?? 0 });
     this.writeSoon(id);

@@ -21,13 +21,28 @@ export interface RunningNode {
   stop(): Promise<number | null>;
 }
 
-/** `sluice data-plane`. */
-export function startNode(args: readonly string[], env: Record<string, string> = {}): RunningNode {
-  return startCommand(['data-plane', '--log-format', 'json', ...args], env);
+/**
+ * `sluice data-plane`.
+ *
+ * @param fileBlockCount how large its files may become (`ulimit -f`)
+ */
+export function startNode(
+  args: readonly string[],
+  env: Record<string, string> = {},
+  fileBlockCount?: number,
+): RunningNode {
+  return startCommand(['data-plane', '--log-format', 'json', ...args], env, fileBlockCount);
 }
 
-export function startCommand(args: readonly string[], env: Record<string, string> = {}): RunningNode {
-  const child = spawn(process.execPath, [COMMAND, ...args], {
+export function startCommand(
+  args: readonly string[],
+  env: Record<string, string> = {},
+  fileBlockCount?: number,
+): RunningNode {
+  const command = [process.execPath, COMMAND, ...args];
+  const limited = ['/bin/sh', '-c', `ulimit -f ${fileBlockCount}; exec "$@"`, 'sh', ...command];
+  const [program = '', ...rest] = fileBlockCount === undefined ? command : limited;
+  const child = spawn(program, rest, {
     env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
