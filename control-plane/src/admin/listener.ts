@@ -16,6 +16,12 @@ export interface AdminTls {
 /** How HTTP/2 begins: `PRI * HTTP/2.0` (RFC 9113, section 3.4). No other method begins so. */
 const HTTP2_BEGINNING = 'PRI';
 
+/**
+ * What is taken of what a TLS client offers, the first one first. REST is HTTP/1.1, and whoever can talk it gets it: curl
+ * and browsers offer both. Clients of gRPC can do nothing but HTTP/2, and offer it alone.
+ */
+const PROTOCOLS = ['http/1.1', 'h2'] as const;
+
 type OnConnection = (socket: Socket) => void;
 
 /** @param onHttp2 is given the connections of gRPC */
@@ -53,7 +59,7 @@ function tlsServer(
       cert,
       key,
       ...(ca !== undefined && { ca, requestCert: true, rejectUnauthorized: false }),
-      ALPNProtocols: ['h2', 'http/1.1'],
+      ALPNCallback: ({ protocols }) => PROTOCOLS.find((known) => protocols.includes(known)),
       minVersion: 'TLSv1.2',
       handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
     },

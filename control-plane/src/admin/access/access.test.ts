@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { request as httpsRequest } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { connect as connectTls } from 'node:tls';
 import { ChannelCredentials } from '@grpc/grpc-js';
 import { ConfigurationService } from '@sluice/proto/admin';
 import { create, ResourceKind, ResourceSchema } from '@sluice/proto/cluster';
@@ -237,6 +238,25 @@ describe('a client certificate', () => {
     expect(await get(url, ops, 'x'.repeat(40))).toBe(401);
     await expect(get(url, stranger)).rejects.toThrow();
     await expect(get(url, stranger, TOKENS.viewer)).rejects.toThrow();
+  });
+
+  it.each([
+    [['h2', 'http/1.1'], 'http/1.1'],
+    [['h2'], 'h2'],
+    [['http/1.1'], 'http/1.1'],
+  ])('is asked for in the protocol that serves who offers %j', async (offered, taken) => {
+    const { api } = await start();
+    const protocol = await new Promise((resolve, reject) => {
+      const socket = connectTls({
+        port: api.port,
+        host: '127.0.0.1',
+        ca: server.cert,
+        ALPNProtocols: offered,
+      });
+      opened.push(() => socket.destroy());
+      socket.once('secureConnect', () => resolve(socket.alpnProtocol)).once('error', reject);
+    });
+    expect(protocol).toBe(taken);
   });
 
   it('is its owner over gRPC at the same address', async () => {
