@@ -114,7 +114,7 @@ export class ServingNode {
           this.#warnOfOwnKey(configuration);
         },
         ordered: (reason) => {
-          log.info({ reason }, `told to drain: ${reason}`);
+          log.info({ reason }, reason === '' ? 'told to drain' : `told to drain: ${reason}`);
           // Nobody shall start another one.
           this.report({ type: 'leaving' });
           void this.stop();

@@ -164,7 +164,12 @@ class Replica {
       catalogue: builtInCatalogue(),
       access,
       listen,
-      onFailure: (error) => log.error({ err: error }, `a call of the admin API failed: ${error.message}`),
+      onFailure: (error) => {
+        const text = `a call of the admin API failed: ${error.message}`;
+        // What is away for now is no fault of this process, and its stack tells nobody anything.
+        if (error.reason === 'INTERNAL') log.error({ err: error }, text);
+        else log.warn({ reason: error.reason }, text);
+      },
     });
     this.endings.push(() => api.close(ADMIN_GRACE_MS));
     return `${api.host.includes(':') ? `[${api.host}]` : api.host}:${api.port}`;

@@ -83,7 +83,7 @@ function addGet(config: Command, run: Run): void {
     .summary('show resources')
     .description('Shows the resources of a cluster: all, those of a kind, or one.')
     .argument('[kind/name]', 'a kind, such as upstream, or one resource, such as upstream/files')
-    .option('-t, --tenant <name>', 'of this tenant; default all')
+    .option('-t, --tenant <name>', 'of this tenant; without it, of any')
     .option('--filter <conditions>', 'such as label.team=search,name=files*')
     .addOption(revisionOption('as they were at this revision'));
   addServerOptions(addOutputOptions(get, ['table', 'yaml', 'json', 'name'])).action((what, flags) =>

@@ -66,7 +66,10 @@ export function tellConvergence(
     return EXIT.ok;
   }
   const lines = behind.map((node) => `  ${printable(node.node)}  ${stateOf(node)}\n`);
-  const nobody = convergence.concerned === 0 ? 'sluice: there is no such node\n' : '';
+  const nobody =
+    convergence.concerned === 0
+      ? `sluice: there is no node that could run revision ${revision}: none is registered, or none in that region\n`
+      : '';
   err.write(nobody || `sluice: ${counts}; behind revision ${revision}:\n${lines.join('')}`);
   return EXIT.behind;
 }

@@ -12,13 +12,21 @@ import { type Streams, UsageError } from './surroundings.js';
 export type Locate = (key: string, problem: Problem) => Problem | undefined;
 
 const UNREACHABLE_HINT = 'name the control plane with --server or SLUICE_ADMIN_SERVER';
+const NO_ADMIN_API_HINT =
+  'name the address of the admin API (--admin-listen of the control plane), not the one of nodes; both have to be of a version that knows the command';
 const LATE_HINT = '--timeout gives it more; whether a change was made after all is in sluice config history';
 const HINTS: Readonly<Record<string, string>> = {
   UNAUTHENTICATED:
     'show a token with --token-file or SLUICE_ADMIN_TOKEN, or a certificate with --cert and --key',
-  NOT_FOUND: 'sluice config get shows what there is',
   ROLLOUT_ACTIVE: 'sluice rollout status shows it; sluice rollout promote and abort end it',
   REVISION_UNKNOWN: 'sluice config history shows which are known',
+};
+
+/** Where to look for what a call did not find, by the service that was asked. */
+const NOT_FOUND_HINTS: Readonly<Record<string, string>> = {
+  ConfigurationService: 'sluice config get shows what there is',
+  FleetService: 'sluice nodes shows which there are',
+  RolloutService: 'sluice rollout list shows which there were',
 };
 
 const EXIT_OF_REASON: Readonly<Record<string, number>> = {
@@ -98,6 +106,8 @@ function hintOf(error: AdminCallError): string | undefined {
     const { expected, head } = error.conflict;
     return `look at it with sluice config diff ${expected} ${head}, and apply again with --expect-revision ${head}`;
   }
+  if (error.reason === 'NOT_FOUND') return NOT_FOUND_HINTS[error.method.replace(/\..*/, '')];
+  if (error.code === 'UNIMPLEMENTED') return NO_ADMIN_API_HINT;
   return HINTS[error.reason ?? ''];
 }
 

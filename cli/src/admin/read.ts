@@ -12,6 +12,7 @@ import {
   WaitRevisionResponseSchema,
 } from '@sluice/proto/admin';
 import { CheckpointSchema, keyOf, kindWord, type Resource } from '@sluice/proto/cluster';
+import { AdminCallError } from '@sluice/sdk/admin';
 import { EXIT } from '../exit-codes.js';
 import { printable } from '../terminal.js';
 import { changesText, keyLabel } from './changes-text.js';
@@ -34,6 +35,10 @@ export async function get({ what, flags }: CommandNamed<'get'>, surroundings: Su
   if (name === '') throw new UsageError(`${what} names nothing behind the stroke`);
   const format: OutputFormat = flags.output ?? (name === undefined ? 'table' : 'yaml');
   const resources = await matching();
+  if (name !== undefined && resources.length === 0) {
+    surroundings.err.write(`sluice: there was no ${printable(`${what}`)} at revision ${flags.revision}\n`);
+    return EXIT.refused;
+  }
   if (format === 'json' || format === 'yaml') {
     await printResources(surroundings, format, resources);
   } else if (format === 'name') {
@@ -44,9 +49,21 @@ export async function get({ what, flags }: CommandNamed<'get'>, surroundings: Su
   async function matching(): Promise<Resource[]> {
     const { configuration } = surroundings.client;
     if (name !== undefined && flags.revision === 0n) {
-      const { resource } = await configuration.getResource({ kind, name, tenant });
-      return resource === undefined ? [] : [resource];
+      try {
+        const { resource } = await configuration.getResource({ kind, name, tenant });
+        return resource === undefined ? [] : [resource];
+      } catch (error) {
+        // Who says no tenant means any.
+        const others = isNotFound(error) && flags.tenant === undefined ? await listed() : [];
+        if (others.length > 0) return others;
+        throw error;
+      }
     }
+    return listed();
+  }
+
+  async function listed(): Promise<Resource[]> {
+    const { configuration } = surroundings.client;
     const filter = [...(flags.filter ? [flags.filter] : []), ...(name === undefined ? [] : [`name=${name}`])];
     const found: Resource[] = [];
     for (let pageToken = ''; ; ) {
@@ -63,6 +80,10 @@ export async function get({ what, flags }: CommandNamed<'get'>, surroundings: Su
       if (pageToken === '') return found;
     }
   }
+}
+
+function isNotFound(error: unknown): boolean {
+  return error instanceof AdminCallError && error.reason === 'NOT_FOUND';
 }
 
 function nameOf(resource: Resource): string {

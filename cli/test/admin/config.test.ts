@@ -270,7 +270,8 @@ describe('waiting', () => {
 
   test('for a region that has no node is no success', async () => {
     const { code, err } = await config('wait', '--for', 'region:mars', '--deadline', '50ms');
-    expect([code, err]).toEqual([EXIT.behind, 'sluice: there is no such node\n']);
+    expect(code).toBe(EXIT.behind);
+    expect(err).toMatch(/^sluice: there is no node that could run revision 1: .* none in that region\n$/);
   });
 });
 
@@ -301,6 +302,26 @@ describe('looking', () => {
     expect(JSON.parse((await config('get', 'consumer', '-o', 'json')).out)).toEqual([
       { revision: '2', consumer: { name: 'ada' } },
     ]);
+  });
+
+  test('get finds one of a tenant that nobody named, and says what was not there yet', async () => {
+    await config(
+      'apply',
+      '-f',
+      file('tenant_spec: { name: acme }\n---\ntenant: acme\nconsumer: { name: eve }\n'),
+    );
+    expect((await config('get', 'consumer/eve')).out).toBe(
+      'revision: 3\ntenant: acme\nconsumer:\n  name: eve\n',
+    );
+    expect(await config('get', 'consumer/eve', '--revision', '2')).toEqual({
+      code: EXIT.refused,
+      out: '',
+      err: 'sluice: there was no consumer/eve at revision 2\n',
+    });
+    expect(await config('get', 'consumer/ada', '--tenant', 'acme')).toMatchObject({
+      code: EXIT.refused,
+      out: '',
+    });
   });
 
   test('what get shows can be applied again, secrets included', async () => {
@@ -458,7 +479,11 @@ describe('nodes', () => {
       out: 'eu-1 was told to drain\n',
     });
     expect(cluster.orders).toEqual(['eu-1: drain']);
-    expect(await nodes('drain', 'mars')).toMatchObject({ code: EXIT.refused, out: '' });
+    expect(await nodes('drain', 'mars')).toEqual({
+      code: EXIT.refused,
+      out: '',
+      err: 'sluice: there is no node mars\n  hint: sluice nodes shows which there are\n',
+    });
   });
 
   test('have events', async () => {

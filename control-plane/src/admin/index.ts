@@ -28,7 +28,7 @@ export interface AdminApiOptions {
   readonly access: AccessOptions;
   readonly listen: AdminListen;
   /** A call failed by no fault of the caller. The cause may say more than the caller was told. */
-  readonly onFailure: (error: Error) => void;
+  readonly onFailure: (error: AdminError) => void;
 }
 
 export interface AdminListen {

@@ -1,4 +1,5 @@
 /** Calls of etcd below one prefix: each has a deadline and is made once, and fails in the words of the port. */
+import { connectReason } from '@sluice/proto/grpc';
 import {
   Etcd3,
   type ICompare,
@@ -233,7 +234,10 @@ export class EtcdClient {
     try {
       return await work();
     } catch (cause) {
-      throw new StoreUnavailableError(`${this.place} cannot be used: ${(cause as Error).message}`, { cause });
+      throw new StoreUnavailableError(
+        `${this.place} cannot be used: ${connectReason((cause as Error).message)}`,
+        { cause },
+      );
     }
   }
 }

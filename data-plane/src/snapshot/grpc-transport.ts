@@ -16,7 +16,7 @@ import {
   type PullRequest,
   type PullResponse,
 } from '@sluice/proto/cluster';
-import { serviceDefinition } from '@sluice/proto/grpc';
+import { connectReason, serviceDefinition } from '@sluice/proto/grpc';
 import type { DeliveryTransport, Standing, StandingEvents } from './delivery-port.js';
 
 /** A pull that takes longer is given up; milliseconds. */
@@ -172,5 +172,5 @@ function ended(call: ClientDuplexStream<ConnectRequest, ConnectResponse>): Promi
 
 function reasonOf(thrown: unknown): string {
   const { details, message } = thrown as Partial<ServiceError>;
-  return details || message || String(thrown);
+  return connectReason(details || message || String(thrown));
 }

@@ -2,6 +2,8 @@
 import { type DescMethod, type DescService, fromBinary, toBinary } from '@bufbuild/protobuf';
 import type { MethodDefinition, ServiceDefinition } from '@grpc/grpc-js';
 
+export { connectReason } from './connect-reason.js';
+
 /** The definition that grpc-js takes for a server as well as for a client. */
 export function serviceDefinition(service: DescService): ServiceDefinition {
   return Object.fromEntries(service.methods.map((method) => [method.localName, methodDefinition(method)]));

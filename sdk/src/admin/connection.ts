@@ -1,7 +1,7 @@
 /** The connection to one control plane. */
 import type { DescMethodUnary, Message } from '@bufbuild/protobuf';
 import { Client, Metadata, type ServiceError, connectivityState as State } from '@grpc/grpc-js';
-import { serviceDefinition } from '@sluice/proto/grpc';
+import { connectReason, serviceDefinition } from '@sluice/proto/grpc';
 import type { ControlPlaneAddress } from './addresses.js';
 import { AdminCallError, adminCallError } from './error.js';
 
@@ -109,10 +109,4 @@ function unary(
 
 function isServiceError(error: unknown): error is ServiceError {
   return error instanceof Error && 'code' in error && 'details' in error && 'metadata' in error;
-}
-
-/** The part of the words of grpc-js that says why. */
-function connectReason(details: string): string {
-  const last = /Last error: (?:Error: )?(.*?)\.?(?: Resolution note: .*)?$/s.exec(details)?.[1];
-  return last || details;
 }
