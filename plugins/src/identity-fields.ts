@@ -10,6 +10,16 @@ export function callerScopes(description: string) {
   return Type.Array(Type.String({ minLength: 1 }), { default: [], description });
 }
 
+/** Where a caller is known whom not everybody has written down. */
+export const ENDPOINTS_BELOW = Type.Optional(
+  Type.String({
+    pattern: '^/mcp/(?:[A-Za-z0-9_.~-]+/)*$',
+    maxLength: 512,
+    description:
+      'Counts only at endpoints whose paths begin so, for example /mcp/team/; elsewhere it is not known.',
+  }),
+);
+
 /** All of an identity but its consumer. */
 export const IDENTITY_FIELDS = {
   tenant: Type.Optional(

@@ -83,7 +83,8 @@ export function derivedCallers({
     if (consumer === undefined || consumer.disabled) continue;
     const who = {
       consumer: consumer.name,
-      ...(tenant !== '' && { tenant }),
+      // What a tenant has made opens what is the tenant's, and nothing else.
+      ...(tenant !== '' && { tenant, endpoints_below: `/mcp/${tenant}/` }),
       scopes: [...consumer.scopes],
       claims: consumer.claims === undefined ? {} : structuredClone(consumer.claims),
     };
@@ -126,6 +127,7 @@ function policyPlugins({
   const isEverywhere = tenant === '' && inForce.every((policy) => policy.endpoints.length === 0);
   return [...groups.values()].map((group, index) => ({
     name: derivedName(tenant, 'policies', index),
+    ...(tenant !== '' && { tenant }),
     plugin: 'authorize',
     endpoints: isEverywhere ? [] : group.paths,
     onFailure: 'deny',
@@ -187,6 +189,7 @@ function limitPlugins({
   );
   return uses.map(({ endpoints, use }, index) => ({
     name: derivedName(tenant, 'limits', index),
+    ...(tenant !== '' && { tenant }),
     plugin: 'ratelimit',
     endpoints,
     onFailure: 'deny',

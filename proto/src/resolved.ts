@@ -40,6 +40,8 @@ export interface ResolvedServer {
   readonly name: string;
   /** Begins with `/mcp/`. */
   readonly path: string;
+  /** Whose it is; absent for the operator. */
+  readonly tenant?: string;
   readonly title?: string;
   readonly instructions?: string;
   readonly selection: ResolvedSelection;
@@ -171,6 +173,8 @@ export interface ResolvedUpstream {
   /** Never changes, whatever the name. */
   readonly id: string;
   readonly name: string;
+  /** Whose it is; absent for the operator. */
+  readonly tenant?: string;
   readonly era: 'auto' | 'modern' | 'legacy';
   /** Time that a call may take without a sign of life. */
   readonly timeoutMs: number;
@@ -194,6 +198,8 @@ export interface ResolvedPlugin {
   /** Unique in the configuration. */
   readonly name: string;
   readonly plugin: string;
+  /** Who has put it there; absent for the operator. */
+  readonly tenant?: string;
   /** Paths of endpoints; empty: all. */
   readonly endpoints: readonly string[];
   readonly onFailure: 'deny' | 'allow';

@@ -19,6 +19,7 @@ import type {
   PluginHost,
 } from './plugin.js';
 import { Refusal } from './refusal.js';
+import { identitiesAt } from './tenants.js';
 import { compileValues, editionOf, viewClasses } from './view.js';
 
 export interface BindingOptions {
@@ -30,6 +31,8 @@ export interface BindingOptions {
   readonly hooks?: Hooks;
   /** What happens to an exchange for which the plugin could not do its duty. */
   readonly onFailure: 'deny' | 'allow';
+  /** The tenant that has put it there; absent for the operator. */
+  readonly tenant?: string;
   readonly events: FailureEvents;
 }
 
@@ -164,7 +167,15 @@ export class Binding {
     };
   }
 
-  identify(): Handler<Arrival, Identity | Refusal | undefined> | undefined {
+  /** @param at the tenant whose endpoint it is; undefined for the operator's. */
+  identify(at: string | undefined): Handler<Arrival, Identity | Refusal | undefined> | undefined {
+    const ask = this.identifyAnywhere();
+    if (ask === undefined || at === undefined) return ask;
+    const known = identitiesAt(at, this.options.tenant === at);
+    return (arrival) => after(ask(arrival), known);
+  }
+
+  private identifyAnywhere(): Handler<Arrival, Identity | Refusal | undefined> | undefined {
     const hook = this.hooks.identify;
     if (hook === undefined) return undefined;
     // A plugin that cannot say who calls lets nobody in by that, whatever its binding says; the next one is asked.

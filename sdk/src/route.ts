@@ -22,6 +22,8 @@ export interface Route extends Chain {
   readonly bindings: readonly Binding[];
   /** What it was compiled for, see {@link compileRoute}. */
   readonly edition: string;
+  /** Whose endpoint it leads to; undefined for the operator's. */
+  readonly tenant: string | undefined;
   /** True where somebody asks who calls. */
   readonly authenticates: boolean;
   /** True where somebody decides what the caller may do. */
@@ -46,8 +48,9 @@ export interface Route extends Chain {
  * Compiles a route of bindings in the order of the configuration; phases decide the rest.
  *
  * @param edition a text that is another one when what the route leads to is another; a part of every `view`.
+ * @param tenant whose endpoint it leads to; undefined for the operator's.
  */
-export function compileRoute(inOrder: readonly Binding[], edition = ''): Route {
+export function compileRoute(inOrder: readonly Binding[], edition = '', tenant?: string): Route {
   const bindings = [...inOrder].sort(
     (a, b) => PHASES.indexOf(a.plugin.phase) - PHASES.indexOf(b.plugin.phase),
   );
@@ -60,7 +63,7 @@ export function compileRoute(inOrder: readonly Binding[], edition = ''): Route {
     admission: of('record', 'door')
       .map((each) => each.admission())
       .filter(isThere),
-    identify: identifiers.map((each) => each.identify()).filter(isThere),
+    identify: identifiers.map((each) => each.identify(tenant)).filter(isThere),
     unknown: (arrival) => unknownCaller(identifiers, arrival),
     outer: around(of('record', 'door', 'identity')),
     decide: deciders.map((each) => each.decide()).filter(isThere),
@@ -76,6 +79,7 @@ export function compileRoute(inOrder: readonly Binding[], edition = ''): Route {
     ...chain,
     bindings,
     edition,
+    tenant,
     authenticates: identifiers.length > 0,
     authorizes: deciders.length > 0,
     setsCallersApart: bindings.some((each) => each.setsCallersApart && each.callerReads.length > 0),

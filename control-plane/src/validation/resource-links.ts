@@ -27,8 +27,8 @@ export const ofTenantThing = (tenant: string): Thing => `of ${tenant}`;
 /** Given by every plugin of a tenant. */
 export const pluginsThing = (tenant: string): Thing => `plugins of ${tenant}`;
 const callersThing = (tenant: string, plugin: string): Thing => `callers ${tenant}/${plugin}`;
-const apiKeyThing = (hash: string): Thing => `key ${hash}`;
-const userThing = (user: string): Thing => `user ${user}`;
+const apiKeyThing = (tenant: string, hash: string): Thing => `key ${tenant}/${hash}`;
+const userThing = (tenant: string, user: string): Thing => `user ${tenant}/${user}`;
 
 export function tenantKey(tenant: string): KeyText {
   return `tenant//${tenant}`;
@@ -107,7 +107,7 @@ function linksOfSpec({ tenant, spec }: Resource): Links {
     case 'limit':
       return { gives: [], refersTo: endpointLinks(spec.value.endpoints) };
     case 'credential':
-      return { gives: provenBy(spec.value), refersTo: linksOfCredential(tenant, spec.value) };
+      return { gives: provenBy(tenant, spec.value), refersTo: linksOfCredential(tenant, spec.value) };
     default:
       return { gives: [], refersTo: [] };
   }
@@ -144,10 +144,10 @@ export function callersThings(tenant: string, plugin: string): readonly Thing[] 
   return [...new Set([callersThing(tenant, plugin), callersThing('', plugin)])];
 }
 
-/** What no other credential may prove itself with: nobody could say whose it is. */
-function provenBy({ consumer, kind }: Credential): Thing[] {
-  if (kind.case === 'apiKey') return kind.value.hash === '' ? [] : [apiKeyThing(kind.value.hash)];
-  return kind.case === 'password' ? [userThing(kind.value.user || consumer)] : [];
+/** What no other credential of the tenant may prove itself with: nobody could say whose it is. */
+function provenBy(tenant: string, { consumer, kind }: Credential): Thing[] {
+  if (kind.case === 'apiKey') return kind.value.hash === '' ? [] : [apiKeyThing(tenant, kind.value.hash)];
+  return kind.case === 'password' ? [userThing(tenant, kind.value.user || consumer)] : [];
 }
 
 /** A thing in words. */

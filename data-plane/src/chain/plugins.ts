@@ -114,11 +114,16 @@ export class Plugins {
     const editions = new Editions(configuration);
     const routes = new Map<string, Route>();
     const together = oneForTheSame();
+    const tenants = tenantsByPath(configuration);
     for (const path of paths) {
       const bindings = placed(path);
       if (bindings.length === 0) continue;
       const edition = bindings.some(({ reads }) => reads.includes('view')) ? editions.of(path) : '';
-      routes.set(path, this.keptRoute(path, bindings, edition) ?? together(bindings, edition));
+      const tenant = tenants.get(path);
+      routes.set(
+        path,
+        this.keptRoute(path, bindings, edition, tenant) ?? together(bindings, edition, tenant),
+      );
       yield;
     }
     return {
@@ -141,10 +146,16 @@ export class Plugins {
   }
 
   /** What was found out by a route counts for as long as it is the very same. */
-  private keptRoute(path: string, bindings: readonly Binding[], edition: string): Route | undefined {
+  private keptRoute(
+    path: string,
+    bindings: readonly Binding[],
+    edition: string,
+    tenant: string | undefined,
+  ): Route | undefined {
     const before = this.now.routes.get(path);
     const isSame =
       before?.edition === edition &&
+      before.tenant === tenant &&
       before.bindings.length === bindings.length &&
       before.bindings.every((binding, index) => binding === bindings[index]);
     return isSame ? before : undefined;
@@ -266,7 +277,7 @@ export class Plugins {
 
   private bind(
     plugin: Plugin,
-    { name, onFailure }: ResolvedPlugin,
+    { name, onFailure, tenant }: ResolvedPlugin,
     config: unknown,
     hooks?: Binding['hooks'],
   ): Binding {
@@ -278,6 +289,7 @@ export class Plugins {
       host: pluginHost(name, plugin, this.options, plugin.sharedBytes(config)),
       ...(hooks === undefined ? {} : { hooks }),
       onFailure,
+      ...(tenant === undefined ? {} : { tenant }),
       events: {
         failed: (hook, thrown) => {
           metrics.pluginFailed(name, hook);
@@ -319,8 +331,20 @@ function* bindingsByPath(
   };
 }
 
+/** Paths that are of a tenant. */
+function tenantsByPath({ upstreams, servers }: ResolvedConfiguration): ReadonlyMap<string, string> {
+  const tenants = new Map<string, string>();
+  for (const { name, tenant } of upstreams) if (tenant !== undefined) tenants.set(`/mcp/${name}`, tenant);
+  for (const { path, tenant } of servers) if (tenant !== undefined) tenants.set(path, tenant);
+  return tenants;
+}
+
 /** Compiles routes; where the same plugins stand in front of the same, that is one route. */
-function oneForTheSame(): (bindings: readonly Binding[], edition: string) => Route {
+function oneForTheSame(): (
+  bindings: readonly Binding[],
+  edition: string,
+  tenant: string | undefined,
+) => Route {
   const places = new Map<Binding, number>();
   const made = new Map<string, Route>();
   const placeOf = (binding: Binding) => {
@@ -328,9 +352,9 @@ function oneForTheSame(): (bindings: readonly Binding[], edition: string) => Rou
     places.set(binding, place);
     return place;
   };
-  return (bindings, edition) => {
-    const key = `${bindings.map(placeOf).join(' ')} ${edition}`;
-    const route = made.get(key) ?? compileRoute(bindings, edition);
+  return (bindings, edition, tenant) => {
+    const key = `${bindings.map(placeOf).join(' ')} ${edition} ${tenant ?? ''}`;
+    const route = made.get(key) ?? compileRoute(bindings, edition, tenant);
     made.set(key, route);
     return route;
   };

@@ -81,6 +81,28 @@ describe('virtual servers', () => {
     expect(acme).toEqual(['acme/files', 'web']);
   });
 
+  it('of a tenant that name no upstreams take the own ones, and not those of the operator', () => {
+    const all = (tenant: string) =>
+      entry(tenant, { case: 'endpoint', value: { name: 'all', path: `/mcp/${tenant}/all`, upstreams: [] } });
+    const { configuration } = run([
+      ...[upstream('files'), upstream('files', 'acme'), upstream('web', 'acme'), upstream('web', 'globex')],
+      ...[all('acme'), all('none')],
+    ]);
+    expect(configuration.servers.map(({ selection }) => selection)).toEqual([
+      { kind: 'upstreams', upstreams: ['acme/files', 'acme/web'] },
+      { kind: 'items', tools: [], prompts: [], resources: [] },
+    ]);
+  });
+
+  it('cannot name what is of another tenant', () => {
+    const reaching = entry('acme', {
+      case: 'endpoint',
+      value: { name: 'all', path: '/mcp/acme/all', upstreams: ['globex/files'] },
+    });
+    const { message } = refusal([upstream('files', 'globex'), reaching]);
+    expect(message).toContain('globex/files is no name of an upstream');
+  });
+
   it('that did not change are the same objects as before', () => {
     const first = run([upstream('files'), upstream('web'), server('a'), server('b', 'acme')]);
     const second = run([server('c')], first);
@@ -113,7 +135,10 @@ describe('consumers and credentials', () => {
     expect(configuration.plugins).toHaveLength(1);
     expect(configuration.plugins[0]?.config.keys).toEqual([
       { prefix: 'slk_one', hash: 'h', consumer: 'ada', scopes: ['x'], claims: {} },
-      { prefix: 'slk_two', hash: 'h', consumer: 'ada', tenant: 'acme', scopes: ['x'], claims: {} },
+      {
+        ...{ prefix: 'slk_two', hash: 'h', consumer: 'ada', scopes: ['x'], claims: {} },
+        ...{ tenant: 'acme', endpoints_below: '/mcp/acme/' },
+      },
     ]);
   });
 

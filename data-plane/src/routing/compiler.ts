@@ -324,7 +324,7 @@ function madeOf({ key, resource }: Entry, referred: <T>(spec: T) => T): Made {
           `endpoints[${foreign}]`,
           `${plugin.endpoints[foreign]} is not of the tenant: its paths begin with /mcp/${tenant}/`,
         );
-      return { kind: 'plugin', plugin: Object.freeze({ ...plugin, name }), order: spec.value.order ?? 0 };
+      return { kind: 'plugin', plugin: own(tenant, { ...plugin, name }), order: spec.value.order ?? 0 };
     }
     case 'endpoint':
       if (spec.value.disabled) return NOTHING;
@@ -350,14 +350,19 @@ function madeOf({ key, resource }: Entry, referred: <T>(spec: T) => T): Made {
 }
 
 function serverOf(tenant: string, server: ResolvedServer): ResolvedServer {
-  return Object.freeze(tenant === '' ? server : { ...server, name: `${tenant}/${server.name}` });
+  return tenant === '' ? Object.freeze(server) : own(tenant, { ...server, name: `${tenant}/${server.name}` });
+}
+
+/** Says whose it is. */
+function own<T extends object>(tenant: string, part: T): T & { readonly tenant?: string } {
+  return Object.freeze(tenant === '' ? part : { ...part, tenant });
 }
 
 /** Upstreams of a tenant are served below its name, and are no part of /mcp, which is the operator's. */
 function ofTenant(tenant: string, upstream: ResolvedUpstream): ResolvedUpstream {
   if (tenant === '') return upstream;
   const { id, name } = upstream;
-  return Object.freeze({ ...upstream, id: `${tenant}/${id}`, name: `${tenant}/${name}`, hidden: true });
+  return own(tenant, { ...upstream, id: `${tenant}/${id}`, name: `${tenant}/${name}`, hidden: true });
 }
 
 function tenantOf(key: KeyText): string {

@@ -62,6 +62,9 @@ export function* serversInOrder(
         `at ${path} ${paths.get(path) ?? 'an upstream'} is served`,
       );
     paths.set(path, key);
+    const foreign = tenant === '' ? undefined : namesIn(server.selection).find((name) => name.includes('/'));
+    if (foreign !== undefined)
+      throw new CompileError(parseKeyText(key), '', `${foreign} is no name of an upstream`);
     const own = tenant === '' ? server : placedIn(server, tenant, names);
     const old = earlier.get(own.name);
     placed.push(own === old ? own : keptIfSame(old, own));
@@ -71,12 +74,24 @@ export function* serversInOrder(
 
 function placedIn(server: ResolvedServer, tenant: string, names: ReadonlySet<string>): ResolvedServer {
   const actual = (name: string) => (names.has(`${tenant}/${name}`) ? `${tenant}/${name}` : name);
-  const takes = namesIn(server.selection).map(actual);
+  // To the operator everything is what is at /mcp; to a tenant it is what is the tenant's.
+  const takesAll = server.selection.kind === 'upstreams' && server.selection.upstreams.length === 0;
+  const takes = takesAll
+    ? [...names].filter((name) => name.startsWith(`${tenant}/`))
+    : namesIn(server.selection).map(actual);
   const last = placements.get(server);
   if (last !== undefined && sameItems(last.takes, takes)) return last.placed;
-  const placed = Object.freeze({ ...server, selection: selectionIn(server.selection, actual) });
+  const selection = takesAll ? ofOwn(takes) : selectionIn(server.selection, actual);
+  const placed = Object.freeze({ ...server, selection });
   placements.set(server, { takes, placed });
   return placed;
+}
+
+/** Without a name it would be everything. */
+function ofOwn(upstreams: readonly string[]): ResolvedServer['selection'] {
+  return upstreams.length > 0
+    ? { kind: 'upstreams', upstreams }
+    : { kind: 'items', tools: [], prompts: [], resources: [] };
 }
 
 function namesIn(selection: ResolvedServer['selection']): readonly string[] {

@@ -38,6 +38,26 @@ describe('auth-api-key', () => {
     expect(ids).toEqual(['auth-api-key:ada', 'auth-api-key:"acme"/ada', 'auth-api-key:"other"/ada']);
   });
 
+  it('knows a key where it counts, and nowhere else', async () => {
+    const { key, entry } = keyed();
+    const gateway = gatewayWith(
+      { ...entry, consumer: 'ada', tenant: 'acme', endpoints_below: '/mcp/acme/' },
+      { ...entry, consumer: 'ben', endpoints_below: '/mcp/acme/inner/' },
+    );
+    const at = async (endpoint: string) => {
+      const { identity, outcome } = await gateway.call({ endpoint, headers: { 'x-api-key': key } });
+      return identity?.consumer ?? outcome.error?.message;
+    };
+    const unknown = `API key ${entry.prefix} is not known here`;
+    // Twice: what was right is remembered.
+    for (const _ of [1, 2]) {
+      expect(await at('/mcp/acme/files')).toBe('ada');
+      expect(await at('/mcp/acme/inner/files')).toBe('ben');
+      for (const other of ['/mcp', '/mcp/acme', '/mcp/acmes/files', '/mcp/files'])
+        expect(await at(other)).toBe(unknown);
+    }
+  });
+
   it('lets both keys of a consumer in while one takes over from the other', async () => {
     const [before, next] = [keyed({ expires_at: '2023-11-14T22:13:21Z' }), keyed()];
     const gateway = gatewayWith(before.entry, next.entry);

@@ -4,7 +4,7 @@
  */
 import { createHmac, randomBytes } from 'node:crypto';
 import { definePlugin, type Identity, Refusal, Secret, type Static, Type } from '@sluice/sdk';
-import { consumerName, IDENTITY_FIELDS } from '../identity-fields.js';
+import { consumerName, ENDPOINTS_BELOW, IDENTITY_FIELDS } from '../identity-fields.js';
 import { bearerToken } from '../tokens/bearer.js';
 
 /** How every key begins, so that scanners of source code and logs find one that leaked. */
@@ -28,6 +28,7 @@ const Key = Type.Object(
     }),
     consumer: consumerName('Who holds it; several keys may name one.'),
     ...IDENTITY_FIELDS,
+    endpoints_below: ENDPOINTS_BELOW,
     expires_at: Type.Optional(
       Type.String({ description: 'When it stops to count, for example 2027-01-31T00:00:00Z.' }),
     ),
@@ -84,14 +85,15 @@ export default definePlugin({
   description: 'Knows callers by API keys in X-API-Key or Authorization: Bearer.',
   phase: 'identity',
   config: Config,
-  reads: ['headers.authorization', 'headers.x-api-key', 'repeatedHeaders'],
+  reads: ['endpoint', 'headers.authorization', 'headers.x-api-key', 'repeatedHeaders'],
   changes: [],
 
   check({ keys }) {
     const seen = new Map<string, number>();
-    return keys.flatMap(({ hash, expires_at }, index) => {
-      const first = seen.get(hash);
-      seen.set(hash, index);
+    return keys.flatMap(({ hash, expires_at, endpoints_below = '' }, index) => {
+      const own = `${hash} ${endpoints_below}`;
+      const first = seen.get(own);
+      seen.set(own, index);
       if (first !== undefined)
         return [
           {
@@ -113,15 +115,15 @@ export default definePlugin({
 
   hooks({ hash_key, keys }, { clock }) {
     // Found by its digest: how long that takes says nothing about any key.
-    const known = new Map(keys.map((key) => [key.hash, identityOf(key)]));
-    const remembered = new Map<string, Identity>();
+    const known = knownKeys(keys);
+    const remembered = new Map<string, Known>();
 
-    function identify({ headers, repeatedHeaders }: Ctx): Identity | Refusal | undefined {
+    function identify({ endpoint, headers, repeatedHeaders }: Ctx): Identity | Refusal | undefined {
       const key = headers['x-api-key'] ?? bearerToken(headers.authorization);
       if (key === undefined) return undefined;
       if (repeatedHeaders.includes('x-api-key') || repeatedHeaders.includes('authorization'))
         return refused('the credential was sent more than once');
-      const identity = remembered.get(key) ?? found(key);
+      const identity = hereOf(remembered.get(key) ?? found(key), endpoint, key);
       if (identity instanceof Refusal || identity === undefined) {
         // A token of another kind is for another plugin to know; whatever is in X-API-Key is ours.
         return (
@@ -133,20 +135,51 @@ export default definePlugin({
     }
 
     /** Undefined for what is no API key. */
-    function found(key: string): Identity | Refusal | undefined {
+    function found(key: string): Known | Refusal | undefined {
       if (!KEY.test(key)) return undefined;
-      const identity = known.get(hashOf(key, hash_key));
-      if (identity === undefined) return refused(`API key ${key.slice(0, PREFIX_LENGTH)} is not known here`);
+      const one = known.get(hashOf(key, hash_key));
+      if (one === undefined) return unknown(key);
       if (remembered.size >= MAX_REMEMBERED_COUNT) remembered.clear();
-      remembered.set(key, identity);
-      return identity;
+      remembered.set(key, one);
+      return one;
     }
 
     return { identify, challenge: () => 'Bearer realm="sluice"' };
   },
 });
 
+/** Whose key it is, by the paths below which it counts; the longest is asked first. */
+type Known = readonly { readonly below: string; readonly identity: Identity }[];
+
+function knownKeys(keys: readonly Static<typeof Key>[]): ReadonlyMap<string, Known> {
+  const known = new Map<string, Known>();
+  for (const key of keys) {
+    const one = { below: key.endpoints_below ?? '', identity: identityOf(key) };
+    const others = known.get(key.hash);
+    known.set(
+      key.hash,
+      others === undefined ? [one] : [...others, one].sort((a, b) => b.below.length - a.below.length),
+    );
+  }
+  return known;
+}
+
+function hereOf(
+  found: Known | Refusal | undefined,
+  endpoint: string,
+  key: string,
+): Identity | Refusal | undefined {
+  if (found === undefined || found instanceof Refusal) return found;
+  for (const { below, identity } of found) if (endpoint.startsWith(below)) return identity;
+  return unknown(key);
+}
+
+function unknown(key: string): Refusal {
+  return refused(`API key ${key.slice(0, PREFIX_LENGTH)} is not known here`);
+}
+
 interface Ctx {
+  readonly endpoint: string;
   readonly headers: { readonly authorization: string | undefined; readonly 'x-api-key': string | undefined };
   readonly repeatedHeaders: readonly string[];
 }

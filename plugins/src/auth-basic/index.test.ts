@@ -52,6 +52,24 @@ describe('auth-basic', () => {
     expect(hashed).toHaveBeenCalledTimes(2);
   });
 
+  it('knows users of one name by where they are known, and does not take one for another', async () => {
+    const gateway = gatewayWith({
+      users: [
+        { ...ADA, tenant: 'acme', endpoints_below: '/mcp/acme/' },
+        { ...ADA, password_hash: DEARER, tenant: 'globex', endpoints_below: '/mcp/globex/' },
+      ],
+    });
+    const at = async (endpoint: string, password: string) =>
+      (await gateway.call({ endpoint, ...basic(`ada:${password}`) })).identity?.id;
+    // Twice: what was right is remembered.
+    for (const _ of [1, 2]) {
+      expect(await at('/mcp/acme/files', 'secret')).toBe('auth-basic:"acme"/ada');
+      expect(await at('/mcp/globex/files', 'secret')).toBe('auth-basic:"globex"/ada');
+      expect(await at('/mcp/globex/files', 'wrong')).toBe(undefined);
+      expect(await at('/mcp/files', 'secret')).toBe(undefined);
+    }
+  });
+
   it('computes hashes beside the event loop, which goes on turning', async () => {
     let turnCount = 0;
     let isOver = false;

@@ -17,7 +17,7 @@ import {
   Type,
 } from '@sluice/sdk';
 import { LRUCache } from 'lru-cache';
-import { consumerName, IDENTITY_FIELDS } from '../identity-fields.js';
+import { consumerName, ENDPOINTS_BELOW, IDENTITY_FIELDS } from '../identity-fields.js';
 import { HashingQueue } from './hashing-queue.js';
 import { isPassword, type PasswordHash, parsePasswordHash } from './password.js';
 
@@ -38,6 +38,7 @@ const User = Type.Object(
     }),
     consumer: Type.Optional(consumerName('Who that is; default the user.')),
     ...IDENTITY_FIELDS,
+    endpoints_below: ENDPOINTS_BELOW,
   },
   { additionalProperties: false },
 );
@@ -55,11 +56,15 @@ const Config = Type.Object(
 );
 
 interface Ctx {
+  readonly endpoint: string;
   readonly headers: { readonly authorization: string | undefined };
   readonly repeatedHeaders: readonly string[];
 }
 
 interface Known {
+  readonly user: string;
+  /** What paths of endpoints have to begin with, for the user to be known there. */
+  readonly below: string;
   readonly identity: Identity;
   readonly hash: PasswordHash;
 }
@@ -70,7 +75,7 @@ export default definePlugin({
   description: 'Knows callers by user and password in Authorization: Basic.',
   phase: 'identity',
   config: Config,
-  reads: ['headers.authorization', 'repeatedHeaders'],
+  reads: ['endpoint', 'headers.authorization', 'repeatedHeaders'],
   changes: [],
 
   check({ users, cache_ttl }) {
@@ -83,7 +88,11 @@ export default definePlugin({
 
   hooks(config, { clock }) {
     const all = config.users.map(knownUser);
-    const users = new Map(config.users.map(({ user }, index) => [user, all[index]]));
+    const users = new Map<string, Known[]>();
+    for (const one of all) users.set(one.user, [...(users.get(one.user) ?? []), one]);
+    for (const same of users.values()) same.sort((a, b) => b.below.length - a.below.length);
+    const belows = [...new Set(all.map(({ below }) => below))].filter((below) => below !== '');
+    const places = new Map<string, string>();
     const cacheTtlMs = durationMs(config.cache_ttl);
     const secret = randomBytes(32);
     const remembered = new LRUCache<string, { readonly identity: Identity; readonly untilMs: number }>({
@@ -93,7 +102,11 @@ export default definePlugin({
     const queue = new HashingQueue();
     const digestOf = (text: string) => createHmac('sha256', secret).update(text).digest('base64');
 
-    function identify({ headers, repeatedHeaders }: Ctx): MaybePromise<Identity | Refusal | undefined> {
+    function identify({
+      endpoint,
+      headers,
+      repeatedHeaders,
+    }: Ctx): MaybePromise<Identity | Refusal | undefined> {
       const { authorization } = headers;
       if (authorization === undefined) return undefined;
       if (repeatedHeaders.includes('authorization'))
@@ -103,16 +116,27 @@ export default definePlugin({
       if (!/^basic /i.test(authorization)) return undefined;
       if (authorization.length > MAX_FIELD_LENGTH)
         return refused(`user and password are longer than ${MAX_FIELD_LENGTH} bytes`);
-      const digest = digestOf(authorization);
+      const digest = digestOf(`${placeOf(endpoint)} ${authorization}`);
       const known = remembered.get(digest);
       if (known !== undefined && clock.now() < known.untilMs) return known.identity;
-      return pending.get(digest) ?? meet(authorization, digest);
+      return pending.get(digest) ?? meet(authorization, endpoint, digest);
     }
 
-    function meet(authorization: string, digest: string): MaybePromise<Identity | Refusal> {
+    /** The same for endpoints at which the same users are known. */
+    function placeOf(endpoint: string): string {
+      if (belows.length === 0) return '';
+      let place = places.get(endpoint);
+      if (place === undefined) {
+        place = belows.filter((below) => endpoint.startsWith(below)).join(' ');
+        places.set(endpoint, place);
+      }
+      return place;
+    }
+
+    function meet(authorization: string, endpoint: string, digest: string): MaybePromise<Identity | Refusal> {
       const pair = pairOf(authorization);
       if (pair === undefined) return refused('this is no user and password as RFC 7617 has them, in UTF-8');
-      const user = users.get(pair.user);
+      const user = users.get(pair.user)?.find(({ below }) => endpoint.startsWith(below));
       // An unknown user costs what some known one costs, and always the same one, so no answer tells the two apart.
       const { hash } = user ?? (all[Number.parseInt(digestHex(pair.user), 16) % all.length] as Known);
       const checked = queue.run(() => isPassword(pair.password, hash));
@@ -139,7 +163,7 @@ export default definePlugin({
 
 /** @param seen where each name was first seen. */
 function userProblems(
-  { user, password_hash }: User,
+  { user, password_hash, endpoints_below = '' }: User,
   index: number,
   seen: Map<string, number>,
 ): ConfigProblem[] {
@@ -148,10 +172,11 @@ function userProblems(
     return [
       { path: `${at}.user`, message: 'has a colon, a control character or is not in Unicode form NFC' },
     ];
-  const first = seen.get(user);
+  const own = `${user}:${endpoints_below}`;
+  const first = seen.get(own);
   if (first !== undefined)
     return [{ path: `${at}.user`, message: `is that of users[${first}] too`, hint: 'leave one of them out' }];
-  seen.set(user, index);
+  seen.set(own, index);
   try {
     parsePasswordHash(password_hash);
     return [];
@@ -161,16 +186,25 @@ function userProblems(
   }
 }
 
-function knownUser({ user, password_hash, consumer, tenant, scopes, claims }: User): Known {
+function knownUser({
+  user,
+  password_hash,
+  consumer,
+  tenant,
+  scopes,
+  claims,
+  endpoints_below = '',
+}: User): Known {
   const identity: Identity = frozen({
-    id: `auth-basic:${user}`,
+    // Users of two tenants may have one name, and are two callers.
+    id: `auth-basic:${tenant === undefined ? '' : `${JSON.stringify(tenant)}/`}${user}`,
     consumer: consumer ?? user,
     tenant,
     scopes,
     claims: claims as Identity['claims'],
     credential: user,
   });
-  return { identity, hash: parsePasswordHash(password_hash) };
+  return { user, below: endpoints_below, identity, hash: parsePasswordHash(password_hash) };
 }
 
 /** RFC 7617, section 2.1: UTF-8, the same however it was composed, and no control characters. */
