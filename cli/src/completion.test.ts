@@ -1,14 +1,15 @@
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { describeUnless } from '../test/servers/describe-unless.js';
+import { missing } from '../test/servers/server-process.js';
 import { type CommandActions, createCommandLine } from './command-line.js';
 import { completionScript } from './completion.js';
 import { SHELLS, type Shell } from './completion-command-line.js';
 
 const program = createCommandLine({} as CommandActions, () => {});
-const has = (program: string) => spawnSync(program, ['--version']).status === 0;
 
 let folder: string;
 beforeAll(() => {
@@ -28,7 +29,7 @@ function inShell(shell: Shell, script: string): string[] {
   return out.split('\n').filter((line) => line !== '');
 }
 
-describe.skipIf(!has('bash'))('bash completes', () => {
+describeUnless(missing('bash', 'bash'), 'bash completes', () => {
   const complete = (typed: string) =>
     inShell(
       'bash',
@@ -58,7 +59,7 @@ test('no name from a cluster is run by a shell', () => {
   expect(existsSync(join(folder, 'hurt'))).toBe(false);
 });
 
-describe.skipIf(!has('zsh'))('zsh', () => {
+describeUnless(missing('zsh', 'zsh'), 'zsh', () => {
   test('takes the script', () => {
     expect(inShell('zsh', 'autoload -U compinit; compinit -u; source ./zsh; whence -w _sluice')).toEqual([
       '_sluice: function',
@@ -66,7 +67,7 @@ describe.skipIf(!has('zsh'))('zsh', () => {
   });
 });
 
-describe.skipIf(!has('fish'))('fish completes', () => {
+describeUnless(missing('fish', 'fish'), 'fish completes', () => {
   test.each<[string, string[]]>([
     ['config wa', ['wait']],
     ['config get -o j', ['json']],

@@ -1,5 +1,6 @@
 import { writeFileSync } from 'node:fs';
-import { describe, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
+import { describeUnless } from '../servers/describe-unless.js';
 import { NO_ETCD } from '../servers/etcd.js';
 import { NO_NATS } from '../servers/nats.js';
 import { FAULTS, FEW_FAULTS } from './faults.js';
@@ -14,10 +15,7 @@ const IS_FULL = process.env.SLUICE_TEST_FULL === '1';
 const FULL_ROUND_COUNT = 3;
 const LIMIT_MS = 20 * 60_000;
 
-const missing = NO_ETCD ?? NO_NATS;
-const suite = missing === undefined ? 'a cluster in which things break' : `a cluster (skipped: ${missing})`;
-
-describe.skipIf(missing !== undefined)(suite, () => {
+describeUnless(NO_ETCD ?? NO_NATS, 'a cluster in which things break', () => {
   it(
     'fails no call, loses no session, and serves nothing that was not committed',
     async () => {

@@ -1,9 +1,11 @@
-import { execFile, spawnSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { SLUICE } from '../cli/sluice-process.js';
+import { describeUnless } from '../servers/describe-unless.js';
+import { missing } from '../servers/server-process.js';
 import {
   ADMIN_TOKEN,
   NODE_TOKEN,
@@ -20,7 +22,6 @@ import { blocksOf } from './pages.js';
 const PAGE = 'docs/operating/configuration-commands.md';
 /** Steps of several commands, on a machine that may be busy. */
 vi.setConfig({ testTimeout: 60_000 });
-const hasBash = spawnSync('bash', ['--version']).status === 0;
 
 const blocks = blocksOf(PAGE);
 const steps = blocks.flatMap((block, index) => {
@@ -73,7 +74,7 @@ function timeless(text: string): string {
     .replaceAll(/ +$/gm, '');
 }
 
-describe.skipIf(!hasBash)('the page on changing a cluster', () => {
+describeUnless(missing('bash', 'bash'), 'the page on changing a cluster', () => {
   it('has steps', () => expect(steps.length).toBeGreaterThan(10));
 
   it.each(steps)('$line shows what it prints', async ({ command, shown }) => {

@@ -2,18 +2,14 @@ import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { connect } from 'node:net';
 import { createInterface } from 'node:readline';
-import { describe, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { isAlive } from '../stories/processes.js';
+import { describeUnless } from './describe-unless.js';
 import { type EtcdServer, NO_ETCD, startEtcd } from './etcd.js';
 import { NO_NATS, startNats } from './nats.js';
 import { NO_REDIS, startRedis } from './redis.js';
 import type { TestServer } from './server-process.js';
 
-const unless = (reason: string | undefined, name: string) =>
-  [reason !== undefined, reason ? `${name} (${reason})` : name] as const;
-const [noEtcd, etcdName] = unless(NO_ETCD, 'an etcd for tests');
-const [noNats, natsName] = unless(NO_NATS, 'a NATS for tests');
-const [noRedis, redisName] = unless(NO_REDIS, 'a Redis for tests');
 const base64 = (text: string) => Buffer.from(text).toString('base64');
 
 async function endsWithoutTrace(server: TestServer): Promise<void> {
@@ -24,7 +20,7 @@ async function endsWithoutTrace(server: TestServer): Promise<void> {
   expect(existsSync(folder)).toBe(false);
 }
 
-describe.skipIf(noEtcd)(etcdName, () => {
+describeUnless(NO_ETCD, 'an etcd for tests', () => {
   async function keepsWhatItIsTold(server: EtcdServer): Promise<void> {
     await server.call('kv/put', { key: base64('a'), value: base64('1') });
     const { pid } = server;
@@ -59,7 +55,7 @@ describe.skipIf(noEtcd)(etcdName, () => {
   });
 });
 
-describe.skipIf(noNats)(natsName, () => {
+describeUnless(NO_NATS, 'a NATS for tests', () => {
   /** Says one thing in the protocol of NATS, and answers the first line that fits. */
   async function say({ port }: TestServer, text: string, wanted: RegExp): Promise<string> {
     const socket = connect(port, '127.0.0.1');
@@ -97,7 +93,7 @@ describe.skipIf(noNats)(natsName, () => {
   });
 });
 
-describe.skipIf(noRedis)(redisName, () => {
+describeUnless(NO_REDIS, 'a Redis for tests', () => {
   it('stands still when told, starts again, and ends without a trace', async () => {
     const server = await startRedis();
     const ping = async () => {

@@ -1,10 +1,12 @@
 /* "I paste the examples of the documentation, one after the other, and they answer what stands below them." */
-import { execFile, spawnSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { describe, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
+import { describeUnless } from '../../../cli/test/servers/describe-unless.js';
+import { missing } from '../../../cli/test/servers/server-process.js';
 import { startAdminCluster, TOKENS } from '../../test/admin-cluster.js';
 import { REASONS } from './reasons.js';
 
@@ -16,7 +18,7 @@ const EXAMPLES = [...PAGE.matchAll(/```sh\n(.*?)```\n\n```json\n(.*?)```/gs)].ma
   }),
 );
 
-describe.skipIf(spawnSync('curl', ['--version']).status !== 0)('docs/operating/admin-api.md', () => {
+describeUnless(missing('curl', 'curl'), 'docs/operating/admin-api.md', () => {
   it('has examples that do what it says', async () => {
     expect(EXAMPLES.length).toBe(PAGE.match(/```sh/g)?.length);
     const cluster = await startAdminCluster();

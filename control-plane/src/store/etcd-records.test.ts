@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { describeUnless } from '../../../cli/test/servers/describe-unless.js';
 import { type EtcdServer, NO_ETCD, startEtcd } from '../../../cli/test/servers/etcd.js';
 import { recordsCases } from '../../test/records.cases.js';
 import { until } from '../../test/revision-log.cases.js';
@@ -7,9 +8,7 @@ import { EtcdLog } from './etcd.js';
 import { EtcdRecords } from './etcd-records.js';
 import { StoreUnavailableError } from './revision-log.js';
 
-const suite = NO_ETCD === undefined ? 'etcd' : `etcd (${NO_ETCD})`;
-
-describe.skipIf(NO_ETCD !== undefined)(suite, () => {
+describeUnless(NO_ETCD, 'etcd', () => {
   let etcd: EtcdServer;
   beforeAll(async () => {
     etcd = await startEtcd();

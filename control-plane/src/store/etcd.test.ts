@@ -2,7 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { cp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Revision } from '@sluice/proto/cluster';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { describeUnless } from '../../../cli/test/servers/describe-unless.js';
 import { ETCD_DATA_FOLDER, type EtcdServer, NO_ETCD, startEtcd } from '../../../cli/test/servers/etcd.js';
 import {
   consumer,
@@ -15,10 +16,9 @@ import {
 import { EtcdLog } from './etcd.js';
 import { StoreDamagedError, StoreUnavailableError } from './revision-log.js';
 
-const suite = NO_ETCD === undefined ? 'etcd' : `etcd (${NO_ETCD})`;
 const base64 = (text: string) => Buffer.from(text).toString('base64');
 
-describe.skipIf(NO_ETCD !== undefined)(suite, () => {
+describeUnless(NO_ETCD, 'etcd', () => {
   let etcd: EtcdServer;
   beforeAll(async () => {
     etcd = await startEtcd();
@@ -34,7 +34,7 @@ describe.skipIf(NO_ETCD !== undefined)(suite, () => {
   });
 });
 
-describe.skipIf(NO_ETCD !== undefined)(`${suite} that fails`, () => {
+describeUnless(NO_ETCD, 'etcd that fails', () => {
   let etcd: EtcdServer;
   let cluster: string;
   let log: EtcdLog;
@@ -171,7 +171,7 @@ describe.skipIf(NO_ETCD !== undefined)(`${suite} that fails`, () => {
   });
 });
 
-describe.skipIf(NO_ETCD !== undefined)(`${suite} with TLS and a password`, () => {
+describeUnless(NO_ETCD, 'etcd with TLS and a password', () => {
   it('is used with the certificate', async () => {
     const etcd = await startEtcd({ tls: true });
     const { cert, key } = etcd.certificate as { cert: string; key: string };

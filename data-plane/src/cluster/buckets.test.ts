@@ -4,7 +4,8 @@ import { MemoryBuckets } from '@sluice/sdk/engine';
 import fc from 'fast-check';
 import { Redis } from 'ioredis';
 import { pino } from 'pino';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import { describeUnless } from '../../../cli/test/servers/describe-unless.js';
 import { NO_NATS, startNats } from '../../../cli/test/servers/nats.js';
 import { NO_REDIS, startRedis } from '../../../cli/test/servers/redis.js';
 import type { TestServer } from '../../../cli/test/servers/server-process.js';
@@ -68,7 +69,7 @@ const KINDS: [string, Kind, string | undefined][] = [
 ];
 
 for (const [name, kind, missing] of KINDS) {
-  describe.skipIf(missing)(`buckets in ${name}`, () => {
+  describeUnless(missing, `buckets in ${name}`, () => {
     let one: PluginBuckets;
     let other: PluginBuckets;
     beforeAll(async () => {
@@ -152,7 +153,7 @@ for (const [name, kind, missing] of KINDS) {
   });
 }
 
-describe.skipIf(NO_NATS ?? NO_REDIS)('buckets in Redis', () => {
+describeUnless(NO_NATS ?? NO_REDIS, 'buckets in Redis', () => {
   it('are forgotten when they are full, and show nobody in their keys', async () => {
     const kind = overCluster(true);
     await kind.start();

@@ -1,6 +1,7 @@
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type CutProxy, startCutProxy } from '../../../cli/test/servers/cut-proxy.js';
+import { describeUnless } from '../../../cli/test/servers/describe-unless.js';
 import { NO_NATS, startNats } from '../../../cli/test/servers/nats.js';
 import type { TestServer } from '../../../cli/test/servers/server-process.js';
 import { BusNode, nodeBusCases, ofRequests } from '../sessions/node-bus.cases.js';
@@ -15,7 +16,7 @@ function connectTo(port: number, node: string, cluster = 'test'): Promise<Cluste
   return connectCluster({ nats: { servers: [`nats://127.0.0.1:${port}`] }, cluster, node, log });
 }
 
-describe.skipIf(NO_NATS)('over a real server', () => {
+describeUnless(NO_NATS, 'over a real server', () => {
   nodeBusCases('NATS', async () => {
     const server = await startNats();
     let connections: ClusterConnection[] = [];
@@ -35,7 +36,7 @@ describe.skipIf(NO_NATS)('over a real server', () => {
   });
 });
 
-describe.skipIf(NO_NATS)('a bus over NATS', () => {
+describeUnless(NO_NATS, 'a bus over NATS', () => {
   let server: TestServer;
   /** Between the first node and NATS. */
   let cable: CutProxy;

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { describeUnless } from '../../../cli/test/servers/describe-unless.js';
 import { NO_NATS, startNats } from '../../../cli/test/servers/nats.js';
 import type { TestServer } from '../../../cli/test/servers/server-process.js';
 import { pluginStoresCases } from '../chain/plugin-stores.cases.js';
@@ -14,7 +15,7 @@ const log = pino({ level: 'silent' });
 const LIMIT = { timeout: 20_000, interval: 20 };
 const SWEEP_MS = 50;
 
-describe.skipIf(NO_NATS)('over a real server', () => {
+describeUnless(NO_NATS, 'over a real server', () => {
   let server: TestServer;
   let closing: (() => Promise<void>)[] = [];
 

@@ -1,6 +1,7 @@
 import { pino } from 'pino';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it } from 'vitest';
 import { type CutProxy, startCutProxy } from '../../../cli/test/servers/cut-proxy.js';
+import { describeUnless } from '../../../cli/test/servers/describe-unless.js';
 import { NO_NATS, startNats } from '../../../cli/test/servers/nats.js';
 import type { TestServer } from '../../../cli/test/servers/server-process.js';
 import { newSession, newWorker, sessionStoreCases } from '../sessions/session-store.cases.js';
@@ -25,7 +26,7 @@ const isOpen = (store: SessionStore) =>
   expect.poll(() => store.claim(newSession(), 'x.0', 'y.0'), LIMIT).toBeDefined();
 const written = (store: SessionStore) => (store as NatsSessionStore).written();
 
-describe.skipIf(NO_NATS)('over a real server', () => {
+describeUnless(NO_NATS, 'over a real server', () => {
   sessionStoreCases('NATS', async () => {
     const server = await startNats();
     let connections: ClusterConnection[] = [];
@@ -46,7 +47,7 @@ describe.skipIf(NO_NATS)('over a real server', () => {
   });
 });
 
-describe.skipIf(NO_NATS)('sessions in NATS', () => {
+describeUnless(NO_NATS, 'sessions in NATS', () => {
   let server: TestServer;
   /** Between the first node and NATS. */
   let cable: CutProxy;

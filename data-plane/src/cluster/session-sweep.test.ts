@@ -1,5 +1,6 @@
 import { pino } from 'pino';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { describeUnless } from '../../../cli/test/servers/describe-unless.js';
 import { NO_NATS, startNats } from '../../../cli/test/servers/nats.js';
 import type { TestServer } from '../../../cli/test/servers/server-process.js';
 import { newSession, newWorker } from '../sessions/session-store.cases.js';
@@ -14,7 +15,7 @@ const log = pino({ level: 'silent' });
 const LIMIT = { timeout: 20_000, interval: 20 };
 const SWEEP_MS = 50;
 
-describe.skipIf(NO_NATS)('a sweep of sessions in NATS', () => {
+describeUnless(NO_NATS, 'a sweep of sessions in NATS', () => {
   let server: TestServer;
   let closing: (() => Promise<void>)[];
 

@@ -8,6 +8,7 @@ import {
 } from '@sluice/sdk/testing';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { describeUnless } from '../../../cli/test/servers/describe-unless.js';
 import { NO_REDIS, startRedis } from '../../../cli/test/servers/redis.js';
 import type { TestServer } from '../../../cli/test/servers/server-process.js';
 import cache from './index.js';
@@ -44,7 +45,7 @@ describe('a configuration of Redis', () => {
   });
 });
 
-describe.skipIf(NO_REDIS !== undefined)(`a second level in Redis${NO_REDIS ? ` (${NO_REDIS})` : ''}`, () => {
+describeUnless(NO_REDIS, 'a second level in Redis', () => {
   let server: TestServer;
   let redis: Redis;
   let gateways: TestGateway[];

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { EXIT } from '../../../src/exit-codes.js';
 import { run } from '../../cli/sluice-process.js';
+import { describeUnless } from '../../servers/describe-unless.js';
 import { NO_ETCD, startEtcd } from '../../servers/etcd.js';
 import { NO_NATS, startNats } from '../../servers/nats.js';
 import type { TestServer } from '../../servers/server-process.js';
@@ -23,7 +24,6 @@ import { type RunningNode, startNode } from './node.js';
 /* "I change a cluster of two nodes with commands, and clients see what I changed." With a real etcd and a real NATS. */
 
 const missing = NO_ETCD ?? NO_NATS;
-const suite = missing === undefined ? 'the commands of a cluster' : `the commands of a cluster (${missing})`;
 const FIRST_WORK_LIMIT_MS = 60_000;
 /** Each part is a dozen commands, and as many processes. */
 vi.setConfig({ testTimeout: 120_000 });
@@ -97,7 +97,7 @@ async function served(): Promise<string[][]> {
   );
 }
 
-describe.skipIf(missing !== undefined)(suite, () => {
+describeUnless(missing, 'the commands of a cluster', () => {
   it('apply, see it, look at what changed, go back, and see that', async () => {
     const first = await sluice(
       'config',

@@ -1,6 +1,7 @@
 import { Presence } from '@sluice/proto/cluster';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { httpUpstream } from '../../../../control-plane/test/delivering.js';
+import { describeUnless } from '../../servers/describe-unless.js';
 import { type EtcdServer, NO_ETCD, startEtcd } from '../../servers/etcd.js';
 import { NO_NATS, startNats } from '../../servers/nats.js';
 import { connect } from '../official-client.js';
@@ -10,10 +11,7 @@ import { crash, knownTo, ReplicaCluster } from './replica-cluster.js';
 
 /* "Two replicas share an etcd and a NATS, and either may die." */
 
-const missing = NO_ETCD ?? NO_NATS;
-const suite = missing === undefined ? 'replicas of a control plane' : `replicas (${missing})`;
-
-describe.skipIf(missing !== undefined)(suite, () => {
+describeUnless(NO_ETCD ?? NO_NATS, 'replicas of a control plane', () => {
   const cluster = new ReplicaCluster();
   let etcd: EtcdServer;
   beforeAll(async () => {

@@ -1,6 +1,7 @@
 import { RolloutEventKind, RolloutState } from '@sluice/proto/cluster';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { httpUpstream } from '../../../../control-plane/test/delivering.js';
+import { describeUnless } from '../../servers/describe-unless.js';
 import { type EtcdServer, NO_ETCD, startEtcd } from '../../servers/etcd.js';
 import { NO_NATS, startNats } from '../../servers/nats.js';
 import { connect } from '../official-client.js';
@@ -10,8 +11,6 @@ import { isServing, ReplicaCluster } from './replica-cluster.js';
 
 /* "I change the cluster on some nodes first, and it goes on, or back, by itself." */
 
-const missing = NO_ETCD ?? NO_NATS;
-const suite = missing === undefined ? 'a rollout' : `a rollout (${missing})`;
 const PATIENT = { timeout: 25_000, interval: 100 };
 const THIRDS = [{ nodesPercent: 30 }, { nodesPercent: 60 }, { nodesPercent: 100 }];
 
@@ -36,7 +35,7 @@ async function newest({ client }: RunningControlPlane) {
   return rollout;
 }
 
-describe.skipIf(missing !== undefined)(suite, () => {
+describeUnless(NO_ETCD ?? NO_NATS, 'a rollout', () => {
   const cluster = new ReplicaCluster();
   let etcd: EtcdServer;
   beforeAll(async () => {

@@ -1,5 +1,6 @@
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, expect, it, vi } from 'vitest';
 import { resource } from '../../../../control-plane/test/delivering.js';
+import { describeUnless } from '../../servers/describe-unless.js';
 import { NO_NATS } from '../../servers/nats.js';
 import { NO_REDIS, startRedis } from '../../servers/redis.js';
 import type { TestServer } from '../../servers/server-process.js';
@@ -54,7 +55,7 @@ async function passing(nodes: readonly StoryNode[], count: number): Promise<numb
   return passed;
 }
 
-describe.skipIf(NO_NATS)('a limit of the cluster', () => {
+describeUnless(NO_NATS, 'a limit of the cluster', () => {
   it.for([
     ['NATS', false],
     ['Redis', true],

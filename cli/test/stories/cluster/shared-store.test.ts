@@ -2,8 +2,9 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Isolation } from '@sluice/proto';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it } from 'vitest';
 import { resource } from '../../../../control-plane/test/delivering.js';
+import { describeUnless } from '../../servers/describe-unless.js';
 import { NO_NATS } from '../../servers/nats.js';
 import { closeClients, connect } from '../official-client.js';
 import { packCountingPlugin } from '../plugins/counting-plugin.js';
@@ -24,7 +25,7 @@ afterEach(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-describe.skipIf(NO_NATS)('what a plugin stores', () => {
+describeUnless(NO_NATS, 'what a plugin stores', () => {
   it.each([
     ['inline', Isolation.INLINE],
     ['in a process', Isolation.PROCESS],

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { makeTestCertificate } from '../../../../data-plane/src/upstream/transport/test-certificate.js';
+import { describeUnless } from '../../servers/describe-unless.js';
 import { NO_NATS } from '../../servers/nats.js';
 import { natsUser } from '../../servers/nats-users.js';
 import { closeClients, connect, KINDS, LEGACY_KINDS } from '../official-client.js';
@@ -54,7 +55,7 @@ const call = (id: number | string, name: string, args: object = {}) => ({
 });
 const textOf = async (response: Response) => (await lastMessage(response)).result?.content[0].text;
 
-describe.skipIf(NO_NATS)('two nodes that share sessions', () => {
+describeUnless(NO_NATS, 'two nodes that share sessions', () => {
   it.each(KINDS)('%s works, wherever its requests land', async (kind) => {
     const url = await (await begin()).url();
     const client = await connect(kind, `${url}/mcp/remote`, { onElicit });
@@ -202,7 +203,7 @@ describe.skipIf(NO_NATS)('two nodes that share sessions', () => {
   });
 });
 
-describe.skipIf(NO_NATS)('nodes reach a NATS that asks who they are', () => {
+describeUnless(NO_NATS, 'nodes reach a NATS that asks who they are', () => {
   let folder: string;
 
   beforeEach(async () => {

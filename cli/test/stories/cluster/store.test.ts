@@ -1,8 +1,9 @@
 import { cp, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { keyOf, Presence } from '@sluice/proto/cluster';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { httpUpstream } from '../../../../control-plane/test/delivering.js';
+import { describeUnless } from '../../servers/describe-unless.js';
 import { ETCD_DATA_FOLDER, type EtcdServer, NO_ETCD, startEtcd } from '../../servers/etcd.js';
 import { connect } from '../official-client.js';
 import { portsOf, type RunningControlPlane, SOON } from './control-plane.js';
@@ -10,9 +11,7 @@ import { isServing, knownTo, ReplicaCluster } from './replica-cluster.js';
 
 /* "The store of my cluster fails, and I know what happens." See docs/operating/store.md. */
 
-const suite = NO_ETCD === undefined ? 'control planes' : `control planes (${NO_ETCD})`;
-
-describe.skipIf(NO_ETCD !== undefined)(suite, () => {
+describeUnless(NO_ETCD, 'control planes', () => {
   const cluster = new ReplicaCluster();
   let etcd: EtcdServer;
   beforeAll(async () => {

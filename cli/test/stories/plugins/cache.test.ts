@@ -1,6 +1,7 @@
 import { createApiKey } from '@sluice/plugins/credentials';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type RunningGateway, startGateway } from '../../gateway.js';
+import { describeUnless } from '../../servers/describe-unless.js';
 import { NO_REDIS, startRedis } from '../../servers/redis.js';
 import type { TestServer } from '../../servers/server-process.js';
 import { metric } from '../gateway-metrics.js';
@@ -121,7 +122,7 @@ describe.each(['modern', 'legacy', 'both'] as const)(
   },
 );
 
-describe.skipIf(NO_REDIS !== undefined)(`gateways with one Redis${NO_REDIS ? ` (${NO_REDIS})` : ''}`, () => {
+describeUnless(NO_REDIS, 'gateways with one Redis', () => {
   let fixture: HttpServer;
   let redis: TestServer;
   let gateways: RunningGateway[] = [];
