@@ -47,4 +47,5 @@ describe('alignColumns', () => {
 
 test('control characters from outside cannot move the cursor', () => {
   expect(printable('a\u001b[2Jb\nc\u009b')).toBe('a\\x1b[2Jb\\x0ac\\x9b');
+  expect(printable('a\u202eb')).toBe('a\\u202eb');
 });

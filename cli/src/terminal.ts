@@ -87,12 +87,15 @@ function visibleWidth(cell: Cell): number {
 
 /**
  * Makes text from outside safe to print: control characters, which could move the cursor or rewrite what
- * stands above, become visible escapes.
+ * stands above, and those that turn the direction of what follows, become visible escapes.
  */
 export function printable(text: string): string {
   return text.replace(CONTROL_CHARACTERS, (character) => {
-    return `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`;
+    const code = character.charCodeAt(0);
+    return code > 0xff ? `\\u${code.toString(16)}` : `\\x${code.toString(16).padStart(2, '0')}`;
   });
 }
 
-const CONTROL_CHARACTERS = /[\u0000-\u001f\u007f-\u009f]/g;
+/** ISO 6429, line and paragraph separators, and the explicit directional formatting of Unicode (UAX #9, 2). */
+const CONTROL_CHARACTERS =
+  /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g;

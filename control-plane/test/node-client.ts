@@ -98,16 +98,20 @@ export class TestNode {
   }
 
   async pull(have?: Position, everything = false): Promise<PullResponse[]> {
+    const pieces: PullResponse[] = [];
+    for await (const piece of this.pulling(have, everything)) pieces.push(piece);
+    return pieces;
+  }
+
+  /** The pieces of a pull, of which nothing is taken before they are read. */
+  pulling(have?: Position, everything = false): AsyncIterable<PullResponse> {
     const request = create(PullRequestSchema, {
       node: this.name,
       region: this.options.region ?? '',
       ...(have && { have }),
       everything,
     });
-    const call = this.client.pull?.(request, this.metadata()) as AsyncIterable<PullResponse>;
-    const pieces: PullResponse[] = [];
-    for await (const piece of call) pieces.push(piece);
-    return pieces;
+    return this.client.pull?.(request, this.metadata()) as AsyncIterable<PullResponse>;
   }
 
   /** Ends its stream and its connection. */

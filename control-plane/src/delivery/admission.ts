@@ -1,6 +1,7 @@
 /** From a gRPC call to what its caller may see, and from what goes wrong to what the caller is told. */
 import { type ServerWritableStream, type ServiceError, status } from '@grpc/grpc-js';
 import type { View } from '@sluice/proto/cluster';
+import { TooManyNodesError } from '../fleet/fleet.js';
 import { StoreUnavailableError } from '../store/revision-log.js';
 import { type NodeAccess, NodeRefusedError } from './node-access.js';
 import { TooManyViewsError } from './views.js';
@@ -39,7 +40,8 @@ const STATUS_OF_REFUSAL = {
 export function refusalOf(error: unknown): Pick<ServiceError, 'code' | 'details'> {
   if (error instanceof NodeRefusedError)
     return { code: STATUS_OF_REFUSAL[error.reason], details: error.message };
-  if (error instanceof TooManyViewsError) return { code: status.RESOURCE_EXHAUSTED, details: error.message };
+  if (error instanceof TooManyViewsError || error instanceof TooManyNodesError)
+    return { code: status.RESOURCE_EXHAUSTED, details: error.message };
   if (error instanceof StoreUnavailableError) return { code: status.UNAVAILABLE, details: error.message };
   return { code: status.INTERNAL, details: 'the control plane failed; its log says why' };
 }

@@ -17,6 +17,9 @@ const HELLO_WITHIN_MS = 10_000;
 /** Longest texts of a Hello. */
 const MAX_HELLO_TEXT_LENGTH = 1_024;
 
+/** They are shown on terminals. */
+const CONTROL_CHARACTERS = /\p{Cc}/u;
+
 export interface ConnectionOptions {
   readonly views: Views;
   readonly fleet: Fleet;
@@ -80,7 +83,7 @@ export class NodeConnection implements NodeStream {
   }
 
   replaced(): void {
-    this.end(status.ABORTED, 'another start of this node took its place');
+    this.end(status.ABORTED, 'another stream, or another start, of this node took its place');
   }
 
   end(code: status, details: string): void {
@@ -124,8 +127,16 @@ export class NodeConnection implements NodeStream {
         this.end(status.INVALID_ARGUMENT, message);
         return;
       }
-      if (this.hello !== undefined && this.hello.node !== hello.node) {
-        this.end(status.INVALID_ARGUMENT, `this stream is that of ${this.hello.node}`);
+      if (texts.some((text) => CONTROL_CHARACTERS.test(text))) {
+        this.end(status.INVALID_ARGUMENT, 'texts of Hello have no control characters');
+        return;
+      }
+      if (this.hello !== undefined && !isSameStart(this.hello, hello)) {
+        this.end(status.INVALID_ARGUMENT, `this stream is that of one start of ${this.hello.node}`);
+        return;
+      }
+      if (this.isFull) {
+        this.end(status.RESOURCE_EXHAUSTED, 'the node does not read what it is told');
         return;
       }
       this.endHelloTimer();
@@ -172,4 +183,8 @@ export class NodeConnection implements NodeStream {
     if (this.hello) this.options.fleet.disconnected(this.hello.node, this);
     this.onEnd();
   }
+}
+
+function isSameStart(one: Hello, other: Hello): boolean {
+  return one.node === other.node && one.incarnation === other.incarnation;
 }

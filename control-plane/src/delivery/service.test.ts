@@ -21,6 +21,7 @@ import { afterPieces, TestNode, type TestNodeOptions } from '../../test/node-cli
 import { Fleet } from '../fleet/fleet.js';
 import { ConfigurationHead } from '../revisions/head.js';
 import { StoreUnavailableError } from '../store/revision-log.js';
+import { SYSTEM_TIMING, type Timing } from '../timing.js';
 import { type NodeGrant, nodeAccess } from './node-access.js';
 import { deliveryService } from './service.js';
 import { Views } from './views.js';
@@ -34,9 +35,10 @@ interface ServedOptions {
   readonly grants?: readonly NodeGrant[];
   readonly credentials?: ServerCredentials;
   readonly isOnNats?: () => boolean;
+  readonly timing?: Timing;
 }
 
-async function served({ grants, credentials, isOnNats = () => false }: ServedOptions = {}) {
+async function served({ grants, credentials, isOnNats = () => false, timing }: ServedOptions = {}) {
   const log = new MemoryLog();
   const onTrouble = (error: unknown) => {
     throw error;
@@ -46,7 +48,9 @@ async function served({ grants, credentials, isOnNats = () => false }: ServedOpt
   const clock = { nowMs: () => 0, elapsedMs: () => 0 };
   const fleet = new Fleet({ head, views, ...clock, orderElsewhere: () => false });
   const access = nodeAccess(grants);
-  const delivery = deliveryService({ head, views, fleet, access, cluster: 'test', isOnNats, onTrouble });
+  const delivery = deliveryService({
+    ...{ head, views, fleet, access, cluster: 'test', isOnNats, onTrouble, timing },
+  });
   const server = new Server();
   server.addService(delivery.definition, delivery.implementation);
   const port = await new Promise<number>((resolve, reject) =>
@@ -244,6 +248,40 @@ describe('the delivery service', () => {
     await vi.waitFor(() => expect(edge.ended).toMatchObject({ code: status.INVALID_ARGUMENT }));
   });
 
+  it('has one stream of a node, and one start on a stream', async () => {
+    const { fleet, address } = await served();
+    const first = await connected({ address });
+    const second = await connected({ address });
+    await vi.waitFor(() => expect(first.ended).toMatchObject({ code: status.ABORTED }));
+    second.say({ case: 'hello', value: { ...second.self, hearsAnnouncements: true } });
+    await vi.waitFor(() => expect(fleet.nodes()).toMatchObject([{ hello: { hearsAnnouncements: true } }]));
+    expect(second.ended).toBeUndefined();
+    second.say({ case: 'hello', value: { ...second.self, incarnation: 'another' } });
+    await vi.waitFor(() => expect(second.ended).toMatchObject({ code: status.INVALID_ARGUMENT }));
+    expect([...fleet.heardHere()]).toEqual([]);
+  });
+
+  it('refuses a Hello that could rewrite a terminal', async () => {
+    const { fleet, address } = await served();
+    const edge = await connected({ address, incarnation: '\u001b[2Jfirst' });
+    expect(edge.ended).toMatchObject({ code: status.INVALID_ARGUMENT });
+    expect(fleet.nodes()).toEqual([]);
+  });
+
+  it('ends the stream of a node that says again and again who it is and reads no answer', async () => {
+    const { fleet, address } = await served();
+    const edge = await connected({ address });
+    edge.read(false);
+    const flood = setInterval(() => {
+      for (let count = 0; count < 500; count++) edge.say({ case: 'hello', value: edge.self });
+    });
+    opened.push(() => clearInterval(flood));
+    await vi.waitFor(() => expect([...fleet.heardHere()]).toEqual([]), { timeout: 20_000 });
+    clearInterval(flood);
+    edge.read(true);
+    await vi.waitFor(() => expect(edge.ended).toMatchObject({ code: status.RESOURCE_EXHAUSTED }));
+  }, 30_000);
+
   it('asks the store before it sends a node back', async () => {
     const { log, head, address } = await served();
     await commit(head, { name: 'a' });
@@ -314,6 +352,27 @@ describe('the delivery service', () => {
     slow.read(true);
     await vi.waitFor(() => expect(slow.announcements.at(-1)?.position?.revision).toBe(BigInt(commits)));
     expect(slow.announcements.length).toBeLessThan(commits);
+  });
+
+  it('ends a pull of which nobody takes anything', async () => {
+    const waits: (() => void)[] = [];
+    const after: Timing['after'] = (_, what) => {
+      waits.push(what);
+      return () => void waits.splice(waits.indexOf(what), 1);
+    };
+    const { head, address } = await served({ timing: { ...SYSTEM_TIMING, after } });
+    const large = 'x'.repeat(900_000);
+    for (let number = 0; number < 20; number++) await commit(head, { name: `n${number}`, tenant: large });
+    const edge = node({ address });
+    const pieces = edge.pulling()[Symbol.asyncIterator]();
+    await vi.waitFor(() => expect(waits).toHaveLength(1));
+    waits[0]?.();
+    const all = async () => {
+      while (!(await pieces.next()).done);
+    };
+    await expect(all()).rejects.toMatchObject({ code: status.DEADLINE_EXCEEDED });
+    expect(await edge.pull()).toHaveLength(20);
+    expect(waits).toEqual([]);
   });
 
   it('tells its nodes when it stops', async () => {

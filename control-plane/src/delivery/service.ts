@@ -12,6 +12,7 @@ import {
 import { type ConnectRequest, DeliveryService, type Position, type PullRequest } from '@sluice/proto/cluster';
 import { serviceDefinition } from '@sluice/proto/grpc';
 import type { ConfigurationHead } from '../revisions/head.js';
+import { SYSTEM_TIMING, type Timing } from '../timing.js';
 import { admit, refusalOf } from './admission.js';
 import { encodeAnnouncement, NewestAnnouncements } from './connect-response.js';
 import type { DeliveredView } from './delivered-view.js';
@@ -24,6 +25,9 @@ export interface DeliveryOptions extends ConnectionOptions {
   /** Something failed that no caller is told about. */
   readonly onTrouble: (error: unknown) => void;
 }
+
+/** Whoever takes nothing of an answer for so long has gone, or keeps what is answered in memory for nothing. */
+const TAKEN_WITHIN_MS = 30_000;
 
 /** What is served of it, and how it ends. */
 export interface Delivery {
@@ -95,7 +99,10 @@ async function pull(
     if (have !== undefined) await catchUp(head, have);
     for (const piece of views.given(view, node, have).pull(everything ? undefined : have)) {
       if (call.cancelled) return;
-      if (!call.write(piece)) await writable(call);
+      if (!call.write(piece) && !(await writable(call, options.timing ?? SYSTEM_TIMING))) {
+        call.emit('error', { code: status.DEADLINE_EXCEEDED, details: 'nobody takes the answer' });
+        return;
+      }
     }
     call.end();
   } catch (error) {
@@ -117,14 +124,18 @@ async function catchUp(head: ConfigurationHead, { storeId, revision }: Position)
   if (!isNodeBehind) await head.refresh();
 }
 
-function writable(call: ServerWritableStream<PullRequest, Buffer>): Promise<void> {
+/** Resolves with false when nothing of what was written is taken in time. */
+function writable(call: ServerWritableStream<PullRequest, Buffer>, timing: Timing): Promise<boolean> {
   return new Promise((resolve) => {
-    const done = () => {
-      call.off('drain', done);
-      call.off('cancelled', done);
-      resolve();
+    const end = (isTaken: boolean) => {
+      endTimer();
+      call.off('drain', taken);
+      call.off('cancelled', taken);
+      resolve(isTaken);
     };
-    call.on('drain', done);
-    call.on('cancelled', done);
+    const taken = () => end(true);
+    const endTimer = timing.after(TAKEN_WITHIN_MS, () => end(false));
+    call.on('drain', taken);
+    call.on('cancelled', taken);
   });
 }

@@ -58,6 +58,20 @@ describe('the fleet', () => {
     expect(fleet.nodes()).toMatchObject([{ presence: Presence.PRESENT }]);
   });
 
+  it('has room for a node that comes while others are silent, and for no more than it can hold', async () => {
+    const { fleet } = await fleetOf('eu');
+    const nodes = 10_000;
+    const seen = { region: 'eu', tenants: undefined };
+    const join = (node: string) => fleet.joined(create(HelloSchema, { node, incarnation: 'first' }), seen);
+    for (let number = 1; number < nodes; number++) join(`n${number}`);
+    expect(() => join('one-more')).toThrow('the cluster has 10000 nodes already');
+    join('n7');
+    vi.advanceTimersByTime(HEALTH_INTERVAL_MS * 4);
+    join('one-more');
+    expect(fleet.knows('one-more')).toBe(true);
+    expect(fleet.nodes()).toHaveLength(nodes);
+  });
+
   it('says that a node cannot be told', async () => {
     const { fleet } = await fleetOf('eu');
     await expect(fleet.drain('n0', '')).rejects.toThrow(NodeUnreachableError);

@@ -31,6 +31,7 @@ import {
   NodeUnreachableError,
 } from './fleet-view.js';
 import { type KnownNode, type NodeStream, nodeMessage, regionOf, rejectionText } from './known-node.js';
+import { saidAcknowledgement, saidConnections, saidHealth, saidHello } from './said.js';
 import { watchedNode } from './watched.js';
 
 /** How often nodes say how they are. */
@@ -42,8 +43,16 @@ const LEASE_INTERVALS_COUNT = 3;
 /** A node that was not heard for so long is no part of the cluster any more. */
 const FORGOTTEN_AFTER_MS = 24 * 60 * 60_000;
 
+/** Whoever has a token for many names could come with any number of them. */
+const MAX_NODES_COUNT = 10_000;
+
 /** Whoever waits without end has to ask again. */
 const LONGEST_WAIT_MS = 24 * 60 * 60_000;
+
+/** More nodes than there may be. */
+export class TooManyNodesError extends Error {
+  override readonly name = 'TooManyNodesError';
+}
 
 export interface FleetOptions {
   readonly head: ConfigurationHead;
@@ -99,15 +108,18 @@ export class Fleet implements FleetView {
   /**
    * A node came, or said anew who it is.
    *
-   * @throws TooManyViewsError
+   * @throws TooManyViewsError, TooManyNodesError
    */
-  joined(hello: Hello, seen: View, stream?: NodeStream): KnownNode {
+  joined(says: Hello, seen: View, stream?: NodeStream): KnownNode {
+    const hello = saidHello(says);
     const before = this.known.get(hello.node);
+    if (before === undefined) this.makeRoom();
     const view = this.options.views.use(seen);
     if (before) this.options.views.release(before.view);
     const isSameStart = before?.hello.incarnation === hello.incarnation;
     const wasThere = isSameStart && before.presence === Presence.PRESENT;
-    if (!isSameStart) before?.stream?.replaced();
+    // A node has one stream: what it had before is a start that has gone, or a connection that has.
+    if (!isSameStart || (stream !== undefined && before.stream !== stream)) before?.stream?.replaced();
     const node: KnownNode = {
       hello,
       view,
@@ -199,7 +211,8 @@ export class Fleet implements FleetView {
     this.changed(node);
   }
 
-  acknowledged(acknowledgement: Acknowledgement): void {
+  acknowledged(says: Acknowledgement): void {
+    const acknowledgement = saidAcknowledgement(says);
     const node = this.heard(acknowledgement);
     if (node === undefined) return;
     const { position, rejection } = acknowledgement;
@@ -212,7 +225,8 @@ export class Fleet implements FleetView {
     this.changed(node);
   }
 
-  reported(health: Health): void {
+  reported(says: Health): void {
+    const health = saidHealth(says);
     const node = this.heard(health);
     if (node === undefined) return;
     if (health.state === NodeState.STOPPED) this.left(node);
@@ -270,7 +284,7 @@ export class Fleet implements FleetView {
 
   /** A node answered what it was asked for. */
   listed(list: ConnectionList): void {
-    this.asked.answered(list);
+    this.asked.answered(saidConnections(list));
   }
 
   convergence(request: ConvergenceRequest): Promise<Convergence> {
@@ -335,11 +349,29 @@ export class Fleet implements FleetView {
         node.presence = Presence.UNKNOWN;
         this.tell(node, NodeEventKind.LOST);
       }
-      if (silentMs <= FORGOTTEN_AFTER_MS) continue;
-      this.known.delete(name);
-      this.options.views.release(node.view);
-      this.changed(node);
+      if (silentMs > FORGOTTEN_AFTER_MS) this.forget(name, node);
     }
+  }
+
+  private forget(name: string, node: KnownNode): void {
+    this.known.delete(name);
+    this.options.views.release(node.view);
+    this.changed(node);
+  }
+
+  /**
+   * Whoever was silent longest makes room for a node that is there.
+   *
+   * @throws TooManyNodesError
+   */
+  private makeRoom(): void {
+    if (this.known.size < MAX_NODES_COUNT) return;
+    let silent: KnownNode | undefined;
+    for (const node of this.known.values())
+      if (node.presence !== Presence.PRESENT && node.heardMs < (silent?.heardMs ?? Number.POSITIVE_INFINITY))
+        silent = node;
+    if (silent === undefined) throw new TooManyNodesError(`the cluster has ${MAX_NODES_COUNT} nodes already`);
+    this.forget(silent.hello.node, silent);
   }
 
   private left(node: KnownNode): void {
