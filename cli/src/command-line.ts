@@ -42,6 +42,15 @@ export interface CommandActions
   version(): Promise<number>;
 }
 
+/** The actions of a process that runs one command and no other. */
+export function onlyAction<Name extends keyof CommandActions>(
+  name: Name,
+  action: CommandActions[Name],
+): CommandActions {
+  const notHere = () => Promise.resolve(EXIT.unexpected);
+  return new Proxy({} as CommandActions, { get: (_, asked) => (asked === name ? action : notHere) });
+}
+
 /** A command line to show, and what it does. */
 export type Example = readonly [commandLine: string, meaning: string];
 

@@ -1,5 +1,5 @@
 import { formatProblem, type Problem } from '@sluice/control-plane';
-import { runCommandLine } from './command-line.js';
+import { onlyAction, runCommandLine } from './command-line.js';
 import { loadConfiguration } from './configuration.js';
 import { EXIT } from './exit-codes.js';
 import { parentSettings } from './parent-settings.js';
@@ -25,27 +25,11 @@ process.disconnect?.();
 
 async function parse(argv: readonly string[]): Promise<ServeFlags | number> {
   let flags: ServeFlags | undefined;
-  const notHere = () => Promise.resolve(EXIT.unexpected);
-  const exitCode = await runCommandLine(['serve', ...argv], {
-    serve: async (given) => {
-      flags = given;
-      return EXIT.ok;
-    },
-    dataPlane: notHere,
-    stdio: notHere,
-    validate: notHere,
-    health: notHere,
-    admin: notHere,
-    completion: notHere,
-    createKey: notHere,
-    createToken: notHere,
-    controlPlane: notHere,
-    hashPassword: notHere,
-    newPlugin: notHere,
-    testPlugin: notHere,
-    packPlugin: notHere,
-    version: notHere,
-  });
+  const take = async (given: ServeFlags) => {
+    flags = given;
+    return EXIT.ok;
+  };
+  const exitCode = await runCommandLine(['serve', ...argv], onlyAction('serve', take));
   return flags ?? exitCode;
 }
 

@@ -1,4 +1,4 @@
-import { runCommandLine } from './command-line.js';
+import { onlyAction, runCommandLine } from './command-line.js';
 import { endProcess } from './controlling-terminal.js';
 import { EXIT } from './exit-codes.js';
 import type { NodeFlags } from './node-flags.js';
@@ -18,27 +18,11 @@ else serve(flags);
 
 async function parse(argv: readonly string[]): Promise<NodeFlags | number> {
   let flags: NodeFlags | undefined;
-  const notHere = () => Promise.resolve(EXIT.unexpected);
-  const exitCode = await runCommandLine(['data-plane', ...argv], {
-    dataPlane: async (given) => {
-      flags = given;
-      return EXIT.ok;
-    },
-    serve: notHere,
-    stdio: notHere,
-    validate: notHere,
-    health: notHere,
-    admin: notHere,
-    completion: notHere,
-    createKey: notHere,
-    createToken: notHere,
-    controlPlane: notHere,
-    hashPassword: notHere,
-    newPlugin: notHere,
-    testPlugin: notHere,
-    packPlugin: notHere,
-    version: notHere,
-  });
+  const take = async (given: NodeFlags) => {
+    flags = given;
+    return EXIT.ok;
+  };
+  const exitCode = await runCommandLine(['data-plane', ...argv], onlyAction('dataPlane', take));
   return flags ?? exitCode;
 }
 

@@ -1,7 +1,6 @@
 import { PassThrough, Readable } from 'node:stream';
 import { runAdminCommand } from '../../src/admin/run.js';
-import { type CommandActions, runCommandLine } from '../../src/command-line.js';
-import { EXIT } from '../../src/exit-codes.js';
+import { onlyAction, runCommandLine } from '../../src/command-line.js';
 
 /** What a command printed, and its exit code. */
 export interface Said {
@@ -27,14 +26,10 @@ export async function sluice(argv: readonly string[], typed: Typed = {}): Promis
     err: terminal(isTerminal, onErr),
     input: Readable.from([input]),
   };
-  const notHere = () => Promise.resolve(EXIT.unexpected);
-  const actions = new Proxy({} as CommandActions, {
-    get: (_, name) =>
-      name === 'admin'
-        ? (command: Parameters<CommandActions['admin']>[0]) => runAdminCommand(command, streams, environment)
-        : notHere,
-  });
-  const code = await runCommandLine(argv, actions);
+  const code = await runCommandLine(
+    argv,
+    onlyAction('admin', (command) => runAdminCommand(command, streams, environment)),
+  );
   return { code, out: streams.out.text(), err: streams.err.text() };
 }
 

@@ -17,7 +17,7 @@ import {
   resolveVirtualServer,
   type Secret,
 } from '@sluice/proto';
-import { type Entry, type KeyText, parseKeyText, type StateChange } from '@sluice/proto/cluster';
+import { type Entry, type KeyText, mayRefer, parseKeyText, type StateChange } from '@sluice/proto/cluster';
 import { CompileError } from './compile-error.js';
 import { keptByName, keptIfAllSame, keptIfSame } from './kept.js';
 import {
@@ -28,7 +28,7 @@ import {
   type WrittenPlugin,
   withAccess,
 } from './of-tenants.js';
-import { mayRefer, type ReferenceSource, withReferences } from './references.js';
+import { type ReferenceSource, withReferences } from './references.js';
 
 export { CompileError };
 

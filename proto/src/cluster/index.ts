@@ -18,4 +18,5 @@ export {
   type StateChange,
   UnknownResourceError,
 } from './state.js';
+export { mayRefer, withTexts } from './texts.js';
 export { sees, type View, viewId } from './view.js';
