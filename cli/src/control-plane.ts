@@ -16,7 +16,7 @@ import {
 import { compileCheck } from './compile-check.js';
 import type { ControlPlaneFlags } from './control-plane-flags.js';
 import { EXIT } from './exit-codes.js';
-import { firstTokens, type MadeTokens, showFirstTokens } from './first-tokens.js';
+import { firstTokens, forgetFirstTokens, type MadeTokens, showFirstTokens } from './first-tokens.js';
 import type { Output } from './health.js';
 import { openLog } from './log.js';
 import { packageVersion } from './version.js';
@@ -39,6 +39,7 @@ export async function runControlPlane(flags: ControlPlaneFlags, out: Output, err
     () => {},
   );
   let plane: ControlPlane | undefined;
+  let unseen: MadeTokens | undefined;
   let isStopping = false;
   const stopped = new Promise<void>((resolve) => {
     for (const signal of ['SIGINT', 'SIGTERM'] as const)
@@ -51,10 +52,14 @@ export async function runControlPlane(flags: ControlPlaneFlags, out: Output, err
       });
   });
   try {
-    const { options, made } = settings(flags, log);
-    plane = await startControlPlane(options);
+    const tokens = tokenFiles(flags);
+    unseen = tokens.made;
+    plane = await startControlPlane(settings(flags, tokens, log));
     const served = await Promise.race([plane.serving, stopped]);
-    if (served && made) showFirstTokens(made, served, out);
+    if (served && unseen) {
+      showFirstTokens(unseen, served, out);
+      unseen = undefined;
+    }
     await stopped;
     await plane.stop();
     log.info('stopped');
@@ -64,6 +69,7 @@ export async function runControlPlane(flags: ControlPlaneFlags, out: Output, err
     await plane?.stop();
     return exitCodeOf(error);
   } finally {
+    if (unseen) forgetFirstTokens(unseen);
     await flush();
   }
 }
@@ -84,33 +90,33 @@ function exitCodeOf(error: unknown): number {
 /** What was asked for, with everything read that a file or a variable holds. */
 function settings(
   flags: ControlPlaneFlags,
+  {
+    nodeTokensFile,
+    adminTokensFile,
+  }: Pick<ReturnType<typeof tokenFiles>, 'nodeTokensFile' | 'adminTokensFile'>,
   log: ControlPlaneOptions['log'],
-): { options: ControlPlaneOptions; made: MadeTokens | undefined } {
-  const { made, nodeTokensFile, adminTokensFile } = tokenFiles(flags);
+): ControlPlaneOptions {
   const { listen, adminListen } = flags;
   return {
-    made,
-    options: {
-      cluster: flags.cluster,
-      store: storeOptions(flags),
-      keepRevisionsCount: flags.keepRevisions,
-      nodes: {
-        ...listen,
-        tls: nodeTls(flags),
-        grants: nodeTokensFile === undefined ? BY_CERTIFICATE : readNodeGrants(nodeTokensFile),
-      },
-      admin: {
-        ...adminListen,
-        tls: adminTls(flags),
-        insecure: flags.insecure,
-        access: { ...(adminTokensFile !== undefined && readAdminAccess(adminTokensFile)), ...oidc(flags) },
-      },
-      compile: compileCheck(),
-      doors: flags.healthListen,
-      nats: natsOptions(flags),
-      log,
-      version: packageVersion(),
+    cluster: flags.cluster,
+    store: storeOptions(flags),
+    keepRevisionsCount: flags.keepRevisions,
+    nodes: {
+      ...listen,
+      tls: nodeTls(flags),
+      grants: nodeTokensFile === undefined ? BY_CERTIFICATE : readNodeGrants(nodeTokensFile),
     },
+    admin: {
+      ...adminListen,
+      tls: adminTls(flags),
+      insecure: flags.insecure,
+      access: { ...(adminTokensFile !== undefined && readAdminAccess(adminTokensFile)), ...oidc(flags) },
+    },
+    compile: compileCheck(),
+    doors: flags.healthListen,
+    nats: natsOptions(flags),
+    log,
+    version: packageVersion(),
   };
 }
 

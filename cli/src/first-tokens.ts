@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { newToken } from '@sluice/control-plane/cluster';
 import type { Output } from './health.js';
@@ -13,6 +13,8 @@ export interface MadeTokens {
   readonly folder: string;
   readonly node: string | undefined;
   readonly admin: string | undefined;
+  /** The files that hold their digests. */
+  readonly files: readonly string[];
 }
 
 interface Wanted {
@@ -41,9 +43,11 @@ export function firstTokens(
     const { token, sha256 } = newToken('admin');
     return { token, text: adminEntry({ name: 'first', sha256, role: 'admin' }) };
   });
-  const isMade = nodes.token !== undefined || admins.token !== undefined;
+  const files = [nodes, admins].flatMap(({ token, file }) =>
+    token === undefined || file === undefined ? [] : [file],
+  );
   return {
-    made: isMade ? { folder, node: nodes.token, admin: admins.token } : undefined,
+    made: files.length > 0 ? { folder, node: nodes.token, admin: admins.token, files } : undefined,
     nodeTokensFile: nodes.file,
     adminTokensFile: admins.file,
   };
@@ -64,6 +68,11 @@ function fileOf(
     flag: 'wx',
   });
   return { file: own, token };
+}
+
+/** Has the next start make others: the digest of a token that nobody was shown would keep everybody out. */
+export function forgetFirstTokens({ files }: MadeTokens): void {
+  for (const file of files) rmSync(file, { force: true });
 }
 
 /** Shows the tokens, with the commands that they are for. */

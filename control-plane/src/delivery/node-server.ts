@@ -1,5 +1,5 @@
 /** The listener for nodes. */
-import { Server, ServerCredentials } from '@grpc/grpc-js';
+import { logVerbosity, Server, ServerCredentials, setLogVerbosity } from '@grpc/grpc-js';
 import type { Delivery } from './service.js';
 
 /** What a node says is small. */
@@ -28,6 +28,8 @@ export interface NodeServer {
 
 /** @throws Error with the address and the reason when it cannot be listened on */
 export async function serveNodes(delivery: Delivery, { host, port, tls }: NodeListen): Promise<NodeServer> {
+  // What it would write to stderr comes as an error, and is logged as everything else. The variable is for debugging.
+  if (process.env.GRPC_VERBOSITY === undefined) setLogVerbosity(logVerbosity.NONE);
   const server = new Server({
     'grpc.max_receive_message_length': MAX_REQUEST_BYTES,
     'grpc.keepalive_time_ms': KEEPALIVE_INTERVAL_MS,
@@ -39,7 +41,8 @@ export async function serveNodes(delivery: Delivery, { host, port, tls }: NodeLi
   const chosen = await new Promise<number>((resolve, reject) => {
     const at = `${urlHost}:${port}`;
     server.bindAsync(at, credentials(tls), (error, bound) => {
-      if (error) reject(new Error(`cannot listen for nodes on ${at}: ${error.message}`, { cause: error }));
+      if (error)
+        reject(new Error(`cannot listen for nodes on ${at}: ${bindReason(error)}`, { cause: error }));
       else resolve(bound);
     });
   });
@@ -52,6 +55,11 @@ export async function serveNodes(delivery: Delivery, { host, port, tls }: NodeLi
       clearTimeout(timer);
     },
   };
+}
+
+/** The reasons in `No address added out of total 1 resolved errors: […]`, as grpc-js has them. */
+function bindReason({ message }: Error): string {
+  return /errors: \[(.*)\]$/s.exec(message)?.[1] ?? message;
 }
 
 /** Where there is an authority for clients, each has to show a certificate of it. */

@@ -154,7 +154,7 @@ describe('a control plane on one machine', () => {
     joinAs('nobody');
     const reason = 'neither the token nor the certificate is that of a node';
     await vi.waitFor(() => expect(nodes[1]?.logs()).toContain(reason), SOON);
-    await vi.waitFor(() => expect(nodes[2]?.logs()).toContain('certificate required'), SOON);
+    await vi.waitFor(() => expect(nodes[2]?.logs()).toContain('it asks for a client certificate'), SOON);
     expect((await client.fleet.listNodes({})).nodes).toMatchObject([{ hello: { node: 'localhost' } }]);
     client.close();
   });
@@ -241,12 +241,17 @@ describe('a control plane on one machine', () => {
     expect(plane.logs()).toContain(reason);
   });
 
-  it('says when a port is taken', async () => {
+  it('says when a port is taken, and shows its tokens at the next start', async () => {
     const plane = await start();
     await plane.isReady();
-    const other = await startControlPlane(['--state-dir', join(folder, 'other')], { ports: portsOf(plane) });
+    const ports = [portsOf(plane)[0], await freePort(), await freePort()] as const;
+    const other = await startControlPlane(['--state-dir', join(folder, 'other')], { ports });
     planes.push(other);
     expect(await other.ended).toBe(5);
-    expect(other.logs()).toContain('EADDRINUSE');
+    expect(other.logs()).toMatch(/^sluice: cannot listen for nodes on [\d.:]+: listen EADDRINUSE/m);
+    expect(other.logs()).not.toContain('total 1 resolved');
+    const again = await startControlPlane(['--state-dir', join(folder, 'other')]);
+    planes.push(again);
+    await vi.waitFor(() => expect(printedToken(again, 'admin')).not.toBe(''), SOON);
   });
 });
