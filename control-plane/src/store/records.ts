@@ -1,6 +1,6 @@
 /**
  * The port to small things that replicas of the control plane know together and that are no configuration: which nodes
- * there are, which replica leads. They lie beside the revisions, have no history, and are not part of a backup.
+ * there are, how far rollouts have come. They lie beside the revisions, have no history, and are not part of a backup.
  */
 
 /** A value under a key. */
