@@ -32,6 +32,7 @@ import {
   HelloSchema,
   type Order,
   PositionSchema,
+  type ResourceKey,
 } from '@sluice/proto/cluster';
 import { serviceDefinition } from '@sluice/proto/grpc';
 import { type AdminApi, type AdminApiOptions, startAdminApi } from '../src/admin/index.js';
@@ -81,7 +82,7 @@ export interface AdminCluster {
   join(node: string, region: string, hasStream?: boolean): void;
   /** The node says that it runs the newest revision. */
   runs(node: string): void;
-  refuses(node: string, revision: number, reason: string): void;
+  refuses(node: string, revision: number, reason: string, resource?: ResourceKey): void;
   close(): Promise<void>;
 }
 
@@ -163,13 +164,13 @@ export async function startAdminCluster(more: Partial<AdminApiOptions> = {}): Pr
         }),
       );
     },
-    refuses(node, revision, reason) {
+    refuses(node, revision, reason, resource) {
       fleet.acknowledged(
         create(AcknowledgementSchema, {
           node,
           incarnation: 'first',
           position: position(revision),
-          rejection: { reason },
+          rejection: { reason, ...(resource && { resource }) },
         }),
       );
     },

@@ -1,6 +1,7 @@
 /** Who calls the admin API, and what they may see and change. */
 import { Role } from '@sluice/proto/admin';
 import { type Resource, type ResourceKey, ResourceKind } from '@sluice/proto/cluster';
+import type { MayTell } from '../fleet/fleet-view.js';
 import { AdminError } from './admin-error.js';
 
 export interface Caller {
@@ -47,6 +48,13 @@ export function maySee({ tenants }: Caller, { kind, tenant, name }: ResourceKey)
   if (tenants === undefined) return true;
   if (kind === ResourceKind.TENANT) return tenants.includes(name);
   return tenant === '' || tenants.includes(tenant);
+}
+
+/** Of which resources the caller may be told what nodes have against them; undefined: of all. */
+export function mayTell(caller: Caller): MayTell | undefined {
+  if (caller.tenants === undefined) return undefined;
+  // What is about no single resource may name any.
+  return (resource) => resource !== undefined && maySee(caller, resource);
 }
 
 /** @throws AdminError when the caller asks for a tenant of others; the same whether it exists or not */

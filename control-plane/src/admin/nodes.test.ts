@@ -1,6 +1,8 @@
 /* What the admin API shows of nodes, and what it has them do. */
+import { create } from '@bufbuild/protobuf';
 import { FleetService } from '@sluice/proto/admin';
-import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { ResourceKeySchema, ResourceKind } from '@sluice/proto/cluster';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import {
   type AdminCluster,
   GrpcCaller,
@@ -40,6 +42,58 @@ it('lists nodes by region, and what happened to them', async () => {
     { kind: 'NODE_EVENT_KIND_REJECTED', detail: 'too hot', revision: '1' },
     { kind: 'NODE_EVENT_KIND_APPLIED', revision: '1' },
   ]);
+});
+
+describe('why a node refuses a revision', () => {
+  const GLOBEX = create(ResourceKeySchema, { kind: ResourceKind.UPSTREAM, tenant: 'globex', name: 'vault' });
+  const ACME = create(ResourceKeySchema, { kind: ResourceKind.UPSTREAM, tenant: 'acme', name: 'files' });
+  const REASON = 'the header of vault at globex cannot be read';
+
+  async function toldTo(token: string): Promise<string> {
+    const caller = new RestCaller(cluster.url, token);
+    const answers = await Promise.all(
+      ['/api/v1/nodes', '/api/v1/node-events', '/api/v1/revisions/1/convergence?wait=all&deadline=0s'].map(
+        (path) => caller.call('GET', path),
+      ),
+    );
+    for (const { status } of answers) expect(status).toBe(200);
+    return JSON.stringify(answers.map(({ body }) => body));
+  }
+
+  beforeEach(async () => {
+    await rest.call('PUT', '/api/v1/resources/consumer/ann', { consumer: { name: 'ann' } });
+  });
+
+  it.each([
+    ['is of a resource of another tenant', GLOBEX],
+    ['is of no single resource', undefined],
+  ])('is not told to callers of a tenant when it %s', async (_, resource) => {
+    cluster.refuses('n1', 1, REASON, resource);
+    for (const token of [TOKENS.acmeOperator, TOKENS.acmeViewer]) {
+      const told = await toldTo(token);
+      expect(told).toContain('REJECTED');
+      expect(told).not.toMatch(/globex|vault/);
+    }
+    expect((await toldTo(TOKENS.viewer)).match(/vault at globex/g)?.length).toBe(3);
+  });
+
+  it('is told to those whose resource it is', async () => {
+    cluster.refuses('n1', 1, 'cannot be read', ACME);
+    expect((await toldTo(TOKENS.acmeOperator)).match(/cannot be read/g)?.length).toBe(3);
+  });
+
+  it('is not told by a change that waits', async () => {
+    await rest.call('PUT', '/api/v1/resources/tenant/acme', { tenant_spec: { name: 'acme' } });
+    cluster.refuses('n1', 99, REASON, GLOBEX);
+    const acme = new RestCaller(cluster.url, TOKENS.acmeOperator);
+    const { status, body } = await acme.call('PUT', '/api/v1/resources/consumer/bob?wait=all&deadline=0s', {
+      tenant: 'acme',
+      consumer: { name: 'bob' },
+    });
+    expect(status).toBe(200);
+    expect(body.convergence.behind).toHaveLength(3);
+    expect(JSON.stringify(body)).not.toMatch(/globex|vault/);
+  });
 });
 
 it('has nodes drain, through another replica too, and says when nothing leads to one', async () => {

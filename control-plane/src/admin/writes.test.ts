@@ -218,6 +218,23 @@ describe('two writers', () => {
     expect(late.status).toBe(409);
     expect(JSON.stringify(late.body)).not.toMatch(/globex|gone|ada/);
   });
+
+  it('of which one with tenants sees a part, and not what was said of the whole', async () => {
+    await rest.call('POST', '/api/v1/apply', {
+      resources: [tenant('acme'), tenant('globex')],
+      options: { message: 'globex has paid' },
+    });
+    await rest.call('POST', '/api/v1/apply', {
+      resources: [{ tenant: 'acme', ...upstream('docs') }],
+      options: { message: 'acme has docs' },
+    });
+    for (const path of ['/api/v1/revisions', '/api/v1/revisions/1', '/api/v1/revisions/2']) {
+      const seen = JSON.stringify((await acme.call('GET', path)).body);
+      expect(seen, path).not.toContain('globex');
+      if (!path.endsWith('1')) expect(seen).toContain('acme has docs');
+    }
+    expect(JSON.stringify((await rest.call('GET', '/api/v1/revisions')).body)).toContain('globex has paid');
+  });
 });
 
 describe('an idempotency key', () => {

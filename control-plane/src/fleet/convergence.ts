@@ -2,7 +2,7 @@
 import { create } from '@bufbuild/protobuf';
 import { type Convergence, ConvergenceSchema, NodeBehindSchema } from '@sluice/proto/admin';
 import { Presence } from '@sluice/proto/cluster';
-import type { Wait } from './fleet-view.js';
+import type { MayTell, Wait } from './fleet-view.js';
 import { type KnownNode, regionOf, rejectionOf, runs } from './known-node.js';
 
 /** What became of waiting. */
@@ -16,12 +16,14 @@ export interface ConvergenceNow {
  * Nodes that said that they leave are not waited for; those that were lost are, for they may serve.
  *
  * @param isConcerned which nodes are given the revision, when not all of them are; one at least has to run it then
+ * @param mayTell of which resources reasons of nodes may be told; by default of all
  */
 export function convergenceNow(
   nodes: Iterable<KnownNode>,
   revision: number,
   wait: Wait,
   isConcerned?: (node: KnownNode) => boolean,
+  mayTell?: MayTell,
 ): ConvergenceNow {
   const concerned = [...nodes].filter(
     (node) =>
@@ -45,7 +47,7 @@ export function convergenceNow(
           node: node.hello.node,
           region: regionOf(node),
           revision: node.running?.revision ?? 0n,
-          rejection: rejectionOf(node, revision) ?? '',
+          rejection: rejectionOf(node, revision, mayTell) ?? '',
           presence: node.presence,
         }),
       ),

@@ -1,6 +1,6 @@
 /** The port through which the admin API sees the nodes. What it shows is what this replica of the control plane knows. */
 import type { Convergence } from '@sluice/proto/admin';
-import type { ConnectionList, Node, NodeEvent } from '@sluice/proto/cluster';
+import type { ConnectionList, Node, NodeEvent, ResourceKey } from '@sluice/proto/cluster';
 
 /** Which nodes have to run a revision before it counts as there. */
 export type Wait =
@@ -10,21 +10,29 @@ export type Wait =
   /** Rounded up: 1 % of three nodes is one node. */
   | { readonly kind: 'share'; readonly percent: number };
 
+/**
+ * Whether somebody may be told why a node refused a revision, by the resource that is the reason; undefined when it is
+ * no single one.
+ */
+export type MayTell = (resource: ResourceKey | undefined) => boolean;
+
 /** Which revision is waited for, and for how long. */
 export interface ConvergenceRequest {
   readonly revision: number;
   readonly wait: Wait;
   /** From now; 0 answers with what is so now. */
   readonly deadlineMs: number;
+  /** Absent: all reasons may be told. */
+  readonly mayTell?: MayTell | undefined;
   /** The one who asked has gone: the answer is not needed any more. */
   readonly signal?: AbortSignal | undefined;
 }
 
 export interface FleetView {
   /** In the order of region and name. */
-  nodes(): readonly Node[];
+  nodes(mayTell?: MayTell): readonly Node[];
   /** Newest first, at most `limitCount`; of one node, when it is named. */
-  events(limitCount: number, node?: string): readonly NodeEvent[];
+  events(limitCount: number, node?: string, mayTell?: MayTell): readonly NodeEvent[];
   /**
    * Resolves with the node as it was known when it was told; undefined when there is none of this name.
    *

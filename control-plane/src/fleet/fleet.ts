@@ -15,6 +15,7 @@ import {
   OrderSchema,
   type Position,
   Presence,
+  type Rejection,
   type View,
 } from '@sluice/proto/cluster';
 import type { Views } from '../delivery/views.js';
@@ -28,6 +29,7 @@ import {
   type ConnectionPage,
   type ConvergenceRequest,
   type FleetView,
+  type MayTell,
   NodeUnreachableError,
 } from './fleet-view.js';
 import { type KnownNode, type NodeStream, nodeMessage, regionOf, rejectionText } from './known-node.js';
@@ -221,7 +223,7 @@ export class Fleet implements FleetView {
     if (rejection === undefined) {
       node.running = position;
       this.tell(node, NodeEventKind.APPLIED, { revision });
-    } else this.tell(node, NodeEventKind.REJECTED, { revision, detail: rejectionText(rejection) });
+    } else this.tell(node, NodeEventKind.REJECTED, { revision, detail: rejectionText(rejection) }, rejection);
     this.changed(node);
   }
 
@@ -235,10 +237,10 @@ export class Fleet implements FleetView {
     this.lookSoon();
   }
 
-  nodes(): readonly Node[] {
+  nodes(mayTell?: MayTell): readonly Node[] {
     return [...this.known.values()]
       .sort((a, b) => compare(regionOf(a), regionOf(b)) || compare(a.hello.node, b.hello.node))
-      .map((node) => nodeMessage(node, this.wantedOf(node)));
+      .map((node) => nodeMessage(node, this.wantedOf(node), mayTell));
   }
 
   /** What a rollout of a revision sees of the nodes. */
@@ -246,8 +248,8 @@ export class Fleet implements FleetView {
     return [...this.known.values()].map((node) => watchedNode(node, revision));
   }
 
-  events(limitCount: number, node?: string): readonly NodeEvent[] {
-    return this.happened.newest(limitCount, node);
+  events(limitCount: number, node?: string, mayTell?: MayTell): readonly NodeEvent[] {
+    return this.happened.newest(limitCount, node, mayTell);
   }
 
   async drain(name: string, reason: string): Promise<Node | undefined> {
@@ -386,16 +388,21 @@ export class Fleet implements FleetView {
     for (const listener of this.listeners) listener(node);
   }
 
-  private tell(node: KnownNode, kind: NodeEventKind, more?: { detail?: string; revision?: bigint }): void {
-    this.happened.add(node.hello.node, kind, more);
+  private tell(
+    node: KnownNode,
+    kind: NodeEventKind,
+    more?: { detail?: string; revision?: bigint },
+    rejection?: Rejection,
+  ): void {
+    this.happened.add(node.hello.node, kind, more, rejection);
   }
 
   /** While a revision is held back, only those are concerned that are given it. */
-  private now({ revision, wait }: ConvergenceRequest) {
+  private now({ revision, wait, mayTell }: ConvergenceRequest) {
     const { heldRevision } = this.options.views;
     const isHeld = heldRevision !== undefined && revision >= heldRevision;
     const isConcerned = isHeld ? (node: KnownNode) => this.wantedOf(node) >= revision : undefined;
-    return convergenceNow(this.known.values(), revision, wait, isConcerned);
+    return convergenceNow(this.known.values(), revision, wait, isConcerned, mayTell);
   }
 
   private wantedOf({ view, hello, running }: KnownNode): number {

@@ -12,8 +12,11 @@ import {
   type Order,
   type Position,
   type Presence,
+  type Rejection,
+  RejectionSchema,
 } from '@sluice/proto/cluster';
 import type { DeliveredView } from '../delivery/delivered-view.js';
+import type { MayTell } from './fleet-view.js';
 
 export interface KnownNode {
   hello: Hello;
@@ -51,18 +54,40 @@ export function runs({ running, view }: KnownNode, revision: number): boolean {
 }
 
 /** Why it refused a revision or a later one; undefined when it did not. */
-export function rejectionOf({ acknowledgement, view }: KnownNode, revision: number): string | undefined {
+export function rejectionOf(
+  { acknowledgement, view }: KnownNode,
+  revision: number,
+  mayTell?: MayTell,
+): string | undefined {
   const { rejection, position } = acknowledgement ?? {};
   if (rejection === undefined || position?.storeId !== view.position.storeId) return undefined;
   if (Number(position.revision) < revision) return undefined;
-  return rejectionText(rejection);
+  return rejectionText(toldRejection(rejection, mayTell));
 }
 
-export function rejectionText({ resource, reason }: NonNullable<Acknowledgement['rejection']>): string {
+/** In place of a reason that is not for everybody. */
+export const UNTOLD = 'for a reason that is not of your tenants; ask an admin, who sees it';
+
+export function toldRejection(rejection: Rejection, mayTell: MayTell | undefined): Rejection {
+  return mayTell === undefined || mayTell(rejection.resource)
+    ? rejection
+    : create(RejectionSchema, { reason: UNTOLD });
+}
+
+export function rejectionText({ resource, reason }: Rejection): string {
   return resource === undefined ? reason : `${keyText(resource)}: ${reason}`;
 }
 
-export function nodeMessage(node: KnownNode, wantedRevision: number): Node {
+function toldAcknowledgement(
+  acknowledgement: Acknowledgement,
+  mayTell: MayTell | undefined,
+): Acknowledgement {
+  const { rejection } = acknowledgement;
+  if (rejection === undefined || mayTell === undefined) return acknowledgement;
+  return { ...acknowledgement, rejection: toldRejection(rejection, mayTell) };
+}
+
+export function nodeMessage(node: KnownNode, wantedRevision: number, mayTell?: MayTell): Node {
   const { hello, health, acknowledgement, running, presence, seenMs } = node;
   return create(NodeSchema, {
     hello: { ...hello, region: regionOf(node) },
@@ -71,7 +96,7 @@ export function nodeMessage(node: KnownNode, wantedRevision: number): Node {
       ...(health ?? { node: hello.node, incarnation: hello.incarnation }),
       ...(running && { position: running }),
     }),
-    ...(acknowledgement && { acknowledgement }),
+    ...(acknowledgement && { acknowledgement: toldAcknowledgement(acknowledgement, mayTell) }),
     seen: timestampFromMs(seenMs),
     presence,
     wantedRevision: BigInt(wantedRevision),

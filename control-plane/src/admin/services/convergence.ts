@@ -6,6 +6,7 @@ import {
 } from '@sluice/proto/admin';
 import { AdminError } from '../admin-error.js';
 import type { Call } from '../bound-method.js';
+import { mayTell } from '../caller.js';
 import { revisionNumber } from './numbers.js';
 import { deadlineMsOf, parseWait } from './wait.js';
 import type { Writing } from './write.js';
@@ -14,7 +15,7 @@ import type { Writing } from './write.js';
 export async function waitRevision(
   { head, fleet }: Writing,
   request: WaitRevisionRequest,
-  { signal }: Call,
+  { caller, signal }: Call,
 ): Promise<WaitRevisionResponse> {
   const asked = revisionNumber('revision', request.revision);
   const wait = parseWait('wait', request.wait || 'all');
@@ -29,6 +30,6 @@ export async function waitRevision(
     );
   const revision = asked || head.revision;
   return create(WaitRevisionResponseSchema, {
-    convergence: await fleet.convergence({ revision, wait, deadlineMs, signal }),
+    convergence: await fleet.convergence({ revision, wait, deadlineMs, signal, mayTell: mayTell(caller) }),
   });
 }

@@ -21,7 +21,7 @@ import { type FleetView, NodeUnreachableError } from '../../fleet/fleet-view.js'
 import type { ConfigurationHead } from '../../revisions/head.js';
 import { AdminError } from '../admin-error.js';
 import type { Call } from '../bound-method.js';
-import { requireAllTenants } from '../caller.js';
+import { mayTell, requireAllTenants } from '../caller.js';
 import { pageCount, pageEnd, pageToken } from './page.js';
 
 /** Characters of the reason of an order. */
@@ -31,8 +31,9 @@ export function listNodes(
   { revision }: ConfigurationHead,
   fleet: FleetView,
   { region }: ListNodesRequest,
+  { caller }: Call,
 ): ListNodesResponse {
-  const nodes = fleet.nodes().filter(({ hello }) => region === '' || hello?.region === region);
+  const nodes = fleet.nodes(mayTell(caller)).filter(({ hello }) => region === '' || hello?.region === region);
   return create(ListNodesResponseSchema, { nodes, revision: BigInt(revision) });
 }
 
@@ -50,8 +51,9 @@ export async function drainNode(
 export function listNodeEvents(
   fleet: FleetView,
   { node, pageSize }: ListNodeEventsRequest,
+  { caller }: Call,
 ): ListNodeEventsResponse {
-  const events = fleet.events(pageCount(pageSize), node === '' ? undefined : node);
+  const events = fleet.events(pageCount(pageSize), node === '' ? undefined : node, mayTell(caller));
   return create(ListNodeEventsResponseSchema, { events: [...events] });
 }
 

@@ -19,7 +19,7 @@ import { type Caller, maySee } from '../caller.js';
 import { redactedChange } from '../redaction.js';
 import { revisionNumber } from './numbers.js';
 import { pageCount, pageEnd, pageToken } from './page.js';
-import { summaryOf } from './summary.js';
+import { summaryOf, toldMessage } from './summary.js';
 
 export async function history(
   head: ConfigurationHead,
@@ -60,7 +60,11 @@ export async function getRevision(
     throw new AdminError('REVISION_UNKNOWN', message);
   }
   return create(GetRevisionResponseSchema, {
-    revision: { ...revision, changes: changes.map(redactedChange) },
+    revision: {
+      ...revision,
+      message: toldMessage(revision, changes),
+      changes: changes.map(redactedChange),
+    },
   });
 }
 

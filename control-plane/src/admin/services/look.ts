@@ -76,11 +76,16 @@ function withSecrets(resource: Resource, state: ResourceState, marks: Finding[])
 
 /** What others have can stand against a change; what it is, is their business. */
 function findingFor(caller: Caller, finding: Finding): Finding[] {
-  if (finding.resource === undefined || maySee(caller, finding.resource)) return [finding];
+  const { resource } = finding;
+  // What is about no single resource may name any.
+  if (resource === undefined ? caller.tenants === undefined : maySee(caller, resource)) return [finding];
   if (finding.warning) return [];
   return [
     create(FindingSchema, {
-      message: 'it would make a resource of another tenant invalid',
+      message:
+        resource === undefined
+          ? 'with it the configuration of all could not be run'
+          : 'it would make a resource of another tenant invalid',
       hint: 'ask an admin, who sees which one',
     }),
   ];

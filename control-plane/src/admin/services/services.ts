@@ -43,11 +43,11 @@ export function boundServices(parts: ServiceParts): BoundMethod[] {
       import: (request, call) => importAll(parts, request, call),
     }),
     ...bound(FleetService, {
-      listNodes: async (request) => listNodes(head, fleet, request),
+      listNodes: async (request, call) => listNodes(head, fleet, request, call),
       drainNode: (request) => drainNode(fleet, request),
       listConnections: (request, call) => listConnections(fleet, request, call),
       endConnection: (request, call) => endConnection(fleet, request, call),
-      listNodeEvents: async (request) => listNodeEvents(fleet, request),
+      listNodeEvents: async (request, call) => listNodeEvents(fleet, request, call),
     }),
     ...bound(RolloutService, {
       getRollout: async (request, call) => getRollout(rollouts, request, call),

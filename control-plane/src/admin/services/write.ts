@@ -21,6 +21,7 @@ import type { ConfigurationHead, Wanted } from '../../revisions/head.js';
 import type { Compile } from '../../validation/resources.js';
 import { AdminError } from '../admin-error.js';
 import type { Call } from '../bound-method.js';
+import { mayTell } from '../caller.js';
 import { redactedChange } from '../redaction.js';
 import { conflictFor } from './conflict.js';
 import { type Attempt, attemptOf, requireSameRequest } from './idempotency.js';
@@ -142,7 +143,8 @@ async function made(
     },
   });
   const revision = stored === undefined ? (found?.revision ?? head.revision) : Number(stored.number);
-  const convergence = wait && (await fleet.convergence({ revision, wait, deadlineMs, signal }));
+  const convergence =
+    wait && (await fleet.convergence({ revision, wait, deadlineMs, signal, mayTell: mayTell(caller) }));
   return create(WriteResponseSchema, {
     revision: BigInt(revision),
     changes: (stored?.changes ?? []).map(redactedChange),
