@@ -108,7 +108,9 @@ describe('a store in a file', () => {
     const state = join(folder, 'state');
     mkdirSync(state);
     spoil();
-    expect(() => checkStateDir(state, SILENT)).toThrow(/^gateway\.state_dir: plugins cannot store anything in /);
+    expect(() => checkStateDir(state, SILENT)).toThrow(
+      /^gateway\.state_dir: plugins cannot store anything in /,
+    );
     expect(() => checkStateDir(state, SILENT)).toThrow(why);
   });
 
