@@ -9,6 +9,7 @@ import {
   type Limit,
   LimitKey,
   LimitPeriod,
+  LimitScope,
   type Policy,
 } from './gen/sluice/config/v1/access_pb.js';
 import type { ResolvedPlugin } from './resolved.js';
@@ -164,7 +165,13 @@ const KEYS: Readonly<Record<LimitKey, readonly string[]>> = {
   [LimitKey.GLOBAL]: [],
 };
 
-/** One use of `ratelimit` for the limits that hold at the same endpoints. */
+const SCOPES = {
+  [LimitScope.UNSPECIFIED]: 'node',
+  [LimitScope.NODE]: 'node',
+  [LimitScope.CLUSTER]: 'cluster',
+} as const;
+
+/** One use of `ratelimit` for the limits that hold at the same endpoints and count the same nodes together. */
 function limitPlugins({
   limits,
   paths,
@@ -176,18 +183,18 @@ function limitPlugins({
     const endpoints = limit.endpoints.length > 0 || tenant === '' ? limit.endpoints : paths;
     // One that nothing is served at holds nowhere; without endpoints it would hold everywhere.
     if (endpoints.length === 0 && tenant !== '') continue;
-    const key = JSON.stringify([...endpoints].sort());
+    const key = JSON.stringify({ endpoints: [...endpoints].sort(), scope: SCOPES[limit.scope] });
     const group = groups.get(key);
     if (group === undefined) groups.set(key, [limit]);
     else group.push(limit);
   }
   const uses = [...groups].flatMap(([key, group]) =>
     Array.from({ length: Math.ceil(group.length / MAX_LIMIT_COUNT) }, (_, part) => ({
-      endpoints: JSON.parse(key) as string[],
+      ...(JSON.parse(key) as { endpoints: string[]; scope: (typeof SCOPES)[LimitScope] }),
       use: group.slice(part * MAX_LIMIT_COUNT, (part + 1) * MAX_LIMIT_COUNT),
     })),
   );
-  return uses.map(({ endpoints, use }, index) => ({
+  return uses.map(({ endpoints, scope, use }, index) => ({
     name: derivedName(tenant, 'limits', index),
     ...(tenant !== '' && { tenant }),
     plugin: 'ratelimit',
@@ -195,6 +202,7 @@ function limitPlugins({
     onFailure: 'deny',
     mayFetch: [],
     config: {
+      ...(scope === 'cluster' && { scope }),
       limits: use.map(({ name, key, requests, per, burst }) => ({
         name,
         key: [...KEYS[key]],

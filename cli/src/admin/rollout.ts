@@ -169,7 +169,7 @@ function printRollout(rollout: Rollout, surroundings: Surroundings): void {
   const { out, paint } = surroundings;
   const { revision, state, waitingFor, canary, reference, events } = rollout;
   out.write(`${paint.yellow(`revision ${revision}`)}  ${stateText(state, paint)}  ${stepText(rollout)}\n`);
-  if (waitingFor !== '') out.write(`waiting for ${printable(waitingFor)}\n`);
+  if (waitingFor !== '') out.write(`waits: ${printable(waitingFor)}\n`);
   const figures = [
     ['given it', canary],
     ['others', reference],

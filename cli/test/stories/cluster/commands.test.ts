@@ -234,7 +234,7 @@ describeUnless(missing, 'the commands of a cluster', () => {
       await vi.waitFor(async () => expect(await served()).toEqual([['one', 'two'], ['one']]), SOON);
       await vi.waitFor(async () => {
         const { stdout } = await sluice('rollout', 'status');
-        expect(stdout).toMatch(/^revision 2 {2}in progress {2}step 1\/2 on eu-1\nwaiting for /);
+        expect(stdout).toMatch(/^revision 2 {2}in progress {2}step 1\/2 on eu-1\nwaits: /);
         expect(stdout).toMatch(/step began +1 /);
       }, SOON);
 

@@ -13,7 +13,7 @@ import type { JsonObject, Message } from "@bufbuild/protobuf";
  * Describes the file sluice/config/v1/access.proto.
  */
 export const file_sluice_config_v1_access: GenFile = /*@__PURE__*/
-  fileDesc("Ch1zbHVpY2UvY29uZmlnL3YxL2FjY2Vzcy5wcm90bxIQc2x1aWNlLmNvbmZpZy52MSJ5CghDb25zdW1lchIMCgRuYW1lGAEgASgJEiQKBnNjb3BlcxgCIAMoCUIUukgRkgEOEIACGAEiB3IFEAEYgAISJwoGY2xhaW1zGAMgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIQCghkaXNhYmxlZBgEIAEoCCKRAQoKQ3JlZGVudGlhbBIMCgRuYW1lGAEgASgJEhAKCGNvbnN1bWVyGAIgASgJEisKB2FwaV9rZXkYAyABKAsyGC5zbHVpY2UuY29uZmlnLnYxLkFwaUtleUgAEi4KCHBhc3N3b3JkGAQgASgLMhouc2x1aWNlLmNvbmZpZy52MS5QYXNzd29yZEgAQgYKBGtpbmQiZgoGQXBpS2V5EgwKBGhhc2gYASABKAkSDgoGcHJlZml4GAIgASgJEj4KB2V4cGlyZXMYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQhG6SA6yAQsaBwj/gtH/rwcyACIwCghQYXNzd29yZBIWCgR1c2VyGAEgASgJQgi6SAVyAxj/ARIMCgRoYXNoGAIgASgJIoYBCgZQb2xpY3kSDAoEbmFtZRgBIAEoCRIeCgllbmRwb2ludHMYAiADKAlCC7pICJIBBRCQThgBEjwKC3Blcm1pc3Npb25zGAMgAygLMhwuc2x1aWNlLmNvbmZpZy52MS5QZXJtaXNzaW9uQgm6SAaSAQMQkE4SEAoIZGlzYWJsZWQYBCABKAgiTQoKUGVybWlzc2lvbhIZCgdwYXR0ZXJuGAEgASgJQgi6SAVyAxiACBIkCgZzY29wZXMYAiADKAlCFLpIEZIBDhCAAhgBIgdyBRABGIACIuABCgVMaW1pdBIMCgRuYW1lGAEgASgJEh4KCWVuZHBvaW50cxgCIAMoCUILukgIkgEFEJBOGAESEAoIcmVxdWVzdHMYAyABKA0SNAoDcGVyGAQgASgOMh0uc2x1aWNlLmNvbmZpZy52MS5MaW1pdFBlcmlvZEIIukgFggECEAESEgoFYnVyc3QYBSABKA1IAIgBARIxCgNrZXkYBiABKA4yGi5zbHVpY2UuY29uZmlnLnYxLkxpbWl0S2V5Qgi6SAWCAQIQARIQCghkaXNhYmxlZBgHIAEoCEIICgZfYnVyc3QizwQKBlNlY3JldBK1AQoEbmFtZRgBIAEoCUKmAbpIogG6AZ4BCgtzZWNyZXQubmFtZRJcbm90IGEgbmFtZTsgd3JpdGUgMSB0byA2MyBsZXR0ZXJzLCBkaWdpdHMsIGBfYCwgYC1gIG9yIGAuYCwgYmVnaW5uaW5nIHdpdGggYSBsZXR0ZXIgb3IgZGlnaXQaMXRoaXMubWF0Y2hlcygnXltBLVphLXowLTldW0EtWmEtejAtOV8uLV17MCw2Mn0kJykSrgEKA2VudhgCIAEoCUKeAbpImgG6AZYBCgpzZWNyZXQuZW52Elhub3QgYSBuYW1lIG9mIGEgdmFyaWFibGU7IHdyaXRlIGxldHRlcnMsIGRpZ2l0cyBhbmQgXywgYmVnaW5uaW5nIHdpdGggbm9uZSBvZiB0aGUgZGlnaXRzGi50aGlzLm1hdGNoZXMoJ15bQS1aYS16X11bQS1aYS16MC05X117MCwyNTR9JCcpSAASygEKBGZpbGUYAyABKAlCuQG6SLUBugGsAQoLc2VjcmV0LmZpbGUSSG5vdCBhbiBhYnNvbHV0ZSBwYXRoOyB3cml0ZSBvbmUgdGhhdCBiZWdpbnMgd2l0aCAvIGFuZCBoYXMgbm8gYC4uYCBpbiBpdBpTdGhpcy5zdGFydHNXaXRoKCcvJykgJiYgIXRoaXMubWF0Y2hlcygnKF58LylbLl1bLl0oL3wkKScpICYmICF0aGlzLm1hdGNoZXMoJ1xceDAwJylyAxiAIEgAQg8KBnNvdXJjZRIFukgCCAEqigEKC0xpbWl0UGVyaW9kEhwKGExJTUlUX1BFUklPRF9VTlNQRUNJRklFRBAAEhcKE0xJTUlUX1BFUklPRF9TRUNPTkQQARIXChNMSU1JVF9QRVJJT0RfTUlOVVRFEAISFQoRTElNSVRfUEVSSU9EX0hPVVIQAxIUChBMSU1JVF9QRVJJT0RfREFZEAQqlAEKCExpbWl0S2V5EhkKFUxJTUlUX0tFWV9VTlNQRUNJRklFRBAAEhYKEkxJTUlUX0tFWV9DT05TVU1FUhABEhQKEExJTUlUX0tFWV9URU5BTlQQAhIVChFMSU1JVF9LRVlfQUREUkVTUxADEhIKDkxJTUlUX0tFWV9UT09MEAQSFAoQTElNSVRfS0VZX0dMT0JBTBAFYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_struct, file_google_protobuf_timestamp]);
+  fileDesc("Ch1zbHVpY2UvY29uZmlnL3YxL2FjY2Vzcy5wcm90bxIQc2x1aWNlLmNvbmZpZy52MSJ5CghDb25zdW1lchIMCgRuYW1lGAEgASgJEiQKBnNjb3BlcxgCIAMoCUIUukgRkgEOEIACGAEiB3IFEAEYgAISJwoGY2xhaW1zGAMgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIQCghkaXNhYmxlZBgEIAEoCCKRAQoKQ3JlZGVudGlhbBIMCgRuYW1lGAEgASgJEhAKCGNvbnN1bWVyGAIgASgJEisKB2FwaV9rZXkYAyABKAsyGC5zbHVpY2UuY29uZmlnLnYxLkFwaUtleUgAEi4KCHBhc3N3b3JkGAQgASgLMhouc2x1aWNlLmNvbmZpZy52MS5QYXNzd29yZEgAQgYKBGtpbmQiZgoGQXBpS2V5EgwKBGhhc2gYASABKAkSDgoGcHJlZml4GAIgASgJEj4KB2V4cGlyZXMYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQhG6SA6yAQsaBwj/gtH/rwcyACIwCghQYXNzd29yZBIWCgR1c2VyGAEgASgJQgi6SAVyAxj/ARIMCgRoYXNoGAIgASgJIoYBCgZQb2xpY3kSDAoEbmFtZRgBIAEoCRIeCgllbmRwb2ludHMYAiADKAlCC7pICJIBBRCQThgBEjwKC3Blcm1pc3Npb25zGAMgAygLMhwuc2x1aWNlLmNvbmZpZy52MS5QZXJtaXNzaW9uQgm6SAaSAQMQkE4SEAoIZGlzYWJsZWQYBCABKAgiTQoKUGVybWlzc2lvbhIZCgdwYXR0ZXJuGAEgASgJQgi6SAVyAxiACBIkCgZzY29wZXMYAiADKAlCFLpIEZIBDhCAAhgBIgdyBRABGIACIpcCCgVMaW1pdBIMCgRuYW1lGAEgASgJEh4KCWVuZHBvaW50cxgCIAMoCUILukgIkgEFEJBOGAESEAoIcmVxdWVzdHMYAyABKA0SNAoDcGVyGAQgASgOMh0uc2x1aWNlLmNvbmZpZy52MS5MaW1pdFBlcmlvZEIIukgFggECEAESEgoFYnVyc3QYBSABKA1IAIgBARIxCgNrZXkYBiABKA4yGi5zbHVpY2UuY29uZmlnLnYxLkxpbWl0S2V5Qgi6SAWCAQIQARIQCghkaXNhYmxlZBgHIAEoCBI1CgVzY29wZRgIIAEoDjIcLnNsdWljZS5jb25maWcudjEuTGltaXRTY29wZUIIukgFggECEAFCCAoGX2J1cnN0Is8ECgZTZWNyZXQStQEKBG5hbWUYASABKAlCpgG6SKIBugGeAQoLc2VjcmV0Lm5hbWUSXG5vdCBhIG5hbWU7IHdyaXRlIDEgdG8gNjMgbGV0dGVycywgZGlnaXRzLCBgX2AsIGAtYCBvciBgLmAsIGJlZ2lubmluZyB3aXRoIGEgbGV0dGVyIG9yIGRpZ2l0GjF0aGlzLm1hdGNoZXMoJ15bQS1aYS16MC05XVtBLVphLXowLTlfLi1dezAsNjJ9JCcpEq4BCgNlbnYYAiABKAlCngG6SJoBugGWAQoKc2VjcmV0LmVudhJYbm90IGEgbmFtZSBvZiBhIHZhcmlhYmxlOyB3cml0ZSBsZXR0ZXJzLCBkaWdpdHMgYW5kIF8sIGJlZ2lubmluZyB3aXRoIG5vbmUgb2YgdGhlIGRpZ2l0cxoudGhpcy5tYXRjaGVzKCdeW0EtWmEtel9dW0EtWmEtejAtOV9dezAsMjU0fSQnKUgAEsoBCgRmaWxlGAMgASgJQrkBuki1AboBrAEKC3NlY3JldC5maWxlEkhub3QgYW4gYWJzb2x1dGUgcGF0aDsgd3JpdGUgb25lIHRoYXQgYmVnaW5zIHdpdGggLyBhbmQgaGFzIG5vIGAuLmAgaW4gaXQaU3RoaXMuc3RhcnRzV2l0aCgnLycpICYmICF0aGlzLm1hdGNoZXMoJyhefC8pWy5dWy5dKC98JCknKSAmJiAhdGhpcy5tYXRjaGVzKCdcXHgwMCcpcgMYgCBIAEIPCgZzb3VyY2USBbpIAggBKlgKCkxpbWl0U2NvcGUSGwoXTElNSVRfU0NPUEVfVU5TUEVDSUZJRUQQABIUChBMSU1JVF9TQ09QRV9OT0RFEAESFwoTTElNSVRfU0NPUEVfQ0xVU1RFUhACKooBCgtMaW1pdFBlcmlvZBIcChhMSU1JVF9QRVJJT0RfVU5TUEVDSUZJRUQQABIXChNMSU1JVF9QRVJJT0RfU0VDT05EEAESFwoTTElNSVRfUEVSSU9EX01JTlVURRACEhUKEUxJTUlUX1BFUklPRF9IT1VSEAMSFAoQTElNSVRfUEVSSU9EX0RBWRAEKpQBCghMaW1pdEtleRIZChVMSU1JVF9LRVlfVU5TUEVDSUZJRUQQABIWChJMSU1JVF9LRVlfQ09OU1VNRVIQARIUChBMSU1JVF9LRVlfVEVOQU5UEAISFQoRTElNSVRfS0VZX0FERFJFU1MQAxISCg5MSU1JVF9LRVlfVE9PTBAEEhQKEExJTUlUX0tFWV9HTE9CQUwQBWIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_struct, file_google_protobuf_timestamp]);
 
 /**
  * Somebody who calls: a person, a team, an agent or a program.
@@ -295,6 +295,13 @@ export type Limit = Message<"sluice.config.v1.Limit"> & {
    * @generated from field: bool disabled = 7;
    */
   disabled: boolean;
+
+  /**
+   * Whose requests are counted together. Default node.
+   *
+   * @generated from field: sluice.config.v1.LimitScope scope = 8;
+   */
+  scope: LimitScope;
 };
 
 /**
@@ -349,6 +356,40 @@ export const SecretSchema: GenMessage<Secret> = /*@__PURE__*/
   messageDesc(file_sluice_config_v1_access, 7);
 
 /**
+ * Whose requests a limit counts together.
+ *
+ * @generated from enum sluice.config.v1.LimitScope
+ */
+export enum LimitScope {
+  /**
+   * Same as node.
+   *
+   * @generated from enum value: LIMIT_SCOPE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * Those of one node, with all its workers.
+   *
+   * @generated from enum value: LIMIT_SCOPE_NODE = 1;
+   */
+  NODE = 1,
+
+  /**
+   * Those of all nodes of a cluster, over what they share.
+   *
+   * @generated from enum value: LIMIT_SCOPE_CLUSTER = 2;
+   */
+  CLUSTER = 2,
+}
+
+/**
+ * Describes the enum sluice.config.v1.LimitScope.
+ */
+export const LimitScopeSchema: GenEnum<LimitScope> = /*@__PURE__*/
+  enumDesc(file_sluice_config_v1_access, 0);
+
+/**
  * Periods of limits.
  *
  * @generated from enum sluice.config.v1.LimitPeriod
@@ -394,7 +435,7 @@ export enum LimitPeriod {
  * Describes the enum sluice.config.v1.LimitPeriod.
  */
 export const LimitPeriodSchema: GenEnum<LimitPeriod> = /*@__PURE__*/
-  enumDesc(file_sluice_config_v1_access, 0);
+  enumDesc(file_sluice_config_v1_access, 1);
 
 /**
  * What has a limit of its own.
@@ -449,5 +490,5 @@ export enum LimitKey {
  * Describes the enum sluice.config.v1.LimitKey.
  */
 export const LimitKeySchema: GenEnum<LimitKey> = /*@__PURE__*/
-  enumDesc(file_sluice_config_v1_access, 1);
+  enumDesc(file_sluice_config_v1_access, 2);
 
