@@ -61,6 +61,10 @@ export function tellConvergence(
 ): number {
   const { revision, reached, behind } = convergence;
   const counts = countsText(convergence);
+  if (reached && convergence.concerned === 0) {
+    out.write(`no node is there; those that come will run revision ${revision}\n`);
+    return EXIT.ok;
+  }
   if (reached) {
     out.write(`${paint.green(counts)}\n`);
     return EXIT.ok;

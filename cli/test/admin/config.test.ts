@@ -324,6 +324,14 @@ describe('looking', () => {
     });
   });
 
+  test('wait says when there is nobody to wait for', async () => {
+    expect(await config('wait', '2')).toEqual({
+      code: EXIT.ok,
+      out: 'no node is there; those that come will run revision 2\n',
+      err: '',
+    });
+  });
+
   test('what get shows can be applied again, secrets included', async () => {
     const { out } = await config('get', '-o', 'yaml');
     expect(out).not.toContain('Bearer');
