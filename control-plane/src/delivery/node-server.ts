@@ -1,5 +1,6 @@
 /** The listener for nodes. */
 import { logVerbosity, Server, ServerCredentials, setLogVerbosity } from '@grpc/grpc-js';
+import { passOverClosedStreams } from '@sluice/proto/grpc';
 import type { Delivery } from './service.js';
 
 /** What a node says is small. */
@@ -36,6 +37,7 @@ export async function serveNodes(delivery: Delivery, { host, port, tls }: NodeLi
     'grpc.keepalive_timeout_ms': KEEPALIVE_TIMEOUT_MS,
     'grpc.max_concurrent_streams': MAX_CONCURRENT_STREAMS_COUNT,
   });
+  passOverClosedStreams(server);
   server.addService(delivery.definition, delivery.implementation);
   const urlHost = host.includes(':') ? `[${host}]` : host;
   const chosen = await new Promise<number>((resolve, reject) => {

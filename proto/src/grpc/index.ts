@@ -2,6 +2,7 @@
 import { type DescMethod, type DescService, fromBinary, toBinary } from '@bufbuild/protobuf';
 import type { MethodDefinition, ServiceDefinition } from '@grpc/grpc-js';
 
+export { passOverClosedStreams } from './closed-streams.js';
 export { connectReason } from './connect-reason.js';
 
 /** The definition that grpc-js takes for a server as well as for a client. */

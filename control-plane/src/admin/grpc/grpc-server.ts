@@ -8,7 +8,7 @@ import {
   type sendUnaryData,
   type UntypedHandleCall,
 } from '@grpc/grpc-js';
-import { serviceDefinition } from '@sluice/proto/grpc';
+import { passOverClosedStreams, serviceDefinition } from '@sluice/proto/grpc';
 import type { Access } from '../access/access.js';
 import { AdminError } from '../admin-error.js';
 import type { BoundMethod } from '../bound-method.js';
@@ -46,6 +46,7 @@ export function grpcServer(
     'grpc.enable_channelz': 0,
     interceptors: [admission.interceptor],
   });
+  passOverClosedStreams(server);
   for (const service of new Set(methods.map(({ description }) => description.parent))) {
     const handlers = methods
       .filter(({ description }) => description.parent === service)
