@@ -6,6 +6,7 @@ import { RolloutEventKind } from '@sluice/proto/cluster';
 import type { Logger } from 'pino';
 import { type AccessOptions, type AdminListen, startAdminApi } from './admin/index.js';
 import { builtInCatalogue } from './catalogue.js';
+import { AnnouncementSigner } from './delivery/announcement-signer.js';
 import { announceOver } from './delivery/announcer.js';
 import { NatsBus, type NatsOptions } from './delivery/nats-bus.js';
 import { type NodeGrant, nodeAccess } from './delivery/node-access.js';
@@ -122,16 +123,18 @@ class Replica {
     const fleet = await this.openFleet(head, views, store);
     this.drive(rollouts, head, fleet);
     const bus = this.connectNats();
+    const signer = bus && new AnnouncementSigner();
     const delivery = deliveryService({
       head,
       views,
       fleet,
       cluster,
+      announcementKey: signer?.publicKey,
       access: nodeAccess(nodesOptions.grants),
       isOnNats: () => bus?.isUp ?? false,
       onTrouble: (error) => log.error({ err: error }, 'a node could not be answered'),
     });
-    const endAnnouncing = bus && announceOver({ bus, cluster, views, fleet, delivery, log });
+    const endAnnouncing = signer && announceOver({ bus, cluster, signer, views, fleet, delivery, log });
     this.endings.push(() => {
       endCompaction();
       endAnnouncing?.();

@@ -4,9 +4,11 @@ import {
   AnnouncementSchema,
   fromBinary,
   type PullResponse,
+  SignedAnnouncementSchema,
   toBinary,
 } from '@sluice/proto/cluster';
 import type { Cluster } from './cluster.js';
+import { SIMULATED_SIGNER } from './simulated-replica.js';
 
 /** How long one lasts; milliseconds. */
 const LONGEST_MS = 8_000;
@@ -83,7 +85,7 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
   'announcements are damaged': ({ bus, random }) => {
     if (bus === undefined) return nothing;
     bus.damage = (subject, bytes) =>
-      subject.includes('.config.') && random.oneIn(2) ? damagedAnnouncement(bytes) : bytes;
+      subject.includes('.config.') && random.oneIn(2) ? damagedAnnouncement(subject, bytes) : bytes;
     return () => {
       bus.damage = undefined;
     };
@@ -186,11 +188,13 @@ export class FaultInjection {
   }
 }
 
-function damagedAnnouncement(bytes: Uint8Array): Uint8Array {
-  const announcement: Announcement = fromBinary(AnnouncementSchema, bytes);
+/** Before it was signed: what is damaged on its way is passed over. */
+function damagedAnnouncement(subject: string, bytes: Uint8Array): Uint8Array {
+  const { announcement: encoded } = fromBinary(SignedAnnouncementSchema, bytes);
+  const announcement: Announcement = fromBinary(AnnouncementSchema, encoded);
   announcement.changed.pop();
   announcement.removed.pop();
-  return toBinary(AnnouncementSchema, announcement);
+  return SIMULATED_SIGNER.signed(subject, toBinary(AnnouncementSchema, announcement));
 }
 
 function damagedPiece(piece: PullResponse): PullResponse {

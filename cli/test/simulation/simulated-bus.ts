@@ -42,7 +42,7 @@ export class SimulatedBus {
 
 interface Subscription {
   readonly subject: string;
-  readonly heard: (bytes: Uint8Array) => void;
+  readonly heard: (bytes: Uint8Array, subject: string) => void;
 }
 
 /** Of one process. */
@@ -80,7 +80,7 @@ export class BusConnection implements AnnouncementBus {
     this.listeners.push(listener);
   }
 
-  async subscribe(subject: string, heard: (bytes: Uint8Array) => void): Promise<() => void> {
+  async subscribe(subject: string, heard: Subscription['heard']): Promise<() => void> {
     const subscription = { subject, heard };
     this.subscriptions.add(subscription);
     await this.flush(subscription);
@@ -99,9 +99,9 @@ export class BusConnection implements AnnouncementBus {
   /** From the server. */
   deliver(subject: string, bytes: Uint8Array): void {
     for (const subscription of this.served)
-      if (subscription.subject === subject)
+      if (isOf(subscription.subject, subject))
         this.fromServer?.send(() => {
-          if (this.subscriptions.has(subscription)) subscription.heard(bytes);
+          if (this.subscriptions.has(subscription)) subscription.heard(bytes, subject);
         });
   }
 
@@ -163,4 +163,8 @@ export class BusConnection implements AnnouncementBus {
       attempt();
     });
   }
+}
+
+function isOf(subscribed: string, subject: string): boolean {
+  return subscribed.endsWith('>') ? subject.startsWith(subscribed.slice(0, -1)) : subject === subscribed;
 }

@@ -1,6 +1,7 @@
 /** A replica of the control plane: what is real is everything but the store, the network and the bus. */
 import type { View } from '@sluice/proto/cluster';
 import type { Logger } from 'pino';
+import { AnnouncementSigner } from '../../../control-plane/src/delivery/announcement-signer.js';
 import { announceOver } from '../../../control-plane/src/delivery/announcer.js';
 import { deliveryService } from '../../../control-plane/src/delivery/service.js';
 import { Views } from '../../../control-plane/src/delivery/views.js';
@@ -12,6 +13,8 @@ import { SimulatedProcess, type Surroundings } from './simulated-process.js';
 import { SimulatedLog, type SimulatedStore } from './simulated-store.js';
 
 const CLUSTER = 'simulated';
+/** Of all replicas, so that a fault can damage what nodes then believe. */
+export const SIMULATED_SIGNER = new AnnouncementSigner();
 /** How long a supervisor waits before it starts a process that ended; milliseconds. */
 const RESTART_MS = 500;
 
@@ -77,12 +80,16 @@ export class SimulatedReplica {
       fleet,
       access: ({ node, region }) => viewOf(node, region),
       cluster: CLUSTER,
+      announcementKey: SIMULATED_SIGNER.publicKey,
       isOnNats,
       timing: process,
       onTrouble: (error) =>
         surroundings.verdict.fail(`the delivery service failed: ${(error as Error).stack}`),
     });
-    if (connection) announceOver({ bus: connection, cluster: CLUSTER, views, fleet, delivery, log: silent });
+    if (connection) {
+      const signer = SIMULATED_SIGNER;
+      announceOver({ bus: connection, cluster: CLUSTER, signer, views, fleet, delivery, log: silent });
+    }
     network.listen(this.name, { process, delivery });
     this.watchHead(process, head);
     this.head = head;

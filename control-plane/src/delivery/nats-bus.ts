@@ -33,7 +33,7 @@ export interface NatsOptions {
 
 interface Subscription {
   readonly subject: string;
-  readonly heard: (bytes: Uint8Array) => void;
+  readonly heard: (bytes: Uint8Array, subject: string) => void;
 }
 
 export class NatsBus {
@@ -61,7 +61,7 @@ export class NatsBus {
     this.listeners.push(listener);
   }
 
-  subscribe(subject: string, heard: (bytes: Uint8Array) => void): void {
+  subscribe(subject: string, heard: Subscription['heard']): void {
     const subscription = { subject, heard };
     this.subscriptions.push(subscription);
     if (this.connection) this.attach(this.connection, subscription);
@@ -84,7 +84,7 @@ export class NatsBus {
   private attach(connection: NatsConnection, { subject, heard }: Subscription): void {
     connection.subscribe(subject, {
       callback: (error, message) => {
-        if (error === null) heard(message.data);
+        if (error === null) heard(message.data, message.subject);
         else this.log.warn({ subject, reason: error.message }, 'NATS does not let the control plane listen');
       },
     });

@@ -25,6 +25,8 @@ export interface ConnectionOptions {
   readonly fleet: Fleet;
   readonly access: NodeAccess;
   readonly cluster: string;
+  /** What announcements over NATS are signed with; undefined where there is none. */
+  readonly announcementKey?: Uint8Array | undefined;
   readonly timing?: Timing | undefined;
 }
 
@@ -118,7 +120,7 @@ export class NodeConnection implements NodeStream {
 
   /** A node may say anew who it is, as when it hears announcements over NATS from now on. */
   private greet(hello: Hello): void {
-    const { fleet, access, cluster } = this.options;
+    const { fleet, access, cluster, announcementKey } = this.options;
     try {
       const seen = admit(access, this.call, hello);
       const texts = [hello.incarnation, hello.version, hello.clientUrl];
@@ -149,7 +151,8 @@ export class NodeConnection implements NodeStream {
           value: {
             cluster,
             announcementSubject: announcementSubject(cluster, this.given.id),
-            reportSubject: reportSubject(cluster),
+            reportSubject: reportSubject(cluster, hello.node),
+            announcementKey: announcementKey ?? new Uint8Array(),
             healthIntervalMs: fleet.healthIntervalMs,
             position: this.given.position,
           },

@@ -118,7 +118,7 @@ describe('the delivery service', () => {
     expect(edge.welcome).toMatchObject({
       cluster: 'test',
       announcementSubject: expect.stringMatching(/^sluice\.test\.config\.[0-9a-f]{16}$/),
-      reportSubject: 'sluice.test.nodes.report',
+      reportSubject: 'sluice.test.nodes.report.n1',
       healthIntervalMs: 2_000,
     });
     await commit(head, { name: 'a', region: 'eu' });

@@ -8,10 +8,12 @@ import {
   fromBinary,
   NodeState,
   type Order,
+  type Position,
   type PullRequest,
   toBinary,
 } from '@sluice/proto/cluster';
 import { describe, expect, it } from 'vitest';
+import { AnnouncementSigner } from '../../../control-plane/src/delivery/announcement-signer.js';
 import type {
   AnnouncementBus,
   DeliveryTransport,
@@ -64,6 +66,8 @@ async function settled(): Promise<void> {
   for (let turn = 0; turn < 8; turn++) await new Promise((resolve) => setImmediate(resolve));
 }
 
+const SIGNER = new AnnouncementSigner();
+
 /** One control plane; the test decides whether it can be reached. */
 class ScriptedControlPlane implements DeliveryTransport {
   isReachable = true;
@@ -71,6 +75,8 @@ class ScriptedControlPlane implements DeliveryTransport {
   readonly said: ConnectRequest['content'][] = [];
   readonly pulls: PullRequest[] = [];
   connectCount = 0;
+  /** Where it says that it stands, when it does not know better. */
+  welcomes: Position | undefined;
   private hears: StandingEvents | undefined;
 
   constructor(
@@ -79,6 +85,7 @@ class ScriptedControlPlane implements DeliveryTransport {
       announcementSubject: 'news',
       reportSubject: 'reports',
       healthIntervalMs: 1_000,
+      announcementKey: SIGNER.publicKey,
     },
   ) {}
 
@@ -102,7 +109,7 @@ class ScriptedControlPlane implements DeliveryTransport {
         const { welcome, store } = this;
         this.tell({
           case: 'welcome',
-          value: { ...welcome, cluster: 'test', position: store.position } as never,
+          value: { ...welcome, cluster: 'test', position: this.welcomes ?? store.position } as never,
         });
       },
       close: () => {
@@ -195,7 +202,7 @@ async function following(bus?: ScriptedBus, reachable = true) {
     },
     commit: async (name: string, port: number, hasDelta = true) => {
       const announcement = store.write([upstream(name, port)], [], hasDelta);
-      if (bus?.isUp) bus.announce(toBinary(AnnouncementSchema, announcement));
+      if (bus?.isUp) bus.announce(SIGNER.signed('news', toBinary(AnnouncementSchema, announcement)));
       else plane.tell({ case: 'announcement', value: announcement });
       await timing.pass(0);
       return announcement;
@@ -367,6 +374,42 @@ describe('a node that follows', () => {
     bus.announce(Buffer.from('nonsense that is no protobuf'));
     await timing.pass(0);
     await commit('a', 1);
+    expect(replica.position?.revision).toBe(1n);
+  });
+
+  it('takes no announcement over NATS that the control plane did not sign for this subject', async () => {
+    const bus = new ScriptedBus();
+    const { commit, replica, timing, lines, store, plane, activated } = await following(bus);
+    await commit('a', 1);
+    const forged = toBinary(AnnouncementSchema, store.write([upstream('evil', 2)], []));
+    plane.pullFails = 'it is slow';
+    for (const bytes of [
+      forged,
+      new AnnouncementSigner().signed('news', forged),
+      SIGNER.signed('news of others', forged),
+    ]) {
+      bus.announce(bytes);
+      bus.announce(bytes);
+      await timing.pass(0);
+    }
+    expect(replica.position?.revision).toBe(1n);
+    expect(activated).toEqual([1n]);
+    expect(lines.filter((line) => line.includes('forges'))).toHaveLength(1);
+    bus.announce(SIGNER.signed('news', forged));
+    await timing.pass(0);
+    expect(replica.position?.revision).toBe(2n);
+  });
+
+  it('asks for what may have been announced before it knew who announces', async () => {
+    const bus = new ScriptedBus();
+    const { plane, replica, timing, store } = await following(bus);
+    const { position } = plane.store;
+    plane.break();
+    const announcement = store.write([upstream('a', 1)], []);
+    plane.welcomes = position;
+    bus.announce(new AnnouncementSigner().signed('news', toBinary(AnnouncementSchema, announcement)));
+    expect(replica.position).toBeUndefined();
+    await timing.pass(2_000);
     expect(replica.position?.revision).toBe(1n);
   });
 

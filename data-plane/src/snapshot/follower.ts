@@ -5,13 +5,11 @@
 import {
   type Acknowledgement,
   type Announcement,
-  AnnouncementSchema,
   type ConnectionList,
   type ConnectRequest,
   ConnectRequestSchema,
   type ConnectResponse,
   create,
-  fromBinary,
   type Health,
   type Hello,
   NodeState,
@@ -26,6 +24,7 @@ import {
 } from '@sluice/proto/cluster';
 import type { AnnouncementBus, DeliveryTransport, Standing, Timing } from './delivery-port.js';
 import { type Candidate, type Replica, samePosition } from './replica.js';
+import { AnnouncementProof } from './signed-announcement.js';
 
 /** The first pause before somebody is asked again, and the longest; milliseconds. */
 const RETRY_MIN_MS = 100;
@@ -108,6 +107,10 @@ export class Follower {
   private reasonNow = 'no control plane has answered yet';
   private endSubscription: (() => void) | undefined;
   private subscribedTo: string | undefined;
+  private proof: AnnouncementProof | undefined;
+  /** Announcements were passed over that nobody proved since this stream began. */
+  private hasPassedOver = false;
+  private hasSaidForged = false;
   private readonly timers = new Map<TimerName, () => void>();
 
   constructor(private readonly options: FollowerOptions) {}
@@ -158,6 +161,7 @@ export class Follower {
   private connect(): void {
     if (this.stopped) return;
     this.welcome = undefined;
+    this.hasPassedOver = false;
     let standing: Standing | undefined;
     const mine = (then: () => void) => {
       if (!this.stopped && (standing === undefined || this.standing === standing)) then();
@@ -208,6 +212,7 @@ export class Follower {
         { address: this.standing?.address, cluster: welcome.cluster },
         'connected to the control plane',
       );
+    if (this.welcome === undefined) this.learnKey(welcome.announcementKey);
     this.welcome = welcome;
     this.failureCount = 0;
     if (this.options.replica.position === undefined && this.refused === undefined)
@@ -218,7 +223,8 @@ export class Follower {
     if (this.refused !== undefined) this.acknowledge(this.refused.position, this.refused);
     void this.subscribe(welcome.announcementSubject);
     this.spokenOf(welcome.position);
-    if (!this.options.replica.isAt(welcome.position)) this.wantPull();
+    // It may have announced something before its key was known here.
+    if (this.hasPassedOver || !this.options.replica.isAt(welcome.position)) this.wantPull();
   }
 
   // NATS.
@@ -231,7 +237,7 @@ export class Follower {
       this.endSubscription = undefined;
       this.subscribedTo = subject;
       try {
-        const end = await bus.subscribe(subject, (bytes) => this.heardOnBus(bytes));
+        const end = await bus.subscribe(subject, (bytes) => this.heardOnBus(subject, bytes));
         if (this.stopped || this.subscribedTo !== subject) end();
         else this.endSubscription = end;
       } catch (thrown) {
@@ -245,12 +251,31 @@ export class Follower {
     }
   }
 
-  private heardOnBus(bytes: Uint8Array): void {
+  private heardOnBus(subject: string, bytes: Uint8Array): void {
+    const heard = this.proof?.opened(subject, bytes) ?? 'unproven';
+    if (heard === 'unproven') {
+      this.hasPassedOver = true;
+      return;
+    }
+    if (heard !== 'forged') {
+      this.announced(heard);
+      return;
+    }
+    if (!this.hasSaidForged)
+      this.options.log.warn({ subject }, 'somebody forges announcements over NATS; they are passed over');
+    this.hasSaidForged = true;
+  }
+
+  /** What the control plane signs with that the node has its stream to. */
+  private learnKey(announcementKey: Uint8Array): void {
     try {
-      this.announced(fromBinary(AnnouncementSchema, bytes));
+      this.proof = announcementKey.length === 0 ? undefined : new AnnouncementProof(announcementKey);
     } catch (thrown) {
-      this.options.log.warn({ err: thrown }, 'what came as an announcement over NATS is none');
-      this.wantPull();
+      this.proof = undefined;
+      this.options.log.warn(
+        { err: thrown },
+        'announcements over NATS cannot be checked, and are passed over',
+      );
     }
   }
 

@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file sluice/delivery/v1/delivery.proto.
  */
 export const file_sluice_delivery_v1_delivery: GenFile = /*@__PURE__*/
-  fileDesc("CiFzbHVpY2UvZGVsaXZlcnkvdjEvZGVsaXZlcnkucHJvdG8SEnNsdWljZS5kZWxpdmVyeS52MSI+CghQb3NpdGlvbhIQCghzdG9yZV9pZBgBIAEoCRIQCghyZXZpc2lvbhgCIAEoBBIOCgZkaWdlc3QYAyABKAwiawoLUHVsbFJlcXVlc3QSKgoEaGF2ZRgBIAEoCzIcLnNsdWljZS5kZWxpdmVyeS52MS5Qb3NpdGlvbhIMCgRub2RlGAIgASgJEg4KBnJlZ2lvbhgDIAEoCRISCgpldmVyeXRoaW5nGAQgASgIIp8BCgxQdWxsUmVzcG9uc2USLgoIcG9zaXRpb24YASABKAsyHC5zbHVpY2UuZGVsaXZlcnkudjEuUG9zaXRpb24SEAoIc25hcHNob3QYAiABKAgSDwoHY2hhbmdlZBgDIAMoDBIuCgdyZW1vdmVkGAQgAygLMh0uc2x1aWNlLmNvbmZpZy52MS5SZXNvdXJjZUtleRIMCgRsYXN0GAUgASgIIsABCgxBbm5vdW5jZW1lbnQSLgoIcG9zaXRpb24YASABKAsyHC5zbHVpY2UuZGVsaXZlcnkudjEuUG9zaXRpb24SLAoGYmVmb3JlGAIgASgLMhwuc2x1aWNlLmRlbGl2ZXJ5LnYxLlBvc2l0aW9uEhEKCWhhc19kZWx0YRgDIAEoCBIPCgdjaGFuZ2VkGAQgAygMEi4KB3JlbW92ZWQYBSADKAsyHS5zbHVpY2UuY29uZmlnLnYxLlJlc291cmNlS2V5IvABCg5Db25uZWN0UmVxdWVzdBIqCgVoZWxsbxgBIAEoCzIZLnNsdWljZS5kZWxpdmVyeS52MS5IZWxsb0gAEj4KD2Fja25vd2xlZGdlbWVudBgCIAEoCzIjLnNsdWljZS5kZWxpdmVyeS52MS5BY2tub3dsZWRnZW1lbnRIABIsCgZoZWFsdGgYAyABKAsyGi5zbHVpY2UuZGVsaXZlcnkudjEuSGVhbHRoSAASOQoLY29ubmVjdGlvbnMYBCABKAsyIi5zbHVpY2UuZGVsaXZlcnkudjEuQ29ubmVjdGlvbkxpc3RIAEIJCgdjb250ZW50IrIBCg9Db25uZWN0UmVzcG9uc2USLgoHd2VsY29tZRgBIAEoCzIbLnNsdWljZS5kZWxpdmVyeS52MS5XZWxjb21lSAASOAoMYW5ub3VuY2VtZW50GAIgASgLMiAuc2x1aWNlLmRlbGl2ZXJ5LnYxLkFubm91bmNlbWVudEgAEioKBW9yZGVyGAMgASgLMhkuc2x1aWNlLmRlbGl2ZXJ5LnYxLk9yZGVySABCCQoHY29udGVudCKsAQoFSGVsbG8SDAoEbm9kZRgBIAEoCRITCgtpbmNhcm5hdGlvbhgCIAEoCRIPCgd2ZXJzaW9uGAMgASgJEg4KBnJlZ2lvbhgEIAEoCRIuCghwb3NpdGlvbhgFIAEoCzIcLnNsdWljZS5kZWxpdmVyeS52MS5Qb3NpdGlvbhIbChNoZWFyc19hbm5vdW5jZW1lbnRzGAYgASgIEhIKCmNsaWVudF91cmwYByABKAkinAEKB1dlbGNvbWUSDwoHY2x1c3RlchgBIAEoCRIcChRhbm5vdW5jZW1lbnRfc3ViamVjdBgCIAEoCRIaChJoZWFsdGhfaW50ZXJ2YWxfbXMYAyABKA0SLgoIcG9zaXRpb24YBCABKAsyHC5zbHVpY2UuZGVsaXZlcnkudjEuUG9zaXRpb24SFgoOcmVwb3J0X3N1YmplY3QYBSABKAkilgEKD0Fja25vd2xlZGdlbWVudBIMCgRub2RlGAEgASgJEhMKC2luY2FybmF0aW9uGAIgASgJEi4KCHBvc2l0aW9uGAMgASgLMhwuc2x1aWNlLmRlbGl2ZXJ5LnYxLlBvc2l0aW9uEjAKCXJlamVjdGlvbhgEIAEoCzIdLnNsdWljZS5kZWxpdmVyeS52MS5SZWplY3Rpb24iTAoJUmVqZWN0aW9uEi8KCHJlc291cmNlGAEgASgLMh0uc2x1aWNlLmNvbmZpZy52MS5SZXNvdXJjZUtleRIOCgZyZWFzb24YAiABKAki+AIKBkhlYWx0aBIMCgRub2RlGAEgASgJEhMKC2luY2FybmF0aW9uGAIgASgJEigKBHRpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCHBvc2l0aW9uGAQgASgLMhwuc2x1aWNlLmRlbGl2ZXJ5LnYxLlBvc2l0aW9uEiwKBXN0YXRlGAUgASgOMh0uc2x1aWNlLmRlbGl2ZXJ5LnYxLk5vZGVTdGF0ZRIQCghzZXNzaW9ucxgGIAEoDRIaChJyZXF1ZXN0c19pbl9mbGlnaHQYByABKA0SFgoOcmVxdWVzdHNfdG90YWwYCCABKAQSFAoMZXJyb3JzX3RvdGFsGAkgASgEEhkKEWR1cmF0aW9uX3VzX3RvdGFsGAogASgEEhQKDGNwdV91c190b3RhbBgLIAEoBBIWCg5yZXNpZGVudF9ieXRlcxgMIAEoBBIeChZ1cHN0cmVhbXNfZmFpbGVkX2NvdW50GA0gASgNIrMBCgVPcmRlchIqCgVkcmFpbhgBIAEoCzIZLnNsdWljZS5kZWxpdmVyeS52MS5EcmFpbkgAEjUKC2VuZF9zZXNzaW9uGAIgASgLMh4uc2x1aWNlLmRlbGl2ZXJ5LnYxLkVuZFNlc3Npb25IABI/ChBsaXN0X2Nvbm5lY3Rpb25zGAMgASgLMiMuc2x1aWNlLmRlbGl2ZXJ5LnYxLkxpc3RDb25uZWN0aW9uc0gAQgYKBHdoYXQiFwoFRHJhaW4SDgoGcmVhc29uGAEgASgJIhgKCkVuZFNlc3Npb24SCgoCaWQYASABKAkiQQoPTGlzdENvbm5lY3Rpb25zEg8KB3JlcXVlc3QYASABKAkSDQoFbGltaXQYAiABKA0SDgoGY3Vyc29yGAMgASgJIpQBCg5Db25uZWN0aW9uTGlzdBIMCgRub2RlGAEgASgJEhMKC2luY2FybmF0aW9uGAIgASgJEg8KB3JlcXVlc3QYAyABKAkSOQoLY29ubmVjdGlvbnMYBCADKAsyJC5zbHVpY2UuZGVsaXZlcnkudjEuQ2xpZW50Q29ubmVjdGlvbhITCgtuZXh0X2N1cnNvchgFIAEoCSKHAgoQQ2xpZW50Q29ubmVjdGlvbhIKCgJpZBgBIAEoCRIQCghlbmRwb2ludBgCIAEoCRIRCgl0cmFuc3BvcnQYAyABKAkSEQoJcHJpbmNpcGFsGAQgASgJEhMKC2NsaWVudF9uYW1lGAUgASgJEhYKDmNsaWVudF92ZXJzaW9uGAYgASgJEhAKCHJldmlzaW9uGAcgASgJEikKBWJlZ2FuGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBItCglsYXN0X3VzZWQYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhYKDm9wZW5fZXhjaGFuZ2VzGAogASgNInUKDlN0b3JlZFNuYXBzaG90Ei4KCHBvc2l0aW9uGAEgASgLMhwuc2x1aWNlLmRlbGl2ZXJ5LnYxLlBvc2l0aW9uEg4KBnJlZ2lvbhgCIAEoCRIRCglyZXNvdXJjZXMYAyADKAwSEAoIY2hlY2tzdW0YBCABKAwqhgEKCU5vZGVTdGF0ZRIaChZOT0RFX1NUQVRFX1VOU1BFQ0lGSUVEEAASFgoSTk9ERV9TVEFURV9XQUlUSU5HEAESFAoQTk9ERV9TVEFURV9SRUFEWRACEhcKE05PREVfU1RBVEVfRFJBSU5JTkcQAxIWChJOT0RFX1NUQVRFX1NUT1BQRUQQBDK2AQoPRGVsaXZlcnlTZXJ2aWNlEksKBFB1bGwSHy5zbHVpY2UuZGVsaXZlcnkudjEuUHVsbFJlcXVlc3QaIC5zbHVpY2UuZGVsaXZlcnkudjEuUHVsbFJlc3BvbnNlMAESVgoHQ29ubmVjdBIiLnNsdWljZS5kZWxpdmVyeS52MS5Db25uZWN0UmVxdWVzdBojLnNsdWljZS5kZWxpdmVyeS52MS5Db25uZWN0UmVzcG9uc2UoATABYgZwcm90bzM", [file_google_protobuf_timestamp, file_sluice_config_v1_resource]);
+  fileDesc("CiFzbHVpY2UvZGVsaXZlcnkvdjEvZGVsaXZlcnkucHJvdG8SEnNsdWljZS5kZWxpdmVyeS52MSI+CghQb3NpdGlvbhIQCghzdG9yZV9pZBgBIAEoCRIQCghyZXZpc2lvbhgCIAEoBBIOCgZkaWdlc3QYAyABKAwiawoLUHVsbFJlcXVlc3QSKgoEaGF2ZRgBIAEoCzIcLnNsdWljZS5kZWxpdmVyeS52MS5Qb3NpdGlvbhIMCgRub2RlGAIgASgJEg4KBnJlZ2lvbhgDIAEoCRISCgpldmVyeXRoaW5nGAQgASgIIp8BCgxQdWxsUmVzcG9uc2USLgoIcG9zaXRpb24YASABKAsyHC5zbHVpY2UuZGVsaXZlcnkudjEuUG9zaXRpb24SEAoIc25hcHNob3QYAiABKAgSDwoHY2hhbmdlZBgDIAMoDBIuCgdyZW1vdmVkGAQgAygLMh0uc2x1aWNlLmNvbmZpZy52MS5SZXNvdXJjZUtleRIMCgRsYXN0GAUgASgIIsABCgxBbm5vdW5jZW1lbnQSLgoIcG9zaXRpb24YASABKAsyHC5zbHVpY2UuZGVsaXZlcnkudjEuUG9zaXRpb24SLAoGYmVmb3JlGAIgASgLMhwuc2x1aWNlLmRlbGl2ZXJ5LnYxLlBvc2l0aW9uEhEKCWhhc19kZWx0YRgDIAEoCBIPCgdjaGFuZ2VkGAQgAygMEi4KB3JlbW92ZWQYBSADKAsyHS5zbHVpY2UuY29uZmlnLnYxLlJlc291cmNlS2V5IvABCg5Db25uZWN0UmVxdWVzdBIqCgVoZWxsbxgBIAEoCzIZLnNsdWljZS5kZWxpdmVyeS52MS5IZWxsb0gAEj4KD2Fja25vd2xlZGdlbWVudBgCIAEoCzIjLnNsdWljZS5kZWxpdmVyeS52MS5BY2tub3dsZWRnZW1lbnRIABIsCgZoZWFsdGgYAyABKAsyGi5zbHVpY2UuZGVsaXZlcnkudjEuSGVhbHRoSAASOQoLY29ubmVjdGlvbnMYBCABKAsyIi5zbHVpY2UuZGVsaXZlcnkudjEuQ29ubmVjdGlvbkxpc3RIAEIJCgdjb250ZW50IrIBCg9Db25uZWN0UmVzcG9uc2USLgoHd2VsY29tZRgBIAEoCzIbLnNsdWljZS5kZWxpdmVyeS52MS5XZWxjb21lSAASOAoMYW5ub3VuY2VtZW50GAIgASgLMiAuc2x1aWNlLmRlbGl2ZXJ5LnYxLkFubm91bmNlbWVudEgAEioKBW9yZGVyGAMgASgLMhkuc2x1aWNlLmRlbGl2ZXJ5LnYxLk9yZGVySABCCQoHY29udGVudCKsAQoFSGVsbG8SDAoEbm9kZRgBIAEoCRITCgtpbmNhcm5hdGlvbhgCIAEoCRIPCgd2ZXJzaW9uGAMgASgJEg4KBnJlZ2lvbhgEIAEoCRIuCghwb3NpdGlvbhgFIAEoCzIcLnNsdWljZS5kZWxpdmVyeS52MS5Qb3NpdGlvbhIbChNoZWFyc19hbm5vdW5jZW1lbnRzGAYgASgIEhIKCmNsaWVudF91cmwYByABKAkitgEKB1dlbGNvbWUSDwoHY2x1c3RlchgBIAEoCRIcChRhbm5vdW5jZW1lbnRfc3ViamVjdBgCIAEoCRIaChJoZWFsdGhfaW50ZXJ2YWxfbXMYAyABKA0SLgoIcG9zaXRpb24YBCABKAsyHC5zbHVpY2UuZGVsaXZlcnkudjEuUG9zaXRpb24SFgoOcmVwb3J0X3N1YmplY3QYBSABKAkSGAoQYW5ub3VuY2VtZW50X2tleRgGIAEoDCJKChJTaWduZWRBbm5vdW5jZW1lbnQSFAoMYW5ub3VuY2VtZW50GAEgASgMEgsKA2tleRgCIAEoDBIRCglzaWduYXR1cmUYAyABKAwilgEKD0Fja25vd2xlZGdlbWVudBIMCgRub2RlGAEgASgJEhMKC2luY2FybmF0aW9uGAIgASgJEi4KCHBvc2l0aW9uGAMgASgLMhwuc2x1aWNlLmRlbGl2ZXJ5LnYxLlBvc2l0aW9uEjAKCXJlamVjdGlvbhgEIAEoCzIdLnNsdWljZS5kZWxpdmVyeS52MS5SZWplY3Rpb24iTAoJUmVqZWN0aW9uEi8KCHJlc291cmNlGAEgASgLMh0uc2x1aWNlLmNvbmZpZy52MS5SZXNvdXJjZUtleRIOCgZyZWFzb24YAiABKAki+AIKBkhlYWx0aBIMCgRub2RlGAEgASgJEhMKC2luY2FybmF0aW9uGAIgASgJEigKBHRpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCHBvc2l0aW9uGAQgASgLMhwuc2x1aWNlLmRlbGl2ZXJ5LnYxLlBvc2l0aW9uEiwKBXN0YXRlGAUgASgOMh0uc2x1aWNlLmRlbGl2ZXJ5LnYxLk5vZGVTdGF0ZRIQCghzZXNzaW9ucxgGIAEoDRIaChJyZXF1ZXN0c19pbl9mbGlnaHQYByABKA0SFgoOcmVxdWVzdHNfdG90YWwYCCABKAQSFAoMZXJyb3JzX3RvdGFsGAkgASgEEhkKEWR1cmF0aW9uX3VzX3RvdGFsGAogASgEEhQKDGNwdV91c190b3RhbBgLIAEoBBIWCg5yZXNpZGVudF9ieXRlcxgMIAEoBBIeChZ1cHN0cmVhbXNfZmFpbGVkX2NvdW50GA0gASgNIrMBCgVPcmRlchIqCgVkcmFpbhgBIAEoCzIZLnNsdWljZS5kZWxpdmVyeS52MS5EcmFpbkgAEjUKC2VuZF9zZXNzaW9uGAIgASgLMh4uc2x1aWNlLmRlbGl2ZXJ5LnYxLkVuZFNlc3Npb25IABI/ChBsaXN0X2Nvbm5lY3Rpb25zGAMgASgLMiMuc2x1aWNlLmRlbGl2ZXJ5LnYxLkxpc3RDb25uZWN0aW9uc0gAQgYKBHdoYXQiFwoFRHJhaW4SDgoGcmVhc29uGAEgASgJIhgKCkVuZFNlc3Npb24SCgoCaWQYASABKAkiQQoPTGlzdENvbm5lY3Rpb25zEg8KB3JlcXVlc3QYASABKAkSDQoFbGltaXQYAiABKA0SDgoGY3Vyc29yGAMgASgJIpQBCg5Db25uZWN0aW9uTGlzdBIMCgRub2RlGAEgASgJEhMKC2luY2FybmF0aW9uGAIgASgJEg8KB3JlcXVlc3QYAyABKAkSOQoLY29ubmVjdGlvbnMYBCADKAsyJC5zbHVpY2UuZGVsaXZlcnkudjEuQ2xpZW50Q29ubmVjdGlvbhITCgtuZXh0X2N1cnNvchgFIAEoCSKHAgoQQ2xpZW50Q29ubmVjdGlvbhIKCgJpZBgBIAEoCRIQCghlbmRwb2ludBgCIAEoCRIRCgl0cmFuc3BvcnQYAyABKAkSEQoJcHJpbmNpcGFsGAQgASgJEhMKC2NsaWVudF9uYW1lGAUgASgJEhYKDmNsaWVudF92ZXJzaW9uGAYgASgJEhAKCHJldmlzaW9uGAcgASgJEikKBWJlZ2FuGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBItCglsYXN0X3VzZWQYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhYKDm9wZW5fZXhjaGFuZ2VzGAogASgNInUKDlN0b3JlZFNuYXBzaG90Ei4KCHBvc2l0aW9uGAEgASgLMhwuc2x1aWNlLmRlbGl2ZXJ5LnYxLlBvc2l0aW9uEg4KBnJlZ2lvbhgCIAEoCRIRCglyZXNvdXJjZXMYAyADKAwSEAoIY2hlY2tzdW0YBCABKAwqhgEKCU5vZGVTdGF0ZRIaChZOT0RFX1NUQVRFX1VOU1BFQ0lGSUVEEAASFgoSTk9ERV9TVEFURV9XQUlUSU5HEAESFAoQTk9ERV9TVEFURV9SRUFEWRACEhcKE05PREVfU1RBVEVfRFJBSU5JTkcQAxIWChJOT0RFX1NUQVRFX1NUT1BQRUQQBDK2AQoPRGVsaXZlcnlTZXJ2aWNlEksKBFB1bGwSHy5zbHVpY2UuZGVsaXZlcnkudjEuUHVsbFJlcXVlc3QaIC5zbHVpY2UuZGVsaXZlcnkudjEuUHVsbFJlc3BvbnNlMAESVgoHQ29ubmVjdBIiLnNsdWljZS5kZWxpdmVyeS52MS5Db25uZWN0UmVxdWVzdBojLnNsdWljZS5kZWxpdmVyeS52MS5Db25uZWN0UmVzcG9uc2UoATABYgZwcm90bzM", [file_google_protobuf_timestamp, file_sluice_config_v1_resource]);
 
 /**
  * Which revision of which store, and how it reads to whoever names it.
@@ -390,10 +390,19 @@ export type Welcome = Message<"sluice.delivery.v1.Welcome"> & {
 
   /**
    * The subject where a node that is connected to NATS says what it has to say, as encoded `ConnectRequest`s; a node without NATS says it over the stream.
+   * It is that of the node alone: nobody else is heard there for it.
    *
    * @generated from field: string report_subject = 5;
    */
   reportSubject: string;
+
+  /**
+   * What this replica signs announcements with that it makes over NATS: an Ed25519 public key (RFC 8032), 32 bytes.
+   * Empty when it makes none. The node takes those of no other: each replica announces everything.
+   *
+   * @generated from field: bytes announcement_key = 6;
+   */
+  announcementKey: Uint8Array;
 };
 
 /**
@@ -402,6 +411,41 @@ export type Welcome = Message<"sluice.delivery.v1.Welcome"> & {
  */
 export const WelcomeSchema: GenMessage<Welcome> = /*@__PURE__*/
   messageDesc(file_sluice_delivery_v1_delivery, 7);
+
+/**
+ * An announcement as it goes over NATS, where others may publish too.
+ *
+ * @generated from message sluice.delivery.v1.SignedAnnouncement
+ */
+export type SignedAnnouncement = Message<"sluice.delivery.v1.SignedAnnouncement"> & {
+  /**
+   * An encoded `Announcement`.
+   *
+   * @generated from field: bytes announcement = 1;
+   */
+  announcement: Uint8Array;
+
+  /**
+   * The key that it was signed with, as in `Welcome`.
+   *
+   * @generated from field: bytes key = 2;
+   */
+  key: Uint8Array;
+
+  /**
+   * Ed25519 over the subject, a zero byte, and `announcement`.
+   *
+   * @generated from field: bytes signature = 3;
+   */
+  signature: Uint8Array;
+};
+
+/**
+ * Describes the message sluice.delivery.v1.SignedAnnouncement.
+ * Use `create(SignedAnnouncementSchema)` to create a new message.
+ */
+export const SignedAnnouncementSchema: GenMessage<SignedAnnouncement> = /*@__PURE__*/
+  messageDesc(file_sluice_delivery_v1_delivery, 8);
 
 /**
  * What became of a revision at a node.
@@ -443,7 +487,7 @@ export type Acknowledgement = Message<"sluice.delivery.v1.Acknowledgement"> & {
  * Use `create(AcknowledgementSchema)` to create a new message.
  */
 export const AcknowledgementSchema: GenMessage<Acknowledgement> = /*@__PURE__*/
-  messageDesc(file_sluice_delivery_v1_delivery, 8);
+  messageDesc(file_sluice_delivery_v1_delivery, 9);
 
 /**
  * Why a node did not take a revision.
@@ -471,7 +515,7 @@ export type Rejection = Message<"sluice.delivery.v1.Rejection"> & {
  * Use `create(RejectionSchema)` to create a new message.
  */
 export const RejectionSchema: GenMessage<Rejection> = /*@__PURE__*/
-  messageDesc(file_sluice_delivery_v1_delivery, 9);
+  messageDesc(file_sluice_delivery_v1_delivery, 10);
 
 /**
  * How a node is.
@@ -576,7 +620,7 @@ export type Health = Message<"sluice.delivery.v1.Health"> & {
  * Use `create(HealthSchema)` to create a new message.
  */
 export const HealthSchema: GenMessage<Health> = /*@__PURE__*/
-  messageDesc(file_sluice_delivery_v1_delivery, 10);
+  messageDesc(file_sluice_delivery_v1_delivery, 11);
 
 /**
  * Something that a node is told to do.
@@ -621,7 +665,7 @@ export type Order = Message<"sluice.delivery.v1.Order"> & {
  * Use `create(OrderSchema)` to create a new message.
  */
 export const OrderSchema: GenMessage<Order> = /*@__PURE__*/
-  messageDesc(file_sluice_delivery_v1_delivery, 11);
+  messageDesc(file_sluice_delivery_v1_delivery, 12);
 
 /**
  * Take nothing new, end what is under way, then stop.
@@ -642,7 +686,7 @@ export type Drain = Message<"sluice.delivery.v1.Drain"> & {
  * Use `create(DrainSchema)` to create a new message.
  */
 export const DrainSchema: GenMessage<Drain> = /*@__PURE__*/
-  messageDesc(file_sluice_delivery_v1_delivery, 12);
+  messageDesc(file_sluice_delivery_v1_delivery, 13);
 
 /**
  * End a session of a client.
@@ -663,7 +707,7 @@ export type EndSession = Message<"sluice.delivery.v1.EndSession"> & {
  * Use `create(EndSessionSchema)` to create a new message.
  */
 export const EndSessionSchema: GenMessage<EndSession> = /*@__PURE__*/
-  messageDesc(file_sluice_delivery_v1_delivery, 13);
+  messageDesc(file_sluice_delivery_v1_delivery, 14);
 
 /**
  * Say which clients are connected.
@@ -698,7 +742,7 @@ export type ListConnections = Message<"sluice.delivery.v1.ListConnections"> & {
  * Use `create(ListConnectionsSchema)` to create a new message.
  */
 export const ListConnectionsSchema: GenMessage<ListConnections> = /*@__PURE__*/
-  messageDesc(file_sluice_delivery_v1_delivery, 14);
+  messageDesc(file_sluice_delivery_v1_delivery, 15);
 
 /**
  * Clients of a node.
@@ -747,7 +791,7 @@ export type ConnectionList = Message<"sluice.delivery.v1.ConnectionList"> & {
  * Use `create(ConnectionListSchema)` to create a new message.
  */
 export const ConnectionListSchema: GenMessage<ConnectionList> = /*@__PURE__*/
-  messageDesc(file_sluice_delivery_v1_delivery, 15);
+  messageDesc(file_sluice_delivery_v1_delivery, 16);
 
 /**
  * A client that has a session, or a connection of its own.
@@ -831,7 +875,7 @@ export type ClientConnection = Message<"sluice.delivery.v1.ClientConnection"> & 
  * Use `create(ClientConnectionSchema)` to create a new message.
  */
 export const ClientConnectionSchema: GenMessage<ClientConnection> = /*@__PURE__*/
-  messageDesc(file_sluice_delivery_v1_delivery, 16);
+  messageDesc(file_sluice_delivery_v1_delivery, 17);
 
 /**
  * What a node keeps on its disk: the last configuration that it ran. The file is one such message, written in pieces.
@@ -873,7 +917,7 @@ export type StoredSnapshot = Message<"sluice.delivery.v1.StoredSnapshot"> & {
  * Use `create(StoredSnapshotSchema)` to create a new message.
  */
 export const StoredSnapshotSchema: GenMessage<StoredSnapshot> = /*@__PURE__*/
-  messageDesc(file_sluice_delivery_v1_delivery, 17);
+  messageDesc(file_sluice_delivery_v1_delivery, 18);
 
 /**
  * How a node serves.
