@@ -187,16 +187,25 @@ export class Binding {
       );
   }
 
-  /** One answer for all targets: one refusal refuses, and each needs its permit. */
-  decide(): Handler<Known, Decision> | undefined {
+  /** The tenant that has put it there; undefined for the operator. */
+  get tenant(): string | undefined {
+    return this.options.tenant;
+  }
+
+  /**
+   * One answer for all targets: one refusal refuses, and each needs its permit.
+   *
+   * @param below what the names of upstreams begin with that it may permit; by default all
+   */
+  decide(below = ''): Handler<Known, Decision> | undefined {
     if (this.hooks.decide === undefined) return undefined;
     return (exchange) => {
       const { targets, method } = exchange.call;
-      if (targets.length < 2) return this.decision(exchange, undefined);
+      if (targets.length < 2) return this.decision(exchange, undefined, below);
       const from = (index: number): MaybePromise<Decision> => {
         const target = targets[index];
         if (target === undefined) return 'permit';
-        return after(this.decision(exchange, { target, method }), (said) =>
+        return after(this.decision(exchange, { target, method }, below), (said) =>
           said === 'permit' ? from(index + 1) : said,
         );
       };
@@ -204,16 +213,24 @@ export class Binding {
     };
   }
 
-  /** @param one the entry of a list, or one of several targets, that is asked about. */
+  /**
+   * @param one the entry of a list, or one of several targets, that is asked about.
+   * @param below see {@link decide}
+   */
   decision(
     exchange: Known,
     one: { target: ListEntry['target']; method: string } | undefined,
+    below = '',
   ): MaybePromise<Decision> {
-    return this.run<Decision>(
+    const said = this.run<Decision>(
       'decide',
       () => after(this.hooks.decide?.(this.full(exchange, one)), answerOf.decide),
       () => 'permit',
     );
+    if (below === '') return said;
+    const target = one === undefined ? exchange.call.targets[0] : one.target;
+    const isOthers = target !== undefined && !target.upstream.startsWith(below);
+    return isOthers ? after(said, (own) => (own === 'permit' ? undefined : own)) : said;
   }
 
   /**

@@ -56,7 +56,7 @@ export function compileRoute(inOrder: readonly Binding[], edition = '', tenant?:
   );
   const of = (...phases: readonly Phase[]) => bindings.filter(({ plugin }) => phases.includes(plugin.phase));
   const identifiers = bindings.filter(({ hooks }) => hooks.identify !== undefined);
-  const deciders = bindings.filter(({ hooks }) => hooks.decide !== undefined);
+  const deciders = decidersOf(bindings);
   const around = (some: readonly Binding[]) =>
     some.map((each) => each.around(bindings, edition)).filter(isThere);
   const chain = compileChain({
@@ -66,7 +66,7 @@ export function compileRoute(inOrder: readonly Binding[], edition = '', tenant?:
     identify: identifiers.map((each) => each.identify(tenant)).filter(isThere),
     unknown: (arrival) => unknownCaller(identifiers, arrival),
     outer: around(of('record', 'door', 'identity')),
-    decide: deciders.map((each) => each.decide()).filter(isThere),
+    decide: deciders.map(({ binding, below }) => binding.decide(below)).filter(isThere),
     inner: [
       ...(deciders.length === 0 ? [] : [decidedEntries(deciders)]),
       ...around(of('decision', 'limit', 'shape', 'cache')),
@@ -148,8 +148,24 @@ function now<T>(binding: Binding, hook: string, call: () => T | undefined): T | 
   return new Refusal('failed', `plugin ${binding.name}: the hook ${hook} cannot wait`);
 }
 
+interface Decider {
+  readonly binding: Binding;
+  /** What the names of upstreams begin with that it may permit. */
+  readonly below: string;
+}
+
+/** Where the operator decides too, what a tenant permits is the tenant's own, and what is the operator's is not. */
+function decidersOf(bindings: readonly Binding[]): readonly Decider[] {
+  const all = bindings.filter(({ hooks }) => hooks.decide !== undefined);
+  const isOperators = all.some(({ tenant }) => tenant === undefined);
+  return all.map((binding) => ({
+    binding,
+    below: isOperators && binding.tenant !== undefined ? `${binding.tenant}/` : '',
+  }));
+}
+
 /** A list shows what the caller may use: each entry is decided as its use would be. */
-function decidedEntries(deciders: readonly Binding[]): Layer<Allowed, Outcome> {
+function decidedEntries(deciders: readonly Decider[]): Layer<Allowed, Outcome> {
   return (next) => (exchange) => {
     const row = listRow(exchange.call.method);
     if (row === undefined) return next(exchange);
@@ -167,14 +183,14 @@ function decidedEntries(deciders: readonly Binding[]): Layer<Allowed, Outcome> {
 }
 
 function decided(
-  deciders: readonly Binding[],
+  deciders: readonly Decider[],
   exchange: Known,
   one: Parameters<Binding['decision']>[1],
 ): MaybePromise<boolean> {
   const from = (index: number, isPermitted: boolean): MaybePromise<boolean> => {
-    const binding = deciders[index];
-    if (binding === undefined) return isPermitted;
-    return after<Decision, boolean>(binding.decision(exchange, one), (said) =>
+    const decider = deciders[index];
+    if (decider === undefined) return isPermitted;
+    return after<Decision, boolean>(decider.binding.decision(exchange, one, decider.below), (said) =>
       said instanceof Refusal ? false : from(index + 1, isPermitted || said === 'permit'),
     );
   };

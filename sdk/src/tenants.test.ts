@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { Admitted, Binding, compileRoute } from './engine.js';
-import { definePlugin, type Identity, Refusal, Type } from './index.js';
+import { Admitted, Binding, type Call, compileRoute, Exchange, Outcome } from './engine.js';
+import { definePlugin, type Hooks, type Identity, type Phase, Refusal, Type } from './index.js';
 
 const IDENTITY: Identity = Object.freeze({
   id: 'idp:ada',
@@ -19,19 +19,27 @@ const ARRIVAL = {
 
 /** A plugin that knows everybody as one identity, or gives another answer. */
 function knowing(said: Identity | Refusal | undefined, tenant?: string): Binding {
+  return bindingOf('identity', { identify: () => said }, tenant);
+}
+
+function bindingOf(phase: Phase, hooks: Hooks, tenant: string | undefined): Binding {
   const plugin = definePlugin({
-    name: 'knowing',
+    name: 'tried',
     version: '1.0.0',
     description: 'For a test.',
-    phase: 'identity',
+    phase,
     config: Type.Object({}),
     reads: [],
     changes: [],
-    hooks: () => ({ identify: () => said }),
+    hooks: () => hooks,
   });
-  const host = { binding: 'knowing', clock: { now: () => 0, after: () => () => undefined } } as never;
+  const host = { binding: 'tried', clock: { now: () => 0, after: () => () => undefined } } as never;
   const events = { failed() {}, switchedOff() {}, switchedOn() {} };
   return new Binding({ plugin, config: {}, host, onFailure: 'deny', events, ...(tenant && { tenant }) });
+}
+
+function deciding(decide: NonNullable<Hooks['decide']>, tenant?: string): Binding {
+  return bindingOf('decision', { decide }, tenant);
 }
 
 async function callerAt(tenant: string | undefined, ...bindings: Binding[]): Promise<Identity | string> {
@@ -79,5 +87,43 @@ describe('at an endpoint of a tenant', () => {
         id: 'idp:ada',
         tenant,
       });
+  });
+});
+
+describe('what a tenant permits', () => {
+  const target = (upstream: string) => ({ kind: 'tool', upstream, name: 'tool' }) as const;
+
+  async function isPermitted(upstreams: readonly string[], ...bindings: Binding[]): Promise<boolean> {
+    const targets = upstreams.map(target);
+    const call = { arrival: ARRIVAL, method: 'tools/call', targets, params: {}, client: {} };
+    const known = Exchange.identified(call as unknown as Call, Admitted.as(IDENTITY));
+    const route = compileRoute(bindings, '', 'acme');
+    const outcome = await route.to(() => Outcome.ofResult({}))(known);
+    const alone = await Promise.all(targets.map((one) => route.permits(known, one, 'tools/call')));
+    expect(alone.every(Boolean)).toBe(outcome.refusal === undefined);
+    return outcome.refusal === undefined;
+  }
+
+  const permitting = (tenant?: string) => deciding(() => 'permit', tenant);
+  const silent = deciding(() => undefined);
+
+  it('is what the tenant has, where the operator decides too', async () => {
+    for (const own of [permitting('acme'), deciding(async () => 'permit' as const, 'acme')]) {
+      expect(await isPermitted(['acme/files'], silent, own)).toBe(true);
+      expect(await isPermitted(['files'], silent, own)).toBe(false);
+      expect(await isPermitted(['acme/files', 'files'], silent, own)).toBe(false);
+      expect(await isPermitted(['acmes/files'], silent, own)).toBe(false);
+    }
+  });
+
+  it('is everything where the operator decides nothing, and what both permit', async () => {
+    expect(await isPermitted(['files'], permitting('acme'))).toBe(true);
+    expect(await isPermitted(['files'], permitting(), permitting('acme'))).toBe(true);
+    expect(await isPermitted(['files'], permitting())).toBe(true);
+  });
+
+  it('does not hide what it refuses', async () => {
+    const refusing = deciding(() => new Refusal('forbidden', 'no'), 'acme');
+    expect(await isPermitted(['files'], permitting(), refusing)).toBe(false);
   });
 });
