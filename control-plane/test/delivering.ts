@@ -1,5 +1,4 @@
 import { create } from '@bufbuild/protobuf';
-import { Server, ServerCredentials } from '@grpc/grpc-js';
 import { type Resource, ResourceSchema } from '@sluice/proto/cluster';
 import { nodeAccess } from '../src/delivery/node-access.js';
 import { deliveryService } from '../src/delivery/service.js';
@@ -7,6 +6,7 @@ import { Views } from '../src/delivery/views.js';
 import { Fleet } from '../src/fleet/fleet.js';
 import { ConfigurationHead } from '../src/revisions/head.js';
 import { MemoryLog } from './memory-log.js';
+import { serveOnLoopback } from './serve-on-loopback.js';
 
 /** The delivery part of a control plane in this process, over real gRPC, with its revisions in memory. */
 export interface Delivering {
@@ -38,15 +38,9 @@ export async function startDelivering(
   const access = nodeAccess(undefined);
   const isOnNats = () => false;
   const delivery = deliveryService({ head, views, fleet, access, cluster: 'test', isOnNats, onTrouble });
-  const server = new Server();
-  server.addService(delivery.definition, delivery.implementation);
-  const bound = await new Promise<number>((resolve, reject) =>
-    server.bindAsync(`127.0.0.1:${port}`, ServerCredentials.createInsecure(), (error, at) =>
-      error ? reject(error) : resolve(at),
-    ),
-  );
+  const server = await serveOnLoopback(delivery, port);
   return {
-    address: `127.0.0.1:${bound}`,
+    address: server.address,
     fleet,
     head,
     log,
@@ -60,7 +54,7 @@ export async function startDelivering(
       fleet.close();
       views.close();
       head.close();
-      server.forceShutdown();
+      server.cut();
     },
   };
 }

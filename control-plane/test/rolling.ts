@@ -1,6 +1,5 @@
 /** Replicas of a control plane that carry rollouts out, and nodes that follow as real ones do, for tests. */
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
-import { Server, ServerCredentials } from '@grpc/grpc-js';
 import { type Resource, ResourceSchema, type RolloutPlanSchema } from '@sluice/proto/cluster';
 import { pino } from 'pino';
 import { Follower } from '../../data-plane/src/snapshot/follower.js';
@@ -16,6 +15,7 @@ import { RolloutDriver } from '../src/rollout/driver.js';
 import { Rollouts } from '../src/rollout/rollouts.js';
 import type { Records } from '../src/store/records.js';
 import type { RevisionLog } from '../src/store/revision-log.js';
+import { serveOnLoopback } from './serve-on-loopback.js';
 
 const HEALTH_INTERVAL_MS = 150;
 const LOOK_INTERVAL_MS = 50;
@@ -60,15 +60,9 @@ export async function startRolling(log: RevisionLog, records: Records, port = 0)
   const access = nodeAccess(undefined);
   const isOnNats = () => false;
   const delivery = deliveryService({ head, views, fleet, access, cluster: 'test', isOnNats, onTrouble });
-  const server = new Server();
-  server.addService(delivery.definition, delivery.implementation);
-  const bound = await new Promise<number>((resolve, reject) =>
-    server.bindAsync(`127.0.0.1:${port}`, ServerCredentials.createInsecure(), (error, at) =>
-      error ? reject(error) : resolve(at),
-    ),
-  );
+  const server = await serveOnLoopback(delivery, port);
   return {
-    address: `127.0.0.1:${bound}`,
+    address: server.address,
     head,
     fleet,
     rollouts,
@@ -82,7 +76,7 @@ export async function startRolling(log: RevisionLog, records: Records, port = 0)
       views.close();
       rollouts.close();
       head.close();
-      server.forceShutdown();
+      server.cut();
     },
   };
 }

@@ -17,11 +17,10 @@ import {
   startControlPlane,
   tokenFiles,
 } from '../stories/cluster/control-plane.js';
-import { type RunningNode, startNode } from '../stories/cluster/node.js';
+import { KEY, type RunningNode, startNode } from '../stories/cluster/node.js';
 import { freePort, type HttpServer, startPlain } from '../stories/upstreams.js';
 import { Restartable } from './restartable.js';
 
-const KEY = 'one key for all nodes of this cluster, 32 bytes or more';
 const SHIFTED_CLOCK = fileURLToPath(new URL('./shifted-clock.mjs', import.meta.url));
 const PLANE_COUNT = 2;
 const NODE_COUNT = 3;

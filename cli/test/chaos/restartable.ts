@@ -1,6 +1,5 @@
 /** A command of the product that can be killed with all of its processes, and started again as it was. */
-import type { RunningNode } from '../stories/cluster/node.js';
-import { descendants } from '../stories/processes.js';
+import { murder, type RunningNode } from '../stories/cluster/node.js';
 
 export class Restartable<T extends RunningNode> {
   private running: T | undefined;
@@ -35,15 +34,7 @@ export class Restartable<T extends RunningNode> {
     const { running } = this;
     if (running === undefined) return;
     this.running = undefined;
-    const all = [running.pid, ...descendants(running.pid).map(({ pid }) => pid)];
-    for (const pid of all) {
-      try {
-        process.kill(pid, 'SIGKILL');
-      } catch {
-        // It ended with its parent.
-      }
-    }
-    await running.ended;
+    await murder(running);
   }
 
   async stop(): Promise<void> {

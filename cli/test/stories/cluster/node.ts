@@ -2,9 +2,13 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { descendants } from '../processes.js';
 
 const COMMAND = fileURLToPath(new URL('../../../bin/sluice.js', import.meta.url));
 const STOP_LIMIT_MS = 20_000;
+
+/** What all nodes of a cluster seal with. */
+export const KEY = 'one key for all nodes of this cluster, 32 bytes or more';
 
 /** A command that stays, as a user runs it, in processes of its own. */
 export interface RunningNode {
@@ -74,4 +78,20 @@ export function startCommand(
       return code;
     },
   };
+}
+
+/**
+ * Nobody of it gets another moment: its parent would start it again, and without its parent it would say goodbye. Not
+ * what it serves either: subprocesses are gone with it.
+ */
+export async function murder(node: RunningNode): Promise<void> {
+  const all = [node.pid, ...descendants(node.pid).map(({ pid }) => pid)];
+  for (const pid of all) {
+    try {
+      process.kill(pid, 'SIGKILL');
+    } catch {
+      // It ended with its parent.
+    }
+  }
+  await node.ended;
 }

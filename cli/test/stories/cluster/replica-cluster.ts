@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, vi } from 'vitest';
 import type { TestServer } from '../../servers/server-process.js';
 import { closeClients } from '../official-client.js';
-import { descendants } from '../processes.js';
 import { freePort, type HttpServer, startPlain } from '../upstreams.js';
 import {
   NODE_TOKEN,
@@ -71,15 +70,6 @@ export class ReplicaCluster {
     this.servers.push(server);
     return server.url;
   }
-}
-
-/** The whole node at once: its parent would start it again, and it would say goodbye without its parent. */
-export async function crash(node: RunningNode): Promise<void> {
-  const [serving] = descendants(node.pid);
-  node.kill('SIGSTOP');
-  process.kill(serving?.pid as number, 'SIGKILL');
-  node.kill('SIGKILL');
-  await node.ended;
 }
 
 export const isServing = (url: string) =>

@@ -6,8 +6,8 @@ import { type EtcdServer, NO_ETCD, startEtcd } from '../../servers/etcd.js';
 import { NO_NATS, startNats } from '../../servers/nats.js';
 import { connect } from '../official-client.js';
 import { portsOf, type RunningControlPlane, SOON } from './control-plane.js';
-import type { RunningNode } from './node.js';
-import { crash, knownTo, ReplicaCluster } from './replica-cluster.js';
+import { murder, type RunningNode } from './node.js';
+import { knownTo, ReplicaCluster } from './replica-cluster.js';
 
 /* "Two replicas share an etcd and a NATS, and either may die." */
 
@@ -118,7 +118,7 @@ describeUnless(NO_ETCD ?? NO_NATS, 'replicas of a control plane', () => {
     await cluster.join('n1', [first]);
     await cluster.join('n2', [first]);
     await vi.waitFor(async () => expect(await knownTo(first)).toHaveLength(2), SOON);
-    await crash(cluster.nodes[0] as RunningNode);
+    await murder(cluster.nodes[0] as RunningNode);
     await cluster.nodes[1]?.stop();
     // Its end is told before it ends, and kept soon after.
     await vi.waitFor(async () => expect(await knownTo(first)).toContainEqual(['n2', Presence.GONE]), SOON);

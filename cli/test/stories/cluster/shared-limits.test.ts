@@ -5,7 +5,9 @@ import { NO_NATS } from '../../servers/nats.js';
 import { NO_REDIS, startRedis } from '../../servers/redis.js';
 import type { TestServer } from '../../servers/server-process.js';
 import { postModern } from '../raw-http.js';
-import { KEY, SharingNodes, SOON, type StoryNode } from './sharing-nodes.js';
+import { SOON } from './control-plane.js';
+import { KEY } from './node.js';
+import { SharingNodes, type StoryNode } from './sharing-nodes.js';
 
 /* "My callers get so much of all my nodes together, and nobody waits for it." */
 

@@ -8,6 +8,7 @@ import { describeUnless } from '../../servers/describe-unless.js';
 import { NO_NATS } from '../../servers/nats.js';
 import { closeClients, connect } from '../official-client.js';
 import { packCountingPlugin } from '../plugins/counting-plugin.js';
+import { murder } from './node.js';
 import { SharingNodes } from './sharing-nodes.js';
 
 /* "What my plugin stored at one node is there at all of them." */
@@ -44,7 +45,7 @@ describeUnless(NO_NATS, 'what a plugin stores', () => {
     expect(await said(n2.url)).toBe('call 2');
     expect(await said(n1.url)).toBe('call 3');
     await closeClients();
-    await n1.murder();
+    await murder(n1);
     expect(await said(n2.url)).toBe('call 4');
   });
 });

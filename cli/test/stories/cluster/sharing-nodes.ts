@@ -10,18 +10,13 @@ import { httpUpstream, startDelivering } from '../../../../control-plane/test/de
 import { startBalancer } from '../../cluster/balancer.js';
 import { type NatsOptions, startNats } from '../../servers/nats.js';
 import type { TestServer } from '../../servers/server-process.js';
-import { descendants } from '../processes.js';
 import { freePort, type HttpServer, startPlain } from '../upstreams.js';
-import { type RunningNode, startNode } from './node.js';
-
-export const SOON = { timeout: 20_000, interval: 50 };
-export const KEY = 'one key for all nodes of this cluster, 32 bytes or more';
+import { SOON } from './control-plane.js';
+import { KEY, type RunningNode, startNode } from './node.js';
 
 export interface StoryNode extends RunningNode {
   readonly url: string;
   metric(name: string): Promise<number | undefined>;
-  /** Nobody of it gets another moment: neither the parent nor what serves. */
-  murder(): Promise<void>;
 }
 
 export interface Wish {
@@ -107,11 +102,6 @@ export class SharingNodes {
         const text = await (await fetch(`${url}/metrics`)).text();
         const line = text.split('\n').find((each) => each.startsWith(`${metric} `));
         return line === undefined ? undefined : Number(line.split(' ')[1]);
-      },
-      async murder() {
-        const all = [running.pid, ...descendants(running.pid).map(({ pid }) => pid)];
-        for (const pid of all) process.kill(pid, 'SIGKILL');
-        await running.ended;
       },
     });
     this.nodes.push(node);

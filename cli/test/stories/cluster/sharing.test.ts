@@ -8,8 +8,9 @@ import { NO_NATS } from '../../servers/nats.js';
 import { natsUser } from '../../servers/nats-users.js';
 import { closeClients, connect, KINDS, LEGACY_KINDS } from '../official-client.js';
 import { beginSession, events, lastMessage, postModern, type RawSession } from '../raw-http.js';
-import { startNode } from './node.js';
-import { KEY, SharingNodes, SOON, type StoryNode, type Wish } from './sharing-nodes.js';
+import { SOON } from './control-plane.js';
+import { KEY, murder, startNode } from './node.js';
+import { SharingNodes, type StoryNode, type Wish } from './sharing-nodes.js';
 
 /* "I run two nodes of a cluster behind a balancer, and one of them dies, or NATS does." */
 
@@ -103,7 +104,7 @@ describeUnless(NO_NATS, 'two nodes that share sessions', () => {
     expect(await client.say('echo', { text: 'before' })).toBe('before');
     // What is put down is written within a moment, which a kill may be quicker than.
     await vi.waitFor(async () => expect(await n1.metric('sluice_session_writes_waiting')).toBe(0), SOON);
-    await n1.murder();
+    await murder(n1);
     await vi.waitFor(async () => expect(await client.say('echo', { text: 'after' })).toBe('after'), SOON);
     expect(await client.say('ask', ELICITATION)).toContain('Ada');
   });

@@ -16,11 +16,11 @@ import { closeClients, connect, KINDS } from '../official-client.js';
 import { descendants } from '../processes.js';
 import { lastMessage, MODERN, modernParams } from '../raw-http.js';
 import { freePort, type HttpServer, startPlain } from '../upstreams.js';
+import { SOON } from './control-plane.js';
 import { type RunningNode, startNode } from './node.js';
 
 /* "I commit revisions all day, good ones and bad ones, and nobody who is working notices." */
 
-const SOON = { timeout: 20_000, interval: 50 };
 const STORY_LIMIT_MS = 120_000;
 /** `ISOLATION_INLINE` of the configuration. */
 const INLINE = 1;
