@@ -45,7 +45,7 @@ export const MUTANTS: Readonly<Record<string, () => () => void>> = {
       'run',
       (run) =>
         function (candidate: Candidate) {
-          this.acknowledge(candidate.position);
+          this.controlPlane.acknowledge(candidate.position);
           return run.call(this, candidate);
         },
     ),
@@ -56,7 +56,7 @@ export const MUTANTS: Readonly<Record<string, () => () => void>> = {
       () =>
         function (position: Position) {
           this.refused = { position, reason: '' };
-          this.acknowledge(position);
+          this.controlPlane.acknowledge(position);
         },
     ),
   'a node holds what it refused': () =>
@@ -67,7 +67,7 @@ export const MUTANTS: Readonly<Record<string, () => () => void>> = {
         async function (candidate: Candidate) {
           await this.options.activate(candidate);
           this.options.replica.take(candidate);
-          this.acknowledge(candidate.position);
+          this.controlPlane.acknowledge(candidate.position);
         },
     ),
   'a node does two things at once': () =>

@@ -9,8 +9,9 @@ import {
   StoredSnapshotSchema,
   type View,
 } from '@sluice/proto/cluster';
+import type { FollowerLog } from '../../../data-plane/src/snapshot/delivery-port.js';
 import { type Held, SnapshotDisk } from '../../../data-plane/src/snapshot/disk.js';
-import { Follower, type FollowerLog, type Refused } from '../../../data-plane/src/snapshot/follower.js';
+import { Follower, type Refused } from '../../../data-plane/src/snapshot/follower.js';
 import { type Candidate, Replica, samePosition } from '../../../data-plane/src/snapshot/replica.js';
 import { BusConnection, type SimulatedBus } from './simulated-bus.js';
 import { SimulatedDisk } from './simulated-disk.js';

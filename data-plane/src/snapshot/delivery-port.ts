@@ -45,3 +45,9 @@ export interface Timing {
   /** Runs long work, letting others run in between. */
   run<T>(work: Generator<void, T, void>): Promise<T>;
 }
+
+export interface FollowerLog {
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}

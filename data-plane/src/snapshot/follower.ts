@@ -3,54 +3,29 @@
  * became of it. One thing after the other, so that at every moment the node runs one whole revision.
  */
 import {
-  type Acknowledgement,
   type Announcement,
   type ConnectionList,
-  type ConnectRequest,
-  ConnectRequestSchema,
-  type ConnectResponse,
   create,
   type Health,
-  type Hello,
-  NodeState,
   type Order,
   type Position,
   PullRequestSchema,
-  RejectionSchema,
   type ResourceKey,
-  timestampFromMs,
-  toBinary,
   type Welcome,
 } from '@sluice/proto/cluster';
-import type { AnnouncementBus, DeliveryTransport, Standing, Timing } from './delivery-port.js';
+import { ControlPlaneConnection, type NodeIdentity } from './control-plane-connection.js';
+import type { AnnouncementBus, DeliveryTransport, FollowerLog, Timing } from './delivery-port.js';
 import { type Candidate, type Replica, samePosition } from './replica.js';
-import { AnnouncementProof } from './signed-announcement.js';
+import { ASK_AGAIN, type Pauses, pauseMs, Timers } from './timers.js';
 
-/** The first pause before somebody is asked again, and the longest; milliseconds. */
-const RETRY_MIN_MS = 100;
-const RETRY_MAX_MS = 1_000;
-/** A control plane that takes the connection and says nothing is left for another one; milliseconds. */
-const WELCOME_WITHIN_MS = 3_000;
 /** Whatever was not heard is found out by asking; milliseconds, give or take a quarter. */
 const POLL_MS = 30_000;
-/** The first pause before something is tried again that was refused for a reason that may pass, and the longest; milliseconds. */
-const REFUSED_AGAIN_MIN_MS = 1_000;
-const REFUSED_AGAIN_MAX_MS = 60_000;
+/** Before something is tried again that was refused for a reason that may pass. */
+const REFUSED_AGAIN: Pauses = { shortestMs: 1_000, longestMs: 60_000 };
 /** So often those are asked again who have less than was announced. */
 const MAX_BEHIND_COUNT = 10;
 /** Announcements that wait for the one before; with more of them asking is cheaper. */
 const MAX_WAITING_COUNT = 64;
-
-export interface NodeIdentity {
-  /** Its name, which it keeps over restarts. */
-  readonly node: string;
-  /** Of this start. */
-  readonly incarnation: string;
-  readonly version: string;
-  readonly region: string;
-  /** Where clients reach it; empty while it is not known. */
-  readonly clientUrl: string;
-}
 
 /** Why a revision cannot be run. */
 export interface Refused {
@@ -58,12 +33,6 @@ export interface Refused {
   readonly reason: string;
   /** The same may be run later: something on this machine is missing, or in the way. */
   readonly mayPass?: boolean | undefined;
-}
-
-export interface FollowerLog {
-  info(fields: object, message: string): void;
-  warn(fields: object, message: string): void;
-  error(fields: object, message: string): void;
 }
 
 export interface FollowerOptions {
@@ -82,13 +51,10 @@ export interface FollowerOptions {
   readonly order: (order: Order) => void;
 }
 
-type TimerName = 'connect' | 'welcome' | 'poll' | 'pull' | 'health' | 'refused';
-
 export class Follower {
-  private standing: Standing | undefined;
-  private welcome: Welcome | undefined;
+  private readonly controlPlane: ControlPlaneConnection;
+  private readonly timers: Timers<'poll' | 'pull' | 'refused'>;
   private stopped = false;
-  private failureCount = 0;
   private pullFailureCount = 0;
   private behindCount = 0;
   private isWorking = false;
@@ -105,19 +71,26 @@ export class Follower {
   private again: Candidate | undefined;
   /** Why there is nothing to run yet, for whoever waits. */
   private reasonNow = 'no control plane has answered yet';
-  private endSubscription: (() => void) | undefined;
-  private subscribedTo: string | undefined;
-  private proof: AnnouncementProof | undefined;
-  /** Announcements were passed over that nobody proved since this stream began. */
-  private hasPassedOver = false;
-  private hasSaidForged = false;
-  private readonly timers = new Map<TimerName, () => void>();
 
-  constructor(private readonly options: FollowerOptions) {}
+  constructor(private readonly options: FollowerOptions) {
+    const { order, timing } = options;
+    this.timers = new Timers(timing);
+    this.controlPlane = new ControlPlaneConnection({
+      ...options,
+      events: {
+        welcomed: (welcome) => this.welcomed(welcome),
+        announced: (announcement) => this.announced(announcement),
+        missed: () => this.wantPull(),
+        lost: (reason) => {
+          this.reasonNow = `no control plane can be reached; ${reason}`;
+        },
+        order,
+      },
+    });
+  }
 
   start(): void {
-    this.options.bus?.onChange((isUp) => this.busChanged(isUp));
-    this.connect();
+    this.controlPlane.start();
     this.poll();
   }
 
@@ -128,169 +101,37 @@ export class Follower {
 
   /** Says anew who the node is: something of that has changed. */
   introduce(): void {
-    if (this.welcome !== undefined) this.sayHello();
+    this.controlPlane.introduce();
   }
 
   /** Says how the node is now, at once: for what others should not learn late. */
   report(): void {
-    this.sayHealth();
+    this.controlPlane.sayHealth();
   }
 
-  /** Answers an order, over the stream that it came on: who clients are is nobody else's business. */
+  /** Answers an order. */
   answer(list: Omit<ConnectionList, 'node' | 'incarnation'>): void {
-    if (this.welcome === undefined) return;
-    const { node, incarnation } = this.options.identity();
-    const content = { case: 'connections' as const, value: { ...list, node, incarnation } };
-    this.standing?.say(create(ConnectRequestSchema, { content }));
+    this.controlPlane.answer(list);
   }
 
   /** Says goodbye and hears nothing any more. */
   stop(): void {
     if (this.stopped) return;
-    this.sayHealth(NodeState.STOPPED);
+    this.controlPlane.stop();
     this.stopped = true;
-    for (const cancel of this.timers.values()) cancel();
-    this.timers.clear();
-    this.endSubscription?.();
-    this.standing?.close();
-    this.standing = undefined;
-  }
-
-  // The standing stream.
-
-  private connect(): void {
-    if (this.stopped) return;
-    this.welcome = undefined;
-    this.hasPassedOver = false;
-    let standing: Standing | undefined;
-    const mine = (then: () => void) => {
-      if (!this.stopped && (standing === undefined || this.standing === standing)) then();
-    };
-    standing = this.options.transport.connect({
-      heard: (response) => mine(() => this.heard(response)),
-      ended: (reason) => mine(() => this.lost(reason)),
-    });
-    this.standing = standing;
-    this.later('welcome', WELCOME_WITHIN_MS, () => this.lost(`it said nothing for ${WELCOME_WITHIN_MS} ms`));
-    this.sayHello();
-  }
-
-  private lost(reason: string): void {
-    const { log } = this.options;
-    const address = this.standing?.address;
-    this.standing?.close();
-    this.standing = undefined;
-    this.cancel('welcome');
-    this.cancel('health');
-    if (this.welcome !== undefined || this.failureCount === 0)
-      log.warn({ address, reason }, `the control plane at ${address} cannot be reached: ${reason}`);
-    this.welcome = undefined;
-    this.reasonNow = `no control plane can be reached; ${address}: ${reason}`;
-    this.later('connect', this.pauseMs(this.failureCount++), () => this.connect());
-  }
-
-  private heard({ content }: ConnectResponse): void {
-    switch (content.case) {
-      case 'welcome':
-        this.welcomed(content.value);
-        return;
-      case 'announcement':
-        this.announced(content.value);
-        return;
-      case 'order':
-        this.options.order(content.value);
-        return;
-      default:
-    }
-  }
-
-  private welcomed(welcome: Welcome): void {
-    const { log } = this.options;
-    this.cancel('welcome');
-    if (this.welcome === undefined)
-      log.info(
-        { address: this.standing?.address, cluster: welcome.cluster },
-        'connected to the control plane',
-      );
-    if (this.welcome === undefined) this.learnKey(welcome.announcementKey);
-    this.welcome = welcome;
-    this.failureCount = 0;
-    if (this.options.replica.position === undefined && this.refused === undefined)
-      this.reasonNow = 'the cluster has no configuration yet';
-    this.sayHealth();
-    this.nextHealth();
-    // Whoever is asked now may not have heard of it.
-    if (this.refused !== undefined) this.acknowledge(this.refused.position, this.refused);
-    void this.subscribe(welcome.announcementSubject);
-    this.spokenOf(welcome.position);
-    // It may have announced something before its key was known here.
-    if (this.hasPassedOver || !this.options.replica.isAt(welcome.position)) this.wantPull();
-  }
-
-  // NATS.
-
-  private async subscribe(subject: string): Promise<void> {
-    const { bus, log } = this.options;
-    if (bus?.isUp !== true || subject === '') return;
-    if (this.subscribedTo !== subject) {
-      this.endSubscription?.();
-      this.endSubscription = undefined;
-      this.subscribedTo = subject;
-      try {
-        const end = await bus.subscribe(subject, (bytes) => this.heardOnBus(subject, bytes));
-        if (this.stopped || this.subscribedTo !== subject) end();
-        else this.endSubscription = end;
-      } catch (thrown) {
-        this.subscribedTo = undefined;
-        log.warn({ err: thrown }, 'announcements cannot be heard over NATS');
-        return;
-      }
-      // From now on nothing is missed; what was published just before may have been.
-      this.sayHello();
-      this.wantPull();
-    }
-  }
-
-  private heardOnBus(subject: string, bytes: Uint8Array): void {
-    const heard = this.proof?.opened(subject, bytes) ?? 'unproven';
-    if (heard === 'unproven') {
-      this.hasPassedOver = true;
-      return;
-    }
-    if (heard !== 'forged') {
-      this.announced(heard);
-      return;
-    }
-    if (!this.hasSaidForged)
-      this.options.log.warn({ subject }, 'somebody forges announcements over NATS; they are passed over');
-    this.hasSaidForged = true;
-  }
-
-  /** What the control plane signs with that the node has its stream to. */
-  private learnKey(announcementKey: Uint8Array): void {
-    try {
-      this.proof = announcementKey.length === 0 ? undefined : new AnnouncementProof(announcementKey);
-    } catch (thrown) {
-      this.proof = undefined;
-      this.options.log.warn(
-        { err: thrown },
-        'announcements over NATS cannot be checked, and are passed over',
-      );
-    }
-  }
-
-  private busChanged(isUp: boolean): void {
-    if (this.stopped) return;
-    // Announcements come another way from now on.
-    if (this.welcome !== undefined) {
-      this.sayHello();
-      if (isUp) void this.subscribe(this.welcome.announcementSubject);
-    }
-    // What was announced while it was away was not heard.
-    if (isUp) this.wantPull();
+    this.timers.cancelAll();
   }
 
   // What is new.
+
+  private welcomed({ position }: Welcome): void {
+    if (this.options.replica.position === undefined && this.refused === undefined)
+      this.reasonNow = 'the cluster has no configuration yet';
+    // Whoever is asked now may not have heard of it.
+    if (this.refused !== undefined) this.controlPlane.acknowledge(this.refused.position, this.refused);
+    this.spokenOf(position);
+    if (!this.options.replica.isAt(position)) this.wantPull();
+  }
 
   private announced(announcement: Announcement): void {
     if (this.stopped) return;
@@ -382,7 +223,7 @@ export class Follower {
     }
     this.mistrusts = false;
     this.pullFailureCount = 0;
-    this.cancel('pull');
+    this.timers.cancel('pull');
     if (pulled !== 'nothing') await this.run(pulled);
     this.askOthersIfBehind();
   }
@@ -391,7 +232,9 @@ export class Follower {
   private askOthersIfBehind(): void {
     if (!this.isBehind()) this.behindCount = 0;
     else if (this.behindCount < MAX_BEHIND_COUNT)
-      this.later('pull', this.pauseMs(this.behindCount++), () => this.wantPull());
+      this.timers.later('pull', pauseMs(ASK_AGAIN, this.behindCount++, this.options.timing), () =>
+        this.wantPull(),
+      );
     else this.newest = this.options.replica.position;
   }
 
@@ -403,7 +246,7 @@ export class Follower {
   }
 
   private pullFailed(reason: string): void {
-    if (this.pullFailureCount === 0 && this.welcome !== undefined)
+    if (this.pullFailureCount === 0 && this.controlPlane.isWelcome)
       this.options.log.warn({ reason }, `the configuration could not be pulled: ${reason}`);
     if (this.options.replica.position === undefined && this.refused === undefined)
       this.reasonNow = `the configuration could not be pulled: ${reason}`;
@@ -411,7 +254,9 @@ export class Follower {
   }
 
   private pullAgain(): void {
-    this.later('pull', this.pauseMs(this.pullFailureCount++), () => this.wantPull());
+    this.timers.later('pull', pauseMs(ASK_AGAIN, this.pullFailureCount++, this.options.timing), () =>
+      this.wantPull(),
+    );
   }
 
   private async run(candidate: Candidate): Promise<void> {
@@ -441,8 +286,8 @@ export class Follower {
     }
     replica.take(candidate);
     this.refused = undefined;
-    this.cancel('refused');
-    this.acknowledge(position);
+    this.timers.cancel('refused');
+    this.controlPlane.acknowledge(position);
     const { changed, removed } = candidate.change;
     const fields = { revision: Number(position.revision), changed: changed.length, removed: removed.length };
     log.info(fields, `revision ${position.revision} is active`);
@@ -455,9 +300,9 @@ export class Follower {
     const isKnown = isAgain && this.refused?.reason === refused.reason;
     this.refusalCount = isAgain ? this.refusalCount + 1 : 0;
     this.refused = { ...refused, position };
-    this.cancel('refused');
+    this.timers.cancel('refused');
     if (refused.mayPass && candidate !== undefined)
-      this.later('refused', this.refusedPauseMs(), () => {
+      this.timers.later('refused', pauseMs(REFUSED_AGAIN, this.refusalCount, this.options.timing), () => {
         this.again = candidate;
         void this.work();
       });
@@ -466,104 +311,17 @@ export class Follower {
     log.error({ revision, reason: refused.reason }, `revision ${revision} was refused: ${refused.reason}`);
     if (replica.position === undefined)
       this.reasonNow = `revision ${revision} was refused: ${refused.reason}`;
-    this.acknowledge(position, refused);
-  }
-
-  // What is said.
-
-  private acknowledge(position: Position, refused?: Refused): void {
-    const { node, incarnation } = this.options.identity();
-    const rejection =
-      refused === undefined
-        ? undefined
-        : create(RejectionSchema, {
-            reason: refused.reason,
-            ...(refused.resource === undefined ? {} : { resource: refused.resource }),
-          });
-    const value: Partial<Acknowledgement> = { node, incarnation, position, ...(rejection && { rejection }) };
-    this.say(
-      create(ConnectRequestSchema, { content: { case: 'acknowledgement', value: value as Acknowledgement } }),
-    );
-  }
-
-  private sayHello(): void {
-    const { identity, replica, bus } = this.options;
-    const { position } = replica;
-    const value: Partial<Hello> = {
-      ...identity(),
-      ...(position && { position }),
-      hearsAnnouncements: bus?.isUp === true && this.endSubscription !== undefined,
-    };
-    // Who it is belongs to the stream.
-    this.standing?.say(create(ConnectRequestSchema, { content: { case: 'hello', value: value as Hello } }));
-  }
-
-  private nextHealth(): void {
-    const interval = this.welcome?.healthIntervalMs ?? 0;
-    if (interval === 0) return;
-    this.later('health', interval, () => {
-      this.sayHealth();
-      this.nextHealth();
-    });
-  }
-
-  private sayHealth(state?: NodeState): void {
-    const { identity, replica, timing, health } = this.options;
-    if (this.welcome === undefined) return;
-    const { node, incarnation } = identity();
-    const { position } = replica;
-    const value: Partial<Health> = {
-      ...health(),
-      node,
-      incarnation,
-      time: timestampFromMs(timing.nowMs()),
-      ...(position && { position }),
-      ...(state === undefined ? {} : { state }),
-    };
-    this.say(create(ConnectRequestSchema, { content: { case: 'health', value: value as Health } }));
-  }
-
-  /** Over NATS when it is there, which costs the control plane least. What cannot be said is known from the next Hello. */
-  private say(request: ConnectRequest): void {
-    const { bus } = this.options;
-    const subject = this.welcome?.reportSubject ?? '';
-    if (bus?.isUp === true && subject !== '') bus.publish(subject, toBinary(ConnectRequestSchema, request));
-    else if (this.welcome !== undefined) this.standing?.say(request);
+    this.controlPlane.acknowledge(position, refused);
   }
 
   // Time.
 
   private poll(): void {
     const { timing } = this.options;
-    this.later('poll', POLL_MS * (0.75 + timing.random() / 2), () => {
+    this.timers.later('poll', POLL_MS * (0.75 + timing.random() / 2), () => {
       this.wantPull();
       this.poll();
     });
-  }
-
-  private refusedPauseMs(): number {
-    const longest = REFUSED_AGAIN_MIN_MS * 2 ** Math.min(this.refusalCount, 10);
-    return Math.min(REFUSED_AGAIN_MAX_MS, longest) * (0.5 + this.options.timing.random() / 2);
-  }
-
-  /** Longer from time to time, and never the same for all nodes. */
-  private pauseMs(failures: number): number {
-    const longest = Math.min(RETRY_MAX_MS, RETRY_MIN_MS * 2 ** Math.min(failures, 10));
-    return longest * (0.5 + this.options.timing.random() / 2);
-  }
-
-  private later(name: TimerName, ms: number, what: () => void): void {
-    this.cancel(name);
-    const cancel = this.options.timing.after(ms, () => {
-      this.timers.delete(name);
-      what();
-    });
-    this.timers.set(name, cancel);
-  }
-
-  private cancel(name: TimerName): void {
-    this.timers.get(name)?.();
-    this.timers.delete(name);
   }
 }
 
