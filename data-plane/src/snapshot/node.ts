@@ -19,6 +19,7 @@ import { type ClusterConnection, connectCluster, type NatsSettings } from '../cl
 import { type DataPlane, type DataPlaneOptions, startDataPlane } from '../data-plane.js';
 import { CompileError } from '../routing/compile-error.js';
 import { type Compiled, compileInSteps, type Lookup, type NodeSettings } from '../routing/compiler.js';
+import { Attempts } from './attempts.js';
 import { CannotRun, type Culprit } from './cannot-run.js';
 import { connectionList, connectionQuery } from './connection-list.js';
 import type { Timing } from './delivery-port.js';
@@ -80,6 +81,7 @@ export interface ClusterNodeEvents {
 export class ClusterNode {
   private readonly log: Logger;
   private readonly disk: SnapshotDisk | undefined;
+  private readonly attempts: Attempts | undefined;
   private readonly incarnation = randomUUID();
   private readonly door = new WaitingDoor(() => this.follower?.waitingFor ?? 'it is starting');
   private transport: GrpcTransport | undefined;
@@ -101,6 +103,7 @@ export class ClusterNode {
     this.port = settings.listen.port;
     this.disk =
       settings.stateDir === undefined ? undefined : new SnapshotDisk(settings.stateDir, region, log);
+    this.attempts = settings.stateDir === undefined ? undefined : new Attempts(settings.stateDir, log);
   }
 
   /** Resolves when it serves or waits. What keeps it from both is told as an event. */
@@ -141,6 +144,7 @@ export class ClusterNode {
   async stop(graceMs: number): Promise<void> {
     this.state = NodeState.DRAINING;
     this.follower?.report();
+    await this.attempts?.stop();
     await this.gateway?.stop(graceMs);
     await this.door.close();
     this.follower?.stop();
@@ -152,6 +156,7 @@ export class ClusterNode {
   // The configuration.
 
   private async startFromDisk(): Promise<{ held: Held; refused: Refused | undefined } | undefined> {
+    await this.attempts?.read();
     const held = await this.disk?.read();
     if (held === undefined) return undefined;
     const revision = Number(held.position.revision);
@@ -164,7 +169,17 @@ export class ClusterNode {
     return { held, refused };
   }
 
-  private async activate({ position, change }: Candidate): Promise<Refused | undefined> {
+  private async activate(candidate: Candidate): Promise<Refused | undefined> {
+    const { position } = candidate;
+    const ended = this.attempts?.refusalOf(position);
+    if (ended !== undefined) return ended;
+    await this.attempts?.begin(position);
+    const refused = await this.take(candidate);
+    void this.attempts?.end(position, refused === undefined);
+    return refused;
+  }
+
+  private async take({ position, change }: Candidate): Promise<Refused | undefined> {
     const lookup = new NotingLookup(ownLookup());
     let compiled: Compiled | undefined;
     try {
@@ -204,8 +219,11 @@ export class ClusterNode {
     try {
       gateway = await startDataPlane({ ...dataPlane, configuration, log, cluster: this.cluster });
     } catch (thrown) {
-      if (isFatal(thrown)) events.failed(thrown, configuration.gateway.listen);
-      else if (this.follower !== undefined) await this.openDoor();
+      if (isFatal(thrown)) {
+        // The process may end by this, and it is not for the configuration.
+        await this.attempts?.stop();
+        events.failed(thrown, configuration.gateway.listen);
+      } else if (this.follower !== undefined) await this.openDoor();
       throw thrown;
     }
     this.gateway = gateway;
