@@ -117,10 +117,20 @@ function policyPlugins({
   const inForce = policies.filter(({ disabled }) => !disabled);
   if (inForce.length === 0) return [];
   const groups = new Map<string, { policies: readonly Policy[]; paths: string[] }>();
-  for (const path of paths) {
-    const own = inForce.filter((policy) => policy.endpoints.length === 0 || policy.endpoints.includes(path));
+  // Most endpoints are named by none, and there may be thousands of them.
+  const named = new Set(inForce.flatMap(({ endpoints }) => endpoints));
+  const nameAll = (some: readonly Policy[]) => some.map(({ name }) => name).join(' ');
+  const general = inForce.filter(({ endpoints }) => endpoints.length === 0);
+  const generalKey = nameAll(general);
+  // Where none is named it is the same at all of them.
+  if (named.size === 0 && paths.length > 0) groups.set(generalKey, { policies: general, paths: [...paths] });
+  for (const path of named.size === 0 ? [] : paths) {
+    const isNamed = named.has(path);
+    const own = isNamed
+      ? inForce.filter(({ endpoints }) => endpoints.length === 0 || endpoints.includes(path))
+      : general;
     if (own.length === 0) continue;
-    const key = own.map(({ name }) => name).join(' ');
+    const key = isNamed ? nameAll(own) : generalKey;
     const group = groups.get(key);
     if (group === undefined) groups.set(key, { policies: own, paths: [path] });
     else group.paths.push(path);
@@ -178,12 +188,18 @@ function limitPlugins({
   tenant,
 }: Pick<DerivedFrom, 'limits' | 'paths' | 'tenant'>): ResolvedPlugin[] {
   const groups = new Map<string, Limit[]>();
+  const sorted = (some: readonly string[]) => JSON.stringify([...some].sort());
+  /** The endpoints of a limit that names none; sorted once, for there may be thousands of paths. */
+  let everywhere: string | undefined;
   for (const limit of limits) {
     if (limit.disabled) continue;
     const endpoints = limit.endpoints.length > 0 || tenant === '' ? limit.endpoints : paths;
     // One that nothing is served at holds nowhere; without endpoints it would hold everywhere.
     if (endpoints.length === 0 && tenant !== '') continue;
-    const key = JSON.stringify({ endpoints: [...endpoints].sort(), scope: SCOPES[limit.scope] });
+    const isEverywhere = endpoints === paths;
+    const where = isEverywhere ? (everywhere ?? sorted(paths)) : sorted(endpoints);
+    if (isEverywhere) everywhere = where;
+    const key = `{"endpoints":${where},"scope":"${SCOPES[limit.scope]}"}`;
     const group = groups.get(key);
     if (group === undefined) groups.set(key, [limit]);
     else group.push(limit);

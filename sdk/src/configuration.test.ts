@@ -2,8 +2,8 @@ import { type TObject, type TSchema, Type } from '@sinclair/typebox';
 import { describe, expect, it } from 'vitest';
 import { definePlugin } from './plugin.js';
 
-function checked(config: TObject, value: unknown) {
-  const plugin = definePlugin({
+function pluginOf(config: TObject) {
+  return definePlugin({
     name: 'tested',
     version: '1.0.0',
     description: 'For a test.',
@@ -11,10 +11,13 @@ function checked(config: TObject, value: unknown) {
     config,
     reads: [],
     changes: [],
+    check: ({ forbidden }: { forbidden?: string }) =>
+      forbidden === undefined ? [] : [{ path: 'forbidden', message: 'is there' }],
     hooks: () => ({}),
   });
-  return plugin.checked(value);
 }
+
+const checked = (config: TObject, value: unknown) => pluginOf(config).checked(value);
 
 const LIST = Type.Array(Type.String(), { default: ['a', 'b', 'c'] });
 const EITHER = Type.Union([Type.String(), Type.Array(Type.String())], { default: ['a', 'b', 'c'] });
@@ -141,5 +144,65 @@ describe('a configuration that is refused', () => {
       ok: false,
       problems: [{ path: 'key', message: 'does not have the form ^k_', hint: 'Names it.' }],
     });
+  });
+});
+
+describe('a configuration that is checked in steps', () => {
+  const Item = Type.Object(
+    { name: Type.String({ pattern: '^k' }), tags: Type.Array(Type.String(), { default: ['x'] }) },
+    { additionalProperties: false },
+  );
+  const Config = Type.Object(
+    {
+      keys: Type.Array(Item, { default: [], maxItems: 500 }),
+      users: Type.Array(Type.String(), { default: [] }),
+      limit: Type.Integer({ default: 3 }),
+      forbidden: Type.Optional(Type.String()),
+    },
+    { additionalProperties: false },
+  );
+  const items = (count: number) =>
+    Array.from({ length: count }, (_, index): object => ({ name: `k${index}` }));
+  const withItem = (item: unknown) => ({ keys: [...items(200), item, ...items(20)] });
+
+  function inSteps(config: TObject, value: unknown) {
+    const steps = pluginOf(config).checkedInSteps(value);
+    for (let count = 0; ; count++) {
+      const step = steps.next();
+      if (step.done) return { said: step.value, count };
+    }
+  }
+
+  it('pauses after some of many entries', () => {
+    expect(inSteps(Config, { keys: items(500) }).count).toBeGreaterThanOrEqual(10);
+    expect(inSteps(Config, { keys: items(5) }).count).toBe(0);
+  });
+
+  it.each<[string, unknown]>([
+    ['many entries', { keys: items(333), limit: 7 }],
+    ['two long lists', { keys: items(200), users: Array.from({ length: 400 }, (_, index) => `u${index}`) }],
+    ['too many entries', { keys: items(501) }],
+    ['an entry of another form', withItem({ name: 'other' })],
+    ['an entry that is none', withItem(null)],
+    ['an entry that is not there', withItem(undefined)],
+    ['an entry with one field more', withItem({ name: 'k', more: 1 })],
+    ['an entry with a name for the prototype', withItem(JSON.parse('{"name": "k", "__proto__": {}}'))],
+    ['a name for the prototype', JSON.parse(`{"keys": ${JSON.stringify(items(99))}, "__proto__": {}}`)],
+    ['a field that is unknown', { keys: items(99), more: 1 }],
+    ['another field that is wrong', { keys: items(99), limit: 'many' }],
+    ['what the plugin refuses', { keys: items(99), forbidden: 'yes' }],
+    ['nothing', undefined],
+    ['no object', 5],
+  ])('comes to the same as at once: %s', (_, value) => {
+    const before = JSON.stringify(value);
+    expect(inSteps(Config, value).said).toEqual(checked(Config, value));
+    expect(JSON.stringify(value)).toBe(before);
+  });
+
+  it('comes to the same where a list holds more than its entries say', () => {
+    const unique = Type.Object({ keys: Type.Array(Type.String(), { uniqueItems: true }) });
+    const value = { keys: Array.from({ length: 200 }, (_, index) => `k${index % 150}`) };
+    expect(inSteps(unique, value).said).toEqual(checked(unique, value));
+    expect(checked(unique, value).ok).toBe(false);
   });
 });

@@ -11,7 +11,7 @@ export function withDefaults(schema: TSchema, value: unknown, outer: Named = {})
   const named: Named = { ...outer, ...$defs, ...($id === undefined ? {} : { [$id]: schema }) };
   const referred = $ref === undefined ? undefined : named[$ref];
   if (referred !== undefined) return withDefaults(referred, value, named);
-  const own = value === undefined ? structuredClone(schema.default) : value;
+  const own = value === undefined ? copyOf(schema.default) : value;
   if (anyOf !== undefined) return ofFirstForm(anyOf, own, named);
   if (allOf !== undefined)
     return (allOf as TSchema[]).reduce((filled, each) => withDefaults(each, filled, named), own);
@@ -48,6 +48,11 @@ function fillMembers(schema: TSchema, value: Record<string, unknown>, named: Nam
       patterns.find(([pattern]) => new RegExp(pattern).test(name))?.[1] ?? schema.additionalProperties;
     if (name !== '__proto__' && isSchema(each)) value[name] = withDefaults(each, value[name], named);
   }
+}
+
+/** To clone what is no object costs much more than all else here. */
+function copyOf(value: unknown): unknown {
+  return typeof value === 'object' && value !== null ? structuredClone(value) : value;
 }
 
 function isSchema(value: unknown): value is TSchema {

@@ -2,7 +2,7 @@
 import type { Static, TObject } from '@sinclair/typebox';
 import type { Attribute, View } from './attributes.js';
 import type { PluginBuckets } from './buckets.js';
-import { type CheckedConfig, checkConfig } from './configuration.js';
+import { type CheckedConfig, checkConfig, checkConfigInSteps } from './configuration.js';
 import type { Changes, Target } from './exchange.js';
 import type { Identity, JsonObject } from './identity.js';
 import type { Outcome } from './outcome.js';
@@ -248,6 +248,8 @@ export interface Plugin {
   check(config: unknown): readonly ConfigProblem[];
   /** Fills in defaults and checks all of it. */
   checked(config: unknown): CheckedConfig;
+  /** The same, and yields from time to time. */
+  checkedInSteps(config: unknown): Generator<void, CheckedConfig, void>;
   hooks(config: unknown, host: PluginHost): Hooks;
 }
 
@@ -290,6 +292,7 @@ export function definePlugin<const Config extends TObject, const Reads extends A
     sharesMemory: sharedBytes !== undefined,
     check: (config) => check?.(config as Static<Config>) ?? [],
     checked: (config) => checkConfig(plugin, config),
+    checkedInSteps: (config) => checkConfigInSteps(plugin, config),
     hooks: (config, host) => hooks(config as Static<Config>, host) as Hooks,
   };
   return plugin;

@@ -105,7 +105,7 @@ export class Plugins {
     const reconfigured: Reconfigured[] = [];
     const inOrder: Running[] = [];
     for (const resolved of configuration.plugins) {
-      inOrder.push(this.runningOf(resolved, reconfigured));
+      inOrder.push(yield* this.runningOf(resolved, reconfigured));
       yield;
     }
     const phaseOf = ({ binding }: Running) => PHASES.indexOf(binding.plugin.phase);
@@ -133,11 +133,11 @@ export class Plugins {
     };
   }
 
-  private runningOf(resolved: ResolvedPlugin, reconfigured: Reconfigured[]): Running {
+  private *runningOf(resolved: ResolvedPlugin, reconfigured: Reconfigured[]): Generator<void, Running, void> {
     try {
-      const kept = this.kept(resolved, reconfigured);
+      const kept = yield* this.kept(resolved, reconfigured);
       if (kept !== undefined) return kept;
-      const own = this.make(resolved);
+      const own = yield* this.make(resolved);
       this.made.push(own);
       return own;
     } catch (thrown) {
@@ -250,7 +250,10 @@ export class Plugins {
   }
 
   /** What runs already and goes on as it is, or takes the new configuration by itself. */
-  private kept(resolved: ResolvedPlugin, reconfigured: Reconfigured[]): Running | undefined {
+  private *kept(
+    resolved: ResolvedPlugin,
+    reconfigured: Reconfigured[],
+  ): Generator<void, Running | undefined, void> {
     const before = this.now.running.get(resolved.name);
     if (before === undefined) return undefined;
     if (this.goesOn(resolved)) return { resolved, binding: before.binding };
@@ -260,17 +263,18 @@ export class Plugins {
       !sameUse(before.resolved, { ...resolved, config: before.resolved.config })
     )
       return undefined;
-    const config = checkedConfig(plugin, resolved);
+    const config = yield* checkedConfig(plugin, resolved);
     reconfigured.push({ name: resolved.name, tell: () => hooks.configure?.(config) });
     return { resolved, binding: this.bind(plugin, resolved, config, hooks) };
   }
 
-  private make(resolved: ResolvedPlugin): Running {
+  private *make(resolved: ResolvedPlugin): Generator<void, Running, void> {
     const loaded = this.loaded.get(resolved.name);
     const plugin = loaded?.plugin ?? this.options.find(resolved);
     if (plugin === undefined)
       throw new Error(`plugin ${resolved.name}: there is no plugin ${resolved.plugin}`);
-    const binding = this.bind(plugin, resolved, checkedConfig(plugin, resolved), loaded?.hooks);
+    const config = yield* checkedConfig(plugin, resolved);
+    const binding = this.bind(plugin, resolved, config, loaded?.hooks);
     loaded?.runner?.serve(pluginHost(resolved.name, plugin, this.options, 0));
     return { resolved, binding };
   }
@@ -371,8 +375,8 @@ function sameUse(a: ResolvedPlugin, b: ResolvedPlugin): boolean {
   );
 }
 
-function checkedConfig(plugin: Plugin, { name, config }: ResolvedPlugin): unknown {
-  const checked = plugin.checked(config);
+function* checkedConfig(plugin: Plugin, { name, config }: ResolvedPlugin): Generator<void, unknown, void> {
+  const checked = yield* plugin.checkedInSteps(config);
   if (checked.ok) return checked.config;
   const problems = checked.problems.map(({ path, message }) => `${path} ${message}`).join('; ');
   throw new Error(`plugin ${name}: ${problems}`);

@@ -15,7 +15,7 @@ export function* sharedMemory(
 ): Generator<void, SharedMemory, void> {
   const memory = new Map<string, SharedArrayBuffer>();
   for (const resolved of plugins) {
-    const bytes = sizes.get(resolved) ?? sizeOf(resolved);
+    const bytes = sizes.get(resolved) ?? (yield* sizeOf(resolved));
     sizes.set(resolved, bytes);
     const { name } = resolved;
     const old = before.get(name);
@@ -26,10 +26,10 @@ export function* sharedMemory(
 }
 
 /** 0 also for what cannot be used; whoever makes it says so. */
-function sizeOf({ plugin: wanted, config }: ResolvedPlugin): number {
+function* sizeOf({ plugin: wanted, config }: ResolvedPlugin): Generator<void, number, void> {
   const plugin = builtIn(wanted);
   // To check a configuration takes long where it is large.
   if (plugin?.sharesMemory !== true) return 0;
-  const checked = plugin.checked(config);
+  const checked = yield* plugin.checkedInSteps(config);
   return checked.ok ? plugin.sharedBytes(checked.config) : 0;
 }

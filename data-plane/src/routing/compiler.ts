@@ -103,22 +103,47 @@ export function* compileInSteps(
   { changed, removed }: StateChange,
   context: CompileContext,
 ): Generator<void, Compiled, void> {
-  const parts = new Map(before?.parts);
+  const parts = yield* copied(before?.parts ?? new Map<KeyText, Part>());
   for (const key of removed) parts.delete(key);
   // All of them are there before the first is made: one may refer to another.
   const waiting = new Map<KeyText, Entry>();
-  for (const entry of changed) waiting.set(entry.key, entry);
+  const touched = new Set<KeyText>(removed.filter(isSecret));
+  for (const [index, entry] of changed.entries()) {
+    waiting.set(entry.key, entry);
+    if (isSecret(entry.key)) touched.add(entry.key);
+    if (index % FEW_COUNT === 0) yield;
+  }
   const secrets = new Secrets(parts, waiting, context.lookup);
-  const touched = new Set([...removed, ...waiting.keys()].filter((key) => key.startsWith('secret/')));
-  if (touched.size > 0)
-    for (const [key, part] of parts)
-      if (!waiting.has(key) && part.secrets.some((each) => touched.has(each))) waiting.set(key, part.entry);
+  if (touched.size > 0) {
+    let count = 0;
+    for (const [key, part] of parts) {
+      if (part.secrets.length > 0 && !waiting.has(key) && part.secrets.some((each) => touched.has(each)))
+        waiting.set(key, part.entry);
+      if (++count % FEW_COUNT === 0) yield;
+    }
+  }
   for (const [key, entry] of waiting) {
     parts.set(key, partOf(entry, secrets));
     yield;
   }
   const { configuration, access } = yield* together(parts, before, context);
   return { configuration, parts, access };
+}
+
+/** As much as is done at once of what takes a microsecond or less each. */
+const FEW_COUNT = 500;
+
+function* copied<K, V>(map: ReadonlyMap<K, V>): Generator<void, Map<K, V>, void> {
+  const copy = new Map<K, V>();
+  for (const [key, value] of map) {
+    copy.set(key, value);
+    if (copy.size % FEW_COUNT === 0) yield;
+  }
+  return copy;
+}
+
+function isSecret(key: KeyText): boolean {
+  return key.startsWith('secret/');
 }
 
 /** What makes a configuration out of the parts; what did not change is the very same object. */
@@ -139,15 +164,15 @@ function* together(
     else if (made.kind === 'gateway') gateway = made.gateway;
     else if (made.kind === 'server') servers.push([key, made]);
     else if (made.kind === 'access') access.push(made.access);
-    if (++count % SORT_RUN_COUNT === 0) yield;
+    if (++count % FEW_COUNT === 0) yield;
   }
   yield* sortByKey(upstreams);
-  refuseSameIds(upstreams);
   yield;
+  yield* refuseSameIds(upstreams);
   const last = before?.configuration;
   const placed = yield* serversInOrder(servers, upstreams, last?.servers);
   yield;
-  const written = pluginsInOrder(bindings, upstreams, placed, last?.plugins);
+  const written = yield* pluginsInOrder(bindings, upstreams, placed, last?.plugins);
   yield;
   const bound = yield* withAccess(written, access, upstreams, placed, before?.access ?? new Map());
   yield;
@@ -163,22 +188,21 @@ function* together(
   return { configuration: Object.freeze(next), access: bound.byTenant };
 }
 
-/** As many as are sorted at once: less than a millisecond. */
-const SORT_RUN_COUNT = 500;
-
 /** Sorts runs first, with pauses; to sort what is made of sorted runs takes little. */
 function* sortByKey(upstreams: (readonly [KeyText, unknown])[]): Generator<void, void, void> {
   const byKey = ([a]: readonly [KeyText, unknown], [b]: readonly [KeyText, unknown]) =>
     a < b ? -1 : a > b ? 1 : 0;
-  for (let start = 0; start < upstreams.length; start += SORT_RUN_COUNT) {
-    const run = upstreams.slice(start, start + SORT_RUN_COUNT).sort(byKey);
+  for (let start = 0; start < upstreams.length; start += FEW_COUNT) {
+    const run = upstreams.slice(start, start + FEW_COUNT).sort(byKey);
     for (const [index, each] of run.entries()) upstreams[start + index] = each;
     yield;
   }
   upstreams.sort(byKey);
 }
 
-function refuseSameIds(upstreams: readonly (readonly [KeyText, ResolvedUpstream])[]): void {
+function* refuseSameIds(
+  upstreams: readonly (readonly [KeyText, ResolvedUpstream])[],
+): Generator<void, void, void> {
   const owners = new Map<string, KeyText>();
   for (const [key, { id }] of upstreams) {
     const other = owners.get(id);
@@ -189,6 +213,7 @@ function refuseSameIds(upstreams: readonly (readonly [KeyText, ResolvedUpstream]
         `${other} has the id ${id} too; ids are of one upstream each`,
       );
     owners.set(id, key);
+    if (owners.size % FEW_COUNT === 0) yield;
   }
 }
 
@@ -199,17 +224,19 @@ interface PlacedPlugin {
 }
 
 /** Plugins of a tenant that name no endpoints serve all of that tenant, and nobody else's. */
-function pluginsInOrder(
+function* pluginsInOrder(
   bindings: PlacedPlugin[],
   upstreams: readonly (readonly [KeyText, ResolvedUpstream])[],
   servers: readonly ResolvedServer[],
   before: readonly ResolvedPlugin[] | undefined,
-): WrittenPlugin[] {
+): Generator<void, WrittenPlugin[], void> {
   if (bindings.length === 0) return [];
   bindings.sort((a, b) => a.order - b.order || (a.plugin.name < b.plugin.name ? -1 : 1));
   const earlier = new Map(before?.map((each) => [each.name, each]));
   const ofTenants = new Map<string, string[]>();
-  for (const [key, { name }] of upstreams) {
+  const isNeeded = bindings.some(({ key, plugin }) => tenantOf(key) !== '' && plugin.endpoints.length === 0);
+  for (const [index, [key, { name }]] of (isNeeded ? upstreams : []).entries()) {
+    if (index % FEW_COUNT === 0) yield;
     const own = ofTenants.get(tenantOf(key));
     if (own === undefined) ofTenants.set(tenantOf(key), [`/mcp/${name}`]);
     else own.push(`/mcp/${name}`);
@@ -217,6 +244,7 @@ function pluginsInOrder(
   const placed: WrittenPlugin[] = [];
   for (const { key, plugin } of bindings) {
     const tenant = tenantOf(key);
+    yield;
     if (tenant === '' || plugin.endpoints.length > 0) {
       placed.push({ plugin, tenant });
       continue;

@@ -24,6 +24,9 @@ export interface Access {
   readonly spec: Extract<Entry['resource']['spec'], { case: 'consumer' | 'credential' | 'policy' | 'limit' }>;
 }
 
+/** As much as is done at once of what takes a microsecond or less each. */
+const FEW_COUNT = 500;
+
 /** What tenants' servers take, as it was placed last; it stays as long as the names lead to the same. */
 const placements = new WeakMap<
   ResolvedServer,
@@ -40,10 +43,16 @@ export function* serversInOrder(
   before: readonly ResolvedServer[] | undefined,
 ): Generator<void, ResolvedServer[], void> {
   if (servers.length === 0) return [];
-  const names = new Set(upstreams.map(([, { name }]) => name));
-  const paths = new Map<string, KeyText | undefined>([...names].map((name) => [`/mcp/${name}`, undefined]));
+  const names = new Set<string>();
+  const paths = new Map<string, KeyText | undefined>();
+  for (const [, { name }] of upstreams) {
+    names.add(name);
+    paths.set(`/mcp/${name}`, undefined);
+    if (names.size % FEW_COUNT === 0) yield;
+  }
   yield;
   servers.sort(([a], [b]) => (a < b ? -1 : 1));
+  yield;
   const placed: ResolvedServer[] = [];
   const earlier = new Map(before?.map((each) => [each.name, each]));
   for (const [key, { server, tenant }] of servers) {
@@ -157,10 +166,14 @@ export function* withAccess(
   const byTenant = new Map<string, TenantAccess>();
   if (access.length === 0) return { plugins: written.map(({ plugin }) => plugin), byTenant };
   const accessOf = new Map<string, Access[]>();
-  for (const each of access) added(accessOf, each.tenant, each);
+  for (const [index, each] of access.entries()) {
+    added(accessOf, each.tenant, each);
+    if (index % FEW_COUNT === 0) yield;
+  }
   const all = [...upstreams.map(([, { name }]) => `/mcp/${name}`), ...servers.map(({ path }) => path)];
   const pathsOf = new Map<string, string[]>();
-  for (const path of all) {
+  for (const [index, path] of all.entries()) {
+    if (index % FEW_COUNT === 0) yield;
     const end = path.indexOf('/', '/mcp/'.length);
     if (end > 0) added(pathsOf, path.slice('/mcp/'.length, end), path);
   }

@@ -120,6 +120,10 @@ function standIn(manifest: Manifest, { reads }: LoadedFacts, isolation: Isolatio
     sharesMemory: false,
     check: () => [],
     checked: (config) => checkManifestConfig(manifest, config),
+    *checkedInSteps(config) {
+      yield;
+      return checkManifestConfig(manifest, config);
+    },
     hooks: () => {
       throw new Error(`the hooks of ${name} run elsewhere`);
     },

@@ -5,6 +5,7 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { serialize } from 'node:v8';
 import { BroadcastChannel, isMainThread, threadId, Worker } from 'node:worker_threads';
+import { resetSteps, type StepTimes, stepTimes } from './step-times.js';
 
 /** Timers of the histogram; a hold is what a turn took beyond that. */
 const RESOLUTION_MS = 1;
@@ -14,6 +15,7 @@ const NANOS_PER_MS = 1e6;
 export interface Held {
   readonly thread: number;
   readonly longestMs: number;
+  readonly times: StepTimes;
 }
 
 const channel = new BroadcastChannel('swap-bench');
@@ -36,14 +38,17 @@ if (isMainThread) {
 } else {
   channel.onmessage = (event) => {
     const { data } = event as { data: 'reset' | 'tell' };
-    if (data === 'reset') delay.reset();
-    else channel.postMessage({ thread: threadId, longestMs: longest() } satisfies Held);
+    if (data === 'reset') {
+      delay.reset();
+      resetSteps();
+    } else channel.postMessage({ thread: threadId, longestMs: longest(), times: stepTimes() } satisfies Held);
   };
   (channel as unknown as { unref(): void }).unref();
 }
 
 export function reset(): void {
   delay.reset();
+  resetSteps();
   sent.bytes = 0;
   sent.messages = 0;
   channel.postMessage('reset');
@@ -51,7 +56,7 @@ export function reset(): void {
 
 /** Of this thread and of the others. */
 export function holds(threadCount: number): Promise<Held[]> {
-  const all: Held[] = [{ thread: 0, longestMs: longest() }];
+  const all: Held[] = [{ thread: 0, longestMs: longest(), times: stepTimes() }];
   return new Promise((resolve) => {
     if (threadCount === 0) return resolve(all);
     channel.onmessage = (event) => {
