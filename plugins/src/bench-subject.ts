@@ -22,6 +22,7 @@ const ARGUMENTS = {
 };
 const RESULT = JSON.stringify({ resultType: 'complete', content: [{ type: 'text', ...ARGUMENTS }] });
 const RESPONSE = Buffer.from(`{"jsonrpc":"2.0","id":1,"result":${RESULT}}`);
+const RESULT_PLACE = { start: RESPONSE.indexOf(RESULT), end: RESPONSE.length - 1 };
 const TOOL = { kind: 'tool', upstream: 'bench', name: 'echo' } as const;
 
 /** What is called over and over. */
@@ -88,7 +89,7 @@ function call(route: Route, request: BenchRequest, { last }: Traces): () => unkn
   const admitted = Admitted.as(frozen({ ...ANONYMOUS, ...request.identity }));
   const handle = route.to((exchange) => {
     last.reached = exchange.changes;
-    return Outcome.ofResponse(RESPONSE, 0, () => RESULT);
+    return Outcome.ofResponse(RESPONSE, 0, RESULT_PLACE);
   });
   const { argumentsOf } = request;
   if (argumentsOf === undefined) {

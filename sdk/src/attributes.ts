@@ -121,79 +121,88 @@ export type View<Reads extends string> = [Reads] extends [never]
 
 /** The attributes of an arrival, before it is known who calls. */
 export class ArrivalAttributes {
-  constructor(protected readonly arrival: Arrival) {}
+  // Not to be had by its name: views are made of this.
+  readonly #arrival: Arrival;
+  constructor(arrival: Arrival) {
+    this.#arrival = arrival;
+  }
   get address() {
-    return this.arrival.address;
+    return this.#arrival.address;
   }
   get endpoint() {
-    return this.arrival.endpoint;
+    return this.#arrival.endpoint;
   }
   get headers() {
-    return this.arrival.headers;
+    return this.#arrival.headers;
   }
   get repeatedHeaders() {
-    return this.arrival.repeatedHeaders;
+    return this.#arrival.repeatedHeaders;
   }
   get httpMethod() {
-    return this.arrival.httpMethod;
+    return this.#arrival.httpMethod;
   }
   get origin() {
-    return this.arrival.origin;
+    return this.#arrival.origin;
   }
   get transport() {
-    return this.arrival.transport;
+    return this.#arrival.transport;
   }
 }
 
-/** The attributes of an exchange. */
+/** The attributes of an exchange. A view has some of these getters, so none of them uses another. */
 export class ExchangeAttributes extends ArrivalAttributes implements Attributes {
-  constructor(
-    private readonly exchange: Exchange<'identity'>,
-    /** The one that is looked at, where there are several, and by what method it would be used. */
-    private readonly one?: { readonly target: Target; readonly method: string },
-  ) {
+  readonly #exchange: Exchange<'identity'>;
+  readonly #one: { readonly target: Target; readonly method: string } | undefined;
+
+  /** @param one the one that is looked at, where there are several, and by what method it would be used. */
+  constructor(exchange: Exchange<'identity'>, one?: { readonly target: Target; readonly method: string }) {
     super(exchange.call.arrival);
+    this.#exchange = exchange;
+    this.#one = one;
   }
   get arguments() {
-    return this.exchange.arguments;
+    return this.#exchange.arguments;
   }
   get client() {
-    return this.exchange.call.client;
+    return this.#exchange.call.client;
   }
   get method() {
-    return this.one === undefined ? this.exchange.call.method : this.one.method;
+    return this.#one === undefined ? this.#exchange.call.method : this.#one.method;
   }
   get params() {
-    const { call, changes } = this.exchange;
-    return changes.arguments === undefined ? call.params : { ...call.params, arguments: changes.arguments };
+    return paramsOf(this.#exchange);
   }
   get paramsJson() {
-    const { call, changes } = this.exchange;
-    return changes.arguments === undefined ? call.paramsJson : JSON.stringify(this.params);
+    const { call, changes } = this.#exchange;
+    return changes.arguments === undefined ? call.paramsJson : JSON.stringify(paramsOf(this.#exchange));
   }
   get principal() {
-    return this.exchange.identity;
+    return this.#exchange.identity;
   }
   get revision() {
-    return this.exchange.call.revision;
+    return this.#exchange.call.revision;
   }
   get session() {
-    return this.exchange.call.session;
+    return this.#exchange.call.session;
   }
   get signal() {
-    return this.exchange.call.signal;
+    return this.#exchange.call.signal;
   }
   get target() {
-    return this.one === undefined ? this.exchange.call.targets[0] : this.one.target;
+    return this.#one === undefined ? this.#exchange.call.targets[0] : this.#one.target;
   }
   get targetOf() {
-    const { call } = this.exchange;
+    const { call } = this.#exchange;
     return (entry: JsonObject) => call.targetOf(entry);
   }
   get targets() {
-    return this.exchange.call.targets;
+    return this.#exchange.call.targets;
   }
   get view() {
-    return this.exchange.view;
+    return this.#exchange.view;
   }
+}
+
+function paramsOf({ call, changes }: Exchange<'identity'>): JsonObject {
+  return changes.arguments === undefined ? call.params : { ...call.params, arguments: changes.arguments };
 }

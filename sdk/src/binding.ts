@@ -20,7 +20,7 @@ import type {
 } from './plugin.js';
 import { Refusal } from './refusal.js';
 import { identitiesAt } from './tenants.js';
-import { compileValues, editionOf, viewClasses } from './view.js';
+import { compileValues, editionOf, gettersOf, viewClasses } from './view.js';
 
 export interface BindingOptions {
   readonly plugin: Plugin;
@@ -36,11 +36,15 @@ export interface BindingOptions {
   readonly events: FailureEvents;
 }
 
+function viewsOf(plugin: string, reads: readonly string[]) {
+  return viewClasses(plugin, reads, gettersOf(ArrivalAttributes), gettersOf(ExchangeAttributes));
+}
+
 export class Binding {
   readonly name: string;
   readonly reads: readonly string[];
   readonly hooks: Hooks;
-  private readonly views: ReturnType<typeof viewClasses>;
+  private readonly views: ReturnType<typeof viewsOf>;
   private readonly failures: Failures;
   private readonly mayChangeHeader: (name: string) => boolean;
   private readonly mayChangeResult: boolean;
@@ -49,7 +53,7 @@ export class Binding {
     const { plugin, config, host, hooks, events } = options;
     this.name = host.binding;
     this.reads = plugin.reads(config);
-    this.views = viewClasses(this.name, this.reads);
+    this.views = viewsOf(this.name, this.reads);
     this.hooks = hooks ?? plugin.hooks(config, host);
     this.failures = new Failures(host.clock, events);
     const { changes } = plugin;
@@ -92,11 +96,11 @@ export class Binding {
   }
 
   early(arrival: Arrival): unknown {
-    return new this.views.early(new ArrivalAttributes(arrival));
+    return new this.views.early(arrival);
   }
 
   full(exchange: Known, one?: { target: ListEntry['target']; method: string }): unknown {
-    return new this.views.full(new ExchangeAttributes(exchange, one));
+    return new this.views.full(exchange, one);
   }
 
   /**
@@ -260,29 +264,49 @@ export class Binding {
     return (next) => (asCame) => {
       const exchange = viewOf === undefined ? asCame : asCame.seenAs(viewOf(asCame));
       let passed: MaybePromise<Outcome> | undefined;
+      let came: Outcome | undefined;
       const onward = (changes?: Changes): MaybePromise<Outcome> => {
         if (passed !== undefined) throw new Error(`plugin ${this.name} called next() twice`);
         passed = next(changes === undefined ? exchange : exchange.with(this.checked(changes)));
+        // Held against what is made of it, which then needs not wait for it once more.
+        if (passed instanceof Promise && !this.mayChangeResult) {
+          passed = passed.then((outcome) => {
+            came = outcome;
+            return outcome;
+          });
+        }
         return passed;
       };
       // What ran already is not run again for a plugin that failed afterwards.
       const allowed = () => passed ?? next(exchange);
       if (this.failures.isOff) return after(this.unable<Outcome | Refusal>(allowed, undefined), asOutcome);
-      let answer: MaybePromise<Outcome | Refusal>;
       try {
         const own = hook(this.full(exchange), onward);
         // What is handed on as it came needs no second look; most layers do that.
         if (own === passed && passed !== undefined) return passed;
-        answer = this.settled(
-          'exchange',
-          after(own, (one) => this.checkedAnswer(passed, answerOf.outcome(one))),
-          allowed,
+        if (!(own instanceof Promise)) return this.answered(own, passed, allowed);
+        return own.then(
+          (one) => this.answered(one, came ?? passed, allowed),
+          (thrown: unknown) => after(this.failed('exchange', thrown, allowed), asOutcome),
         );
       } catch (thrown) {
-        answer = this.failed('exchange', thrown, allowed);
+        return after(this.failed('exchange', thrown, allowed), asOutcome);
       }
-      return after(answer, asOutcome);
     };
+  }
+
+  private answered(
+    own: Outcome | Refusal,
+    passed: MaybePromise<Outcome> | undefined,
+    allowed: () => MaybePromise<Outcome>,
+  ): MaybePromise<Outcome> {
+    let answer: MaybePromise<Outcome | Refusal>;
+    try {
+      answer = this.settled('exchange', this.checkedAnswer(passed, answerOf.outcome(own)), allowed);
+    } catch (thrown) {
+      answer = this.failed('exchange', thrown, allowed);
+    }
+    return after(answer, asOutcome);
   }
 
   /** @param passed what `next` gave, once that is known; undefined when it was not called. */

@@ -100,9 +100,10 @@ export class Exchange<Established extends Fact = never> {
 
   /** The same with more changes on top. */
   with(changes: Changes): this {
-    const headers =
-      changes.headers === undefined ? this.changes.headers : { ...this.changes.headers, ...changes.headers };
-    const own = { arguments: changes.arguments ?? this.changes.arguments, headers };
+    const before = this.changes;
+    const isOnTop = changes.headers !== undefined && before.headers !== undefined;
+    const headers = isOnTop ? { ...before.headers, ...changes.headers } : (changes.headers ?? before.headers);
+    const own = { arguments: changes.arguments ?? before.arguments, headers };
     return new Exchange<Established>(this.call, this.identity, own, this.view) as this;
   }
 

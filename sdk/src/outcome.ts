@@ -11,12 +11,17 @@ export interface OutcomeError {
 /** `task` and others are added by extensions (2026-07-28, basic, "resultType"). */
 export type OutcomeKind = 'complete' | 'input_required' | 'error' | (string & {});
 
-/** The text of the result in a response. */
-type ReadResult = (response: Uint8Array) => string;
+/** Where the JSON text of a result stands in the bytes of a response. */
+interface ResultPlace {
+  readonly start: number;
+  readonly end: number;
+}
+
+type FindResult = (response: Uint8Array) => ResultPlace;
 
 interface Parts {
   readonly bytes?: Uint8Array;
-  readonly readResult?: ReadResult;
+  readonly resultAt?: ResultPlace | FindResult | undefined;
   readonly errorCode: number;
   readonly result?: JsonObject;
   readonly resultJson?: string;
@@ -49,10 +54,10 @@ export class Outcome {
    * A JSON-RPC response as it came.
    *
    * @param errorCode 0 for a result, else the code of its error.
-   * @param readResult finds the result's text as it came; without it the text is written anew.
+   * @param resultAt where the result is, or what finds it; without it the text is written anew.
    */
-  static ofResponse(bytes: Uint8Array, errorCode: number, readResult?: ReadResult): Outcome {
-    return new Outcome({ bytes, errorCode, readResult });
+  static ofResponse(bytes: Uint8Array, errorCode: number, resultAt?: ResultPlace | FindResult): Outcome {
+    return new Outcome({ bytes, errorCode, resultAt });
   }
 
   static ofResult(result: JsonObject): Outcome {
@@ -108,9 +113,11 @@ export class Outcome {
   /** The result as JSON text, as it came while nothing about it was changed. */
   get resultJson(): string | undefined {
     if (this.errorCode !== 0) return undefined;
-    const { bytes, readResult, resultJson } = this.parts;
+    const { bytes, resultAt, resultJson } = this.parts;
     if (resultJson !== undefined) return resultJson;
-    return bytes === undefined || readResult === undefined ? JSON.stringify(this.result) : readResult(bytes);
+    if (bytes === undefined || resultAt === undefined) return JSON.stringify(this.result);
+    const { start, end } = typeof resultAt === 'function' ? resultAt(bytes) : resultAt;
+    return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8', start, end);
   }
 
   get error(): OutcomeError | undefined {
@@ -133,7 +140,8 @@ export class Outcome {
 
   /** The same with more fields in the head of the HTTP answer. */
   withHeaders(headers: Fields): Outcome {
-    return new Outcome({ ...this.parts, headers: [...this.headers, ...headers] });
+    const { headers: own } = this.parts;
+    return new Outcome({ ...this.parts, headers: own === undefined ? headers : [...own, ...headers] });
   }
 
   private read() {

@@ -18,7 +18,46 @@ export class UndeclaredRead extends Error {
 }
 
 type Source = Readonly<Record<string, unknown>>;
-type ViewClass = new (source: object) => object;
+type Get = (this: object) => unknown;
+type ViewClass<Made extends readonly unknown[]> = new (...of: Made) => object;
+
+/**
+ * What views are made of. A view has the getters of it that were declared and none of the others, and holds what they
+ * read in fields that are private to it, because a header or a claim may have any name.
+ */
+interface Origin<Made extends readonly unknown[]> {
+  readonly base: ViewClass<Made>;
+  /** Reads one attribute; undefined where there is no such attribute. */
+  get(name: string): Get | undefined;
+}
+
+/** A class with a getter for each attribute. What is read through those of a class is as fast as a field. */
+export function gettersOf<Made extends readonly unknown[]>(base: ViewClass<Made>): Origin<Made> {
+  return {
+    base,
+    get(name) {
+      for (let own = base.prototype; own !== Object.prototype; own = Object.getPrototypeOf(own)) {
+        const get = Object.getOwnPropertyDescriptor(own, name)?.get;
+        if (get !== undefined) return get;
+      }
+      return undefined;
+    },
+  };
+}
+
+/** Any object, whose members are read by their names. */
+class Members {
+  readonly #source: Source;
+  constructor(source: object) {
+    this.#source = source as Source;
+  }
+  static get(name: string): Get {
+    return function (this: object) {
+      return (this as Members).#source[name];
+    };
+  }
+}
+const MEMBERS: Origin<[source: object]> = { base: Members, get: Members.get };
 
 /** What was declared below one name; undefined where all of it was. */
 interface Declared {
@@ -35,7 +74,12 @@ const ASKED_BY_THE_LANGUAGE: ReadonlySet<string> = new Set([
 ]);
 
 /** Makes both: what hooks are given before it is known who calls, and after. Throws a TypeError for an unknown attribute. */
-export function viewClasses(plugin: string, reads: readonly string[]): { early: ViewClass; full: ViewClass } {
+export function viewClasses<Early extends readonly unknown[], Full extends readonly unknown[]>(
+  plugin: string,
+  reads: readonly string[],
+  early: Origin<Early>,
+  full: Origin<Full>,
+): { early: ViewClass<Early>; full: ViewClass<Full> } {
   const declared: Declared = Object.create(null);
   for (const name of reads) {
     const problem = attributeProblem(name);
@@ -44,9 +88,14 @@ export function viewClasses(plugin: string, reads: readonly string[]): { early: 
   }
   const isEarly = (name: string) => EARLY_ATTRIBUTES.some((each) => each === name);
   return {
-    early: viewClass(plugin, '', declared, (name) => !isEarly(name)),
-    full: viewClass(plugin, '', declared, () => false),
+    early: viewClass(plugin, '', declared, early, (name) => !isEarly(name)),
+    full: viewClass(plugin, '', declared, full, () => false),
   };
+}
+
+/** Both, over objects that have the attributes as members. */
+export function memberViewClasses(plugin: string, reads: readonly string[]) {
+  return viewClasses(plugin, reads, MEMBERS, MEMBERS);
 }
 
 /** The parts of an attribute's name. A header or a claim may have dots in its own, so no more is split than is known. */
@@ -76,22 +125,14 @@ function splitOnce(name: string): [string, ...string[]] {
   return dot === -1 ? [name] : [name.slice(0, dot), name.slice(dot + 1)];
 }
 
-function viewClass(
+function viewClass<Made extends readonly unknown[]>(
   plugin: string,
   path: string,
   declared: Declared,
+  origin: Origin<Made>,
   isTooEarly: (name: string) => boolean,
-): ViewClass {
-  class View {
-    // Private, because a header or a claim may have any name.
-    readonly #source: Source;
-    constructor(source: Source) {
-      this.#source = source;
-    }
-    static sourceOf(view: View): Source {
-      return view.#source;
-    }
-  }
+): ViewClass<Made> {
+  const View = class extends origin.base {};
   const undeclared = new Proxy(Object.create(null), {
     get(_, name) {
       if (typeof name === 'symbol' || ASKED_BY_THE_LANGUAGE.has(name)) return undefined;
@@ -101,25 +142,22 @@ function viewClass(
   Object.setPrototypeOf(View.prototype, undeclared);
   for (const [name, parts] of Object.entries(declared)) {
     const own = path + name;
-    let get: (this: View) => unknown;
+    const whole = origin.get(name);
+    let get = whole;
     if (isTooEarly(name)) {
       get = () => {
         throw new UndeclaredRead(plugin, own, 'it is not known before it is known who calls');
       };
-    } else if (parts === undefined) {
+    } else if (parts !== undefined && whole !== undefined) {
+      const Part = viewClass(plugin, `${own}.`, parts, MEMBERS, () => false);
       get = function () {
-        return View.sourceOf(this)[name];
-      };
-    } else {
-      const Part = viewClass(plugin, `${own}.`, parts, () => false);
-      get = function () {
-        const value = View.sourceOf(this)[name];
-        return value === undefined || value === null ? undefined : new Part(value as Source);
+        const value = whole.call(this);
+        return value === undefined || value === null ? undefined : new Part(value);
       };
     }
     Object.defineProperty(View.prototype, name, { get, enumerable: true });
   }
-  return View as unknown as ViewClass;
+  return View;
 }
 
 /** A configuration as a short text that says nothing of it but whether it is the same. */

@@ -4,7 +4,6 @@
  */
 import type { Json, JsonObject, Target } from '@sluice/sdk';
 import {
-  after,
   Exchange as ChainExchange,
   Outcome as ChainOutcome,
   type Handler,
@@ -116,8 +115,9 @@ async function pass(
     route.authorizes ? withoutHints : undefined,
   );
   const known = ChainExchange.identified(call, admission.admitted);
-  const outcome = await after(handle(known), (came) => forThisCaller(route, known, came));
-  return call.answer(outcome);
+  const handled = handle(known);
+  const came = handled instanceof Promise ? await handled : handled;
+  return call.answer(forThisCaller(route, known, came));
 }
 
 const EXPIRED = new Refusal(
@@ -160,7 +160,7 @@ function withoutHints(thrown: unknown): unknown {
 }
 
 /** What plugins made of a caller's attributes is for that caller alone, whatever the upstream says of its answer. */
-function forThisCaller(route: Route, known: Known, came: ChainOutcome): ChainOutcome | Promise<ChainOutcome> {
+function forThisCaller(route: Route, known: Known, came: ChainOutcome): ChainOutcome {
   const input = route.watchesInput ? inputRefusal(route, known, came) : undefined;
   if (input !== undefined) return ChainOutcome.ofRefusal(input);
   const { method } = known.call;

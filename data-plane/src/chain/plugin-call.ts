@@ -93,11 +93,11 @@ export class PluginCall implements Call {
   /** The router at the end of the chain. Never rejects: what went wrong is an outcome for the layers to see. */
   async route(allowed: Allowed): Promise<ChainOutcome> {
     try {
-      const { bytes, errorCode } = await this.send(
+      const { bytes, errorCode, result } = await this.send(
         changed(this.exchange, allowed.changes, this.targets),
         allowed,
       );
-      return ChainOutcome.ofResponse(bytes, errorCode, resultText);
+      return ChainOutcome.ofResponse(bytes, errorCode, result ?? placeOfResult);
     } catch (thrown) {
       if (thrown instanceof ParkedElsewhere) this.elsewhere = thrown;
       const { code, message, data } = RpcError.from(this.told(thrown));
@@ -151,34 +151,31 @@ function jsonOf(binary: string): unknown {
   return JSON.parse(Buffer.from(binary, 'latin1').toString());
 }
 
-function resultText(response: Uint8Array): string {
+/** Where the way that the answer came by has not said where its result is. */
+function placeOfResult(response: Uint8Array): Span {
   const bytes = Buffer.from(response.buffer, response.byteOffset, response.byteLength);
-  const { start, end } = scanMessage(bytes).result as Span;
-  return bytes.toString('utf8', start, end);
+  return scanMessage(bytes).result as Span;
 }
 
 /** The request with what plugins changed, for what they decided about. */
 function changed(exchange: Exchange, changes: Allowed['changes'], targets: readonly Target[]): Exchange {
   // In place: nearly every request comes by here, and nobody but the router reads it.
   exchange.decidedFor = targets.length === 0 ? undefined : targets;
-  let own = exchange;
-  if (changes.arguments !== undefined) {
-    const { bytes, envelope } = exchange;
-    const text = jsonBinary(changes.arguments);
-    const edit =
-      envelope.arguments === undefined
-        ? addMember(bytes, envelope.params as Span, 'arguments', text)
-        : replace(envelope.arguments, text);
-    // What the client's header fields repeat of the arguments is no longer what they are.
-    own = {
-      ...own,
-      ...rewritten(bytes, envelope, [edit]),
-      headers: withoutMirrored(exchange.headers),
-      bodyOnly: true,
-    };
-  }
-  if (changes.headers !== undefined) own = { ...own, ownHeaders: changes.headers };
-  return own;
+  exchange.ownHeaders = changes.headers;
+  if (changes.arguments === undefined) return exchange;
+  const { bytes, envelope } = exchange;
+  const text = jsonBinary(changes.arguments);
+  const edit =
+    envelope.arguments === undefined
+      ? addMember(bytes, envelope.params as Span, 'arguments', text)
+      : replace(envelope.arguments, text);
+  // What the client's header fields repeat of the arguments is no longer what they are.
+  return {
+    ...exchange,
+    ...rewritten(bytes, envelope, [edit]),
+    headers: withoutMirrored(exchange.headers),
+    bodyOnly: true,
+  };
 }
 
 function withoutMirrored(headers: Exchange['headers']): Exchange['headers'] {

@@ -7,7 +7,7 @@ import type { Admitted, Arrival, Route } from '@sluice/sdk/engine';
 import type { HttpHead } from '../protocol/errors.js';
 import type { MethodRow } from '../protocol/methods.js';
 import type { Era } from '../protocol/revisions.js';
-import type { Envelope } from '../protocol/scan.js';
+import type { Envelope, Span } from '../protocol/scan.js';
 
 /** The principal of all who have not said who they are. */
 export const ANONYMOUS = 'anonymous';
@@ -92,7 +92,7 @@ export interface Exchange {
   /** Names the client's legacy session, where it has one; no credential. */
   readonly session?: string | undefined;
   /** Fields of the request to the upstream, by lower-case name, that plugins set; undefined takes one away. */
-  readonly ownHeaders?: Readonly<Record<string, string | undefined>> | undefined;
+  ownHeaders?: Readonly<Record<string, string | undefined>> | undefined;
   /** What plugins were told that it is about: it goes there, or nowhere. */
   decidedFor?: readonly Target[] | undefined;
   readonly cancellation: Cancellation;
@@ -106,6 +106,8 @@ export interface Outcome {
   readonly bytes: Buffer;
   /** 0 for a result, else the error's code. */
   readonly errorCode: number;
+  /** Where the result is in the response, when that is known. */
+  readonly result?: Span | undefined;
   /** For the head of an HTTP answer that has nothing else in it. */
   readonly http?: HttpHead | undefined;
 }

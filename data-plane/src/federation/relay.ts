@@ -36,6 +36,8 @@ export function outcomeOf(reply: UpstreamReply): Outcome {
   return {
     bytes: whole ? bytes : bytes.subarray(envelope.start, envelope.end),
     errorCode: envelope.error === undefined ? 0 : envelope.errorCode || ErrorCode.InternalError,
+    // Of what stands behind something else its place is another, and is looked for when it is wanted.
+    result: envelope.start === 0 ? envelope.result : undefined,
   };
 }
 

@@ -3,7 +3,7 @@ import { frozen } from '../frozen.js';
 import { Outcome } from '../outcome.js';
 import type { FetchAnswer, Hooks, Plugin, PluginHost } from '../plugin.js';
 import { Refusal } from '../refusal.js';
-import { viewClasses } from '../view.js';
+import { memberViewClasses } from '../view.js';
 import {
   type FromPlugin,
   ISOLABLE_HOOKS,
@@ -25,7 +25,7 @@ interface Waiting {
   reject(reason: Error): void;
 }
 
-type Views = ReturnType<typeof viewClasses>;
+type Views = ReturnType<typeof memberViewClasses>;
 
 export class PluginSide {
   private hooks: Hooks = {};
@@ -57,7 +57,7 @@ export class PluginSide {
     if (inline !== undefined)
       throw new Error(`its hook \`${inline}\` cannot wait; it runs with isolation: inline alone`);
     this.hooks = hooks;
-    this.views = viewClasses(order.binding, reads);
+    this.views = memberViewClasses(order.binding, reads);
     return {
       name: plugin.name,
       version: plugin.version,
@@ -229,7 +229,7 @@ function configOf(plugin: Plugin, given: unknown): unknown {
 /** Asked once: it has to be the same for everybody. */
 function challengeOf(hooks: Hooks, binding: string): string | undefined {
   if (hooks.challenge === undefined) return undefined;
-  const { early: Nothing } = viewClasses(binding, []);
+  const { early: Nothing } = memberViewClasses(binding, []);
   try {
     return hooks.challenge(new Nothing(Object.create(null)));
   } catch (thrown) {
