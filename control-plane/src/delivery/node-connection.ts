@@ -85,7 +85,10 @@ export class NodeConnection implements NodeStream {
   }
 
   replaced(): void {
-    this.end(status.ABORTED, 'another stream, or another start, of this node took its place');
+    this.end(
+      status.ABORTED,
+      'another stream, or another start, of this node took its place; each node needs a name of its own',
+    );
   }
 
   end(code: status, details: string): void {

@@ -124,6 +124,10 @@ class ScriptedControlPlane implements DeliveryTransport {
     this.hears?.heard(create(ConnectResponseSchema, { content }));
   }
 
+  get isWelcoming(): boolean {
+    return this.hears !== undefined;
+  }
+
   break(): void {
     this.hears?.ended('cut');
     this.hears = undefined;
@@ -421,6 +425,21 @@ describe('a node that follows', () => {
     expect(orders).toMatchObject([{ what: { case: 'drain' } }]);
     follower.stop();
     expect(plane.ofKind('health').at(-1)).toMatchObject({ state: NodeState.STOPPED });
+  });
+
+  it('does not come back as fast as it can when it is welcomed and sent away again and again', async () => {
+    const { plane, timing } = await following();
+    for (let waitedMs = 0; waitedMs < 20_000; waitedMs += 50) {
+      if (plane.isWelcoming) plane.break();
+      await timing.pass(50);
+    }
+    expect(plane.connectCount).toBeGreaterThan(15);
+    expect(plane.connectCount).toBeLessThan(50);
+    await timing.pass(2_500);
+    const before = plane.connectCount;
+    plane.break();
+    await timing.pass(110);
+    expect(plane.connectCount).toBe(before + 1);
   });
 
   it('leaves a control plane that takes the connection and says nothing', async () => {
