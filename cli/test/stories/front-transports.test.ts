@@ -16,6 +16,9 @@ const BIG_BYTES = 1024 * 1024;
 /** As JSON more than may wait for a slow reader (8 MiB), and less than the SDKs take on a line (10 MiB). */
 const HUGE_BYTES = 8 * 1024 * 1024;
 
+/** Each has a process of its own, so `npm test` has one of either era, and `npm run test:full` all. */
+const CLIENTS = process.env.SLUICE_TEST_FULL === '1' ? KINDS : (['SDK v2 auto', 'SDK v1'] as const);
+
 let folder: string;
 let configFile: string;
 let servers: HttpServer[];
@@ -87,7 +90,7 @@ describe.each(Object.keys(WAYS))('%s', (way) => {
   const { to, place } = WAYS[way] as (typeof WAYS)[string];
   const { name, uri } = place;
 
-  describe.each(KINDS)('%s', (kind) => {
+  describe.each(CLIENTS)('%s', (kind) => {
     it.each(['own', 'plain-modern'])(
       'lists, calls, shows progress, cancels, and moves a lot: %s',
       async (upstream) => {

@@ -63,6 +63,6 @@ it('does not start with a plugin that has to answer at once', async () => {
     plugins: [{ plugin: 'cors', isolation: 'process', config: { allowed_origins: ['https://a.example'] } }],
   };
   await expect(startGateway({ config })).rejects.toThrow(
-    'plugin cors cannot be loaded: its hook `head` cannot wait; it runs with isolation: inline alone',
+    'plugins[0].isolation: cors decides at the door, where nothing can wait for it',
   );
 });
