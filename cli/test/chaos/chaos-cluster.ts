@@ -83,7 +83,8 @@ export async function startChaosCluster(): Promise<ChaosCluster> {
   const nodes: ChaosNode[] = [];
   for (let index = 0; index < NODE_COUNT; index++)
     nodes.push(await chaosNode(`node-${index + 1}`, folder, cables, env, limits));
-  for (const each of [...planes, ...nodes.map((node) => ({ up: () => node.up() }))]) void each.up();
+  // They are ready when there is a configuration, for which whoever breaks things waits.
+  for (const node of nodes) node.up().catch(() => {});
   await Promise.all(planes.map((each) => each.up()));
   const admin = connectAdmin({ address: admins, token: ADMIN_TOKEN });
   return {

@@ -3,6 +3,7 @@ import { murder, type RunningNode } from '../stories/cluster/node.js';
 
 export class Restartable<T extends RunningNode> {
   private running: T | undefined;
+  private starting: Promise<void> | undefined;
   private lives = 0;
 
   constructor(
@@ -21,12 +22,20 @@ export class Restartable<T extends RunningNode> {
     return this.lives;
   }
 
+  /** Starts it if it does not run; several may wait for that. */
   async up(): Promise<void> {
     if (this.running === undefined) {
-      this.lives++;
-      this.running = await this.start();
+      this.starting ??= this.begin().finally(() => {
+        this.starting = undefined;
+      });
+      await this.starting;
     }
     await this.isReady();
+  }
+
+  private async begin(): Promise<void> {
+    this.lives++;
+    this.running = await this.start();
   }
 
   /** Nobody of it gets another moment: neither the parent nor its children. */
@@ -38,6 +47,7 @@ export class Restartable<T extends RunningNode> {
   }
 
   async stop(): Promise<void> {
+    await this.starting;
     const { running } = this;
     this.running = undefined;
     await running?.stop();
