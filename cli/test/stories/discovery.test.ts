@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { type RunningGateway, startGateway } from '../gateway.js';
 import { health, metric } from './gateway-metrics.js';
 import { closeClients, connect, KINDS } from './official-client.js';
-import { beginSession } from './raw-http.js';
+import { beginSession, lastMessage, postModern } from './raw-http.js';
 import { DEAD_URL, freePort, type HttpServer, plain, startPlain } from './upstreams.js';
 
 /* "One of my servers is down, another one hangs, and I still want to work with the rest." */
@@ -81,6 +81,16 @@ describe('with servers that are dead, hang, crash and stall', () => {
           { name: 'absent', stdio: { command: 'sluice-has-no-such-program' } },
           { name: 'remote', url: good.url },
         ],
+        virtual_servers: [
+          {
+            name: 'part',
+            tools: [
+              { upstream: 'dead', name: 'find', rename: 'search' },
+              { upstream: 'dead', name: 'read_*' },
+              { upstream: 'first', name: 'echo' },
+            ],
+          },
+        ],
       },
     });
   });
@@ -98,6 +108,48 @@ describe('with servers that are dead, hang, crash and stall', () => {
     expect(names.every((name) => /^(first|remote)__/.test(name))).toBe(true);
     expect(await client.say('remote__echo', { text: 'still here' })).toBe('still here');
     expect(await client.resourceUris()).toContain('first+note://plain');
+  });
+
+  it.each([
+    ['/mcp', 'tools/call', { name: 'dead__find' }, 'dead'],
+    ['/mcp', 'tools/call', { name: 'silent__find' }, 'silent'],
+    ['/mcp', 'prompts/get', { name: 'absent__greeting' }, 'absent'],
+    [
+      '/mcp',
+      'completion/complete',
+      { ref: { type: 'ref/prompt', name: 'dead__greeting' }, argument: { name: 'a', value: '' } },
+      'dead',
+    ],
+    ['/mcp/part', 'tools/call', { name: 'search' }, 'dead'],
+    ['/mcp/part', 'tools/call', { name: 'dead__read_one' }, 'dead'],
+  ])(
+    'at %s tells whoever sends %s with %j that the server is away',
+    async (path, method, params, upstream) => {
+      const answer = {
+        code: -31001,
+        message: expect.stringContaining(`"${upstream}" has not answered so far`),
+      };
+      const session = await beginSession(`${gateway.url}${path}`);
+      expect((await session.ask(method, params)).error).toEqual(answer);
+      const modern = await postModern(`${gateway.url}${path}`, method, params);
+      expect((await lastMessage(modern)).error).toEqual(answer);
+    },
+  );
+
+  it('counts that as a failure of the server, and a name of nobody as a mistake of the caller', async () => {
+    const failed = (code: number) =>
+      metric(gateway.url, `sluice_errors_total{endpoint="*",method="tools/call",code="${code}"}`);
+    const session = await beginSession(`${gateway.url}/mcp`);
+    const before = [await failed(-31001), await failed(-32602)].map((count) => count ?? 0);
+    await session.ask('tools/call', { name: 'dead__find' });
+    for (const name of ['find', 'nobody__find', 'first__find', 'remote__find', 'dead_find'])
+      expect((await session.ask('tools/call', { name })).error?.code, name).toBe(-32602);
+    const part = await beginSession(`${gateway.url}/mcp/part`);
+    for (const name of ['dead__find', 'dead__write', 'silent__find'])
+      expect((await part.ask('tools/call', { name })).error?.code, name).toBe(-32602);
+    await expect
+      .poll(async () => [await failed(-31001), await failed(-32602)])
+      .toEqual([(before[0] ?? 0) + 1, (before[1] ?? 0) + 5]);
   });
 
   it('says in every list who is missing', async () => {

@@ -38,6 +38,8 @@ export interface Known {
   readonly upstream: Upstream;
   readonly subscriptions: UpstreamSubscriptions;
   state: 'starting' | 'ready' | 'failed';
+  /** It has said what it offers, however long ago. */
+  hasAnswered: boolean;
   error: string | undefined;
   offer: UpstreamOffer;
   round: Promise<void> | undefined;
@@ -214,6 +216,7 @@ export class Discovery {
       upstream,
       subscriptions: new UpstreamSubscriptions(upstream, this.log, () => this.offerChanged(upstream)),
       state: 'starting',
+      hasAnswered: false,
       error: undefined,
       offer: emptyOffer(upstream),
       round: undefined,
@@ -445,6 +448,7 @@ export class Discovery {
     const isNew = known.state === 'starting';
     known.offer = offer;
     known.state = 'ready';
+    known.hasAnswered = true;
     known.error = undefined;
     if (first) {
       this.log.info(

@@ -25,6 +25,7 @@ import { CapabilityViews } from './capability-views.js';
 import type { Discovery, Known } from './discovery.js';
 import { discoverResult, mergedCapabilities, mergedInstructions } from './facts.js';
 import { MergedLegacy } from './merged-legacy.js';
+import { NeverAnswered, neverAnswered } from './never-answered.js';
 import { answered, outcomeOf, passedHeaders, relayed, watchable } from './relay.js';
 import { subscribe } from './subscription.js';
 import { type Target, Targets } from './targets.js';
@@ -97,7 +98,12 @@ export class MergedEndpoint implements RoutedEndpoint {
     this.path = server.path;
     this.label = server.label;
     this.info = server.title === undefined ? GATEWAY_INFO : { ...GATEWAY_INFO, title: server.title };
-    this.targets = new Targets(options.discovery, () => this.catalogue);
+    this.targets = new Targets(
+      options.discovery,
+      () => this.catalogue,
+      (list, exposed) =>
+        neverAnswered(this.members, list, exposed, this.server.selection, this.discovery.naming),
+    );
     this.views = new CapabilityViews({
       discovery: options.discovery,
       kinds: OFFER_KINDS,
@@ -170,7 +176,14 @@ export class MergedEndpoint implements RoutedEndpoint {
       await this.discovery.settled;
       return named.flatMap((each) => this.located(exchange, [each]) ?? []);
     }
-    await this.ownTarget(exchange);
+    try {
+      await this.ownTarget(exchange);
+    } catch (thrown) {
+      // Plugins decide about it as if it were there: whom they let come so far is told that it is away.
+      if (thrown instanceof NeverAnswered && named[0] !== undefined)
+        return [{ kind: named[0].kind, ...thrown.located }];
+      throw thrown;
+    }
     const found = this.located(exchange, named);
     if (found === undefined)
       throw new RpcError(ErrorCode.InvalidParams, 'it is not known any more; ask again');

@@ -28,6 +28,8 @@ export class Targets {
     private readonly discovery: Discovery,
     /** What everybody sees. */
     private readonly catalogue: () => Catalogue,
+    /** Why a name may be unknown that is no mistake of the caller's. */
+    private readonly unheard: (list: 'tools' | 'prompts', exposed: string) => RpcError | undefined,
   ) {}
 
   /** Where a request goes. Rejects with an error that names what was asked for. */
@@ -58,11 +60,9 @@ export class Targets {
       case 'name': {
         const name = required(stringOf(bytes, envelope.name), 'name');
         const isTool = row.method === 'tools/call';
-        const found = resolved(
-          isTool ? catalogue.resolveTool(name) : catalogue.resolvePrompt(name),
-          isTool ? 'tool' : 'prompt',
-          name,
-        );
+        const looked = isTool ? catalogue.resolveTool(name) : catalogue.resolvePrompt(name);
+        this.refuseUnheard(looked, isTool ? 'tools' : 'prompts', name);
+        const found = resolved(looked, isTool ? 'tool' : 'prompt', name);
         const repeatsParams = exchange.caller.era === 'modern' && exchange.bodyOnly !== true;
         if (isTool && repeatsParams) this.checkParams(exchange, found.entry);
         const edits = name === found.name ? [] : [replace(envelope.name as Span, jsonBinary(found.name))];
@@ -86,8 +86,11 @@ export class Targets {
           string,
           unknown
         >;
+        const looked = catalogue.resolveCompletion(params.ref);
+        const { name: prompt } = (params.ref ?? {}) as { name?: unknown };
+        if (typeof prompt === 'string') this.refuseUnheard(looked, 'prompts', prompt);
         const found = resolved(
-          catalogue.resolveCompletion(params.ref),
+          looked,
           'completion reference',
           JSON.stringify(params.ref ?? null).slice(0, 200),
         );
@@ -101,6 +104,11 @@ export class Targets {
       default:
         throw new RpcError(ErrorCode.MethodNotFound, `Method not found: ${envelope.method}`);
     }
+  }
+
+  private refuseUnheard(found: Resolution<object>, list: 'tools' | 'prompts', name: string): void {
+    const unheard = found.kind === 'unknown' ? this.unheard(list, name) : undefined;
+    if (unheard !== undefined) throw unheard;
   }
 
   private at(upstreamId: string, name: string, edits: readonly Edit[], bareUri: boolean): Target {

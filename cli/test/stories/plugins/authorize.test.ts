@@ -5,7 +5,7 @@ import { type RunningGateway, startGateway } from '../../gateway.js';
 import { closeClients, connect, KINDS, type OfficialClient } from '../official-client.js';
 import { RawSocketClient } from '../over-websocket.js';
 import { lastMessage, MODERN, modernParams } from '../raw-http.js';
-import { type HttpServer, plain, startFixtureOn } from '../upstreams.js';
+import { DEAD_URL, type HttpServer, plain, startFixtureOn } from '../upstreams.js';
 
 /* "My developers use what is for developers, see nothing else, and no spelling of a name gets around that." */
 
@@ -28,6 +28,7 @@ const AUTHORIZE = {
     'plain:echo': ['admin'],
     'plain:fixture__*': ['admin'],
     'plain:__proto__': ['dev'],
+    'away:find': ['dev'],
   },
   resources: {
     'fixture:test://static-text': [],
@@ -75,7 +76,11 @@ beforeAll(async () => {
   const tools = 'fixture__test_image_content,test_simple_text,__proto__';
   gateway = await startGateway({
     config: {
-      upstreams: [{ name: 'fixture', url: fixture.url }, plain('plain', ['--tools', tools])],
+      upstreams: [
+        { name: 'fixture', url: fixture.url },
+        plain('plain', ['--tools', tools]),
+        { name: 'away', url: DEAD_URL },
+      ],
       plugins: [
         { plugin: 'authorize', config: AUTHORIZE },
         { plugin: 'auth-api-key', config: { hash_key: SECRET, keys } },
@@ -238,6 +243,17 @@ describe('a refusal', () => {
     expect(said[1]).toEqual(said[0]);
     expect(said[2]).toEqual(said[0]);
     expect(said[0]).toMatchObject({ status: 403, challenge: null });
+  });
+});
+
+describe('a server that has never answered', () => {
+  it('is known to be away by those alone who may use what they ask it for', async () => {
+    const away = (who: Who, name: string) => ask('/mcp', who, 'tools/call', { name });
+    expect((await away('developer', 'away__find')).message.error?.code).toBe(-31001);
+    expect((await away('nobody', 'away__find')).message.error?.message).toBe('this tools/call needs dev');
+    const nobodys = await away('developer', 'no_such_upstream__x');
+    expect(nobodys.status).toBe(403);
+    expect(await away('developer', 'away__other')).toEqual(nobodys);
   });
 });
 
