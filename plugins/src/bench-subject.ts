@@ -132,6 +132,7 @@ function callOf(arrival: Arrival, own: Call['params']): Call {
     session: undefined,
     signal: NEVER,
     targetOf: () => undefined,
+    definition: () => undefined,
   };
 }
 

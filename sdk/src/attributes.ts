@@ -1,6 +1,7 @@
 /** What plugins can read about an arrival and an exchange, by dotted names that they declare. */
 import type { Arrival, Client, Exchange, Target, Transport } from './exchange.js';
 import type { Identity, JsonObject } from './identity.js';
+import type { MaybePromise } from './plugin.js';
 
 /** Everything there is. Those above the line are known before it is known who calls; the others are not. */
 export interface Attributes {
@@ -23,6 +24,14 @@ export interface Attributes {
   readonly arguments: JsonObject;
   /** What the client says about itself. */
   readonly client: Client;
+  /**
+   * The entry of a tool in the list that its upstream shows this caller, by the upstream's own names and with nothing
+   * changed; without an argument that of `target`. Undefined: it lists no such tool, or the target is no tool. Of two
+   * entries with one name the first counts. Answers at once when the list is known; where the upstream has said
+   * that it has changed, the new one is waited for. Throws a {@link Refusal} of the kind `failed` when the
+   * upstream does not tell, so who needs it and does not catch that lets nothing pass. Inline only.
+   */
+  readonly definition: (target?: Target) => MaybePromise<JsonObject | undefined>;
   /** The JSON-RPC method. For an entry of a list, the one with which it would be used. */
   readonly method: string;
   /** All parameters; parsed when first read. Not to be changed in place. */
@@ -70,6 +79,7 @@ export function isEarlyAttribute(name: string): boolean {
 /** The same for all callers when the request is the same, so they are no part of a view. */
 export const REQUEST_ATTRIBUTES: readonly (keyof Attributes)[] = [
   'arguments',
+  'definition',
   'endpoint',
   'method',
   'params',
@@ -80,6 +90,9 @@ export const REQUEST_ATTRIBUTES: readonly (keyof Attributes)[] = [
   'targets',
   'view',
 ];
+
+/** What is asked of the gateway or told by it in the middle of a hook, so that it cannot be sent to a plugin elsewhere. */
+export const INLINE_ATTRIBUTES: readonly (keyof Attributes)[] = ['definition', 'signal'];
 
 const KNOWN: ReadonlySet<string> = new Set<keyof Attributes>([
   ...EARLY_ATTRIBUTES,
@@ -165,6 +178,11 @@ export class ExchangeAttributes extends ArrivalAttributes implements Attributes 
   }
   get client() {
     return this.#exchange.call.client;
+  }
+  get definition() {
+    const { call } = this.#exchange;
+    const own = this.#one === undefined ? call.targets[0] : this.#one.target;
+    return (target = own) => (target?.kind === 'tool' ? call.definition(target) : undefined);
   }
   get method() {
     return this.#one === undefined ? this.#exchange.call.method : this.#one.method;

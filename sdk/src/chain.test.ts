@@ -1,16 +1,16 @@
 import { Type } from '@sinclair/typebox';
 import { describe, expect, it, vi } from 'vitest';
-import type { Attribute } from './attributes.js';
+import type { Attribute, Attributes } from './attributes.js';
 import { Binding } from './binding.js';
 import { type Allowed, after, compileChain, type Handler, type Known, type Layer } from './chain.js';
-import { Admitted, type Arrival, type Call, type Changes, Exchange } from './exchange.js';
+import { Admitted, type Arrival, type Call, type Changes, Exchange, type Target } from './exchange.js';
 import { ANONYMOUS } from './identity.js';
 import { Outcome } from './outcome.js';
 import { PHASES, type Phase } from './phases.js';
 import { definePlugin, type Hooks, type MaybePromise, type PluginDeclaration } from './plugin.js';
 import { Refusal } from './refusal.js';
 import { compileRoute, type Route } from './route.js';
-import { testPlugin } from './testing.js';
+import { type TestOptions, type TestRequest, testPlugin } from './testing.js';
 
 function plugin(
   name: string,
@@ -284,6 +284,47 @@ describe('what a plugin may read and change', () => {
     const gateway = testPlugin(changing);
     await gateway.call({ tool: 'files:read', arguments: { a: 1 } });
     expect(gateway.reached[0]).toMatchObject({ arguments: { b: 2 }, headers: { 'x-a': '1' } });
+  });
+});
+
+describe('the definition of a tool', () => {
+  const READ = { name: 'read', inputSchema: { type: 'object' } };
+  const asking = (target?: Target) =>
+    plugin(
+      'asking',
+      'shape',
+      {
+        exchange: async (ctx, next) => {
+          const { definition } = ctx as Attributes;
+          await next();
+          return Outcome.ofResult({
+            said: (await (target ? definition(target) : definition())) ?? 'nothing',
+          });
+        },
+      },
+      { reads: ['definition'] },
+    );
+  const said = async (
+    target: Target | undefined,
+    request: TestRequest,
+    definitions: TestOptions['definitions'],
+  ) => (await testPlugin(asking(target), { definitions }).call(request)).outcome;
+
+  it('is that of the tool that is called, or of the one that is named', async () => {
+    const definitions = { 'files:read': READ };
+    expect((await said(undefined, { tool: 'files:read' }, definitions)).result).toEqual({ said: READ });
+    expect((await said(undefined, { tool: 'other:read' }, definitions)).result).toEqual({ said: 'nothing' });
+    const named: Target = { kind: 'tool', upstream: 'files', name: 'read' };
+    expect((await said(named, {}, definitions)).result).toEqual({ said: READ });
+    expect((await said(undefined, {}, definitions)).result).toEqual({ said: 'nothing' });
+    expect((await said({ ...named, kind: 'prompt' }, {}, definitions)).result).toEqual({ said: 'nothing' });
+  });
+
+  it('refuses the request that needs it when nobody tells it, and is no failure of the plugin', async () => {
+    const refusal = new Refusal('failed', 'upstream "files" does not tell');
+    const gateway = testPlugin(asking(), { definitions: () => Promise.reject(refusal), onFailure: 'allow' });
+    const { outcome } = await gateway.call({ tool: 'files:read' });
+    expect([outcome.refusal, gateway.logged]).toEqual([refusal, []]);
   });
 });
 

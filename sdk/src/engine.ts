@@ -2,7 +2,7 @@
  * What runs plugins: the data plane, and the harness of `@sluice/sdk/testing`. Authors of plugins do not need it. It
  * loads no schema library: a gateway without plugins has no use for one.
  */
-export { isEarlyAttribute } from './attributes.js';
+export { INLINE_ATTRIBUTES, isEarlyAttribute } from './attributes.js';
 export { Binding, type BindingOptions } from './binding.js';
 export { MemoryBuckets, takePortion } from './buckets.js';
 export { type Allowed, after, type Handler, type Known } from './chain.js';

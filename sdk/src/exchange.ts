@@ -3,6 +3,7 @@
  * an {@link Exchange} is one JSON-RPC request of a caller who was admitted.
  */
 import type { Identity, JsonObject } from './identity.js';
+import type { MaybePromise } from './plugin.js';
 
 export type Transport = 'http' | 'sse' | 'websocket' | 'stdio';
 
@@ -64,6 +65,8 @@ export interface Call {
   readonly signal: AbortSignal;
   /** What an entry of this request's list is at its upstream; undefined when it is of none. */
   targetOf(entry: JsonObject): Target | undefined;
+  /** See `definition` in the attributes; of a tool. */
+  definition(target: Target): MaybePromise<JsonObject | undefined>;
 }
 
 /** What plugins have changed about a request on its way to the upstream. */

@@ -22,6 +22,7 @@ import {
   definePlugin,
   type FetchAnswer,
   type FetchOptions,
+  type MaybePromise,
   type PageAnswer,
   type Plugin,
   type PluginHost,
@@ -56,6 +57,10 @@ export interface TestOptions {
   readonly buckets?: PluginBuckets;
   /** Answers calls; by default with `{ content: [], echo: arguments }`. */
   readonly upstream?: Script;
+  /** What upstreams list of their tools, by `upstream:name`; or what says it. By default they list none. */
+  readonly definitions?:
+    | Readonly<Record<string, JsonObject>>
+    | ((target: Target) => MaybePromise<JsonObject | undefined>);
   /** Where the clock begins, milliseconds since the epoch. Default 1,700,000,000,000. */
   readonly nowMs?: number;
 }
@@ -218,7 +223,9 @@ export function testPlugin(plugin: Plugin, options: TestOptions = {}): TestGatew
         };
       const admitted = await route.admit(arrival);
       if (admitted instanceof Refusal) return ended(undefined, Outcome.ofRefusal(admitted), fields);
-      const outcome = await handle(Exchange.identified(callOf(request, arrival), admitted));
+      const outcome = await handle(
+        Exchange.identified(callOf(request, arrival, options.definitions), admitted),
+      );
       return ended(admitted.identity, outcome, fields);
     },
     async close() {
@@ -263,7 +270,7 @@ function arrivalOf(request: TestRequest): Arrival {
   };
 }
 
-function callOf(request: TestRequest, arrival: Arrival): Call {
+function callOf(request: TestRequest, arrival: Arrival, definitions: TestOptions['definitions'] = {}): Call {
   const target = request.target ?? toolTarget(request.tool);
   const method = request.method ?? (target === undefined ? 'tools/list' : 'tools/call');
   const { paramsJson } = request;
@@ -286,6 +293,8 @@ function callOf(request: TestRequest, arrival: Arrival): Call {
     session: request.session,
     signal: request.signal ?? new AbortController().signal,
     targetOf: entryTargets(method, (name) => toolTarget(name) ?? { upstream: '', name }),
+    definition: (asked) =>
+      typeof definitions === 'function' ? definitions(asked) : definitions[`${asked.upstream}:${asked.name}`],
   };
 }
 

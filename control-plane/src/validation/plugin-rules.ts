@@ -1,5 +1,6 @@
 import { BUILT_IN, builtIn } from '@sluice/plugins';
 import { type Configuration, Isolation, type PluginBinding } from '@sluice/proto';
+import { INLINE_ATTRIBUTES } from '@sluice/sdk/engine';
 import {
   checkManifestConfig,
   type FoundPlugin,
@@ -119,7 +120,9 @@ function checkBuiltIn(findings: Findings, binding: PluginBinding, path: string):
 function whyInline(plugin: NonNullable<ReturnType<typeof builtIn>>, config: unknown): string | undefined {
   if (plugin.phase === 'door') return `${plugin.name} decides at the door, where nothing can wait for it`;
   if (plugin.sharedBytes(config) > 0) return `${plugin.name} keeps memory that workers share`;
-  return plugin.reads(config).includes('signal') ? `${plugin.name} reads what cannot be sent` : undefined;
+  const reads = plugin.reads(config);
+  const unsendable = INLINE_ATTRIBUTES.find((name) => reads.includes(name));
+  return unsendable === undefined ? undefined : `${plugin.name} reads ${unsendable}, which cannot be sent`;
 }
 
 /** By its manifest alone: nothing of a plugin from elsewhere runs here. */

@@ -1,7 +1,15 @@
-import { definePlugin, type Hooks, type JsonObject, type Outcome, Refusal, Type } from '@sluice/sdk';
+import {
+  definePlugin,
+  type Hooks,
+  type JsonObject,
+  type Outcome,
+  Refusal,
+  type Target,
+  Type,
+} from '@sluice/sdk';
 import { Admitted, Binding, compileRoute, type Route } from '@sluice/sdk/engine';
 import { describe, expect, it } from 'vitest';
-import { Cancellation, type Exchange } from '../exchange/exchange.js';
+import { type Caller, Cancellation, type Exchange } from '../exchange/exchange.js';
 import type { LegHost } from '../front/endpoint.js';
 import { ScriptedEndpoint } from '../front/scripted-endpoint.js';
 import { ErrorCode, RpcError } from '../protocol/errors.js';
@@ -20,6 +28,10 @@ class Inner extends ScriptedEndpoint implements RoutedEndpoint {
         throw new RpcError(ErrorCode.InvalidParams, 'Unknown tool: nobody; did you mean "secret"?');
       return { kind, upstream: 'up', name: exposed };
     });
+  }
+
+  definition({ name }: Target, { principal }: Caller) {
+    return { name, description: `for ${principal}` };
   }
 
   locate(exposed: string): Located | undefined {

@@ -68,12 +68,16 @@ export class ChainedEndpoint implements Endpoint {
     return new ChainedLegacy(this, host);
   }
 
-  /** The way of one request through the plugins to whoever answers it. */
-  through(exchange: Exchange, send: Send): Promise<Outcome> {
+  /**
+   * The way of one request through the plugins to whoever answers it.
+   *
+   * @param backing the session of a legacy client in which it is made
+   */
+  through(exchange: Exchange, send: Send, backing?: LegacyBacking): Promise<Outcome> {
     const { passage } = this;
     // Without plugins nothing was found out and nothing is decided.
     if (passage === undefined) return send(exchange, undefined as never);
-    return pass(passage, this, exchange, send);
+    return pass(passage, this, exchange, send, backing);
   }
 }
 
@@ -82,6 +86,7 @@ async function pass(
   endpoint: ChainedEndpoint,
   asCame: Exchange,
   send: Send,
+  backing: LegacyBacking | undefined,
 ): Promise<Outcome> {
   const { inner } = endpoint;
   let { admission } = asCame;
@@ -113,6 +118,7 @@ async function pass(
     },
     inner,
     route.authorizes ? withoutHints : undefined,
+    backing,
   );
   const known = ChainExchange.identified(call, admission.admitted);
   const handled = handle(known);

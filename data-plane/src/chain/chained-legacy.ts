@@ -92,7 +92,8 @@ export class ChainedLegacy implements LegacyBacking, LegHost {
   }
 
   request(exchange: Exchange): Promise<Outcome> {
-    return this.endpoint.through(exchange, (own) => this.backing.request(own));
+    const { backing } = this;
+    return this.endpoint.through(exchange, (own) => backing.request(own), backing);
   }
 
   notification(message: Message): void {

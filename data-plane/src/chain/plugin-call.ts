@@ -1,5 +1,5 @@
 /** One request as plugins see it, over its bytes: nothing is parsed that nobody reads. */
-import type { Json, JsonObject, Target } from '@sluice/sdk';
+import type { Json, JsonObject, MaybePromise, Target } from '@sluice/sdk';
 import {
   type Allowed,
   type Arrival,
@@ -10,6 +10,7 @@ import {
   frozen,
 } from '@sluice/sdk/engine';
 import type { Exchange, Outcome } from '../exchange/exchange.js';
+import type { LegacyBacking } from '../front/endpoint.js';
 import { errorMessage, RpcError, resultMessage } from '../protocol/errors.js';
 import { type Span, scanMessage } from '../protocol/scan.js';
 import { addMember, binaryOf, binaryToBytes, jsonBinary, parsed, replace } from '../protocol/text.js';
@@ -38,6 +39,8 @@ export class PluginCall implements Call {
     private readonly endpoint: RoutedEndpoint,
     /** What of an error the caller is told. */
     private readonly told: (thrown: unknown) => unknown = whole,
+    /** The session of a legacy client in which it is made. */
+    private readonly backing?: LegacyBacking,
   ) {}
 
   targetOf(entry: JsonObject): Target | undefined {
@@ -46,6 +49,13 @@ export class PluginCall implements Call {
       endpoint.locate(exposed, kind, exchange.caller),
     );
     return this.entryTarget(entry);
+  }
+
+  definition(target: Target): MaybePromise<JsonObject | undefined> {
+    const { caller } = this.exchange;
+    return this.backing?.definition === undefined
+      ? this.endpoint.definition(target, caller)
+      : this.backing.definition(target, caller);
   }
 
   get method(): string {

@@ -1,5 +1,5 @@
 /** What an endpoint has to say about a request before plugins decide about it. */
-import type { MaybePromise, Target, TargetKind } from '@sluice/sdk';
+import type { JsonObject, MaybePromise, Target, TargetKind } from '@sluice/sdk';
 import type { Caller, Exchange } from '../exchange/exchange.js';
 import type { Endpoint } from '../front/endpoint.js';
 import { parsed, stringOf } from '../protocol/text.js';
@@ -14,6 +14,11 @@ export interface RoutedEndpoint extends Endpoint {
   resolve(exchange: Exchange): MaybePromise<readonly Target[]>;
   /** What a name or URI that this endpoint shows stands for, as far as is known at once. */
   locate(exposed: string, kind: TargetKind, caller: Caller): Located | undefined;
+  /**
+   * The entry of a tool in the list that its upstream shows a caller who has no session of its own there; undefined when
+   * it is not on it. Throws, or rejects with, a Refusal when the upstream does not tell.
+   */
+  definition(target: Target, caller: Caller): MaybePromise<JsonObject | undefined>;
 }
 
 /** What a request names, by the endpoint's own names; empty when it is about nothing in particular. */

@@ -45,9 +45,14 @@ export class CapabilityViews<Seen> {
 
   constructor(private readonly viewed: Viewed<Seen>) {}
 
+  /** True for a client that may see something else than everybody. */
+  hasOwn(caller: Caller): boolean {
+    return this.viewed.upstreams().some((known) => mayShowOwn(known, caller));
+  }
+
   /** What this client sees; undefined for one that sees what everybody sees. */
   async of(caller: Caller): Promise<Seen | undefined> {
-    if (!this.viewed.upstreams().some((known) => mayShowOwn(known, caller))) return undefined;
+    if (!this.hasOwn(caller)) return undefined;
     const key = keyOf(caller);
     let view = this.fresh(key);
     if (view === undefined) {

@@ -1,5 +1,7 @@
 /** A legacy client's session at `/mcp/{upstream}`: a session of its own there where that is possible, else shared. */
-import type { Exchange, Outcome } from '../exchange/exchange.js';
+import type { JsonObject, Target } from '@sluice/sdk';
+import type { RoutedEndpoint } from '../chain/routed-endpoint.js';
+import type { Caller, Exchange, Outcome } from '../exchange/exchange.js';
 import type { HeldBefore, LegacyBacking, LegHost } from '../front/endpoint.js';
 import { ErrorCode, RpcError } from '../protocol/errors.js';
 import { inWordsOf } from '../protocol/older-content.js';
@@ -10,6 +12,7 @@ import { BecameLegacy, EraMismatch } from '../upstream/call.js';
 import type { ListKind } from '../upstream/offers.js';
 import type { Upstream } from '../upstream/upstream.js';
 import { ClientAsks } from './client-asks.js';
+import { LegTools } from './definitions.js';
 import type { Discovery } from './discovery.js';
 import { initializeResult, routableCapabilities } from './facts.js';
 import { HeldHere } from './held-here.js';
@@ -34,6 +37,7 @@ export class DirectLegacy implements LegacyBacking {
   private readonly held: HeldHere;
   private offChanged: (() => void) | undefined;
   private logLevel: string | undefined;
+  private legTools: LegTools | undefined;
   private readonly asks: ClientAsks;
 
   constructor(
@@ -42,6 +46,7 @@ export class DirectLegacy implements LegacyBacking {
     private readonly discovery: Discovery,
     private readonly mirrored: MirroredHeaders,
     private readonly tasks: LegacyTasks,
+    private readonly endpoint: Pick<RoutedEndpoint, 'definition'>,
   ) {
     this.watched = new WatchedResources(host, (_, uri) => uri);
     this.held = new HeldHere(host);
@@ -84,6 +89,14 @@ export class DirectLegacy implements LegacyBacking {
       facts.serverInfo,
       facts.instructions,
     );
+  }
+
+  async definition(target: Target, caller: Caller): Promise<JsonObject | undefined> {
+    const { leg, upstream, discovery } = this;
+    if (leg === undefined || target.upstream !== upstream.name || !discovery.knows(upstream))
+      return this.endpoint.definition(target, caller);
+    if (this.legTools?.leg !== leg) this.legTools = new LegTools(leg, discovery.of(upstream), discovery);
+    return (await this.legTools.tools(caller)).get(target.name);
   }
 
   async request(exchange: Exchange): Promise<Outcome> {

@@ -1,7 +1,7 @@
 /** `/mcp/{upstream}`: one upstream, relayed transparently, names untouched. */
-import type { Target } from '@sluice/sdk';
+import type { JsonObject, MaybePromise, Target } from '@sluice/sdk';
 import { type Located, namedBy, type RoutedEndpoint } from '../chain/routed-endpoint.js';
-import type { Exchange, Outcome } from '../exchange/exchange.js';
+import type { Caller, Exchange, Outcome } from '../exchange/exchange.js';
 import type { LegacyBacking, LegHost } from '../front/endpoint.js';
 import { ErrorCode, RpcError } from '../protocol/errors.js';
 import { SUPPORTED_REVISIONS } from '../protocol/revisions.js';
@@ -11,6 +11,7 @@ import { isTaskMethod } from '../protocol/untranslatable.js';
 import type { Sealer } from '../sessions/seal.js';
 import type { UpstreamCall, UpstreamReply } from '../upstream/call.js';
 import type { Upstream } from '../upstream/upstream.js';
+import { Definitions } from './definitions.js';
 import { DirectLegacy } from './direct-legacy.js';
 import type { Discovery } from './discovery.js';
 import { discoverResult, routableCapabilities } from './facts.js';
@@ -26,6 +27,7 @@ export class DirectEndpoint implements RoutedEndpoint {
   readonly label: string;
   private readonly mirrored: MirroredHeaders;
   private readonly legacyTasks = new LegacyTasks();
+  private readonly definitions: Definitions;
 
   constructor(
     private readonly upstream: Upstream,
@@ -35,6 +37,7 @@ export class DirectEndpoint implements RoutedEndpoint {
     this.path = `/mcp/${upstream.name}`;
     this.label = upstream.name;
     this.mirrored = new MirroredHeaders(upstream, discovery);
+    this.definitions = new Definitions(discovery);
   }
 
   async modern(exchange: Exchange): Promise<Outcome> {
@@ -93,12 +96,19 @@ export class DirectEndpoint implements RoutedEndpoint {
     return { upstream: this.upstream.name, name: exposed };
   }
 
+  definition({ upstream, name }: Target, caller: Caller): MaybePromise<JsonObject | undefined> {
+    const { discovery } = this;
+    if (upstream !== this.upstream.name || !discovery.knows(this.upstream)) return undefined;
+    return this.definitions.of(discovery.of(this.upstream), name, caller);
+  }
+
   modernNotification(_message: Message): void {
     // No notification of the core protocol goes from client to server over HTTP in this era.
   }
 
   openLegacy(host: LegHost): LegacyBacking {
-    return new DirectLegacy(this.upstream, host, this.discovery, this.mirrored, this.legacyTasks);
+    const { discovery, mirrored, legacyTasks } = this;
+    return new DirectLegacy(this.upstream, host, discovery, mirrored, legacyTasks, this);
   }
 
   private async discover(exchange: Exchange): Promise<Outcome> {

@@ -21,6 +21,7 @@ import {
 import { reasonOf } from '../upstream/reason.js';
 import { UpstreamSubscriptions, updatedUri } from '../upstream/subscriptions.js';
 import type { Upstream } from '../upstream/upstream.js';
+import { within } from '../within.js';
 import { type Audience, EVERYBODY, OfferNews } from './offer-news.js';
 
 /** Told of what may be another than before: one kind of list or all, or one resource. */
@@ -51,6 +52,10 @@ export interface Known {
   readonly news: OfferNews;
   /** Counts how often it was heard that a list may have changed. */
   offerChangeCount: number;
+  /** What `offerChangeCount` was when the lists were read that are at hand; -1 before that. */
+  readChangeCount: number;
+  /** Resolved at the end of the next round, where somebody waits for it. */
+  roundEnd: { readonly ended: Promise<void>; readonly end: () => void } | undefined;
   /** The connection is a new one, which has heard of no subscription. */
   reconnected: boolean;
   timer: NodeJS.Timeout | undefined;
@@ -224,6 +229,8 @@ export class Discovery {
       roundEndedAt: 0,
       news: new OfferNews(),
       offerChangeCount: 0,
+      readChangeCount: -1,
+      roundEnd: undefined,
       reconnected: false,
       timer: undefined,
     };
@@ -304,6 +311,30 @@ export class Discovery {
     return this.refresh(this.of(upstream));
   }
 
+  /** True when nothing was heard of changes since the lists were read that are at hand. */
+  isUpToDate({ offerChangeCount, readChangeCount, reconnected }: Known): boolean {
+    return offerChangeCount === readChangeCount && !reconnected;
+  }
+
+  /**
+   * Waits for lists of an upstream that are no older than what was heard of their changes. Rejects with an RpcError when
+   * it does not answer, or not within the time that it has for a list.
+   */
+  async upToDate(known: Known): Promise<void> {
+    const until = Date.now() + this.deadlineMs;
+    while (!this.isUpToDate(known)) {
+      const leftMs = until - Date.now();
+      const isOver = leftMs <= 0 || this.stopped || !this.has(known);
+      if (isOver || (known.error !== undefined && known.round === undefined))
+        throw new RpcError(
+          ErrorCode.UpstreamUnavailable,
+          known.error ??
+            `it has said that they have changed, and does not list them within ${this.deadlineMs} ms`,
+        );
+      await within(leftMs, roundEndOf(known));
+    }
+  }
+
   knows(upstream: Upstream): boolean {
     return this.byUpstream.has(upstream);
   }
@@ -382,6 +413,8 @@ export class Discovery {
     known.round = this.ask(known).finally(() => {
       known.round = undefined;
       known.roundEndedAt = Date.now();
+      known.roundEnd?.end();
+      known.roundEnd = undefined;
       if (!known.again) return;
       known.again = false;
       void this.refresh(known);
@@ -403,12 +436,14 @@ export class Discovery {
     try {
       const facts = await upstream.open();
       hasOpened = true;
+      const { offerChangeCount } = known;
       const lists = await Promise.all(
         OFFER_KINDS.map((kind) =>
           readList(kind, facts.capabilities, (method, params) => upstream.ask(method, params)),
         ),
       );
       this.take(known, lists);
+      known.readChangeCount = offerChangeCount;
     } catch (thrown) {
       this.failed(known, thrown);
     } finally {
@@ -512,6 +547,17 @@ export function upstreamRemoved({ name }: Upstream): RpcError {
     ErrorCode.UpstreamUnavailable,
     `upstream ${JSON.stringify(name)} was removed from the configuration`,
   );
+}
+
+function roundEndOf(known: Known): Promise<void> {
+  if (known.roundEnd === undefined) {
+    let end = () => {};
+    const ended = new Promise<void>((resolve) => {
+      end = resolve;
+    });
+    known.roundEnd = { ended, end };
+  }
+  return known.roundEnd.ended;
 }
 
 function emptyOffer(upstream: Upstream): UpstreamOffer {

@@ -2,7 +2,8 @@
  * A legacy client's session at `/mcp`: with upstreams that can, a session of its own, opened when it is first
  * needed, so that asks reach this client; with the others, the shared connection.
  */
-import type { Exchange, Outcome } from '../exchange/exchange.js';
+import type { Target as ChainTarget, JsonObject } from '@sluice/sdk';
+import type { Caller, Exchange, Outcome } from '../exchange/exchange.js';
 import { SparseMap, SparseSet } from '../exchange/sparse-map.js';
 import type { HeldBefore, LegacyBacking, LegHost } from '../front/endpoint.js';
 import { ErrorCode, RpcError } from '../protocol/errors.js';
@@ -19,6 +20,7 @@ import { type ListKind, OFFER_KINDS, readList } from '../upstream/offers.js';
 import { ownCall } from '../upstream/own-request.js';
 import type { Upstream } from '../upstream/upstream.js';
 import { ClientAsks } from './client-asks.js';
+import { toolsByName } from './definitions.js';
 import { ROUND_PAUSE_MS, upstreamRemoved } from './discovery.js';
 import { initializeResult } from './facts.js';
 import { HeldHere } from './held-here.js';
@@ -50,6 +52,8 @@ export class MergedLegacy implements LegacyBacking {
   /** What this client sees, when its own capabilities may make upstreams offer more; built when first asked for. */
   private view: Promise<Catalogue> | undefined;
   private viewBegunAt = 0;
+  /** Tools of which a view was made, by the upstreams' ids. */
+  private readonly shown = new WeakMap<Catalogue, ReadonlyMap<string, UpstreamOffer['tools']>>();
   private hasCapabilities = false;
 
   constructor(
@@ -150,6 +154,13 @@ export class MergedLegacy implements LegacyBacking {
     }
     const answer = this.endpoint.answer(exchange, target, reply);
     return outcomeOf(inWordsOf(exchange.caller.revision, method, answer));
+  }
+
+  async definition(target: ChainTarget, caller: Caller): Promise<JsonObject | undefined> {
+    const view = await this.ownView();
+    const known = this.endpoint.member(target.upstream);
+    if (view === undefined || known === undefined) return this.endpoint.definition(target, caller);
+    return toolsByName(this.shown.get(view)?.get(known.upstream.id) ?? []).get(target.name);
   }
 
   notification(message: Message): void {
@@ -345,7 +356,9 @@ export class MergedLegacy implements LegacyBacking {
         return (await Promise.race([own, late])) ?? offer;
       }),
     );
-    return this.endpoint.catalogueOf(offers);
+    const view = this.endpoint.catalogueOf(offers);
+    this.shown.set(view, new Map(offers.map(({ upstreamId, tools }) => [upstreamId, tools] as const)));
+    return view;
   }
 
   private async ownOffer(upstream: Upstream, shared: UpstreamOffer): Promise<UpstreamOffer | undefined> {

@@ -2,7 +2,7 @@
  * `/mcp`: all upstreams as one server; or a part of what they offer as one, where an endpoint or a virtual server says
  * so. Names and URIs are those of the catalogue; every call goes to one upstream.
  */
-import type { Target as ChainTarget, MaybePromise, TargetKind } from '@sluice/sdk';
+import type { Target as ChainTarget, JsonObject, MaybePromise, TargetKind } from '@sluice/sdk';
 import { type Located, namedBy, type RoutedEndpoint, UNAVAILABLE_META } from '../chain/routed-endpoint.js';
 import type { Caller, Exchange, Outcome } from '../exchange/exchange.js';
 import type { LegacyBacking, LegHost } from '../front/endpoint.js';
@@ -22,6 +22,7 @@ import { OFFER_KINDS } from '../upstream/offers.js';
 import { GATEWAY_INFO } from '../upstream/own-request.js';
 import type { Upstream } from '../upstream/upstream.js';
 import { CapabilityViews } from './capability-views.js';
+import { Definitions } from './definitions.js';
 import type { Discovery, Known } from './discovery.js';
 import { discoverResult, mergedCapabilities, mergedInstructions } from './facts.js';
 import { MergedLegacy } from './merged-legacy.js';
@@ -91,6 +92,10 @@ export class MergedEndpoint implements RoutedEndpoint {
   private readonly pages = new WeakMap<Catalogue, Map<string, string>>();
   readonly targets: Targets;
   private readonly views: CapabilityViews<Catalogue>;
+  private readonly definitions: Definitions;
+  private membersByName:
+    | { readonly of: readonly Known[]; readonly byName: ReadonlyMap<string, Known> }
+    | undefined;
 
   constructor(readonly options: MergedOptions) {
     const { server = ALL_UPSTREAMS } = options;
@@ -104,6 +109,7 @@ export class MergedEndpoint implements RoutedEndpoint {
       (list, exposed) =>
         neverAnswered(this.members, list, exposed, this.server.selection, this.discovery.naming),
     );
+    this.definitions = new Definitions(options.discovery);
     this.views = new CapabilityViews({
       discovery: options.discovery,
       kinds: OFFER_KINDS,
@@ -204,6 +210,21 @@ export class MergedEndpoint implements RoutedEndpoint {
   private at(upstreamId: string, name: string): Located | undefined {
     const known = this.discovery.byId(upstreamId);
     return known === undefined ? undefined : { upstream: known.upstream.name, name };
+  }
+
+  definition({ upstream, name }: ChainTarget, caller: Caller): MaybePromise<JsonObject | undefined> {
+    const known = this.member(upstream);
+    return known === undefined ? undefined : this.definitions.of(known, name, caller);
+  }
+
+  /** One of the upstreams behind it, by its name. */
+  member(upstream: string): Known | undefined {
+    const { known } = this.discovery;
+    if (this.membersByName?.of !== known) {
+      const byName = new Map(this.members.map((each) => [each.upstream.name, each] as const));
+      this.membersByName = { of: known, byName };
+    }
+    return this.membersByName?.byName.get(upstream);
   }
 
   openLegacy(host: LegHost): LegacyBacking {

@@ -15,7 +15,7 @@ import type { HeldAtUpstream } from '../sessions/store.js';
 import { cancelledError, type UpstreamReply } from '../upstream/call.js';
 import type { ChannelRequest, ChannelSink } from '../upstream/channel.js';
 import type { LegacySession, LegacySessionEvents } from '../upstream/legacy/session.js';
-import { LIST_KINDS, type ListKind } from '../upstream/offers.js';
+import { changedList, LIST_KINDS, type ListKind } from '../upstream/offers.js';
 import { ownCall } from '../upstream/own-request.js';
 import { resourceUpdated } from '../upstream/subscriptions.js';
 import type { Upstream } from '../upstream/upstream.js';
@@ -46,6 +46,8 @@ export class OwnLeg implements LegacySessionEvents {
   /** URIs (JSON text) in the upstream's own names. */
   private readonly subscribed = new SparseSet<string>();
   private renewCount = 0;
+  /** Counts how often the tools may have changed that this session is shown. */
+  toolsChangeCount = 0;
   /** Set when nothing new is sent any more: called when the last request has ended. */
   private retired: (() => void) | undefined;
 
@@ -146,6 +148,7 @@ export class OwnLeg implements LegacySessionEvents {
       return;
     }
     if (envelope.kind !== 'notification') return;
+    if (changedList(envelope.method) === 'tools') this.toolsChangeCount++;
     const own =
       envelope.method === 'notifications/cancelled' && envelope.requestId !== undefined
         ? this.asks.cancel(message, envelope.requestId)
@@ -267,6 +270,7 @@ export class OwnLeg implements LegacySessionEvents {
 
   /** The client may have missed changes, so it is told to look again. */
   resync(): void {
+    this.toolsChangeCount++;
     const { host, toClient } = this.options;
     tellListsChanged(host, this.session.result?.capabilities ?? {});
     for (const uri of this.subscribed) {

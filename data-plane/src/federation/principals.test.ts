@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { type Configuration, RESOURCE_LISTS, resolveConfiguration } from '@sluice/proto';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { ChainedEndpoint } from '../chain/chained-endpoint.js';
 import { Plugins, type PluginsOptions } from '../chain/plugins.js';
 import { ANONYMOUS, type Caller, Cancellation, type Exchange } from '../exchange/exchange.js';
 import type { Endpoint } from '../front/endpoint.js';
@@ -13,6 +14,7 @@ import { META, MODERN_REVISION } from '../protocol/revisions.js';
 import { scanMessage } from '../protocol/scan.js';
 import { createSealer } from '../sessions/seal.js';
 import { Runtime } from '../snapshot/snapshot.js';
+import type { Known } from './discovery.js';
 
 type Params = Record<string, unknown>;
 interface Request {
@@ -31,6 +33,11 @@ class FakeServer {
   private readonly extended = new Set<string>();
   private readonly streams = new Map<string, ServerResponse>();
   private readonly server: Server;
+
+  /** Fails to list its tools. */
+  listless = false;
+  /** What its first tool says it does. */
+  described = 'first';
 
   constructor(private readonly era: 'legacy' | 'modern') {
     this.server = createServer((request, response) => void this.serve(request, response));
@@ -53,6 +60,10 @@ class FakeServer {
 
   updated(session: string, uri: string): void {
     this.tell(session, { method: 'notifications/resources/updated', params: { uri } });
+  }
+
+  hears(session: string): boolean {
+    return this.streams.has(session);
   }
 
   /** Shows one tool more in this session. */
@@ -108,8 +119,16 @@ class FakeServer {
         if (this.era === 'legacy') break;
         return { result: { ...complete, supportedVersions: [MODERN_REVISION], capabilities } };
       case 'tools/list':
+        if (this.listless) break;
         return {
-          result: { ...complete, tools: this.extended.has(session) ? [ONE, TWO, THREE] : [ONE, TWO] },
+          result: {
+            ...complete,
+            tools: [
+              { ...ONE, description: this.described },
+              TWO,
+              ...(this.extended.has(session) ? [THREE] : []),
+            ],
+          },
         };
       case 'resources/list':
         return { result: { ...complete, resources: [{ uri: 'test://a', name: 'a' }] } };
@@ -124,7 +143,8 @@ class FakeServer {
           : { result: { ...complete, ...text(String(params.requestState)) } };
       default:
     }
-    return { error: { code: ErrorCode.MethodNotFound, message: `Method not found: ${method}` } };
+    const code = method === 'tools/list' ? ErrorCode.InternalError : ErrorCode.MethodNotFound;
+    return { error: { code, message: `no ${method} here` } };
   }
 }
 
@@ -346,6 +366,97 @@ describe('at a process that all share', () => {
     const envelope = scanMessage(bytes);
     const exchange = { row: undefined, bytes, envelope, caller, headers: {}, cancellation, notify() {} };
     await expect(session.request(exchange)).rejects.toMatchObject({ code: ErrorCode.MethodNotFound });
+    session.close();
+  });
+});
+
+describe('the definition of a tool', () => {
+  const known = () => runtime.discovery.known[0] as Known;
+  const define = async (path: string, name: string, caller: Partial<Caller> = {}) => {
+    const { inner } = runtime.table.find(path) as ChainedEndpoint;
+    return inner.definition({ kind: 'tool', upstream: 'up', name }, { ...MODERN_CALLER, ...caller });
+  };
+
+  it.each(['/mcp', '/mcp/up'])(
+    'is at hand at %s, by the name that the tool has at its upstream',
+    async (path) => {
+      await start('modern');
+      const { inner } = runtime.table.find(path) as ChainedEndpoint;
+      const of = (upstream: string, name: string) =>
+        inner.definition({ kind: 'tool', upstream, name }, MODERN_CALLER);
+      expect([of('up', 'one'), of('up', 'up__one'), of('down', 'one')]).toEqual([
+        { ...ONE, description: 'first' },
+        undefined,
+        undefined,
+      ]);
+    },
+  );
+
+  it('is the new one as soon as the upstream has said that its list has changed', async () => {
+    await start('modern');
+    (server as FakeServer).described = 'second';
+    expect(await define('/mcp', 'one')).toMatchObject({ description: 'first' });
+    runtime.discovery.offerChanged(known().upstream, 'tools');
+    const both = await Promise.all(['/mcp', '/mcp/up'].map((path) => define(path, 'one')));
+    expect(both).toMatchObject([{ description: 'second' }, { description: 'second' }]);
+  });
+
+  it.each(['/mcp', '/mcp/up'])(
+    'is not told at %s by an upstream that has changed it and lists nothing',
+    async (path) => {
+      await start('modern');
+      (server as FakeServer).listless = true;
+      runtime.discovery.offerChanged(known().upstream, 'tools');
+      await expect(define(path, 'one')).rejects.toMatchObject({
+        kind: 'failed',
+        message: expect.stringContaining('upstream "up" does not tell what its tools are: '),
+      });
+      (server as FakeServer).listless = false;
+      runtime.discovery.offerChanged(known().upstream, 'tools');
+      await expect.poll(() => define(path, 'one').catch(() => undefined)).toMatchObject({ name: 'one' });
+    },
+  );
+
+  it('is not told by an upstream that was never reached', async () => {
+    await run({ case: 'http', value: { url: 'http://127.0.0.1:1/mcp', headers: {} } });
+    await expect(define('/mcp/up', 'one')).rejects.toMatchObject({ kind: 'failed' });
+  });
+
+  it('is what a principal is shown in a session of its own', async () => {
+    await start('legacy');
+    const ada = send('ada', '/mcp', 'subscriptions/listen', { notifications: { toolsListChanged: true } });
+    await resultOf('ada', '/mcp/up', 'tools/call', { name: 'one' });
+    const [adas] = (server as FakeServer).sessionsThatHeard('tools/call');
+    await expect.poll(() => (server as FakeServer).hears(adas as string)).toBe(true);
+    (server as FakeServer).addTool(adas as string);
+    await expect.poll(() => ada.told).toHaveLength(2);
+    expect(await define('/mcp/up', 'three', { principal: 'ada' })).toMatchObject({ name: 'three' });
+    expect(await define('/mcp', 'three', { principal: 'ada' })).toMatchObject({ name: 'three' });
+    expect(await define('/mcp/up', 'three', { principal: 'ben' })).toBeUndefined();
+  });
+
+  it('is what a legacy client is shown in its own session', async () => {
+    await start('legacy');
+    const caller: Caller = { ...MODERN_CALLER, era: 'legacy', revision: '2025-11-25' };
+    const { inner } = runtime.table.find('/mcp/up') as ChainedEndpoint;
+    const session = inner.openLegacy({
+      caller,
+      admission: undefined,
+      headers: {},
+      sessionName: undefined,
+      toClient() {},
+      holds() {},
+      end() {},
+    });
+    await session.initialize('{"capabilities":{}}', '2025-11-25');
+    const own = [...(server as FakeServer).sessions.keys()].at(-1) as string;
+    const three = () => session.definition?.({ kind: 'tool', upstream: 'up', name: 'three' }, caller);
+    expect(await three()).toBeUndefined();
+    session.listen();
+    await expect.poll(() => (server as FakeServer).hears(own)).toBe(true);
+    (server as FakeServer).addTool(own);
+    await expect.poll(three).toMatchObject({ name: 'three' });
+    expect(await define('/mcp/up', 'three')).toBeUndefined();
     session.close();
   });
 });

@@ -1,4 +1,5 @@
 /** What stands behind a path: one upstream, or all of them as one server. Fronts know endpoints by this port. */
+import type { JsonObject, MaybePromise, Target } from '@sluice/sdk';
 import type { Route } from '@sluice/sdk/engine';
 import type { Admission, Caller, Exchange, Outcome, RequestHeaders } from '../exchange/exchange.js';
 import type { Message } from '../protocol/translate.js';
@@ -36,6 +37,11 @@ export interface LegacyBacking {
    */
   initialize(params: string, requestedRevision: string, before?: HeldBefore): Promise<string>;
   request(exchange: Exchange): Promise<Outcome>;
+  /**
+   * The entry of a tool in the list that its upstream shows this session, by the upstream's own names; absent where no
+   * session is shown anything of its own. Throws, or rejects with, a Refusal when the upstream does not tell.
+   */
+  definition?(target: Target, caller: Caller): MaybePromise<JsonObject | undefined>;
   /** A notification of the client. */
   notification(message: Message): void;
   /** The client's answer to an ask. */

@@ -1,4 +1,5 @@
 /** A plugin where it runs: loads it, gives its hooks what they declared, and hands back what they say. */
+import { INLINE_ATTRIBUTES } from '../attributes.js';
 import { frozen } from '../frozen.js';
 import { Outcome } from '../outcome.js';
 import type { FetchAnswer, Hooks, Plugin, PluginHost } from '../plugin.js';
@@ -50,8 +51,11 @@ export class PluginSide {
     if (plugin.sharedBytes(config) > 0)
       throw new Error('it wants memory that workers share, which is to be had with isolation: inline alone');
     const reads = plugin.reads(config);
-    if (reads.includes('signal'))
-      throw new Error('it reads `signal`, which cannot be sent; it runs with isolation: inline alone');
+    const unsendable = INLINE_ATTRIBUTES.find((name) => reads.includes(name));
+    if (unsendable !== undefined)
+      throw new Error(
+        `it reads \`${unsendable}\`, which cannot be sent; it runs with isolation: inline alone`,
+      );
     const hooks = plugin.hooks(config, this.host(order.binding));
     const inline = INLINE_ONLY.find((name) => hooks[name] !== undefined);
     if (inline !== undefined)
