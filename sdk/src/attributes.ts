@@ -2,6 +2,7 @@
 import type { Arrival, Client, Exchange, Target, Transport } from './exchange.js';
 import type { Identity, JsonObject } from './identity.js';
 import type { MaybePromise } from './plugin.js';
+import { addRemark, type Remark, type Remarked } from './remarks.js';
 
 /** Everything there is. Those above the line are known before it is known who calls; the others are not. */
 export interface Attributes {
@@ -40,6 +41,13 @@ export interface Attributes {
   readonly paramsJson: string;
   /** Who calls. */
   readonly principal: Identity;
+  /**
+   * Says what was decided or found about the request, for whoever records it. What is said while entries of a list are
+   * decided goes nowhere.
+   */
+  readonly remark: (remark: Remark) => void;
+  /** All that was remarked so far, with the refusals of plugins; whoever awaits `next()` has them all. */
+  readonly remarks: readonly Remarked[];
   /** Protocol revision that the client speaks. */
   readonly revision: string;
   /** Names the client's session, in revisions that have them; no credential. */
@@ -84,6 +92,8 @@ export const REQUEST_ATTRIBUTES: readonly (keyof Attributes)[] = [
   'method',
   'params',
   'paramsJson',
+  'remark',
+  'remarks',
   'signal',
   'target',
   'targetOf',
@@ -162,16 +172,26 @@ export class ArrivalAttributes {
   }
 }
 
+/** The one that is looked at, where there are several, and by what method it would be used. */
+export interface OneOf {
+  readonly target: Target;
+  readonly method: string;
+  /** True where the request is not about it: an entry of a list, news of a resource. */
+  readonly isAside?: true;
+}
+
 /** The attributes of an exchange. A view has some of these getters, so none of them uses another. */
 export class ExchangeAttributes extends ArrivalAttributes implements Attributes {
   readonly #exchange: Exchange<'identity'>;
-  readonly #one: { readonly target: Target; readonly method: string } | undefined;
+  readonly #one: OneOf | undefined;
+  readonly #by: string;
 
-  /** @param one the one that is looked at, where there are several, and by what method it would be used. */
-  constructor(exchange: Exchange<'identity'>, one?: { readonly target: Target; readonly method: string }) {
+  /** @param by the binding that looks. */
+  constructor(exchange: Exchange<'identity'>, one?: OneOf, by = '') {
     super(exchange.call.arrival);
     this.#exchange = exchange;
     this.#one = one;
+    this.#by = by;
   }
   get arguments() {
     return this.#exchange.arguments;
@@ -197,6 +217,14 @@ export class ExchangeAttributes extends ArrivalAttributes implements Attributes 
   get principal() {
     return this.#exchange.identity;
   }
+  get remark() {
+    const { call } = this.#exchange;
+    const by = this.#by;
+    return this.#one?.isAside === true ? () => undefined : (remark: Remark) => addRemark(call, by, remark);
+  }
+  get remarks() {
+    return this.#exchange.call.remarks ?? NO_REMARKS;
+  }
   get revision() {
     return this.#exchange.call.revision;
   }
@@ -220,6 +248,8 @@ export class ExchangeAttributes extends ArrivalAttributes implements Attributes 
     return this.#exchange.view;
   }
 }
+
+const NO_REMARKS: readonly Remarked[] = Object.freeze([]);
 
 function paramsOf({ call, changes }: Exchange<'identity'>): JsonObject {
   return changes.arguments === undefined ? call.params : { ...call.params, arguments: changes.arguments };

@@ -1,6 +1,6 @@
 /** One plugin in one place of the configuration: its hooks as parts of the chain, and what its failures mean. */
 import { answerOf } from './answers.js';
-import { ArrivalAttributes, ExchangeAttributes, REQUEST_ATTRIBUTES } from './attributes.js';
+import { ArrivalAttributes, ExchangeAttributes, type OneOf, REQUEST_ATTRIBUTES } from './attributes.js';
 import { type Allowed, after, type Handler, type Known, type Layer } from './chain.js';
 import type { Arrival, Changes } from './exchange.js';
 import { type FailureEvents, Failures } from './failures.js';
@@ -18,7 +18,8 @@ import type {
   Plugin,
   PluginHost,
 } from './plugin.js';
-import { Refusal } from './refusal.js';
+import { givenBy, Refusal } from './refusal.js';
+import { addRefusal } from './remarks.js';
 import { identitiesAt } from './tenants.js';
 import { compileValues, editionOf, gettersOf, viewClasses } from './view.js';
 
@@ -48,6 +49,8 @@ export class Binding {
   private readonly failures: Failures;
   private readonly mayChangeHeader: (name: string) => boolean;
   private readonly mayChangeResult: boolean;
+  /** A refusal says who gave it. */
+  private readonly asOwn: <T>(answer: T) => T | Refusal;
 
   constructor(private readonly options: BindingOptions) {
     const { plugin, config, host, hooks, events } = options;
@@ -57,6 +60,7 @@ export class Binding {
     this.hooks = hooks ?? plugin.hooks(config, host);
     this.failures = new Failures(host.clock, events);
     const { changes } = plugin;
+    this.asOwn = (answer) => (answer instanceof Refusal ? givenBy(this.name, answer) : answer);
     this.mayChangeResult = changes.includes('result');
     this.mayChangeHeader = (name) => changes.some((each) => each === 'headers' || each === `headers.${name}`);
   }
@@ -99,8 +103,8 @@ export class Binding {
     return new this.views.early(arrival);
   }
 
-  full(exchange: Known, one?: { target: ListEntry['target']; method: string }): unknown {
-    return new this.views.full(exchange, one);
+  full(exchange: Known, one?: OneOf): unknown {
+    return new this.views.full(exchange, one, this.name);
   }
 
   /**
@@ -163,11 +167,12 @@ export class Binding {
         found ??= next(arrival);
         return found;
       };
-      return this.run(
+      const said = this.run(
         'admission',
         () => after(hook(this.early(arrival), onward), answerOf.admission),
         onward,
       );
+      return after(said, this.asOwn);
     };
   }
 
@@ -184,10 +189,13 @@ export class Binding {
     if (hook === undefined) return undefined;
     // A plugin that cannot say who calls lets nobody in by that, whatever its binding says; the next one is asked.
     return (arrival) =>
-      this.run(
-        'identify',
-        () => after(hook(this.early(arrival)), answerOf.identify),
-        () => undefined,
+      after(
+        this.run(
+          'identify',
+          () => after(hook(this.early(arrival)), answerOf.identify),
+          () => undefined,
+        ),
+        this.asOwn,
       );
   }
 
@@ -205,27 +213,36 @@ export class Binding {
     if (this.hooks.decide === undefined) return undefined;
     return (exchange) => {
       const { targets, method } = exchange.call;
-      if (targets.length < 2) return this.decision(exchange, undefined, below);
+      if (targets.length < 2) return this.said(exchange, this.decision(exchange, undefined, below));
       const from = (index: number): MaybePromise<Decision> => {
         const target = targets[index];
         if (target === undefined) return 'permit';
         return after(this.decision(exchange, { target, method }, below), (said) =>
-          said === 'permit' ? from(index + 1) : said,
+          said === 'permit' ? from(index + 1) : this.said(exchange, said),
         );
       };
       return from(0);
     };
   }
 
+  private said(exchange: Known, said: MaybePromise<Decision>): MaybePromise<Decision> {
+    if (said === 'permit' || said === undefined) return said;
+    return after(said, (own) => (own instanceof Refusal ? this.refused(exchange, own) : own));
+  }
+
+  /** A refusal says who gave it, and stands among the remarks of what it refuses. */
+  refused(exchange: Known, refusal: Refusal): Refusal {
+    const own = givenBy(this.name, refusal);
+    // What another one gave already, and was handed on, was remarked then.
+    if (own !== refusal) addRefusal(exchange.call, own);
+    return own;
+  }
+
   /**
    * @param one the entry of a list, or one of several targets, that is asked about.
    * @param below see {@link decide}
    */
-  decision(
-    exchange: Known,
-    one: { target: ListEntry['target']; method: string } | undefined,
-    below = '',
-  ): MaybePromise<Decision> {
+  decision(exchange: Known, one: OneOf | undefined, below = ''): MaybePromise<Decision> {
     const said = this.run<Decision>(
       'decide',
       () => after(this.hooks.decide?.(this.full(exchange, one)), answerOf.decide),
@@ -279,23 +296,26 @@ export class Binding {
       };
       // What ran already is not run again for a plugin that failed afterwards.
       const allowed = () => passed ?? next(exchange);
-      if (this.failures.isOff) return after(this.unable<Outcome | Refusal>(allowed, undefined), asOutcome);
+      if (this.failures.isOff)
+        return after(this.unable<Outcome | Refusal>(allowed, undefined), (own) => this.ended(exchange, own));
       try {
         const own = hook(this.full(exchange), onward);
         // What is handed on as it came needs no second look; most layers do that.
         if (own === passed && passed !== undefined) return passed;
-        if (!(own instanceof Promise)) return this.answered(own, passed, allowed);
+        if (!(own instanceof Promise)) return this.answered(exchange, own, passed, allowed);
         return own.then(
-          (one) => this.answered(one, came ?? passed, allowed),
-          (thrown: unknown) => after(this.failed('exchange', thrown, allowed), asOutcome),
+          (one) => this.answered(exchange, one, came ?? passed, allowed),
+          (thrown: unknown) =>
+            after(this.failed('exchange', thrown, allowed), (failed) => this.ended(exchange, failed)),
         );
       } catch (thrown) {
-        return after(this.failed('exchange', thrown, allowed), asOutcome);
+        return after(this.failed('exchange', thrown, allowed), (failed) => this.ended(exchange, failed));
       }
     };
   }
 
   private answered(
+    exchange: Known,
     own: Outcome | Refusal,
     passed: MaybePromise<Outcome> | undefined,
     allowed: () => MaybePromise<Outcome>,
@@ -306,7 +326,7 @@ export class Binding {
     } catch (thrown) {
       answer = this.failed('exchange', thrown, allowed);
     }
-    return after(answer, asOutcome);
+    return after(answer, (one) => this.ended(exchange, one));
   }
 
   /** @param passed what `next` gave, once that is known; undefined when it was not called. */
@@ -316,6 +336,15 @@ export class Binding {
   ): MaybePromise<Outcome | Refusal> {
     if (own instanceof Refusal || own.refusal !== undefined || this.mayChangeResult) return own;
     return after(passed, (came) => this.checkedOutcome(came, own));
+  }
+
+  /** What it makes of a request in the end: its refusals, in either form, are remarked. */
+  private ended(exchange: Known, answer: Outcome | Refusal): Outcome {
+    if (answer instanceof Refusal) return Outcome.ofRefusal(this.refused(exchange, answer));
+    const { refusal } = answer;
+    return refusal === undefined || refusal.by !== undefined
+      ? answer
+      : answer.refusedBy(this.refused(exchange, refusal));
   }
 
   private checked(changes: Changes): Changes {
@@ -340,7 +369,7 @@ export class Binding {
               ),
             () => came,
           ),
-          asOutcome,
+          (own) => this.ended(exchange, own),
         ),
       );
   }
@@ -376,7 +405,7 @@ export class Binding {
         ),
       () => list.known,
     );
-    return after(kept, (own) => (own instanceof Refusal ? Outcome.ofRefusal(own) : list.with(own)));
+    return after(kept, (own) => (own instanceof Refusal ? this.ended(exchange, own) : list.with(own)));
   }
 
   private checkedEntries(came: readonly ListEntry[], own: readonly ListEntry[]): readonly ListEntry[] {
@@ -405,8 +434,4 @@ export class Binding {
       throw new TypeError(`plugin ${this.name} changed a notification; declare it in \`changes\``);
     return said;
   }
-}
-
-function asOutcome(answer: Outcome | Refusal): Outcome {
-  return answer instanceof Refusal ? Outcome.ofRefusal(answer) : answer;
 }

@@ -7,6 +7,7 @@ import { ANONYMOUS, type Identity } from './identity.js';
 import { Outcome } from './outcome.js';
 import type { Decision, MaybePromise } from './plugin.js';
 import { Refusal } from './refusal.js';
+import { addRefusal, THE_GATEWAY } from './remarks.js';
 
 export type Handler<In, Out> = (input: In) => MaybePromise<Out>;
 export type Layer<In, Out> = (next: Handler<In, Out>) => Handler<In, Out>;
@@ -81,7 +82,9 @@ function decision(decide: Stages['decide']): (next: Handler<Allowed, Outcome>) =
 }
 
 function undecided({ call }: Known): Refusal {
-  return new Refusal('forbidden', `nothing permits ${call.method} here`);
+  const refusal = new Refusal('forbidden', `nothing permits ${call.method} here`, { by: THE_GATEWAY });
+  addRefusal(call, refusal);
+  return refusal;
 }
 
 function permitted(exchange: Known): Allowed {

@@ -4,6 +4,7 @@
  */
 import type { Identity, JsonObject } from './identity.js';
 import type { MaybePromise } from './plugin.js';
+import type { Remarked } from './remarks.js';
 
 export type Transport = 'http' | 'sse' | 'websocket' | 'stdio';
 
@@ -63,6 +64,8 @@ export interface Call {
   readonly session: string | undefined;
   /** Aborted when nobody waits for the answer any more. */
   readonly signal: AbortSignal;
+  /** What has been decided and found about it so far; the engine's own. Absent while nobody has said anything. */
+  remarks?: Remarked[] | undefined;
   /** What an entry of this request's list is at its upstream; undefined when it is of none. */
   targetOf(entry: JsonObject): Target | undefined;
   /** See `definition` in the attributes; of a tool. */

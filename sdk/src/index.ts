@@ -36,4 +36,5 @@ export {
   type UpstreamChange,
 } from './plugin.js';
 export { type Fields, Refusal, RefusalKind } from './refusal.js';
+export type { Remark, Remarked } from './remarks.js';
 export { Size, sizeBytes } from './size.js';

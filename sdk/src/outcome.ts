@@ -133,6 +133,11 @@ export class Outcome {
     return this.errorCode === 0 && other.errorCode === 0 && this.resultJson === other.resultJson;
   }
 
+  /** The same refusal, and who gave it. */
+  refusedBy(refusal: Refusal): Outcome {
+    return new Outcome({ ...this.parts, refusal });
+  }
+
   /** The same with another result. Its header fields stay. */
   withResult(result: JsonObject): Outcome {
     return new Outcome({ result, errorCode: 0, headers: this.parts.headers });

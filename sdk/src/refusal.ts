@@ -49,6 +49,8 @@ export class Refusal {
       readonly data?: Json;
       /** For the log alone. */
       readonly cause?: unknown;
+      /** Set by the engine: see `by`. */
+      readonly by?: string;
     } = {},
   ) {}
 
@@ -56,7 +58,18 @@ export class Refusal {
     return RefusalKind[this.kind].code;
   }
 
+  /** Name of the binding that gave it, once the engine has it. */
+  get by(): string | undefined {
+    return this.details.by;
+  }
+
   get status(): number {
     return RefusalKind[this.kind].status;
   }
+}
+
+/** The same, as that of whoever gave it first. A plugin may give one and the same each time, and to several bindings. */
+export function givenBy(by: string, refusal: Refusal): Refusal {
+  const { kind, message, details } = refusal;
+  return details.by === undefined ? new Refusal(kind, message, { ...details, by }) : refusal;
 }

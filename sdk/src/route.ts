@@ -16,7 +16,8 @@ import type {
   Notification,
   PageAnswer,
 } from './plugin.js';
-import { Refusal } from './refusal.js';
+import { givenBy, Refusal } from './refusal.js';
+import { THE_GATEWAY } from './remarks.js';
 
 export interface Route extends Chain {
   readonly bindings: readonly Binding[];
@@ -92,7 +93,7 @@ export function compileRoute(inOrder: readonly Binding[], edition = '', tenant?:
         const said = now(binding, 'head', () =>
           answerOf.head(binding.hooks.head?.(binding.early(arrival), control)),
         );
-        if (said !== undefined) return said;
+        if (said !== undefined) return said instanceof Refusal ? givenBy(binding.name, said) : said;
       }
       return undefined;
     },
@@ -117,7 +118,7 @@ export function compileRoute(inOrder: readonly Binding[], edition = '', tenant?:
       return undefined;
     },
     permits(exchange, target, method) {
-      return deciders.length === 0 || decided(deciders, exchange, { target, method });
+      return deciders.length === 0 || decided(deciders, exchange, { target, method, isAside: true });
     },
     async sessionStart(exchange) {
       for (const binding of bindings) {
@@ -126,7 +127,7 @@ export function compileRoute(inOrder: readonly Binding[], edition = '', tenant?:
           () => after(binding.hooks.sessionStart?.(binding.full(exchange)), answerOf.refusal),
           () => undefined,
         );
-        if (said !== undefined) return said;
+        if (said !== undefined) return binding.refused(exchange, said);
       }
       return undefined;
     },
@@ -173,7 +174,7 @@ function decidedEntries(deciders: readonly Decider[]): Layer<Allowed, Outcome> {
       const list = listOf(exchange.call, row, came);
       if (list === undefined) return came;
       const said = list.known.map(({ target }) =>
-        decided(deciders, exchange, { target, method: row.usedBy }),
+        decided(deciders, exchange, { target, method: row.usedBy, isAside: true }),
       );
       const pick = (all: readonly boolean[]) => list.with(list.known.filter((_, index) => all[index]));
       const isWaiting = said.some((each) => each instanceof Promise);
@@ -207,6 +208,7 @@ function unknownCaller(identifiers: readonly Binding[], arrival: Arrival): Refus
       ? 'this endpoint wants to know who calls; sluice stdio sends a credential that is given with --header, and the plugin anonymous lets in who has none'
       : 'this endpoint wants to know who calls; send one of the credentials that WWW-Authenticate names';
   return new Refusal('unauthenticated', message, {
+    by: THE_GATEWAY,
     headers: challenges.map((challenge) => ['WWW-Authenticate', challenge] as const),
   });
 }

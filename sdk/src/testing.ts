@@ -29,6 +29,7 @@ import {
   type UpstreamChange,
 } from './plugin.js';
 import { type Fields, Refusal } from './refusal.js';
+import { type Remarked, THE_GATEWAY } from './remarks.js';
 import { compileRoute, type Route } from './route.js';
 
 /** What reached the scripted upstream. */
@@ -98,6 +99,8 @@ export interface TestOutcome {
   readonly status: number;
   /** Fields of the HTTP answer that plugins set, names in lower case; several of one name are joined with a comma. */
   readonly headers: Readonly<Record<string, string>>;
+  /** What plugins remarked, with who did, and the refusals of all of them. */
+  readonly remarks: readonly Remarked[];
   /** Set when a plugin answered in place of an endpoint. */
   readonly page: PageAnswer | undefined;
 }
@@ -214,19 +217,18 @@ export function testPlugin(plugin: Plugin, options: TestOptions = {}): TestGatew
         setHeader: (name, value) => fields.push([name, value]),
         limitBody: () => undefined,
       });
-      if (said instanceof Refusal) return ended(undefined, Outcome.ofRefusal(said), fields);
+      if (said instanceof Refusal) return refused(said, fields);
       if (said !== undefined)
         return {
-          ...ended(undefined, Outcome.ofResult({}), [...fields, ...said.headers]),
+          ...ended(undefined, Outcome.ofResult({}), [...fields, ...said.headers], []),
           status: said.status,
           page: said,
         };
       const admitted = await route.admit(arrival);
-      if (admitted instanceof Refusal) return ended(undefined, Outcome.ofRefusal(admitted), fields);
-      const outcome = await handle(
-        Exchange.identified(callOf(request, arrival, options.definitions), admitted),
-      );
-      return ended(admitted.identity, outcome, fields);
+      if (admitted instanceof Refusal) return refused(admitted, fields);
+      const call = callOf(request, arrival, options.definitions);
+      const outcome = await handle(Exchange.identified(call, admitted));
+      return ended(admitted.identity, outcome, fields, call.remarks ?? []);
     },
     async close() {
       for (const binding of route.bindings) await binding.hooks.shutdown?.();
@@ -234,13 +236,25 @@ export function testPlugin(plugin: Plugin, options: TestOptions = {}): TestGatew
   };
 }
 
-function ended(identity: Identity | undefined, outcome: Outcome, fields: Fields): TestOutcome {
+/** By somebody who was asked before there was an exchange. */
+function refused(refusal: Refusal, fields: Fields): TestOutcome {
+  const { message, by = THE_GATEWAY } = refusal;
+  const remark: Remarked = { kind: 'deny', reason: message, by };
+  return ended(undefined, Outcome.ofRefusal(refusal), fields, [remark]);
+}
+
+function ended(
+  identity: Identity | undefined,
+  outcome: Outcome,
+  fields: Fields,
+  remarks: readonly Remarked[],
+): TestOutcome {
   const headers: Record<string, string> = {};
   for (const [name, value] of [...fields, ...outcome.headers]) {
     const key = name.toLowerCase();
     headers[key] = key in headers ? `${headers[key]}, ${value}` : value;
   }
-  return { identity, outcome, status: outcome.refusal?.status ?? 200, headers, page: undefined };
+  return { identity, outcome, status: outcome.refusal?.status ?? 200, headers, remarks, page: undefined };
 }
 
 function scriptedIdentity(caller: () => Partial<Identity> | undefined): Plugin {

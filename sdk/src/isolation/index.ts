@@ -4,6 +4,7 @@ export type {
   IsolableHook,
   LoadedFacts,
   LoadOrder,
+  RunAnswer,
   RunOrder,
   ToPlugin,
 } from './messages.js';
@@ -17,6 +18,7 @@ export {
   readNothing,
   readOutcome,
   readPage,
+  readRemarks,
   type WireOutcome,
   wireOutcome,
 } from './wire.js';

@@ -1,6 +1,7 @@
 /** What the gateway and a plugin that runs elsewhere say to each other. All of it is JSON. */
 import type { Json, JsonObject } from '../identity.js';
 import type { ListEntry, PageRequest } from '../plugin.js';
+import type { Remark } from '../remarks.js';
 import type { WireOutcome } from './wire.js';
 
 /** The hooks that can wait, and so can run elsewhere. */
@@ -49,6 +50,13 @@ export interface RunOrder {
   readonly request?: PageRequest | undefined;
 }
 
+/** What a hook came to. */
+export interface RunAnswer {
+  readonly value?: unknown;
+  /** What it said beside; absent when that is nothing. */
+  readonly remarks?: readonly Remark[] | undefined;
+}
+
 export type Service = 'get' | 'set' | 'delete' | 'keys' | 'units' | 'fetch';
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
@@ -69,7 +77,7 @@ export type ToPlugin =
 export type FromPlugin =
   | { readonly type: 'loaded'; readonly facts: LoadedFacts }
   | { readonly type: 'notLoaded'; readonly message: string }
-  | { readonly type: 'done'; readonly run: number; readonly value?: unknown }
+  | { readonly type: 'done'; readonly run: number; readonly answer: RunAnswer }
   | { readonly type: 'failed'; readonly run: number; readonly message: string }
   /** The hook called `next()`. */
   | { readonly type: 'next'; readonly run: number; readonly changes?: WireChanges | undefined }

@@ -4,6 +4,7 @@ import { frozen } from '../frozen.js';
 import { Outcome } from '../outcome.js';
 import type { FetchAnswer, Hooks, Plugin, PluginHost } from '../plugin.js';
 import { Refusal } from '../refusal.js';
+import { MAX_REMARKS_COUNT, type Remark } from '../remarks.js';
 import { memberViewClasses } from '../view.js';
 import {
   type FromPlugin,
@@ -11,6 +12,7 @@ import {
   type LoadedFacts,
   type LoadOrder,
   type LogLevel,
+  type RunAnswer,
   type RunOrder,
   type Service,
   type ToPlugin,
@@ -91,11 +93,17 @@ export class PluginSide {
   }
 
   /** Resolves with the answer as JSON; rejects when the hook threw what is no refusal. */
-  async run(order: RunOrder): Promise<unknown> {
+  async run(order: RunOrder): Promise<RunAnswer> {
+    const remarks: Remark[] = [];
+    const value = await this.answer(order, remarks);
+    const answer = remarks.length === 0 ? { value } : { value, remarks };
+    checkLength(answer, this.maxLength);
+    return answer;
+  }
+
+  private async answer(order: RunOrder, remarks: Remark[]): Promise<unknown> {
     try {
-      const answer = await this.call(order);
-      checkLength(answer, this.maxLength);
-      return answer;
+      return await this.call(order, remarks);
     } catch (thrown) {
       if (thrown instanceof Refusal) return { refusal: wireRefusal(thrown) };
       throw thrown;
@@ -108,15 +116,16 @@ export class PluginSide {
     await this.hooks.shutdown?.();
   }
 
-  private async call(order: RunOrder): Promise<unknown> {
+  private async call(order: RunOrder, remarks: Remark[]): Promise<unknown> {
     const { hooks } = this;
+    const view = () => this.view(order, remarks);
     switch (order.hook) {
       case 'identify':
-        return orRefusal(await hooks.identify?.(this.view(order)));
+        return orRefusal(await hooks.identify?.(view()));
       case 'decide':
-        return orRefusal(await hooks.decide?.(this.view(order)));
+        return orRefusal(await hooks.decide?.(view()));
       case 'sessionStart':
-        return orRefusal(await hooks.sessionStart?.(this.view(order)));
+        return orRefusal(await hooks.sessionStart?.(view()));
       case 'sessionEnd':
         hooks.sessionEnd?.(order.session as string);
         return undefined;
@@ -124,11 +133,11 @@ export class PluginSide {
         return hooks.page?.(order.request as never);
       case 'outcome': {
         const given = outcomeOf(order.outcome);
-        return this.outcomeOrRefusal(await hooks.outcome?.(this.view(order), given), given);
+        return this.outcomeOrRefusal(await hooks.outcome?.(view(), given), given);
       }
       case 'entries': {
         const given = frozen((order.entries ?? []) as never[]);
-        return wireEntries((await hooks.entries?.(this.view(order), given)) ?? given, given);
+        return wireEntries((await hooks.entries?.(view(), given)) ?? given, given);
       }
       case 'exchange': {
         let given: Outcome | undefined;
@@ -144,7 +153,7 @@ export class PluginSide {
           given = outcomeOf(await came);
           return given;
         };
-        return this.outcomeOrRefusal(await hooks.exchange?.(this.view(order), next), given);
+        return this.outcomeOrRefusal(await hooks.exchange?.(view(), next), given);
       }
     }
   }
@@ -157,9 +166,13 @@ export class PluginSide {
     return wireOutcome(answer, given);
   }
 
-  private view({ attributes = {}, early }: RunOrder): unknown {
+  private view({ attributes = {}, early }: RunOrder, remarks: Remark[]): unknown {
     const views = this.views as Views;
-    return new (early === true ? views.early : views.full)(frozen(attributes));
+    if (early === true) return new views.early(frozen(attributes));
+    const remark = (one: Remark) => {
+      if (remarks.length < MAX_REMARKS_COUNT) remarks.push(one);
+    };
+    return new views.full(frozen({ ...attributes, remark }));
   }
 
   private host(binding: string): PluginHost {

@@ -10,7 +10,8 @@ import type { Identity, JsonObject } from '../identity.js';
 import { Outcome } from '../outcome.js';
 import type { Decision, ListEntry, PageAnswer } from '../plugin.js';
 import { type Fields, Refusal, RefusalKind } from '../refusal.js';
-import { ISOLABLE_HOOKS, type LoadedFacts, type WireChanges } from './messages.js';
+import { MAX_REMARKS_COUNT, REMARK_KINDS, type Remark } from '../remarks.js';
+import { ISOLABLE_HOOKS, type LoadedFacts, type RunAnswer, type WireChanges } from './messages.js';
 
 /** RFC 9110, sections 5.1 and 5.5: nothing that would end the field, or the head. */
 const FieldName = Type.String({ pattern: "^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}$" });
@@ -88,6 +89,20 @@ const FACTS = Type.Object({
 });
 
 type WireRefusal = Static<typeof REFUSAL>;
+const REMARKS = Type.Array(
+  Type.Object(
+    {
+      kind: Type.Union(REMARK_KINDS.map((kind) => Type.Literal(kind))),
+      rule: Type.Optional(Type.String()),
+      reason: Type.Optional(Type.String()),
+      data: Type.Optional(Members),
+      isEnforced: Type.Optional(Type.Literal(false)),
+    },
+    { additionalProperties: false },
+  ),
+  { maxItems: MAX_REMARKS_COUNT },
+);
+
 export type WireOutcome = Static<typeof OUTCOME>;
 
 export function readFacts(value: unknown): LoadedFacts {
@@ -182,6 +197,11 @@ export function readEntries(value: unknown, given: readonly ListEntry[]): readon
 export function wireEntries(own: readonly ListEntry[], given: readonly ListEntry[]): Static<typeof ENTRIES> {
   const places = new Map(given.map(({ entry }, place) => [entry, place]));
   return own.map(({ target, entry }) => places.get(entry) ?? ({ target, entry } as never));
+}
+
+/** What a hook came to: its answer for the reader of that, and what it said beside. */
+export function readRemarks({ remarks }: RunAnswer): readonly Remark[] {
+  return remarks === undefined ? [] : (frozen(checked(REMARKS, remarks, 'remark')) as Remark[]);
 }
 
 export function readPage(value: unknown): PageAnswer | undefined {

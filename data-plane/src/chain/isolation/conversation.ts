@@ -2,16 +2,24 @@
 
 import type { PluginHost } from '@sluice/sdk';
 import { Refusal } from '@sluice/sdk/engine';
-import { type FromPlugin, messageOf, readChanges, type ToPlugin, wireOutcome } from '@sluice/sdk/isolation';
+import {
+  type FromPlugin,
+  messageOf,
+  type RunAnswer,
+  readChanges,
+  readRemarks,
+  type ToPlugin,
+  wireOutcome,
+} from '@sluice/sdk/isolation';
 import type { IsolationLimits } from './limits.js';
-import type { Next } from './runner.js';
+import type { RunSide } from './runner.js';
 import { Services } from './services.js';
 
 /** What a plugin may log, count and ask for in each run, beyond what it may in any case. */
 const MESSAGES_PER_RUN_COUNT = 10;
 
 interface Run {
-  readonly next: Next | undefined;
+  readonly side: RunSide;
   readonly resolve: (value: unknown) => void;
   /** With an Error, or a Refusal. */
   readonly reject: (reason: unknown) => void;
@@ -42,10 +50,10 @@ export class Conversation {
   }
 
   /** Settles with what the plugin answers; the order itself is sent by whoever calls. */
-  begin(run: number, next: Next | undefined): Promise<unknown> {
+  begin(run: number, side: RunSide): Promise<unknown> {
     return new Promise((resolve, reject) => {
       const own: Run = {
-        next,
+        side,
         resolve,
         reject,
         leftMs: this.limits.hookTimeMs,
@@ -63,7 +71,7 @@ export class Conversation {
     this.count(message);
     switch (message.type) {
       case 'done':
-        this.done(message.run, message.value);
+        this.done(message.run, message.answer);
         return;
       case 'failed':
         this.take(message.run)?.reject(new Error(String(message.message)));
@@ -86,8 +94,15 @@ export class Conversation {
     for (const run of [...this.runs.keys()]) this.failRun(run, reason);
   }
 
-  done(run: number, value: unknown): void {
-    this.take(run)?.resolve(value);
+  private done(run: number, answer: RunAnswer): void {
+    const own = this.take(run);
+    if (own === undefined) return;
+    try {
+      for (const remark of readRemarks(answer)) own.side.remark?.(remark);
+      own.resolve(answer.value);
+    } catch (thrown) {
+      own.reject(thrown);
+    }
   }
 
   failRun(run: number, reason: string): void {
@@ -97,12 +112,13 @@ export class Conversation {
   private async goOn(id: number, changes: unknown, post: Post): Promise<void> {
     const run = this.runs.get(id);
     // Its time is over already, or it never was.
-    if (run?.next === undefined || run.sinceMs === undefined) return;
+    const next = run?.side.next;
+    if (run === undefined || next === undefined || run.sinceMs === undefined) return;
     run.hasGoneOn = true;
     this.pause(run);
     let answer: ToPlugin;
     try {
-      const outcome = wireOutcome(await run.next(readChanges(changes)));
+      const outcome = wireOutcome(await next(readChanges(changes)));
       answer = { type: 'came', run: id, outcome };
     } catch (thrown) {
       answer = { type: 'notNext', run: id, message: messageOf(thrown) };

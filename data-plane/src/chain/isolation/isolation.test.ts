@@ -113,6 +113,16 @@ describe.each(['pool', 'process'] as const)('a plugin in a %s', (kind) => {
     await expect(done(runner, { do: 'nextForbidden' }, refusing)).rejects.toThrow('changed the header');
   });
 
+  it('remarks, and sees what was remarked before it', async () => {
+    const runner = await start(kind);
+    const said: unknown[] = [];
+    const before = [{ kind: 'allow', by: 'rules' }];
+    const ctx = { arguments: { do: 'remark' }, remarks: before, remark: (one: unknown) => said.push(one) };
+    const answer = (await isolatedHooks(runner).exchange?.(ctx, pass as never)) as Outcome;
+    expect(answer.result).toEqual({ remarks: before });
+    expect(said).toEqual([{ kind: 'flagged', rule: 'r', data: { a: 1 } }]);
+  });
+
   it('does not count what waits behind next() as its time', async () => {
     const runner = await start(kind, {}, { ...LIMITS, hookTimeMs: 400 });
     const slow = () =>

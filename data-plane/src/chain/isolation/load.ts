@@ -134,7 +134,7 @@ function standIn(manifest: Manifest, { reads }: LoadedFacts, isolation: Isolatio
 function unstaging(runner: Runner, folder: string): Runner {
   return {
     facts: runner.facts,
-    run: (order, next) => runner.run(order, next),
+    run: (order, side) => runner.run(order, side),
     serve: (host) => runner.serve(host),
     close: async () => {
       await runner.close();

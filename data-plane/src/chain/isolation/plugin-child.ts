@@ -14,7 +14,7 @@ import { ProcessGroup } from '../../upstream/transport/process-group.js';
 import { StderrTail } from '../../upstream/transport/stderr-tail.js';
 import { Conversation, tooLarge, tooMuch } from './conversation.js';
 import { FrameReader, frame } from './frames.js';
-import type { Next } from './runner.js';
+import type { RunSide } from './runner.js';
 import { maxResidentBytes, type ProgramOptions, spawnProgram } from './spawn-program.js';
 
 const MEMORY_CHECK_MS = 100;
@@ -77,14 +77,14 @@ export class PluginChild {
   }
 
   /** Rejects when the plugin fails, when the process ends, or with a Refusal when too much waits for it. */
-  async run(order: RunOrder, next: Next | undefined): Promise<unknown> {
+  async run(order: RunOrder, side: RunSide): Promise<unknown> {
     const bytes = frame({ type: 'run', order } satisfies ToPlugin);
     const { maxMessageBytes, maxWaitingBytes } = this.options.limits;
     const { binding } = this.options.order;
     if (bytes.byteLength > maxMessageBytes) throw tooLarge(binding, maxMessageBytes);
     if (this.channel.writableLength > maxWaitingBytes) throw tooMuch(binding);
     if (this.reason !== undefined) throw new Error(this.reason);
-    const answer = this.conversation.begin(order.run, next);
+    const answer = this.conversation.begin(order.run, side);
     this.channel.write(bytes);
     return answer;
   }

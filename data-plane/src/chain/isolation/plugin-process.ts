@@ -5,7 +5,7 @@ import type { Logger } from 'pino';
 import { tooMuch } from './conversation.js';
 import { grantedFetch } from './granted-fetch.js';
 import { PluginChild } from './plugin-child.js';
-import type { Next, Runner } from './runner.js';
+import type { Runner, RunSide } from './runner.js';
 import type { ProgramOptions } from './spawn-program.js';
 
 /** The first replacement is at once. */
@@ -59,7 +59,7 @@ export class PluginProcess implements Runner {
     this.giveHost(place === 'pool' ? host : { ...host, fetch: grantedFetch(host.fetch, mayFetch) });
   }
 
-  async run(order: Omit<RunOrder, 'run'>, next?: Next): Promise<unknown> {
+  async run(order: Omit<RunOrder, 'run'>, side: RunSide = {}): Promise<unknown> {
     const { limits, order: loaded } = this.options;
     if (this.underWayCount >= limits.maxRunCount) throw tooMuch(loaded.binding);
     this.underWayCount++;
@@ -69,7 +69,7 @@ export class PluginProcess implements Runner {
       const child = this.child ?? (await this.starting);
       if (child === undefined)
         throw new Error(this.isClosed ? 'it was shut down' : `${this.lastReason}; it is started again soon`);
-      return await child.run({ ...order, run: ++this.runCount }, next);
+      return await child.run({ ...order, run: ++this.runCount }, side);
     } finally {
       this.underWayCount--;
     }

@@ -52,9 +52,8 @@ async function load(order: LoadOrder): Promise<void> {
 
 async function run(order: RunOrder): Promise<void> {
   try {
-    const text = await pool?.run(order);
-    const value = text === undefined ? '' : `,"value":${text}`;
-    channel.postText(`{"type":"done","run":${order.run}${value}}`);
+    const answer = (await pool?.run(order)) ?? '{}';
+    channel.postText(`{"type":"done","run":${order.run},"answer":${answer}}`);
   } catch (thrown) {
     channel.post({ type: 'failed', run: order.run, message: reasonOf(thrown) });
   }

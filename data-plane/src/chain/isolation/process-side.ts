@@ -31,7 +31,7 @@ async function receive(message: ToPlugin): Promise<void> {
     case 'run': {
       const { run } = message.order;
       try {
-        post({ type: 'done', run, value: await side.run(message.order) });
+        post({ type: 'done', run, answer: await side.run(message.order) });
       } catch (thrown) {
         post({ type: 'failed', run, message: messageOf(thrown) });
       }

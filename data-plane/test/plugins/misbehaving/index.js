@@ -49,6 +49,10 @@ const deeds = {
     return new Promise(() => {});
   },
   undeclared: ({ ctx }) => Outcome.ofResult({ seen: ctx.principal.id }),
+  remark: ({ ctx }) => {
+    ctx.remark({ kind: 'flagged', rule: 'r', data: { a: 1 } });
+    return Outcome.ofResult({ remarks: ctx.remarks });
+  },
   next: async ({ next }) => next(),
   nextHeaders: async ({ next }) => (await next()).withHeaders([['X-Seen', 'yes']]),
   nextChanged: async ({ next }) => next({ arguments: { do: 'changed' }, headers: { 'x-tenant': 'acme' } }),
@@ -149,7 +153,7 @@ export default definePlugin({
   description: 'Does what its caller says.',
   phase: 'shape',
   config: Type.Object({ hook: Type.Optional(Type.String()), shared: Type.Optional(Type.Number()) }),
-  reads: ['arguments', 'headers.x-tenant', 'principal.claims.team'],
+  reads: ['arguments', 'headers.x-tenant', 'principal.claims.team', 'remark', 'remarks'],
   changes: ['arguments', 'result', 'headers.x-tenant'],
   sharedBytes: ({ shared }) => shared ?? 0,
   hooks: ({ hook }, host) => ({
