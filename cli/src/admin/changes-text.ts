@@ -1,20 +1,13 @@
 /** Changes of resources as text, field by field. */
 import type { JsonValue } from '@bufbuild/protobuf';
-import {
-  type Change,
-  kindWord,
-  type Resource,
-  type ResourceKey,
-  ResourceSchema,
-} from '@sluice/proto/cluster';
+import { type Change, keyName, type Resource, type ResourceKey, ResourceSchema } from '@sluice/proto/cluster';
 import { type Palette, printable } from '../terminal.js';
 import { jsonOf } from './output.js';
 import { inWords } from './words.js';
 
-/** `upstream/files`, with the tenant behind it where there is one. */
-export function keyLabel({ kind, tenant, name }: ResourceKey): string {
-  const label = `${kindWord(kind) ?? kind}/${name}`;
-  return printable(tenant === '' ? label : `${label} (${tenant})`);
+/** `upstream/files`, with the tenant in it where there is one. */
+export function keyLabel(key: ResourceKey): string {
+  return printable(keyName(key));
 }
 
 /** All changes, each with its fields. */

@@ -91,6 +91,12 @@ export type AdminCommand =
   | { readonly name: 'get'; readonly what?: string | undefined; readonly flags: GetFlags & Common }
   | { readonly name: 'apply'; readonly flags: FileFlags & WriteFlags & Common }
   | {
+      readonly name: 'delete';
+      /** `kind/name` each. */
+      readonly resources: readonly string[];
+      readonly flags: Pick<FileFlags, 'file' | 'tenant'> & WriteFlags & Common;
+    }
+  | {
       readonly name: 'diff';
       /** Revisions. */
       readonly from?: bigint | undefined;

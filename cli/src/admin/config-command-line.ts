@@ -7,6 +7,7 @@ import {
   addOutputOptions,
   addServerOptions,
   addWriteOptions,
+  collected,
   deadlineOption,
   revisionNumber,
   waitFor,
@@ -34,6 +35,11 @@ export const CONFIG_EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
     ['sluice config apply -f sluice.yaml --rollout region:eu,100% --pause 5m', 'a region first, then all'],
     ['cat resources/*.yaml | sluice config apply -f -', 'from another program'],
     ['sluice config apply -f team.yaml --tenant acme --expect-revision 17', 'only if nobody was first'],
+  ],
+  'config delete': [
+    ['sluice config delete upstream/files --dry-run', 'what removing one would change'],
+    ['sluice config delete upstream/acme/files policy/acme/all', 'two of a tenant, in one revision'],
+    ['sluice config delete -f team.yaml --wait all', 'what a file holds'],
   ],
   'config diff': [
     ['sluice config diff', 'what the last change was'],
@@ -69,6 +75,7 @@ export function addConfigCommand(program: Command, run: Run): void {
     .description('Looks at and changes the configuration of a cluster, through its control plane.');
   addGet(config, run);
   addApply(config, run);
+  addDelete(config, run);
   addDiff(config, run);
   addHistory(config, run);
   addRollback(config, run);
@@ -106,6 +113,30 @@ function addApply(config: Command, run: Run): void {
   ).action((flags, command: Command) => {
     if (flags.file === undefined) command.error("error: required option '-f, --file <path>' not specified");
     return run({ name: 'apply', flags });
+  });
+}
+
+function addDelete(config: Command, run: Run): void {
+  const remove = config
+    .command('delete')
+    .summary('remove resources')
+    .description(
+      'Removes resources of a cluster, in one revision: those that are named, and those that files hold. What is not ' +
+        'there is an error, and then nothing is removed.',
+    )
+    .argument('[kind/name...]', 'resources, such as upstream/files, or upstream/acme/files of a tenant')
+    .addOption(
+      new Option('-f, --file <path>', 'what a file, a folder of them, or - for stdin holds').argParser(
+        collected,
+      ),
+    )
+    .option('-t, --tenant <name>', 'the tenant of what names none');
+  addServerOptions(
+    addOutputOptions(addRolloutOptions(addWriteOptions(remove)), ['table', 'json', 'yaml']),
+  ).action((resources: string[], flags, command: Command) => {
+    if (resources.length === 0 && flags.file === undefined)
+      command.error('error: name resources, such as upstream/files, or files with -f');
+    return run({ name: 'delete', resources, flags });
   });
 }
 

@@ -19,20 +19,19 @@ import { changesText, keyLabel } from './changes-text.js';
 import type { CommandNamed, OutputFormat } from './commands.js';
 import { converged, tellConvergence } from './convergence.js';
 import { tellFindings } from './failures.js';
-import { kindNamed } from './kinds.js';
+import { kindNamed, resourceNamed } from './kinds.js';
 import { printMessage, printResources, printTable } from './output.js';
-import { age, type Surroundings, shortened, UsageError } from './surroundings.js';
+import { age, type Surroundings, shortened } from './surroundings.js';
 
 /** The most that the server gives at once. */
 const PAGE_COUNT = 1_000;
 const MAX_CELL_LENGTH = 60;
 
 export async function get({ what, flags }: CommandNamed<'get'>, surroundings: Surroundings): Promise<number> {
-  const [word, ...rest] = (what ?? '').split('/');
-  const name = what?.includes('/') ? rest.join('/') : undefined;
-  const kind = word ? kindNamed(word) : 0;
-  const tenant = flags.tenant ?? '';
-  if (name === '') throw new UsageError(`${what} names nothing behind the stroke`);
+  const one = what?.includes('/') ? resourceNamed(what, flags.tenant) : undefined;
+  const { name, tenant: saidTenant = flags.tenant } = one ?? {};
+  const kind = one?.kind ?? (what ? kindNamed(what) : 0);
+  const tenant = saidTenant ?? '';
   const format: OutputFormat = flags.output ?? (name === undefined ? 'table' : 'yaml');
   const resources = await matching();
   if (name !== undefined && resources.length === 0) {
@@ -54,7 +53,7 @@ export async function get({ what, flags }: CommandNamed<'get'>, surroundings: Su
         return resource === undefined ? [] : [resource];
       } catch (error) {
         // Who says no tenant means any.
-        const others = isNotFound(error) && flags.tenant === undefined ? await listed() : [];
+        const others = isNotFound(error) && saidTenant === undefined ? await listed() : [];
         if (others.length > 0) return others;
         throw error;
       }
@@ -88,7 +87,7 @@ function isNotFound(error: unknown): boolean {
 
 function nameOf(resource: Resource): string {
   const key = keyOf(resource);
-  return key === undefined ? '' : printable(`${kindWord(key.kind)}/${key.name}`);
+  return key === undefined ? '' : keyLabel(key);
 }
 
 async function printResourceTable(resources: readonly Resource[], surroundings: Surroundings): Promise<void> {

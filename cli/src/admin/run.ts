@@ -7,7 +7,7 @@ import { drain, events, nodes } from './nodes.js';
 import { diff, exportBackup, get, history, wait } from './read.js';
 import { rolloutStatus, rollouts, steer } from './rollout.js';
 import { palettesOf, type Streams, type Surroundings, UsageError } from './surroundings.js';
-import { apply, importBackup, rollback } from './write.js';
+import { apply, importBackup, remove, rollback } from './write.js';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -35,6 +35,8 @@ function runOn(command: AdminCommand, surroundings: Surroundings): Promise<numbe
       return get(command, surroundings);
     case 'apply':
       return apply(command, surroundings);
+    case 'delete':
+      return remove(command, surroundings);
     case 'diff':
       return diff(command, surroundings);
     case 'history':

@@ -1,15 +1,16 @@
 /** Commands that change the configuration. All of them say what became of the change, and wait in the same way. */
 import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { fromJson, type JsonValue, type MessageInitShape } from '@bufbuild/protobuf';
+import { create, fromJson, type JsonValue, type MessageInitShape } from '@bufbuild/protobuf';
 import { type WriteOptionsSchema, type WriteResponse, WriteResponseSchema } from '@sluice/proto/admin';
-import { type Checkpoint, CheckpointSchema } from '@sluice/proto/cluster';
+import { type Checkpoint, CheckpointSchema, keyOf, ResourceKeySchema } from '@sluice/proto/cluster';
 import { EXIT } from '../exit-codes.js';
 import { changesCount, changesSummary, changesText } from './changes-text.js';
 import type { CommandNamed, OutputFlags, WriteFlags } from './commands.js';
 import { converged, tellConvergence } from './convergence.js';
 import { type Locate, tellFailure, tellFindings } from './failures.js';
 import { textOf } from './input.js';
+import { resourceNamed } from './kinds.js';
 import { printMessage } from './output.js';
 import { exitCodeOf, followed, rolloutPlan, tellRollout } from './rollout.js';
 import { type Surroundings, UsageError } from './surroundings.js';
@@ -39,6 +40,35 @@ export async function apply({ flags }: CommandNamed<'apply'>, surroundings: Surr
         options,
         ...(prune && { prune }),
       }),
+    locate,
+  );
+}
+
+export async function remove(
+  { resources: named, flags }: CommandNamed<'delete'>,
+  surroundings: Surroundings,
+): Promise<number> {
+  const keys = named.map((text) => {
+    const { kind, name, tenant = '' } = resourceNamed(text, flags.tenant);
+    return create(ResourceKeySchema, { kind, tenant, name });
+  });
+  let locate: Locate | undefined;
+  if (flags.file !== undefined) {
+    const { readResources } = await import('./files.js');
+    const { file, tenant } = flags;
+    const wanted = await readResources(
+      { file, ...(tenant && { tenant }) },
+      surroundings,
+      surroundings.paintErr,
+    );
+    if (wanted === undefined) return EXIT.configuration;
+    keys.push(...wanted.resources.flatMap((resource) => keyOf(resource) ?? []));
+    locate = wanted.locate;
+  }
+  return written(
+    surroundings,
+    flags,
+    (options) => surroundings.client.configuration.apply({ remove: keys, options }),
     locate,
   );
 }

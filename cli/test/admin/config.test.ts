@@ -81,7 +81,7 @@ describe('apply', () => {
     expect(await config('apply', '-f', ofAcme)).toMatchObject({ code: EXIT.ok });
     const path = file(SECOND);
     const ofTenant = ['apply', '-f', path, '--dry-run', '--prune', '-t', 'acme'];
-    expect((await config(...ofTenant)).out).toContain('- upstream/maps (acme)\n');
+    expect((await config(...ofTenant)).out).toContain('- upstream/acme/maps\n');
     expect((await config(...ofTenant)).out).not.toContain('- upstream/maps\n');
     const ofKind = await config('apply', '-f', path, '--dry-run', '--prune', '--prune-kind', 'plugin');
     expect(ofKind.out).toContain('- plugin/anonymous\n');
@@ -217,6 +217,84 @@ endpoints:
   });
 });
 
+describe('delete', () => {
+  const OF_ACME = 'tenant_spec: { name: acme }\n---\ntenant: acme\nconsumer: { name: eve }\n';
+  beforeEach(async () => {
+    await config('apply', '-f', file(FIRST));
+    await config('apply', '-f', file(OF_ACME));
+  });
+
+  test('removes what is named and what files hold, in one revision', async () => {
+    const path = file('consumer: { name: eve }\n', 'more.yaml');
+    const removed = await config('delete', 'upstream/maps', 'plugins/anonymous', '-m', 'over', '--dry-run');
+    expect(removed.out).toContain('- upstream/maps\n-   name: maps\n');
+    expect(cluster.head.revision).toBe(2);
+    expect(await config('delete', 'upstream/maps', '-f', path, '-t', 'acme')).toMatchObject({
+      code: EXIT.refused,
+      out: '',
+      err: expect.stringContaining('there is no upstream maps of the tenant acme'),
+    });
+    expect(await config('delete', 'consumer/acme/eve', 'upstream/maps', 'upstream/maps')).toEqual({
+      code: EXIT.ok,
+      out: '- consumer/acme/eve\n- upstream/maps\nrevision 3 holds: 2 removed\n',
+      err: '',
+    });
+    await config('apply', '-f', file(OF_ACME));
+    expect((await config('delete', '-f', path, '-t', 'acme')).out).toBe(
+      '- consumer/acme/eve\nrevision 5 holds: 1 removed\n',
+    );
+  });
+
+  test('removes nothing when one of them is not there, is needed, or was changed meanwhile', async () => {
+    expect(await config('delete', 'upstream/maps', 'upstream/mops')).toEqual({
+      code: EXIT.refused,
+      out: '',
+      err: 'sluice: there is no upstream mops\n  hint: sluice config get shows what there is\n',
+    });
+    const needed = await config('delete', 'tenant/acme');
+    expect([needed.code, needed.err]).toEqual([
+      EXIT.configuration,
+      expect.stringContaining('consumer/acme/eve: tenant: there would be no tenant acme'),
+    ]);
+    const late = await config('delete', 'upstream/maps', '--expect-revision', '1');
+    expect([late.code, late.err]).toEqual([EXIT.conflict, expect.stringContaining('consumer/acme/eve')]);
+    expect(cluster.head.revision).toBe(2);
+  });
+
+  test('waits for nodes, and is done once', async () => {
+    cluster.join('eu-1', 'eu');
+    const removed = config('delete', 'upstream/maps', '--wait', 'all', '--idempotency-key', 'once');
+    await until(() => cluster.head.revision === 3);
+    cluster.runs('eu-1');
+    expect((await removed).out).toContain('1/1 node runs revision 3\n');
+    const again = await config('delete', 'upstream/maps', '--idempotency-key', 'once');
+    expect([again.code, again.out]).toEqual([EXIT.ok, '- upstream/maps\nrevision 3 holds: 1 removed\n']);
+  });
+
+  test('of a foreign tenant is refused, whether it is there or not', async () => {
+    const deleted = (name: string) =>
+      as(TOKENS.acmeOperator, ['config', 'delete', `consumer/globex/${name}`]);
+    const { code, err } = await deleted('eve');
+    expect([code, err]).toEqual([EXIT.refused, expect.stringContaining('no right to the tenant globex')]);
+    const operators = await as(TOKENS.acmeOperator, ['config', 'delete', 'upstream/maps']);
+    const missing = await as(TOKENS.acmeOperator, ['config', 'delete', 'upstream/mops']);
+    expect(operators.code).toBe(EXIT.refused);
+    expect(missing).toEqual(operators);
+  });
+
+  test.each([
+    [[], /name resources, such as upstream\/files, or files with -f/],
+    [['upstream'], /upstream names no resource; write kind\/name/],
+    [['upstrem/x'], /there is no kind upstrem/],
+    [['upstream/'], /upstream\/ names nothing behind the stroke/],
+    [['upstream/acme/x', '-t', 'globex'], /is of the tenant acme, and --tenant says globex/],
+  ])('%j says what is missing', async (argv, message) => {
+    const { code, out, err } = await config('delete', ...argv);
+    expect([code, out]).toEqual([EXIT.usage, '']);
+    if (argv.length > 0) expect(err).toMatch(message);
+  });
+});
+
 describe('waiting', () => {
   beforeEach(async () => {
     await config('apply', '-f', file(FIRST));
@@ -310,6 +388,8 @@ describe('looking', () => {
       '-f',
       file('tenant_spec: { name: acme }\n---\ntenant: acme\nconsumer: { name: eve }\n'),
     );
+    expect((await config('get', '-o', 'name')).out).toContain('consumer/ada\nconsumer/acme/eve\n');
+    expect((await config('get', 'consumer/acme/eve', '-o', 'name')).out).toBe('consumer/acme/eve\n');
     expect((await config('get', 'consumer/eve')).out).toBe(
       'revision: 3\ntenant: acme\nconsumer:\n  name: eve\n',
     );

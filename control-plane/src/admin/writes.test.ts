@@ -78,7 +78,7 @@ describe('a change of one resource', () => {
       status: 412,
       body: {
         reason: 'ETAG_MISMATCH',
-        detail: 'consumer//ann: the caller has seen 1, and revision 2 has changed it',
+        detail: 'consumer/ann: the caller has seen 1, and revision 2 has changed it',
         metadata: { etag: '2' },
       },
     });
@@ -188,7 +188,7 @@ describe('two writers', () => {
       status: 409,
       body: {
         reason: 'CONFLICT',
-        detail: 'the change was made on revision 1, and token/ada has made 2, which changed consumer//ann',
+        detail: 'the change was made on revision 1, and token/ada has made 2, which changed consumer/ann',
         conflict: {
           expected: '1',
           head: '2',
@@ -326,10 +326,15 @@ describe('an apply', () => {
   it('names what comes twice, what is nothing, and a prune of nobody', async () => {
     const problem = async (body: object) => (await rest.call('POST', '/api/v1/apply', body)).body.violations;
     expect(await problem({ resources: [consumer('ann'), consumer('ann')] })).toEqual([
-      { field: 'resources[1]', description: 'is consumer//ann, which resources[0] is too' },
+      { field: 'resources[1]', description: 'is consumer/ann, which resources[0] is too' },
     ]);
     expect(await problem({ resources: [{}] })).toMatchObject([{ field: 'resources[0]' }]);
     expect(await problem({ prune: {} })).toMatchObject([{ field: 'prune.tenants' }]);
+    const ann = { kind: 'RESOURCE_KIND_CONSUMER', name: 'ann' };
+    expect(await problem({ resources: [consumer('ann')], remove: [ann] })).toEqual([
+      { field: 'remove[0]', description: 'is consumer/ann, which resources[0] is too' },
+    ]);
+    expect(await problem({ remove: [{ name: 'ann' }] })).toMatchObject([{ field: 'remove[0].kind' }]);
   });
 });
 

@@ -171,7 +171,7 @@ test('a field of the resource itself has its place, too', () => {
 test('what stands twice is found', () => {
   const { resources } = parse('region: { name: eu }\n---\nregion: { name: us }\n---\nregion: { name: eu }');
   expect(repeatedResources(resources).map((problem) => formatProblem(problem).split('\n')[0])).toEqual([
-    'resources.yaml:5:9: error: region: region//eu stands twice',
+    'resources.yaml:5:9: error: region: region/eu stands twice',
   ]);
 });
 

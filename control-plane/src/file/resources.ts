@@ -4,7 +4,7 @@
  */
 import { create, type DescField, fromJson, type JsonObject } from '@bufbuild/protobuf';
 import { ConfigurationSchema, PluginBindingSchema, UpstreamSchema } from '@sluice/proto';
-import { keyOf, keyText, type Resource, ResourceSchema } from '@sluice/proto/cluster';
+import { keyName, keyOf, keyText, type Resource, ResourceSchema } from '@sluice/proto/cluster';
 import type { Problem } from '../validation/problem.js';
 import { decodeConfiguration, decodeUpstream } from './decode-configuration.js';
 import {
@@ -95,7 +95,7 @@ export function repeatedResources(resources: readonly WrittenResource[]): Proble
       seen.add(text);
       return [];
     }
-    const message = `${text} stands twice`;
+    const message = `${keyName(key)} stands twice`;
     return [locate({ severity: 'error', path: '', message, hint: 'remove one of the two, or rename it' })];
   });
 }

@@ -6,7 +6,7 @@ import {
   type Health,
   HealthSchema,
   type Hello,
-  keyText,
+  keyName,
   type Node,
   NodeSchema,
   type Order,
@@ -75,7 +75,7 @@ export function toldRejection(rejection: Rejection, mayTell: MayTell | undefined
 }
 
 export function rejectionText({ resource, reason }: Rejection): string {
-  return resource === undefined ? reason : `${keyText(resource)}: ${reason}`;
+  return resource === undefined ? reason : `${keyName(resource)}: ${reason}`;
 }
 
 function toldAcknowledgement(

@@ -1,4 +1,4 @@
-import { keyText, type Revision } from '@sluice/proto/cluster';
+import { keyName, type Revision } from '@sluice/proto/cluster';
 
 /** Keys that the message names. */
 const MAX_NAMED_KEYS = 5;
@@ -25,7 +25,7 @@ function messageOf(expected: number, head: number, between: readonly Revision[])
   const newest = between.at(-1);
   if (newest === undefined) return `revision ${head} holds now, and the change was made on ${expected}`;
   const keys = [
-    ...new Set(between.flatMap(({ changes }) => changes.map(({ key }) => (key ? keyText(key) : '')))),
+    ...new Set(between.flatMap(({ changes }) => changes.map(({ key }) => (key ? keyName(key) : '')))),
   ];
   const named = keys.slice(0, MAX_NAMED_KEYS).join(', ');
   const more = keys.length > MAX_NAMED_KEYS ? ` and ${keys.length - MAX_NAMED_KEYS} more` : '';

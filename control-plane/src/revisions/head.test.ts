@@ -131,7 +131,7 @@ describe('a commit', () => {
       expected: 1,
       head: 2,
       between: [{ author: 'bob' }],
-      message: 'the change was made on revision 1, and bob has made 2, which changed consumer//b',
+      message: 'the change was made on revision 1, and bob has made 2, which changed consumer/b',
     });
     expect(await put(head, 'c', { expected: 2 })).toMatchObject({ number: 3n });
   });
@@ -203,7 +203,7 @@ describe('a commit', () => {
     });
     await expect(overtaken).rejects.toMatchObject({
       name: 'ConflictError',
-      message: 'the change was made on revision 7, and bob has made 8, which changed consumer//busy',
+      message: 'the change was made on revision 7, and bob has made 8, which changed consumer/busy',
     });
     expect(count).toBe(8);
   });

@@ -131,12 +131,12 @@ describe('the watch of a rollout', () => {
   it('goes back when a node refuses it, and says which and why', () => {
     const world = new World({}, names(4));
     const end = world.run(9, (node, isGiven) => {
-      if (isGiven) node.refusal = 'upstream//files: the secret TOKEN is not there';
+      if (isGiven) node.refusal = 'upstream/files: the secret TOKEN is not there';
     });
     expect(end).toMatchObject({
       kind: 'roll back',
       reason: expect.stringMatching(
-        /^1 node refused revision 7, and 0 may; n\d: upstream\/\/files: the secret/,
+        /^1 node refused revision 7, and 0 may; n\d: upstream\/files: the secret/,
       ),
     });
   });

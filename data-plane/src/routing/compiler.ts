@@ -17,7 +17,14 @@ import {
   resolveVirtualServer,
   type Secret,
 } from '@sluice/proto';
-import { type Entry, type KeyText, mayRefer, parseKeyText, type StateChange } from '@sluice/proto/cluster';
+import {
+  type Entry,
+  type KeyText,
+  keyNameOf,
+  mayRefer,
+  parseKeyText,
+  type StateChange,
+} from '@sluice/proto/cluster';
 import { CompileError } from './compile-error.js';
 import { keptByName, keptIfAllSame, keptIfSame } from './kept.js';
 import {
@@ -210,7 +217,7 @@ function* refuseSameIds(
       throw new CompileError(
         parseKeyText(key),
         'id',
-        `${other} has the id ${id} too; ids are of one upstream each`,
+        `${keyNameOf(other)} has the id ${id} too; ids are of one upstream each`,
       );
     owners.set(id, key);
     if (owners.size % FEW_COUNT === 0) yield;

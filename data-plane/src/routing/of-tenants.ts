@@ -8,7 +8,7 @@ import {
   type ResolvedUpstream,
   withCallers,
 } from '@sluice/proto';
-import { type Entry, type KeyText, parseKeyText } from '@sluice/proto/cluster';
+import { type Entry, type KeyText, keyNameOf, parseKeyText } from '@sluice/proto/cluster';
 import { CompileError } from './compile-error.js';
 import { keptByName, keptIfSame } from './kept.js';
 
@@ -64,11 +64,12 @@ export function* serversInOrder(
         'path',
         `${path} is not of the tenant: its paths begin with /mcp/${tenant}/`,
       );
+    const owner = paths.get(path);
     if (paths.has(path))
       throw new CompileError(
         parseKeyText(key),
         'path',
-        `at ${path} ${paths.get(path) ?? 'an upstream'} is served`,
+        `at ${path} ${owner === undefined ? 'an upstream' : keyNameOf(owner)} is served`,
       );
     paths.set(path, key);
     const foreign = tenant === '' ? undefined : namesIn(server.selection).find((name) => name.includes('/'));

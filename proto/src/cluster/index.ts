@@ -9,7 +9,18 @@ export * from '../gen/sluice/rollout/v1/rollout_pb.js';
 export * from '../gen/sluice/store/v1/revision_pb.js';
 export { digestBytes } from './digest.js';
 export { type FieldViolation, fieldViolations } from './field-rules.js';
-export { type KeyText, KIND_WORDS, keyOf, keyText, kindOfWord, kindWord, parseKeyText } from './key.js';
+export {
+  type KeyText,
+  KIND_WORDS,
+  keyName,
+  keyNameOf,
+  keyOf,
+  keyText,
+  kindOfWord,
+  kindWord,
+  parseKeyText,
+  parseOwnedName,
+} from './key.js';
 export {
   type Entry,
   entryOf,

@@ -7,7 +7,10 @@ import {
   ResourceKind,
 } from '../gen/sluice/config/v1/resource_pb.js';
 
-/** `upstream/acme/files`; the tenant is empty for what belongs to the operator: `upstream//files`. */
+/**
+ * What a resource is kept by: `upstream/acme/files`; the tenant is empty for what belongs to the operator:
+ * `upstream//files`. People are shown {@link keyName}.
+ */
 export type KeyText = string;
 
 type SpecCase = NonNullable<Resource['spec']['case']>;
@@ -68,4 +71,25 @@ export function parseKeyText(text: KeyText): ResourceKey | undefined {
   const kind = kindOfWord(word);
   if (kind === undefined || tenant === undefined || name.length === 0) return undefined;
   return create(ResourceKeySchema, { kind, tenant, name: name.join('/') });
+}
+
+/** How people write a key: `upstream/files`, and for what belongs to a tenant `upstream/acme/files`. */
+export function keyName({ kind, tenant, name }: ResourceKey): string {
+  return `${kindWord(kind) ?? kind}/${tenant === '' ? '' : `${tenant}/`}${name}`;
+}
+
+/** The same of a key as text. */
+export function keyNameOf(text: KeyText): string {
+  const key = parseKeyText(text);
+  return key === undefined ? text : keyName(key);
+}
+
+/** As names of tenants may be written; what a plugin is loaded from (`./x.js`, `npm:x`) never looks so. */
+const TENANT = /^[A-Za-z0-9][A-Za-z0-9_.-]*$/;
+
+/** The tenant and the name out of what stands behind the kind in {@link keyName}. */
+export function parseOwnedName(text: string): { readonly tenant: string; readonly name: string } {
+  const end = text.indexOf('/');
+  const tenant = text.slice(0, Math.max(0, end));
+  return TENANT.test(tenant) ? { tenant, name: text.slice(end + 1) } : { tenant: '', name: text };
 }

@@ -10,7 +10,7 @@ import {
   InvalidResourcesSchema,
   StatusSchema,
 } from '@sluice/proto/admin';
-import { keyText } from '@sluice/proto/cluster';
+import { keyName } from '@sluice/proto/cluster';
 import type { AdminError } from '../admin-error.js';
 import { REASONS } from '../reasons.js';
 
@@ -67,7 +67,7 @@ export function grpcError({ reason, message, details }: AdminError): Partial<Ser
 }
 
 function violationOf({ resource, field, message, hint }: Finding) {
-  const key = resource === undefined ? '' : keyText(resource);
+  const key = resource === undefined ? '' : keyName(resource);
   return {
     field: [key, field].filter((part) => part !== '').join(': '),
     description: hint === '' ? message : `${message}; ${hint}`,

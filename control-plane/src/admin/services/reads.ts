@@ -77,8 +77,9 @@ export async function exportAll(
   return create(ExportResponseSchema, { checkpoint: head.checkpoint(at || undefined) });
 }
 
-export function requireKind(kind: ResourceKind): void {
-  if (kindWord(kind) === undefined) throw AdminError.field('kind', 'has to be one of the kinds of resources');
+/** @param field where it stands in the request */
+export function requireKind(kind: ResourceKind, field = 'kind'): void {
+  if (kindWord(kind) === undefined) throw AdminError.field(field, 'has to be one of the kinds of resources');
 }
 
 export function missing(kind: ResourceKind, tenant: string, name: string): AdminError {

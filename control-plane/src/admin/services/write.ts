@@ -9,6 +9,7 @@ import {
 } from '@sluice/proto/admin';
 import {
   type Change,
+  keyName,
   keyText,
   type ResourceKey,
   type ResourceState,
@@ -172,7 +173,7 @@ function requireValid(findings: readonly Finding[]): void {
   const errors = findings.filter(isError);
   const [first] = errors;
   if (first === undefined) return;
-  const key = first.resource === undefined ? '' : `${keyText(first.resource)}: `;
+  const key = first.resource === undefined ? '' : `${keyName(first.resource)}: `;
   const field = first.field === '' ? '' : `${first.field}: `;
   const more = errors.length === 1 ? '' : `, and ${errors.length - 1} more`;
   throw new AdminError('INVALID_RESOURCES', `${key}${field}${first.message}${more}`, { findings });

@@ -21,6 +21,8 @@ import {
   type Checkpoint,
   entryOf,
   type KeyText,
+  keyName,
+  keyNameOf,
   keyOf,
   keyText,
   type Resource,
@@ -31,7 +33,7 @@ import {
 import type { Wanted } from '../../revisions/head.js';
 import { AdminError } from '../admin-error.js';
 import type { Call } from '../bound-method.js';
-import { requireChange, requireTenant } from '../caller.js';
+import { type Caller, requireChange, requireTenant } from '../caller.js';
 import { redactedChange } from '../redaction.js';
 import { look } from './look.js';
 import { revisionNumber } from './numbers.js';
@@ -54,7 +56,7 @@ export function putResource(
   if (key.kind !== kind || key.name !== name)
     throw AdminError.field(
       'resource',
-      `is ${keyText(key)}, and the request names ${name} of another kind or name`,
+      `is ${keyName(key)}, and the request names ${name} of another kind or name`,
     );
   requireChange(call.caller, key);
   return write(writing, call, {
@@ -89,8 +91,8 @@ export function deleteResource(
 }
 
 export function apply(writing: Writing, request: ApplyRequest, call: Call): Promise<WriteResponse> {
-  const { resources, prune } = request;
-  const plan = applied(resources, prune, call);
+  const { resources, prune, remove } = request;
+  const plan = applied(resources, prune, remove, call);
   return write(writing, call, { schema: ApplyRequestSchema, request, plan });
 }
 
@@ -101,7 +103,7 @@ export async function validate(
 ): Promise<ValidateResponse> {
   const { head, compile } = writing;
   const { state, revision } = head;
-  const wanted = applied(resources, prune, call)(state);
+  const wanted = applied(resources, prune, [], call)(state);
   const { findings, changes } = await look(state, revision, wanted, call.caller, 'look', compile);
   return create(ValidateResponseSchema, { findings: [...findings], changes: changes.map(redactedChange) });
 }
@@ -137,28 +139,54 @@ export function importAll(writing: Writing, request: ImportRequest, call: Call):
 function applied(
   resources: readonly Resource[],
   prune: PruneScope | undefined,
+  remove: readonly ResourceKey[],
   { caller }: Call,
 ): (state: ResourceState) => Wanted {
-  if (resources.length > MAX_RESOURCE_COUNT)
-    throw AdminError.field('resources', `are more than ${MAX_RESOURCE_COUNT}`);
+  for (const [field, { length }] of Object.entries({ resources, remove }))
+    if (length > MAX_RESOURCE_COUNT) throw AdminError.field(field, `are more than ${MAX_RESOURCE_COUNT}`);
   const places = new Map<KeyText, number>();
   for (const [index, resource] of resources.entries()) {
     const text = keyText(keyOfSent(resource, `resources[${index}]`));
     const first = places.get(text);
     if (first !== undefined)
-      throw AdminError.field(`resources[${index}]`, `is ${text}, which resources[${first}] is too`);
+      throw AdminError.field(
+        `resources[${index}]`,
+        `is ${keyNameOf(text)}, which resources[${first}] is too`,
+      );
     places.set(text, index);
   }
   if (prune !== undefined && prune.tenants.length === 0)
     throw AdminError.field('prune.tenants', 'say whose resources may be removed; "" is the operator');
   for (const tenant of prune?.tenants ?? []) requireTenant(caller, tenant);
+  const unwanted = unwantedKeys(remove, places, caller);
   return (state) => {
-    const removed: KeyText[] = [];
+    for (const [key, { kind, tenant, name }] of unwanted)
+      if (state.get(key) === undefined) throw missing(kind, tenant, name);
+    const removed: KeyText[] = [...unwanted.keys()];
     if (prune !== undefined)
       for (const { key, resource } of state.entries())
-        if (!places.has(key) && isPruned(prune, resource)) removed.push(key);
+        if (!places.has(key) && !unwanted.has(key) && isPruned(prune, resource)) removed.push(key);
     return { changed: resources, removed };
   };
+}
+
+/** Once each. Whether they are there is nobody's business who may not remove them. */
+function unwantedKeys(
+  remove: readonly ResourceKey[],
+  places: ReadonlyMap<KeyText, number>,
+  caller: Caller,
+): ReadonlyMap<KeyText, ResourceKey> {
+  const keys = new Map<KeyText, ResourceKey>();
+  for (const [index, key] of remove.entries()) {
+    requireKind(key.kind, `remove[${index}].kind`);
+    requireChange(caller, key);
+    const text = keyText(key);
+    const wanted = places.get(text);
+    if (wanted !== undefined)
+      throw AdminError.field(`remove[${index}]`, `is ${keyName(key)}, which resources[${wanted}] is too`);
+    keys.set(text, key);
+  }
+  return keys;
 }
 
 function isPruned({ tenants, kinds, labels }: PruneScope, resource: Resource): boolean {
@@ -211,7 +239,7 @@ function requireEtag(state: ResourceState, key: ResourceKey, etag: string): void
         ? 'there was to be one'
         : `the caller has seen ${etag}`;
   const is = now === undefined ? 'there is none' : `revision ${now} has changed it`;
-  throw new AdminError('ETAG_MISMATCH', `${keyText(key)}: ${seen}, and ${is}`, {
+  throw new AdminError('ETAG_MISMATCH', `${keyName(key)}: ${seen}, and ${is}`, {
     metadata: { etag: String(now ?? 0n) },
   });
 }
