@@ -131,6 +131,7 @@ function callOf(arrival: Arrival, own: Call['params']): Call {
     revision: '2026-07-28',
     session: undefined,
     signal: NEVER,
+    ask: () => Promise.reject(new Error('nobody is asked in a benchmark')),
     targetOf: () => undefined,
     definition: () => undefined,
   };

@@ -1,4 +1,5 @@
 /** What plugins can read about an arrival and an exchange, by dotted names that they declare. */
+import type { Ask } from './asking.js';
 import type { Arrival, Client, Exchange, Target, Transport } from './exchange.js';
 import type { Identity, JsonObject } from './identity.js';
 import type { MaybePromise } from './plugin.js';
@@ -23,6 +24,8 @@ export interface Attributes {
   // ---
   /** Arguments of a call or a prompt, as plugins further out have made them. Not to be changed in place. */
   readonly arguments: JsonObject;
+  /** Asks the person in front of the client; in `exchange` hooks, before `next()`. Inline only. */
+  readonly ask: Ask;
   /** What the client says about itself. */
   readonly client: Client;
   /**
@@ -87,6 +90,7 @@ export function isEarlyAttribute(name: string): boolean {
 /** The same for all callers when the request is the same, so they are no part of a view. */
 export const REQUEST_ATTRIBUTES: readonly (keyof Attributes)[] = [
   'arguments',
+  'ask',
   'definition',
   'endpoint',
   'method',
@@ -102,7 +106,7 @@ export const REQUEST_ATTRIBUTES: readonly (keyof Attributes)[] = [
 ];
 
 /** What is asked of the gateway or told by it in the middle of a hook, so that it cannot be sent to a plugin elsewhere. */
-export const INLINE_ATTRIBUTES: readonly (keyof Attributes)[] = ['definition', 'signal'];
+export const INLINE_ATTRIBUTES: readonly (keyof Attributes)[] = ['ask', 'definition', 'signal'];
 
 const KNOWN: ReadonlySet<string> = new Set<keyof Attributes>([
   ...EARLY_ATTRIBUTES,
@@ -195,6 +199,11 @@ export class ExchangeAttributes extends ArrivalAttributes implements Attributes 
   }
   get arguments() {
     return this.#exchange.arguments;
+  }
+  get ask(): Ask {
+    const { call, changes } = this.#exchange;
+    const by = this.#by;
+    return (question) => call.ask(by, question, changes);
   }
   get client() {
     return this.#exchange.call.client;

@@ -1,5 +1,6 @@
 /** One plugin in one place of the configuration: its hooks as parts of the chain, and what its failures mean. */
 import { answerOf } from './answers.js';
+import { isQuestion } from './asking.js';
 import { ArrivalAttributes, ExchangeAttributes, type OneOf, REQUEST_ATTRIBUTES } from './attributes.js';
 import { type Allowed, after, type Handler, type Known, type Layer } from './chain.js';
 import type { Arrival, Changes } from './exchange.js';
@@ -335,6 +336,7 @@ export class Binding {
     own: Outcome | Refusal,
   ): MaybePromise<Outcome | Refusal> {
     if (own instanceof Refusal || own.refusal !== undefined || this.mayChangeResult) return own;
+    if (isQuestion(own) && passed === undefined) return own;
     return after(passed, (came) => this.checkedOutcome(came, own));
   }
 

@@ -2,6 +2,17 @@
  * What runs plugins: the data plane, and the harness of `@sluice/sdk/testing`. Authors of plugins do not need it. It
  * loads no schema library: a gateway without plugins has no use for one.
  */
+export {
+  type Answered,
+  type AskFor,
+  answerTo,
+  elicitationOf,
+  isQuestion,
+  type Question,
+  questionDigest,
+  questionOutcome,
+  unaskable,
+} from './asking.js';
 export { INLINE_ATTRIBUTES, isEarlyAttribute } from './attributes.js';
 export { Binding, type BindingOptions } from './binding.js';
 export { MemoryBuckets, takePortion } from './buckets.js';

@@ -2,6 +2,7 @@
  * What comes in, and what has been established about it. An {@link Arrival} is one HTTP request or one connection;
  * an {@link Exchange} is one JSON-RPC request of a caller who was admitted.
  */
+import type { AskFor } from './asking.js';
 import type { Identity, JsonObject } from './identity.js';
 import type { MaybePromise } from './plugin.js';
 import type { Remarked } from './remarks.js';
@@ -66,6 +67,8 @@ export interface Call {
   readonly signal: AbortSignal;
   /** What has been decided and found about it so far; the engine's own. Absent while nobody has said anything. */
   remarks?: Remarked[] | undefined;
+  /** Asks the client for a plugin. */
+  ask: AskFor;
   /** What an entry of this request's list is at its upstream; undefined when it is of none. */
   targetOf(entry: JsonObject): Target | undefined;
   /** See `definition` in the attributes; of a tool. */

@@ -1,5 +1,6 @@
 /** What the author of a plugin imports. */
 export { type Static, Type } from '@sinclair/typebox';
+export type { Answered, Ask, Question } from './asking.js';
 export type { Attribute, Attributes, View } from './attributes.js';
 export type { BucketAllowance, PluginBuckets, Portion } from './buckets.js';
 export { Secret, TargetPattern } from './configuration.js';

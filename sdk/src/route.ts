@@ -36,6 +36,8 @@ export interface Route extends Chain {
   readonly readsAddress: boolean;
   readonly watchesNotifications: boolean;
   readonly watchesInput: boolean;
+  /** True when somebody may ask the client. */
+  readonly asks: boolean;
   head(arrival: Arrival, control: HeadControl): Refusal | PageAnswer | undefined;
   notification(exchange: Known, notification: Notification): JsonObject | 'drop' | undefined;
   input(exchange: Known, request: InputRequest): Refusal | undefined;
@@ -88,6 +90,7 @@ export function compileRoute(inOrder: readonly Binding[], edition = '', tenant?:
     readsAddress: bindings.some(({ reads }) => reads.includes('address')),
     watchesNotifications: notified.length > 0,
     watchesInput: asked.length > 0,
+    asks: bindings.some(({ reads }) => reads.includes('ask')),
     head(arrival, control) {
       for (const binding of heads) {
         const said = now(binding, 'head', () =>

@@ -8,6 +8,7 @@
  */
 
 import { Type } from '@sinclair/typebox';
+import type { AskFor, Question } from './asking.js';
 import { Binding } from './binding.js';
 import { MemoryBuckets, type PluginBuckets } from './buckets.js';
 import { checkConfig } from './configuration.js';
@@ -31,6 +32,7 @@ import {
 import { type Fields, Refusal } from './refusal.js';
 import { type Remarked, THE_GATEWAY } from './remarks.js';
 import { compileRoute, type Route } from './route.js';
+import { TestConversation, type TestPerson } from './test-conversation.js';
 
 /** What reached the scripted upstream. */
 export interface Reached {
@@ -56,6 +58,8 @@ export interface TestOptions {
   readonly fetch?: (url: string, options: FetchOptions) => FetchAnswer | Promise<FetchAnswer>;
   /** Buckets that are shared with others; by default those of this gateway alone. */
   readonly buckets?: PluginBuckets;
+  /** Answers what plugins ask, as the person in front of the client; without it the client cannot be asked. */
+  readonly person?: TestPerson;
   /** Answers calls; by default with `{ content: [], echo: arguments }`. */
   readonly upstream?: Script;
   /** What upstreams list of their tools, by `upstream:name`; or what says it. By default they list none. */
@@ -101,6 +105,8 @@ export interface TestOutcome {
   readonly headers: Readonly<Record<string, string>>;
   /** What plugins remarked, with who did, and the refusals of all of them. */
   readonly remarks: readonly Remarked[];
+  /** What the person was asked, in order. */
+  readonly asked: readonly Question[];
   /** Set when a plugin answered in place of an endpoint. */
   readonly page: PageAnswer | undefined;
 }
@@ -226,9 +232,15 @@ export function testPlugin(plugin: Plugin, options: TestOptions = {}): TestGatew
         };
       const admitted = await route.admit(arrival);
       if (admitted instanceof Refusal) return refused(admitted, fields);
-      const call = callOf(request, arrival, options.definitions);
-      const outcome = await handle(Exchange.identified(call, admitted));
-      return ended(admitted.identity, outcome, fields, call.remarks ?? []);
+      const conversation = new TestConversation(options.person);
+      const remarks: Remarked[] = [];
+      const outcome = await conversation.run(async (ask) => {
+        const call = callOf(request, arrival, options.definitions, conversation, ask);
+        const once = await handle(Exchange.identified(call, admitted));
+        remarks.push(...(call.remarks ?? []));
+        return once;
+      });
+      return { ...ended(admitted.identity, outcome, fields, remarks), asked: conversation.asked };
     },
     async close() {
       for (const binding of route.bindings) await binding.hooks.shutdown?.();
@@ -254,7 +266,8 @@ function ended(
     const key = name.toLowerCase();
     headers[key] = key in headers ? `${headers[key]}, ${value}` : value;
   }
-  return { identity, outcome, status: outcome.refusal?.status ?? 200, headers, remarks, page: undefined };
+  const status = outcome.refusal?.status ?? 200;
+  return { identity, outcome, status, headers, remarks, asked: [], page: undefined };
 }
 
 function scriptedIdentity(caller: () => Partial<Identity> | undefined): Plugin {
@@ -284,7 +297,13 @@ function arrivalOf(request: TestRequest): Arrival {
   };
 }
 
-function callOf(request: TestRequest, arrival: Arrival, definitions: TestOptions['definitions'] = {}): Call {
+function callOf(
+  request: TestRequest,
+  arrival: Arrival,
+  definitions: TestOptions['definitions'] = {},
+  { canAsk }: TestConversation,
+  ask: (call: Call) => AskFor,
+): Call {
   const target = request.target ?? toolTarget(request.tool);
   const method = request.method ?? (target === undefined ? 'tools/list' : 'tools/call');
   const { paramsJson } = request;
@@ -296,20 +315,23 @@ function callOf(request: TestRequest, arrival: Arrival, definitions: TestOptions
           ...(request.arguments === undefined ? {} : { arguments: request.arguments }),
         }
       : JSON.parse(paramsJson));
-  return {
+  const capabilities = canAsk ? { elicitation: { form: {}, url: {} } } : {};
+  const call: Call = {
     arrival,
     method,
     targets: target === undefined ? [] : [target],
     params: frozen(structuredClone(params) as JsonObject),
     paramsJson: paramsJson ?? JSON.stringify(params),
-    client: request.client ?? {},
+    client: { capabilities, ...request.client },
     revision: request.revision ?? '2026-07-28',
     session: request.session,
     signal: request.signal ?? new AbortController().signal,
+    ask: (by, question, changes) => ask(call)(by, question, changes),
     targetOf: entryTargets(method, (name) => toolTarget(name) ?? { upstream: '', name }),
     definition: (asked) =>
       typeof definitions === 'function' ? definitions(asked) : definitions[`${asked.upstream}:${asked.name}`],
   };
+  return call;
 }
 
 /** `files:read` as a target. */

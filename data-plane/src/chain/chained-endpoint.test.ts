@@ -17,8 +17,11 @@ import { methodRow } from '../protocol/methods.js';
 import { scanMessage } from '../protocol/scan.js';
 import type { Message } from '../protocol/translate.js';
 import { ParkedElsewhere } from '../sessions/parked-elsewhere.js';
+import { createSealer } from '../sessions/seal.js';
 import { ChainedEndpoint, passageOf } from './chained-endpoint.js';
 import { type Located, namedBy, type RoutedEndpoint } from './routed-endpoint.js';
+
+const sealer = createSealer({ current: Buffer.alloc(32, 7), previous: [] });
 
 /** One upstream named `up`. */
 class Inner extends ScriptedEndpoint implements RoutedEndpoint {
@@ -70,7 +73,7 @@ function plugin(hooks: Hooks<Ctx>, more: object = {}, onFailure: 'deny' | 'allow
 
 function setUp(...bindings: Binding[]) {
   const inner = new Inner();
-  const endpoint = new ChainedEndpoint(inner);
+  const endpoint = new ChainedEndpoint(inner, sealer);
   route = compileRoute(bindings);
   endpoint.use(passageOf(route));
   return { inner, endpoint };
@@ -435,7 +438,7 @@ describe('a session', () => {
 
 it('where there is no plugin in the way nothing is looked at', async () => {
   const inner = new Inner();
-  const endpoint = new ChainedEndpoint(inner);
+  const endpoint = new ChainedEndpoint(inner, sealer);
   endpoint.use(passageOf(undefined));
   const asked = exchange('tools/call', { name: 'nobody' });
   await endpoint.modern(asked);

@@ -15,9 +15,12 @@ import { type Admission, type Exchange, hasExpired, type Outcome } from '../exch
 import type { Endpoint, LegacyBacking, LegHost } from '../front/endpoint.js';
 import { ErrorCode, RpcError } from '../protocol/errors.js';
 import type { Message } from '../protocol/translate.js';
+import type { Sealer } from '../sessions/seal.js';
+import { ASKING_METHODS } from '../upstream/parked/parked-calls.js';
 import { ChainedLegacy } from './chained-legacy.js';
 import { tellingClient } from './notifications.js';
-import { PluginCall, type Send } from './plugin-call.js';
+import { type ClientQuestions, PluginCall, type Send } from './plugin-call.js';
+import { Rounds } from './rounds.js';
 import { type RoutedEndpoint, UNAVAILABLE_META } from './routed-endpoint.js';
 import { stdioArrival } from './stdio-arrival.js';
 
@@ -33,10 +36,20 @@ export function passageOf(route: Route | undefined): Passage | undefined {
   return { route, handle: route.to((allowed) => (allowed.call as PluginCall).route(allowed)) };
 }
 
+/** What the requests of one legacy session have in common. */
+export interface InSession {
+  readonly backing: LegacyBacking;
+  readonly questions: ClientQuestions;
+}
+
 export class ChainedEndpoint implements Endpoint {
   private passage: Passage | undefined;
 
-  constructor(readonly inner: RoutedEndpoint) {}
+  constructor(
+    readonly inner: RoutedEndpoint,
+    /** Seals what plugins asked and were told while the client has it. */
+    readonly sealer: Sealer,
+  ) {}
 
   get path(): string {
     return this.inner.path;
@@ -71,13 +84,13 @@ export class ChainedEndpoint implements Endpoint {
   /**
    * The way of one request through the plugins to whoever answers it.
    *
-   * @param backing the session of a legacy client in which it is made
+   * @param session that of a legacy client in which it is made
    */
-  through(exchange: Exchange, send: Send, backing?: LegacyBacking): Promise<Outcome> {
+  through(exchange: Exchange, send: Send, session?: InSession): Promise<Outcome> {
     const { passage } = this;
     // Without plugins nothing was found out and nothing is decided.
     if (passage === undefined) return send(exchange, undefined as never);
-    return pass(passage, this, exchange, send, backing);
+    return pass(passage, this, exchange, send, session);
   }
 }
 
@@ -86,7 +99,7 @@ async function pass(
   endpoint: ChainedEndpoint,
   asCame: Exchange,
   send: Send,
-  backing: LegacyBacking | undefined,
+  session: InSession | undefined,
 ): Promise<Outcome> {
   const { inner } = endpoint;
   let { admission } = asCame;
@@ -104,12 +117,14 @@ async function pass(
   } catch (thrown) {
     unresolved = thrown;
   }
+  const rounds = route.asks ? roundsOf(route, endpoint, asCame, admission, targets) : undefined;
   const call = new PluginCall(
-    asCame,
+    rounds?.exchange ?? asCame,
     admission.arrival,
     targets,
     (own, allowed) => {
       if (unresolved !== undefined) return Promise.reject(unresolved);
+      if (rounds?.fault !== undefined) return Promise.reject(rounds.fault);
       // A subscription lives long enough to see other plugins come.
       const isLong = call.method === 'subscriptions/listen';
       if (!isLong && !route.watchesNotifications) return send(own, allowed);
@@ -118,12 +133,27 @@ async function pass(
     },
     inner,
     route.authorizes ? withoutHints : undefined,
-    backing,
+    session?.backing,
+    rounds ?? session?.questions,
   );
   const known = ChainExchange.identified(call, admission.admitted);
   const handled = handle(known);
   const came = handled instanceof Promise ? await handled : handled;
-  return call.answer(forThisCaller(route, known, came));
+  return call.answer(forThisCaller(route, known, came, rounds));
+}
+
+/** A client without a session comes again with its answers; undefined for others, and for what asks nobody. */
+function roundsOf(
+  { bindings }: Route,
+  { sealer, path }: ChainedEndpoint,
+  exchange: Exchange,
+  { admitted }: Admission,
+  targets: readonly Target[],
+): Rounds | undefined {
+  const { caller, envelope } = exchange;
+  if (caller.era !== 'modern' || !ASKING_METHODS.has(envelope.method)) return undefined;
+  const askers = bindings.filter(({ reads }) => reads.includes('ask')).map(({ name }) => name);
+  return new Rounds({ sealer, path, principal: admitted.identity.id, targets, askers }, exchange);
 }
 
 const EXPIRED = new Refusal(
@@ -166,8 +196,13 @@ function withoutHints(thrown: unknown): unknown {
 }
 
 /** What plugins made of a caller's attributes is for that caller alone, whatever the upstream says of its answer. */
-function forThisCaller(route: Route, known: Known, came: ChainOutcome): ChainOutcome {
-  const input = route.watchesInput ? inputRefusal(route, known, came) : undefined;
+function forThisCaller(
+  route: Route,
+  known: Known,
+  came: ChainOutcome,
+  rounds: Rounds | undefined,
+): ChainOutcome {
+  const input = route.watchesInput ? inputRefusal(route, known, came, rounds) : undefined;
   if (input !== undefined) return ChainOutcome.ofRefusal(input);
   const { method } = known.call;
   if (!route.setsCallersApart || method === 'tools/call' || came.errorCode !== 0) return came;
@@ -183,12 +218,19 @@ function forThisCaller(route: Route, known: Known, came: ChainOutcome): ChainOut
 }
 
 /** A modern server asks in its result (2026-07-28, basic/patterns/mrtr). */
-function inputRefusal(route: Route, known: Known, came: ChainOutcome): Refusal | undefined {
+function inputRefusal(
+  route: Route,
+  known: Known,
+  came: ChainOutcome,
+  rounds: Rounds | undefined,
+): Refusal | undefined {
   if (came.kind !== 'input_required') return undefined;
   const asked = came.result?.inputRequests;
-  for (const request of Object.values(
+  for (const [key, request] of Object.entries(
     (asked ?? {}) as Record<string, { method?: unknown; params?: unknown }>,
   )) {
+    // What a plugin asks is not asked by a server.
+    if (rounds?.isOwnKey(key)) continue;
     const said = route.input(known, {
       method: String(request.method),
       params: (request.params ?? {}) as never,

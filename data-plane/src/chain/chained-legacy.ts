@@ -9,17 +9,19 @@ import { type Span, scanMessage } from '../protocol/scan.js';
 import { binaryOf, binaryToBytes } from '../protocol/text.js';
 import type { Message } from '../protocol/translate.js';
 import type { HeldAtUpstream } from '../sessions/store.js';
-import type { ChainedEndpoint } from './chained-endpoint.js';
+import type { ChainedEndpoint, InSession } from './chained-endpoint.js';
 import { forClient, pastPlugins } from './notifications.js';
 import { PluginCall } from './plugin-call.js';
+import { SessionQuestions } from './session-questions.js';
 
 /** The id of a handshake that goes through the chain by itself. */
 const HANDSHAKE_ID = '0';
 const RESOURCE_UPDATED = 'notifications/resources/updated';
 const NOBODY = new Refusal('unauthenticated', 'it is not known whom this asks');
 
-export class ChainedLegacy implements LegacyBacking, LegHost {
-  private readonly backing: LegacyBacking;
+export class ChainedLegacy implements LegacyBacking, LegHost, InSession {
+  readonly backing: LegacyBacking;
+  readonly questions: SessionQuestions;
   private hasBegun = false;
   /** Who began it, where no transport says who has it by now. */
   private beganBy: Pick<Admission, 'arrival' | 'admitted'> | undefined;
@@ -29,6 +31,7 @@ export class ChainedLegacy implements LegacyBacking, LegHost {
     private readonly host: LegHost,
   ) {
     this.backing = endpoint.inner.openLegacy(this);
+    this.questions = new SessionQuestions(host);
   }
 
   // What the client's side is asked for by the endpoint's.
@@ -93,7 +96,7 @@ export class ChainedLegacy implements LegacyBacking, LegHost {
 
   request(exchange: Exchange): Promise<Outcome> {
     const { backing } = this;
-    return this.endpoint.through(exchange, (own) => backing.request(own), backing);
+    return this.endpoint.through(exchange, (own) => backing.request(own), this);
   }
 
   notification(message: Message): void {
@@ -106,7 +109,7 @@ export class ChainedLegacy implements LegacyBacking, LegHost {
   }
 
   response(message: Message): void {
-    this.backing.response(message);
+    if (!this.questions.response(message)) this.backing.response(message);
   }
 
   listen(): void {
@@ -120,6 +123,7 @@ export class ChainedLegacy implements LegacyBacking, LegHost {
   close(): void {
     const { sessionName } = this.host;
     if (this.hasBegun && sessionName !== undefined) this.endpoint.route?.sessionEnd(sessionName);
+    this.questions.close();
     this.backing.close();
   }
 

@@ -1,13 +1,17 @@
 /** One request as plugins see it, over its bytes: nothing is parsed that nobody reads. */
-import type { Json, JsonObject, MaybePromise, Target } from '@sluice/sdk';
+import type { Changes, Json, JsonObject, MaybePromise, Target } from '@sluice/sdk';
 import {
   type Allowed,
+  type Answered,
   type Arrival,
   type Call,
   Outcome as ChainOutcome,
   type Client,
   entryTargets,
   frozen,
+  type Question,
+  Refusal,
+  unaskable,
 } from '@sluice/sdk/engine';
 import type { Exchange, Outcome } from '../exchange/exchange.js';
 import type { LegacyBacking } from '../front/endpoint.js';
@@ -25,11 +29,19 @@ const NO_PARAMS: JsonObject = Object.freeze({});
 /** Sends a request on; rejects with an RpcError, or with whatever says that another worker has to do it. */
 export type Send = (exchange: Exchange, allowed: Allowed) => Promise<Outcome>;
 
+/** How plugins ask the client of a request. */
+export interface ClientQuestions {
+  ask(exchange: Exchange, by: string, question: Question, changes: Changes): Promise<Answered | ChainOutcome>;
+  /** What the upstream answered, as the client may have it. */
+  carried(outcome: Outcome): Outcome;
+}
+
 export class PluginCall implements Call {
   private entryTarget: Call['targetOf'] | undefined;
   private readParams: JsonObject | undefined;
   private aborter: AbortController | undefined;
   private elsewhere: ParkedElsewhere | undefined;
+  private isSent = false;
 
   constructor(
     private readonly exchange: Exchange,
@@ -40,7 +52,8 @@ export class PluginCall implements Call {
     /** What of an error the caller is told. */
     private readonly told: (thrown: unknown) => unknown = whole,
     /** The session of a legacy client in which it is made. */
-    private readonly backing?: LegacyBacking,
+    private readonly backing?: LegacyBacking | undefined,
+    private readonly questions?: ClientQuestions | undefined,
   ) {}
 
   targetOf(entry: JsonObject): Target | undefined {
@@ -100,13 +113,21 @@ export class PluginCall implements Call {
     return this.aborter.signal;
   }
 
+  async ask(by: string, question: Question, changes: Changes): Promise<Answered | ChainOutcome> {
+    // The client would come again, and what has run would run twice.
+    if (this.isSent) throw new TypeError(`plugin ${by} asks after next(); ask before it`);
+    const { questions } = this;
+    const why = questions === undefined ? 'nobody can be asked here' : unaskable(question, this);
+    if (why !== undefined || questions === undefined) throw new Refusal('forbidden', why as string);
+    return questions.ask(this.exchange, by, question, changes);
+  }
+
   /** The router at the end of the chain. Never rejects: what went wrong is an outcome for the layers to see. */
   async route(allowed: Allowed): Promise<ChainOutcome> {
+    this.isSent = true;
     try {
-      const { bytes, errorCode, result } = await this.send(
-        changed(this.exchange, allowed.changes, this.targets),
-        allowed,
-      );
+      const sent = await this.send(changed(this.exchange, allowed.changes, this.targets), allowed);
+      const { bytes, errorCode, result } = this.questions?.carried(sent) ?? sent;
       return ChainOutcome.ofResponse(bytes, errorCode, result ?? placeOfResult);
     } catch (thrown) {
       if (thrown instanceof ParkedElsewhere) this.elsewhere = thrown;

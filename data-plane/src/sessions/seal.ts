@@ -18,7 +18,7 @@ import { isDeepStrictEqual } from 'node:util';
  * A token proves that the gateway made it for this context, never who holds it.
  */
 
-export const SEAL_PURPOSES = ['session', 'request-state', 'task', 'cursor', 'subscription'] as const;
+export const SEAL_PURPOSES = ['session', 'request-state', 'task', 'cursor', 'subscription', 'ask'] as const;
 export type SealPurpose = (typeof SEAL_PURPOSES)[number];
 
 /**

@@ -286,11 +286,12 @@ export class Runtime implements ProcessHost {
       pageSize,
       stateLifetimeMs: () => this.parked.lifetimeMs,
     });
-    return { pageSize, endpoint: new ChainedEndpoint(merged) };
+    return { pageSize, endpoint: new ChainedEndpoint(merged, this.host.sealer) };
   }
 
   private directOf(upstream: Upstream): ChainedEndpoint {
-    return new ChainedEndpoint(new DirectEndpoint(upstream, this.discovery, this.host.sealer));
+    const { sealer } = this.host;
+    return new ChainedEndpoint(new DirectEndpoint(upstream, this.discovery, sealer), sealer);
   }
 
   private servedOf(server: ResolvedServer, pageSize: number): Served {
@@ -325,6 +326,7 @@ export class Runtime implements ProcessHost {
           naming: (naming) => (selection.kind === 'items' ? { ...naming, mode: 'when_needed' } : naming),
         },
       }),
+      this.host.sealer,
     );
   }
 
