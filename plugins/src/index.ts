@@ -15,6 +15,7 @@ export const BUILT_IN: readonly string[] = [
   'cache',
   'cors',
   'login-limit',
+  'policy',
   'ratelimit',
   'request-limit',
   'security-headers',

@@ -13,7 +13,7 @@ const AlgorithmName = (description?: string) =>
     description === undefined ? {} : { description },
   );
 
-const Key = Type.Object(
+export const Key = Type.Object(
   {
     kid: Type.Optional(
       Type.String({

@@ -10,10 +10,10 @@ import {
   type JsonObject,
   Refusal,
   type Target,
-  type TargetKind,
   TargetPattern,
   Type,
 } from '@sluice/sdk';
+import { WITH_TARGET, WITHOUT_TARGET } from '../method-targets.js';
 import { claimReads, compileGranted, mappingProblems } from './granted.js';
 import { type Need, Permissions, patternProblems } from './permissions.js';
 
@@ -75,29 +75,6 @@ const Config = Type.Object(
   },
   { additionalProperties: false },
 );
-
-/** Methods of MCP that are about nothing by themselves. What lists show is decided entry by entry. */
-const WITHOUT_TARGET: ReadonlySet<string> = new Set([
-  'initialize',
-  'logging/setLevel',
-  'ping',
-  'prompts/list',
-  'resources/list',
-  'resources/templates/list',
-  'server/discover',
-  'subscriptions/listen',
-  'tools/list',
-]);
-
-/** Methods that are about something; what it is of, where nobody knows the name. */
-const WITH_TARGET: ReadonlyMap<string, readonly TargetKind[]> = new Map([
-  ['completion/complete', ['prompt', 'resource']],
-  ['prompts/get', ['prompt']],
-  ['resources/read', ['resource']],
-  ['resources/subscribe', ['resource']],
-  ['resources/unsubscribe', ['resource']],
-  ['tools/call', ['tool']],
-]);
 
 interface Ctx {
   readonly method: string;

@@ -9,15 +9,13 @@
  */
 import { Environment, EvaluationError } from '@marcbachmann/cel-js';
 import type { Json } from '@sluice/sdk';
-import { RE2JS, RE2JSException } from 're2js';
-import { MATCHES, type Node, ROOTS, readingOf } from './reading.js';
+import { addPattern, NoValue, registerFunctions, Waiting } from './functions.js';
+import { type Node, ROOTS, readingOf } from './reading.js';
 import { compileScope, type Scope } from './scope.js';
 
 const MAX_EXPRESSION_LENGTH = 4_096;
 const MAX_NODE_COUNT = 500;
 const MAX_DEPTH = 32;
-/** Longer texts are not held against a pattern here: RE2 takes 2 ms for this many at worst. */
-const MAX_MATCHED_LENGTH = 16_384;
 /** Values, in all that an expression with a macro over a list is given, and characters in them. */
 const MAX_LIST_VALUE_COUNT = 5_000;
 const MAX_LIST_TEXT_LENGTH = 262_144;
@@ -27,16 +25,17 @@ const MAX_SUMMARY_LENGTH = 200;
 const MAX_VALUE_COUNT = 100_000;
 const MAX_VALUE_DEPTH = 64;
 
-/** An expression has no value for what it was held against. The message says why, and holds none of it. */
-export class NoValue extends Error {
-  override readonly name = 'NoValue';
-}
+const TOO_MUCH = 'there is too much to go over item by item';
+
+export { NoValue } from './functions.js';
 
 export interface Expression {
   /** Attributes that it reads. */
   readonly reads: readonly string[];
   /** Names that it uses of those that are handed over beside the attributes. */
   readonly locals: readonly string[];
+  /** What it reads of both, as far as that is written out: `session.count`. */
+  readonly paths: readonly string[];
   /** What it gives as the checker sees it: `bool`, `string`, `dyn`, … */
   readonly type: string;
   /**
@@ -47,6 +46,13 @@ export interface Expression {
    * @throws NoValue
    */
   value(ctx: Scope, locals: Scope): Json;
+  /**
+   * Whether it is true.
+   *
+   * @param scope with all that it reads, made by compileScope and kept for other expressions too
+   * @throws NoValue, also when it is neither true nor false; Waiting
+   */
+  holdsIn(scope: Scope): boolean;
 }
 
 export type Compiled<T> =
@@ -62,7 +68,7 @@ export function compileExpression(source: string, locals: readonly string[] = []
   try {
     parsed = environment.parse(source);
   } catch (error) {
-    return { ok: false, problem: problemOf(error) };
+    return { ok: false, problem: problemOf(error, source) };
   }
   const reading = readingOf(parsed.ast as unknown as Node, locals);
   if (!reading.ok) return reading;
@@ -72,7 +78,7 @@ export function compileExpression(source: string, locals: readonly string[] = []
     if (problem !== undefined) return { ok: false, problem };
   }
   const { valid, type = 'dyn', error } = parsed.check();
-  if (!valid) return { ok: false, problem: problemOf(error) };
+  if (!valid) return { ok: false, problem: problemOf(error, source) };
   const scopeOf = compileScope(reads);
   const member = principalMember(parsed.ast as unknown as Node);
   return {
@@ -80,14 +86,21 @@ export function compileExpression(source: string, locals: readonly string[] = []
     it: {
       reads,
       locals: reading.it.locals,
+      paths: reading.it.paths,
       type,
       value(ctx, own) {
         // A text that is named and nothing else is what it is: most templates need no scope to be built.
         const text = member === undefined ? undefined : (ctx.principal as Scope | undefined)?.[member];
         if (typeof text === 'string') return text;
         const scope = scopeOf(ctx, own);
-        if (hasMacro && !isSmall(scope)) throw new NoValue('there is too much to go over item by item');
-        return evaluated(parsed, scope);
+        if (hasMacro && !isSmall(scope)) throw new NoValue(TOO_MUCH);
+        return new JsonCopy().of(evaluated(parsed, scope), 0);
+      },
+      holdsIn(scope) {
+        if (hasMacro && !isSmall(scope)) throw new NoValue(TOO_MUCH);
+        const value = evaluated(parsed, scope);
+        if (typeof value === 'boolean') return value;
+        throw new NoValue('it is neither true nor false');
       },
     },
   };
@@ -100,17 +113,16 @@ function principalMember({ op, args }: Node): string | undefined {
   return object.op === 'id' && object.args === 'principal' ? name : undefined;
 }
 
-function evaluated(parsed: (scope: Scope) => unknown, scope: Scope): Json {
-  let value: unknown;
+function evaluated(parsed: (scope: Scope) => unknown, scope: Scope): unknown {
   try {
-    value = parsed(scope);
+    return parsed(scope);
   } catch (error) {
+    if (error instanceof Waiting) throw error;
     // Anything else may hold what it failed at.
     throw error instanceof NoValue || error instanceof EvaluationError
       ? new NoValue(summaryOf(error))
       : new NoValue('it cannot be computed');
   }
-  return new JsonCopy().of(value, 0);
 }
 
 /**
@@ -171,7 +183,7 @@ function environmentFor(locals: readonly string[]): Environment {
     homogeneousAggregateLiterals: false,
     limits: { maxAstNodes: MAX_NODE_COUNT, maxDepth: MAX_DEPTH, maxListElements: 100, maxMapEntries: 100 },
   });
-  environment.registerFunction(`string.${MATCHES}(string): bool`, matches);
+  registerFunctions(environment);
   for (const root of [...ROOTS, ...locals]) {
     if (!environment.hasVariable(root)) environment.registerVariable(root, 'dyn');
   }
@@ -179,28 +191,17 @@ function environmentFor(locals: readonly string[]): Environment {
   return environment;
 }
 
-/** Patterns of all configurations, compiled. They are written out, so callers cannot make more of them. */
-const patternsByText = new Map<string, RE2JS>();
-
-function addPattern(text: string): string | undefined {
-  if (patternsByText.has(text)) return undefined;
-  try {
-    patternsByText.set(text, RE2JS.compile(text));
-    return undefined;
-  } catch (error) {
-    if (!(error instanceof RE2JSException)) throw error;
-    return `has the pattern ${JSON.stringify(text)}, which is none: ${error.message}`;
-  }
+function problemOf(error: unknown, source: string): string {
+  const { range } = error as { range?: { start: number } };
+  const place = range === undefined ? '' : `, at ${placeIn(source, range.start)}`;
+  return `is no expression: ${summaryOf(error)}${place}`;
 }
 
-function matches(text: string, pattern: string): boolean {
-  if (text.length > MAX_MATCHED_LENGTH)
-    throw new NoValue(`a text of more than ${MAX_MATCHED_LENGTH} characters is not held against a pattern`);
-  return patternsByText.get(pattern)?.matcher(text).find() === true;
-}
-
-function problemOf(error: unknown): string {
-  return `is no expression: ${summaryOf(error)}`;
+/** `character 7`, or `line 2, character 7` where there are several. */
+function placeIn(source: string, start: number): string {
+  const before = source.slice(0, start).split('\n');
+  const character = `character ${(before.at(-1) as string).length + 1}`;
+  return source.includes('\n') ? `line ${before.length}, ${character}` : character;
 }
 
 function summaryOf(error: unknown): string {

@@ -3,25 +3,27 @@
  * read more than it names, or what callers could make expensive.
  */
 import type { Compiled } from './expression.js';
+import { LOCAL_CLOCK, MATCHES, writtenOutProblem } from './functions.js';
 
 /** A node of the library's tree. What `args` is depends on `op`. */
 export interface Node {
   readonly op: string;
   args: unknown;
+  /** Where it stands in the text. */
+  readonly start?: number;
 }
 
 export interface Reading {
   /** Attributes, none a part of another. */
   readonly reads: readonly string[];
   readonly locals: readonly string[];
+  /** What is read of attributes and locals, as far as it is written out: `session.count`. */
+  readonly paths: readonly string[];
   /** Patterns of `matches`. */
   readonly patterns: readonly string[];
   /** True with a macro over a list. */
   readonly hasMacro: boolean;
 }
-
-/** The name under which `matches` runs on RE2; the library's own cannot be replaced, and can be made to hang. */
-export const MATCHES = 'matchesRe2';
 
 const LIST_MACROS: ReadonlySet<string> = new Set(['all', 'exists', 'exists_one', 'map', 'filter']);
 
@@ -71,13 +73,20 @@ export function readingOf(tree: Node, locals: readonly string[]): Compiled<Readi
   const reads = all.filter((read) => !all.some((other) => read.startsWith(`${other}.`))).sort();
   return {
     ok: true,
-    it: { reads, locals: [...walk.used], patterns: walk.patterns, hasMacro: walk.hasMacro },
+    it: {
+      reads,
+      locals: [...walk.used],
+      paths: [...walk.paths],
+      patterns: walk.patterns,
+      hasMacro: walk.hasMacro,
+    },
   };
 }
 
 class Walk {
   readonly reads = new Set<string>();
   readonly used = new Set<string>();
+  readonly paths = new Set<string>();
   readonly patterns: string[] = [];
   hasMacro = false;
 
@@ -90,6 +99,7 @@ class Walk {
     if (node.op === 'rcall') {
       const [name, receiver, args] = node.args as [string, Node, Node[]];
       if (name === 'matches') return this.matches(node, receiver, args, bound);
+      if (name === 'within' || LOCAL_CLOCK.has(name)) localClock(node, name, args);
       if (LIST_MACROS.has(name) && args[0]?.op === 'id') return this.macro(name, receiver, args, bound);
     }
     for (const child of children(node.args)) this.visit(child, bound);
@@ -140,6 +150,7 @@ class Walk {
     // Every object has these without anybody having put them there.
     const inherited = members.find((member) => member in Object.prototype);
     if (inherited !== undefined) throw new Unreadable(`reads ${inherited}, which is no name of a value`);
+    this.paths.add(names.join('.'));
     if (this.locals.has(root)) this.used.add(root);
     else if (root === 'principal') this.reads.add(principalRead(members));
     else if (root === 'headers') this.reads.add(headerRead(members));
@@ -149,6 +160,17 @@ class Walk {
       throw new Unreadable('has cel.bind, which is not taken here; write the value out');
     // Anything else is unknown to the checker too, which says so better.
   }
+}
+
+/** Time zones and schedules are written out, so that they are checked at once and kept. */
+function localClock(node: Node, name: string, args: readonly Node[]): void {
+  const texts = args.map((arg) =>
+    arg.op === 'value' && typeof arg.args === 'string' ? arg.args : undefined,
+  );
+  const problem = writtenOutProblem(name, texts);
+  if (problem !== undefined) throw new Unreadable(problem);
+  const own = LOCAL_CLOCK.get(name);
+  if (own !== undefined && args.length === 1) (node.args as unknown[])[0] = own;
 }
 
 function principalRead([member, claim]: readonly string[]): string {

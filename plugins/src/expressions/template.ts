@@ -6,6 +6,7 @@ import type { Scope } from './scope.js';
 export interface Template {
   readonly reads: readonly string[];
   readonly locals: readonly string[];
+  readonly paths: readonly string[];
   /** True without any expression: its text is always the same. */
   readonly isConstant: boolean;
   /** @throws NoValue when one of the expressions gives no text, number or truth value. */
@@ -37,6 +38,7 @@ export function compileTemplate(source: string, locals: readonly string[] = []):
     it: {
       reads: expressions.flatMap(({ reads }) => reads),
       locals: expressions.flatMap((expression) => expression.locals),
+      paths: expressions.flatMap(({ paths }) => paths),
       isConstant: expressions.length === 0,
       text(ctx, own) {
         let text = '';

@@ -1,0 +1,235 @@
+/**
+ * Decides by rules: who may do what, with which arguments, by which agent, how often and when. Rules allow, deny or
+ * have a person asked; the first that holds decides.
+ */
+import {
+  type Attribute,
+  type ConfigProblem,
+  type Decision,
+  definePlugin,
+  durationMs,
+  type MaybePromise,
+  type Outcome,
+  Refusal,
+  type Remark,
+  type Target,
+} from '@sluice/sdk';
+import type { Scope } from '../expressions/scope.js';
+import { type Agent, agentProblems, agentReads, compileAgent } from './agent.js';
+import { Config } from './config.js';
+import type { Verdict } from './decision-point.js';
+import { DEFAULT_RULE, Policy } from './policy.js';
+import { questionsOf } from './question.js';
+import { type Reserved, SessionUses, TooManyTools, type Uses } from './session-uses.js';
+
+const MIN_WINDOW_MS = 1_000;
+const MAX_WINDOW_MS = 30 * 86_400_000;
+const DEFAULT_WINDOW = '1h';
+/** Longest part of a method that a refusal repeats. */
+const MAX_TOLD_LENGTH = 100;
+
+/** What counts as a use of a session. */
+const COUNTED: ReadonlySet<string> = new Set(['prompts/get', 'resources/read', 'tools/call']);
+
+interface Ctx extends Scope {
+  readonly method: string;
+  readonly target: Target | undefined;
+  readonly targets: readonly Target[];
+  readonly remark: (remark: Remark) => void;
+}
+
+interface SessionCtx {
+  readonly session: string | undefined;
+  readonly principal: { readonly id: string };
+  readonly client: { readonly name?: string };
+}
+
+export default definePlugin({
+  name: 'policy',
+  version: '1.0.0',
+  description: 'Decides by rules in CEL: allow, deny, or ask a person.',
+  phase: 'decision',
+  config: Config,
+  reads: (config) => attributesOf(config) as Attribute[],
+  changes: [],
+  check: problemsOf,
+
+  hooks(config, host) {
+    const policy = new Policy(config);
+    const isAudit = config.mode === 'audit';
+    const { clock, metrics, log } = host;
+    const readsNow = policy.readsFact('now');
+    const readsSession = policy.readsFact('session');
+    const agentOf = policy.readsFact('agent') ? compileAgent(config.agent, () => clock.now()) : undefined;
+    const uses = new SessionUses({
+      store: host.store,
+      clock,
+      windowMs: durationMs(config.session?.window ?? DEFAULT_WINDOW),
+      rules: config.rules.map(({ id }) => id),
+      failed: (error) => log.warn({ err: error }, 'what was used in a session could not be stored'),
+    });
+    const byPrincipal = config.session?.by === 'principal';
+
+    /** What rules are given beside attributes; a Refusal where the agent shows a token that does not count. */
+    function factsOf(ctx: Ctx, session?: Uses): MaybePromise<Scope | Refusal> {
+      const facts: Record<string, unknown> = {};
+      if (readsNow) facts.now = new Date(clock.now());
+      if (session !== undefined) facts.session = session;
+      if (agentOf === undefined) return facts;
+      const agent = agentOf(ctx);
+      const withAgent = (found: Agent | Refusal) =>
+        found instanceof Refusal ? found : Object.assign(facts, { agent: found });
+      return agent instanceof Promise ? agent.then(withAgent) : withAgent(agent);
+    }
+
+    function decide(ctx: Ctx): MaybePromise<Decision> {
+      const { target, targets } = ctx;
+      // An entry of a list is none of what the request is about.
+      const isRequest = target === undefined || targets.includes(target);
+      if (isRequest && policy.waits) return 'permit';
+      const facts = factsOf(ctx);
+      return facts instanceof Promise
+        ? facts.then((found) => decideWith(ctx, isRequest, found))
+        : decideWith(ctx, isRequest, facts);
+    }
+
+    function decideWith(ctx: Ctx, isRequest: boolean, facts: Scope | Refusal): MaybePromise<Decision> {
+      if (facts instanceof Refusal) return isAudit ? 'permit' : facts;
+      const said = verdictOf(ctx, ctx.target, isRequest, facts);
+      const answer = (verdict: Verdict): Decision => conclude(ctx, verdict, isRequest) ?? 'permit';
+      return said instanceof Promise ? said.then(answer) : answer(said);
+    }
+
+    /** What is said of one thing that a request is about. */
+    function verdictOf(
+      ctx: Ctx,
+      target: Target | undefined,
+      isRequest: boolean,
+      facts: Scope,
+    ): MaybePromise<Verdict> {
+      const questions = questionsOf(ctx, ctx.method, target, isRequest, facts);
+      if (questions[0]?.isLater !== true) return policy.decide(questions, (verdict) => noted(ctx, verdict));
+      const may = policy.mayPass(questions);
+      return may instanceof Promise ? may.then(foreseen) : foreseen(may);
+    }
+
+    function noted(ctx: Ctx, { outcome, rule, isError }: Verdict): void {
+      metrics.count('noted_total', 'What rules would have decided that are only tried.', { rule, outcome });
+      ctx.remark({
+        kind: outcome,
+        rule,
+        isEnforced: false,
+        ...(isError && { reason: 'the rule could not be computed' }),
+      });
+    }
+
+    /** What becomes of a verdict that needs nobody any more; undefined: it goes on. */
+    function conclude(ctx: Ctx, verdict: Verdict, isRequest: boolean): Refusal | undefined {
+      const { outcome, rule } = verdict;
+      if (isAudit && outcome !== 'allow') {
+        if (isRequest) noted(ctx, verdict);
+        return undefined;
+      }
+      if (isRequest && rule !== PROTOCOL_RULE) {
+        metrics.count('decided_total', 'What was decided, by rule.', { rule, outcome });
+        ctx.remark({ kind: outcome, rule });
+      }
+      return outcome === 'deny' ? refusalOf(ctx, verdict) : undefined;
+    }
+
+    async function exchange(ctx: Ctx, next: () => MaybePromise<Outcome>): Promise<Outcome | Refusal> {
+      const reserved = await reserve(ctx);
+      if (reserved instanceof Refusal) return reserved;
+      const said = await decideAll(ctx, reserved?.before);
+      if (said instanceof Refusal) {
+        reserved?.release();
+        return said;
+      }
+      reserved?.confirm(said);
+      return next();
+    }
+
+    async function reserve(ctx: Ctx): Promise<Reserved | Refusal | undefined> {
+      if (!readsSession || !COUNTED.has(ctx.method)) return undefined;
+      const { target } = ctx;
+      const tool = target?.kind === 'tool' ? `${target.upstream}:${target.name}` : undefined;
+      const { name, ends } = sessionOf(ctx as unknown as SessionCtx);
+      try {
+        return await uses.reserve(name, ends, tool);
+      } catch (error) {
+        if (!(error instanceof TooManyTools)) throw error;
+        return new Refusal('limited', error.message);
+      }
+    }
+
+    function sessionOf({ session, principal, client }: SessionCtx): { name: string; ends: boolean } {
+      if (byPrincipal) return { name: JSON.stringify([principal.id]), ends: false };
+      if (session !== undefined)
+        return { name: JSON.stringify([principal.id, 'session', session]), ends: true };
+      return { name: JSON.stringify([principal.id, 'client', client.name ?? '']), ends: false };
+    }
+
+    /** Ids of the rules that let all of it through. */
+    async function decideAll(ctx: Ctx, before: Uses | undefined): Promise<readonly string[] | Refusal> {
+      let session = before;
+      if (readsSession && session === undefined) {
+        const { name, ends } = sessionOf(ctx as unknown as SessionCtx);
+        session = await uses.before(name, ends);
+      }
+      const facts = await factsOf(ctx, session);
+      if (facts instanceof Refusal) return isAudit ? [] : facts;
+      const rules: string[] = [];
+      for (const target of ctx.targets.length === 0 ? [undefined] : ctx.targets) {
+        const verdict = await verdictOf(ctx, target, true, facts);
+        const refusal = conclude(ctx, verdict, true);
+        if (refusal !== undefined) return refusal;
+        rules.push(verdict.rule);
+      }
+      return rules;
+    }
+
+    return { decide, ...(policy.waits && { exchange }) };
+  },
+});
+
+const PROTOCOL_RULE = 'protocol';
+
+function foreseen(mayPass: boolean): Verdict {
+  return { outcome: mayPass ? 'allow' : 'deny', rule: DEFAULT_RULE, isEnforced: true };
+}
+
+function refusalOf({ method }: Ctx, { rule, reason, isError }: Verdict): Refusal {
+  const why = isError === true ? 'the policy cannot say whether' : 'the policy does not allow';
+  const message = reason ?? `${why} this ${method.slice(0, MAX_TOLD_LENGTH)}${isError ? ' is allowed' : ''}`;
+  return new Refusal('forbidden', message, { data: { error: 'policy_denied', rule } });
+}
+
+function attributesOf(config: Config): readonly string[] {
+  const policy = new Policy(config);
+  const own = ['method', 'remark', 'target', 'targets'];
+  if (policy.readsFact('agent')) own.push(...agentReads(config.agent));
+  if (policy.readsFact('session')) {
+    own.push('principal.id');
+    if (config.session?.by !== 'principal') own.push('client', 'session');
+  }
+  return [...new Set([...own, ...policy.reads])];
+}
+
+function problemsOf(config: Config): readonly ConfigProblem[] {
+  const problems: ConfigProblem[] = [...agentProblems(config.agent)];
+  const ids = config.rules.map(({ id }) => id);
+  config.rules.forEach(({ id }, index) => {
+    const path = `rules[${index}].id`;
+    const first = ids.indexOf(id);
+    if (first !== index) problems.push({ path, message: `is that of rules[${first}] too` });
+    if (id === DEFAULT_RULE || id === PROTOCOL_RULE)
+      problems.push({ path, message: `stands for what no rule decides` });
+  });
+  new Policy(config, problems);
+  const windowMs = durationMs(config.session?.window ?? DEFAULT_WINDOW);
+  if (windowMs < MIN_WINDOW_MS || windowMs > MAX_WINDOW_MS)
+    problems.push({ path: 'session.window', message: 'is too short or too long', hint: 'from 1s to 30d' });
+  if (config.session?.by === 'principal' && !new Policy(config).readsFact('session'))
+    problems.push({ path: 'session', message: 'is for nothing: no rule reads `session`' });
+  return problems;
+}

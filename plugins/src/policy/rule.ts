@@ -1,0 +1,180 @@
+/** One rule of the configuration, compiled. */
+import type { ConfigProblem, Target } from '@sluice/sdk';
+import {
+  ANYTHING,
+  answerOf,
+  type Condition,
+  compileCondition,
+  outcomes,
+  type Part,
+  TRUE,
+} from '../expressions/condition.js';
+import { NoValue } from '../expressions/expression.js';
+import type { Scope } from '../expressions/scope.js';
+import { compileTemplate, type Template } from '../expressions/template.js';
+import { WITH_TARGET } from '../method-targets.js';
+import { compilePattern, type Matches, patternProblem } from '../patterns.js';
+import type { RuleConfig } from './config.js';
+import type { Asking, Question, Verdict } from './decision-point.js';
+
+/** Names that rules use beside the attributes, or in place of them. */
+export const FACTS = ['agent', 'method', 'now', 'session', 'target'];
+
+/** What is not known before a use: facts, and the attribute of the same sense. */
+const LATER_PATHS = /^(?:arguments|session|now)(?:\.|$)/;
+/** What is known of a target whose name is not. */
+const KNOWN_OF_TARGET: readonly string[] = ['target.kind', 'target.upstream'];
+
+export interface CompiledRule {
+  readonly id: string;
+  readonly outcome: Verdict['outcome'];
+  readonly isEnforced: boolean;
+  readonly reads: readonly string[];
+  readonly paths: readonly string[];
+  readonly condition: Condition | undefined;
+  /** Whether the rule is for what the question is about, as a set of what may be; see `outcomes`. */
+  matches(question: Question): number;
+  reason(question: Question): string | undefined;
+  /** @throws NoValue */
+  asking(question: Question): Asking | undefined;
+}
+
+interface Findings {
+  readonly problems: ConfigProblem[];
+  readonly reads: Set<string>;
+  readonly paths: Set<string>;
+}
+
+/** @param path of the rule in the configuration. */
+export function compileRule(rule: RuleConfig, path: string, problems: ConfigProblem[]): CompiledRule {
+  const findings: Findings = { problems, reads: new Set(), paths: new Set() };
+  const { id, outcome, match, ask } = rule;
+  if (outcome === 'ask' && ask === undefined)
+    problems.push({
+      path: `${path}.ask`,
+      message: 'is missing',
+      hint: 'say what the person is asked: ask.message',
+    });
+  if (outcome !== 'ask' && ask !== undefined)
+    problems.push({ path: `${path}.ask`, message: `is for nothing where the outcome is ${outcome}` });
+  if (ask?.url !== undefined && ask.schema !== undefined)
+    problems.push({ path: `${path}.ask.schema`, message: 'is for nothing beside `url`' });
+  const condition = compileWhen(rule.when, `${path}.when`, findings);
+  const reason = compileText(rule.reason, `${path}.reason`, findings);
+  const message = compileText(ask?.message, `${path}.ask.message`, findings);
+  const url = compileText(ask?.url, `${path}.ask.url`, findings);
+  const schema = ask?.schema as Asking['schema'];
+  return {
+    id,
+    outcome,
+    isEnforced: rule.mode === 'enforce',
+    reads: [...findings.reads],
+    paths: [...findings.paths],
+    condition,
+    matches: compileMatch(match, `${path}.match`, problems),
+    reason({ ctx, facts }) {
+      try {
+        return reason?.text(ctx, facts);
+      } catch (error) {
+        if (error instanceof NoValue) return undefined;
+        throw error;
+      }
+    },
+    asking: ({ ctx, facts }) =>
+      message && { message: message.text(ctx, facts), schema, url: url?.text(ctx, facts) },
+  };
+}
+
+function compileWhen(source: string | undefined, path: string, findings: Findings): Condition | undefined {
+  if (source === undefined) return undefined;
+  const compiled = compileCondition(source, FACTS);
+  if (!compiled.ok) {
+    findings.problems.push({ path, message: compiled.problem });
+    return undefined;
+  }
+  for (const read of compiled.it.reads) findings.reads.add(read);
+  for (const each of compiled.it.paths) findings.paths.add(each);
+  return compiled.it;
+}
+
+function compileText(source: string | undefined, path: string, findings: Findings): Template | undefined {
+  if (source === undefined) return undefined;
+  const compiled = compileTemplate(source, FACTS);
+  if (!compiled.ok) {
+    findings.problems.push({ path, message: compiled.problem });
+    return undefined;
+  }
+  for (const read of compiled.it.reads) findings.reads.add(read);
+  for (const each of compiled.it.paths) findings.paths.add(each);
+  return compiled.it;
+}
+
+const FALSE_SET = 2;
+
+function compileMatch(match: RuleConfig['match'], path: string, problems: ConfigProblem[]) {
+  const wrong = (match?.targets ?? []).flatMap((pattern, index) => {
+    const message = patternProblem(pattern);
+    return message === undefined ? [] : [{ path: `${path}.targets[${index}]`, message }];
+  });
+  problems.push(...wrong);
+  const methods = match?.methods && new Set(match.methods);
+  const targets =
+    match?.targets === undefined || wrong.length > 0 ? undefined : match.targets.map(compileTarget);
+  return (question: Question): number => {
+    const isMethod =
+      methods === undefined
+        ? WITH_TARGET.has(question.method)
+        : question.methods.some((method) => methods.has(method));
+    if (!isMethod) return FALSE_SET;
+    if (targets === undefined) return TRUE;
+    const { target } = question;
+    if (target === undefined) return question.isNameOpen ? TRUE | FALSE_SET : FALSE_SET;
+    let all = 0;
+    for (const each of targets) all |= each(target, question.isNameOpen);
+    return (all & TRUE) !== 0 && (all & FALSE_SET) !== 0 && !question.isNameOpen ? TRUE : all;
+  };
+}
+
+/** Says what may be of a target; of one whose name is open, by its upstream. */
+function compileTarget(pattern: string): (target: Target, isNameOpen: boolean) => number {
+  const matches: Matches = compilePattern(pattern);
+  const upstream = compilePattern(`${pattern.slice(0, pattern.indexOf(':'))}:*`);
+  const isAnyName = /:\*+$/.test(pattern) && pattern.indexOf(':') === pattern.search(/:\*+$/);
+  return (target, isNameOpen) => {
+    if (!isNameOpen || isAnyName) return matches(target) ? TRUE : FALSE_SET;
+    return upstream(target) ? TRUE | FALSE_SET : FALSE_SET;
+  };
+}
+
+/** Whether a part cannot be told before the use itself. */
+function isOpen({ expression }: Part, { isLater, isNameOpen }: Question): boolean {
+  return expression.paths.some((path) => {
+    if (isLater && LATER_PATHS.test(path)) return true;
+    const isOfTarget = path === 'target' || path.startsWith('target.');
+    return isNameOpen && isOfTarget && !KNOWN_OF_TARGET.includes(path);
+  });
+}
+
+/**
+ * What may be said of whether a rule holds.
+ *
+ * @param scope with all that the condition reads.
+ * @param seen is told what each part says.
+ */
+export function holds(
+  rule: CompiledRule,
+  question: Question,
+  scope: Scope,
+  seen?: (part: Part, set: number) => void,
+): number {
+  const matched = rule.matches(question);
+  if (matched === FALSE_SET || rule.condition === undefined) return matched;
+  const ask = (part: Part) => {
+    const set =
+      (question.isLater || question.isNameOpen) && isOpen(part, question) ? ANYTHING : answerOf(part, scope);
+    seen?.(part, set);
+    return set;
+  };
+  const said = outcomes(rule.condition.tree, ask);
+  return matched === TRUE ? said : said | FALSE_SET;
+}
