@@ -100,12 +100,14 @@ export function postModern(
   method: string,
   params: { name?: string; [key: string]: unknown } = {},
   capabilities: object = {},
+  own: Readonly<Record<string, string>> = {},
 ): Promise<Response> {
   const { name } = params;
   return fetch(url, {
     method: 'POST',
     headers: {
       ...BOTH_TYPES,
+      ...own,
       'mcp-protocol-version': MODERN,
       'mcp-method': method,
       ...(name !== undefined && { 'mcp-name': name }),
