@@ -26,6 +26,9 @@ const MAX_ROUND_COUNT = 10;
 /** The first revision in which a client comes again with its answers. */
 const MODERN_REVISION = '2026-07-28';
 
+/** Each question of each request has an id of its own, as it has in the gateway. */
+let questionCount = 0;
+
 /** One request with what its person is asked: in its session, or by coming again with the answers. */
 export class TestConversation {
   readonly asked: Question[] = [];
@@ -67,7 +70,7 @@ export class TestConversation {
 
   private async answer(question: Question): Promise<Answered> {
     this.asked.push(question);
-    const id = `question-${this.asked.length}`;
+    const id = `question-${++questionCount}`;
     const answer = answerTo(id, await this.person?.(question));
     if (answer === undefined) throw new TypeError('the person of the test gave no answer');
     return answer;

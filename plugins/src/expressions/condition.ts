@@ -4,7 +4,7 @@
  */
 import { Environment, serialize } from '@marcbachmann/cel-js';
 import { type Compiled, compileExpression, type Expression } from './expression.js';
-import { NoValue } from './functions.js';
+import { NoValue, TooLong } from './functions.js';
 import type { Scope } from './scope.js';
 
 /** A set of what a condition may say, as bits. An error is what CEL absorbs in `false && error`. */
@@ -73,12 +73,16 @@ function nodeOf(tree: Tree, partOf: (text: string) => Node): Node {
   return partOf(serialize(tree as never));
 }
 
-/** What a part says of a scope that was built for all that the part reads. */
+/**
+ * What a part says of a scope that was built for all that the part reads.
+ *
+ * @throws TooLong
+ */
 export function answerOf({ expression }: Part, scope: Scope): number {
   try {
     return expression.holdsIn(scope) ? TRUE : FALSE;
   } catch (error) {
-    if (error instanceof NoValue) return ERROR;
+    if (error instanceof NoValue && !(error instanceof TooLong)) return ERROR;
     throw error;
   }
 }

@@ -9,7 +9,7 @@
  */
 import { Environment, EvaluationError } from '@marcbachmann/cel-js';
 import type { Json } from '@sluice/sdk';
-import { addPattern, NoValue, registerFunctions, Waiting } from './functions.js';
+import { addPattern, NoValue, registerFunctions, TooLong } from './functions.js';
 import { type Node, ROOTS, readingOf } from './reading.js';
 import { compileScope, type Scope } from './scope.js';
 
@@ -50,7 +50,7 @@ export interface Expression {
    * Whether it is true.
    *
    * @param scope with all that it reads, made by compileScope and kept for other expressions too
-   * @throws NoValue, also when it is neither true nor false; Waiting
+   * @throws NoValue, also when it is neither true nor false; TooLong
    */
   holdsIn(scope: Scope): boolean;
 }
@@ -117,7 +117,7 @@ function evaluated(parsed: (scope: Scope) => unknown, scope: Scope): unknown {
   try {
     return parsed(scope);
   } catch (error) {
-    if (error instanceof Waiting) throw error;
+    if (error instanceof TooLong) throw error;
     // Anything else may hold what it failed at.
     throw error instanceof NoValue || error instanceof EvaluationError
       ? new NoValue(summaryOf(error))

@@ -13,9 +13,11 @@ export class NoValue extends Error {
   override readonly name = 'NoValue';
 }
 
-/** An answer that the expression needs is being looked for elsewhere; then it can be asked again. */
-export class Waiting extends Error {
-  override readonly name = 'Waiting';
+/** A text is too long to be held against a pattern at once; {@link withLongTexts} there is a value all the same. */
+export class TooLong extends NoValue {
+  constructor() {
+    super(`a text of more than ${MAX_MATCHED_LENGTH} characters is not held against a pattern`);
+  }
 }
 
 /** The name under which `matches` runs on RE2; the library's own cannot be replaced, and can be made to hang. */
@@ -90,9 +92,7 @@ export function withLongTexts<T>(texts: LongTexts, compute: () => T): T {
 
 function matches(text: string, pattern: string): boolean {
   if (text.length <= MAX_MATCHED_LENGTH) return patternsByText.get(pattern)?.matcher(text).find() === true;
-  if (longTexts === undefined)
-    throw new NoValue(`a text of more than ${MAX_MATCHED_LENGTH} characters is not held against a pattern`);
-  const known = longTexts.answer(text, pattern);
-  if (known === undefined) throw new Waiting('a long text is being matched');
+  const known = longTexts?.answer(text, pattern);
+  if (known === undefined) throw new TooLong();
   return known;
 }

@@ -1,8 +1,7 @@
 /** Rules whose conditions are written in CEL, in the order of the configuration: the first that holds decides. */
 import type { ConfigProblem, MaybePromise } from '@sluice/sdk';
 import { ERROR, FALSE, TRUE } from '../expressions/condition.js';
-import { NoValue } from '../expressions/expression.js';
-import { Waiting, withLongTexts } from '../expressions/functions.js';
+import { NoValue, TooLong, withLongTexts } from '../expressions/functions.js';
 import { LongTexts } from '../expressions/long-texts.js';
 import { compileScope, type Scope } from '../expressions/scope.js';
 import type { RuleConfig } from './config.js';
@@ -14,7 +13,7 @@ type Note = (verdict: Verdict) => void;
 export class CelRules implements DecisionPoint {
   readonly reads: readonly string[];
   readonly paths: readonly string[];
-  readonly waits: boolean;
+  readonly asks: boolean;
   readonly rules: readonly CompiledRule[];
   private readonly scopeOf: (ctx: Scope, facts: Scope) => Scope;
 
@@ -24,15 +23,19 @@ export class CelRules implements DecisionPoint {
     const conditions = this.rules.flatMap(({ condition }) => condition ?? []);
     this.reads = [...new Set(this.rules.flatMap(({ reads }) => reads))];
     this.paths = [...new Set(this.rules.flatMap(({ paths }) => paths))];
-    this.waits = this.rules.some(({ outcome, isEnforced }) => outcome === 'ask' && isEnforced);
+    this.asks = this.rules.some(({ outcome, isEnforced }) => outcome === 'ask' && isEnforced);
     this.scopeOf = compileScope(outermost(conditions.flatMap(({ reads }) => reads)));
+  }
+
+  get waits(): boolean {
+    return this.asks;
   }
 
   decide(question: Question, note: Note): MaybePromise<Verdict | undefined> {
     try {
       return this.first(question, note);
     } catch (error) {
-      if (!(error instanceof Waiting)) throw error;
+      if (!(error instanceof TooLong)) throw error;
       return this.decideLong(question, note);
     }
   }
@@ -41,7 +44,7 @@ export class CelRules implements DecisionPoint {
     try {
       return this.prospect(question);
     } catch (error) {
-      if (!(error instanceof Waiting)) throw error;
+      if (!(error instanceof TooLong)) throw error;
       return untilKnown(() => this.prospect(question));
     }
   }
@@ -76,16 +79,18 @@ export class CelRules implements DecisionPoint {
 
   private prospect(question: Question): Prospect {
     const scope = this.scope(question);
-    let mayPass = false;
+    let [mayPass, mayFail] = [false, false];
     for (const rule of this.rules) {
       if (!rule.isEnforced) continue;
       const said = holds(rule, question, scope);
       if (rule.outcome !== 'deny' && (said & TRUE) !== 0) mayPass = true;
+      if (rule.outcome === 'deny' && said !== FALSE) mayFail = true;
+      if (rule.outcome === 'ask' && (said & ERROR) !== 0) mayFail = true;
       // A rule to allow that cannot be computed is passed over; the others then refuse.
       const goesOn = rule.outcome === 'allow' ? said & (FALSE | ERROR) : said & FALSE;
-      if (goesOn === 0) return { mayPass, mayGoOn: false };
+      if (goesOn === 0) return { mayPass, mayFail, mayGoOn: false };
     }
-    return { mayPass, mayGoOn: true };
+    return { mayPass, mayFail, mayGoOn: true };
   }
 }
 
@@ -100,7 +105,7 @@ function verdictOf(rule: CompiledRule, question: Question, isError: boolean): Ve
     try {
       return { outcome, rule: id, reason: rule.reason(question), ask: rule.asking(question), isEnforced };
     } catch (error) {
-      if (!(error instanceof NoValue)) throw error;
+      if (!(error instanceof NoValue) || error instanceof TooLong) throw error;
     }
   }
   return outcome === 'allow' ? undefined : { outcome: 'deny', rule: id, isEnforced, isError: true };
@@ -112,7 +117,7 @@ async function untilKnown<T>(compute: () => T): Promise<T> {
     try {
       return withLongTexts(texts, compute);
     } catch (error) {
-      if (!(error instanceof Waiting)) throw error;
+      if (!(error instanceof TooLong)) throw error;
     }
     await texts.settled();
   }

@@ -23,7 +23,16 @@ const Ask = Type.Object(
       Type.String({
         minLength: 1,
         maxLength: 2_048,
-        description: 'A page that the person is sent to instead of a form; {{ }} holds CEL.',
+        description:
+          'A page that the person is sent to instead of a form, where {id} names this very use: https://approve.example.com/{id}.',
+      }),
+    ),
+    confirm_url: Type.Optional(
+      Type.String({
+        pattern: '^https?://[^{}\\s]+(\\{id\\}[^{}\\s]*)+$',
+        maxLength: 2_048,
+        description:
+          'Says what came of that page: 200 or 204 approved, 403 or 410 declined, 202 or 404 not yet. Has {id} in it.',
       }),
     ),
   },

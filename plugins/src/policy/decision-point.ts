@@ -40,13 +40,18 @@ export interface Verdict {
 export interface Asking {
   readonly message: string;
   readonly schema?: JsonObject | undefined;
+  /** `{id}` in it and the next one names this very use. */
   readonly url?: string | undefined;
+  /** Says what came of the page. */
+  readonly confirmUrl?: string | undefined;
 }
 
 /** What may come of a use later on. */
 export interface Prospect {
   /** It may be allowed, or a person may be asked. */
   readonly mayPass: boolean;
+  /** It may be denied. */
+  readonly mayFail: boolean;
   /** These rules may say nothing about it, so the next ones decide. */
   readonly mayGoOn: boolean;
 }
@@ -57,6 +62,8 @@ export interface DecisionPoint {
   readonly reads: readonly string[];
   /** What they read of `facts`: `session.count`. */
   readonly paths: readonly string[];
+  /** True where a person may be asked. */
+  readonly asks: boolean;
   /** True where a person may be asked, or the answer waits for something; then calls are decided in `exchange`. */
   readonly waits: boolean;
   /**

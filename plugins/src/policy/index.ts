@@ -15,7 +15,9 @@ import {
   type Target,
 } from '@sluice/sdk';
 import type { Scope } from '../expressions/scope.js';
-import { type Agent, agentProblems, agentReads, compileAgent } from './agent.js';
+import { after } from './after.js';
+import { agentProblems, agentReads, compileAgent } from './agent.js';
+import { APPROVAL_READS, type ApprovalCtx, approved } from './approval.js';
 import { Config } from './config.js';
 import type { Verdict } from './decision-point.js';
 import { DEFAULT_RULE, Policy } from './policy.js';
@@ -57,6 +59,7 @@ export default definePlugin({
   hooks(config, host) {
     const policy = new Policy(config);
     const isAudit = config.mode === 'audit';
+    const { waits } = policy;
     const { clock, metrics, log } = host;
     const readsNow = policy.readsFact('now');
     const readsSession = policy.readsFact('session');
@@ -76,28 +79,23 @@ export default definePlugin({
       if (readsNow) facts.now = new Date(clock.now());
       if (session !== undefined) facts.session = session;
       if (agentOf === undefined) return facts;
-      const agent = agentOf(ctx);
-      const withAgent = (found: Agent | Refusal) =>
-        found instanceof Refusal ? found : Object.assign(facts, { agent: found });
-      return agent instanceof Promise ? agent.then(withAgent) : withAgent(agent);
+      return after(agentOf(ctx), (found) =>
+        found instanceof Refusal ? found : Object.assign(facts, { agent: found }),
+      );
     }
 
     function decide(ctx: Ctx): MaybePromise<Decision> {
       const { target, targets } = ctx;
       // An entry of a list is none of what the request is about.
       const isRequest = target === undefined || targets.includes(target);
-      if (isRequest && policy.waits) return 'permit';
-      const facts = factsOf(ctx);
-      return facts instanceof Promise
-        ? facts.then((found) => decideWith(ctx, isRequest, found))
-        : decideWith(ctx, isRequest, facts);
-    }
-
-    function decideWith(ctx: Ctx, isRequest: boolean, facts: Scope | Refusal): MaybePromise<Decision> {
-      if (facts instanceof Refusal) return isAudit ? 'permit' : facts;
-      const said = verdictOf(ctx, ctx.target, isRequest, facts);
-      const answer = (verdict: Verdict): Decision => conclude(ctx, verdict, isRequest) ?? 'permit';
-      return said instanceof Promise ? said.then(answer) : answer(said);
+      if (isRequest && waits) return 'permit';
+      return after(factsOf(ctx), (facts) => {
+        if (facts instanceof Refusal) return isAudit ? 'permit' : facts;
+        return after(
+          verdictOf(ctx, target, isRequest, facts),
+          (verdict) => concluded(ctx, verdict, isRequest) ?? 'permit',
+        );
+      });
     }
 
     /** What is said of one thing that a request is about. */
@@ -109,12 +107,11 @@ export default definePlugin({
     ): MaybePromise<Verdict> {
       const questions = questionsOf(ctx, ctx.method, target, isRequest, facts);
       if (questions[0]?.isLater !== true) return policy.decide(questions, (verdict) => noted(ctx, verdict));
-      const may = policy.mayPass(questions);
-      return may instanceof Promise ? may.then(foreseen) : foreseen(may);
+      return after(policy.mayPass(questions), foreseen);
     }
 
     function noted(ctx: Ctx, { outcome, rule, isError }: Verdict): void {
-      metrics.count('noted_total', 'What rules would have decided that are only tried.', { rule, outcome });
+      metrics.count('noted_total', 'What would have been decided, were it enforced.', { rule, outcome });
       ctx.remark({
         kind: outcome,
         rule,
@@ -123,40 +120,55 @@ export default definePlugin({
       });
     }
 
-    /** What becomes of a verdict that needs nobody any more; undefined: it goes on. */
-    function conclude(ctx: Ctx, verdict: Verdict, isRequest: boolean): Refusal | undefined {
-      const { outcome, rule } = verdict;
+    /** What becomes of a verdict; undefined: it goes on, or a person is asked. */
+    function concluded(ctx: Ctx, verdict: Verdict, isRequest: boolean): Refusal | undefined {
+      const { outcome, rule, isError } = verdict;
       if (isAudit && outcome !== 'allow') {
         if (isRequest) noted(ctx, verdict);
         return undefined;
       }
-      if (isRequest && rule !== PROTOCOL_RULE) {
+      if (isRequest && rule !== PROTOCOL_RULE && outcome !== 'ask') {
         metrics.count('decided_total', 'What was decided, by rule.', { rule, outcome });
-        ctx.remark({ kind: outcome, rule });
+        ctx.remark({ kind: outcome, rule, ...(isError && { reason: 'the rule could not be computed' }) });
       }
       return outcome === 'deny' ? refusalOf(ctx, verdict) : undefined;
     }
 
-    async function exchange(ctx: Ctx, next: () => MaybePromise<Outcome>): Promise<Outcome | Refusal> {
-      const reserved = await reserve(ctx);
-      if (reserved instanceof Refusal) return reserved;
-      const said = await decideAll(ctx, reserved?.before);
-      if (said instanceof Refusal) {
-        reserved?.release();
-        return said;
+    function exchange(ctx: Ctx, next: () => MaybePromise<Outcome>): MaybePromise<Outcome | Refusal> {
+      if (readsSession) return exchangeCounted(ctx, next);
+      return after(decideAll(ctx, undefined), (said) => (Array.isArray(said) ? next() : (said as Refusal)));
+    }
+
+    async function exchangeCounted(ctx: Ctx, next: () => MaybePromise<Outcome>): Promise<Outcome | Refusal> {
+      const { name, ends } = sessionOf(ctx as unknown as SessionCtx);
+      if (!COUNTED.has(ctx.method)) {
+        const said = await decideAll(ctx, await uses.before(name, ends));
+        return Array.isArray(said) ? next() : (said as Refusal);
       }
-      reserved?.confirm(said);
+      const reserved = await reserve(ctx, name, ends);
+      if (reserved instanceof Refusal) return reserved;
+      let said: Decided;
+      try {
+        said = await decideAll(ctx, reserved.before);
+      } catch (error) {
+        reserved.release();
+        throw error;
+      }
+      if (!Array.isArray(said)) {
+        reserved.release();
+        return said as Outcome | Refusal;
+      }
+      reserved.confirm(said);
       return next();
     }
 
-    async function reserve(ctx: Ctx): Promise<Reserved | Refusal | undefined> {
-      if (!readsSession || !COUNTED.has(ctx.method)) return undefined;
+    async function reserve(ctx: Ctx, name: string, ends: boolean): Promise<Reserved | Refusal> {
       const { target } = ctx;
       const tool = target?.kind === 'tool' ? `${target.upstream}:${target.name}` : undefined;
-      const { name, ends } = sessionOf(ctx as unknown as SessionCtx);
       try {
         return await uses.reserve(name, ends, tool);
       } catch (error) {
+        // A failure would count against the plugin, and callers can cause this one.
         if (!(error instanceof TooManyTools)) throw error;
         return new Refusal('limited', error.message);
       }
@@ -170,29 +182,40 @@ export default definePlugin({
     }
 
     /** Ids of the rules that let all of it through. */
-    async function decideAll(ctx: Ctx, before: Uses | undefined): Promise<readonly string[] | Refusal> {
-      let session = before;
-      if (readsSession && session === undefined) {
-        const { name, ends } = sessionOf(ctx as unknown as SessionCtx);
-        session = await uses.before(name, ends);
-      }
-      const facts = await factsOf(ctx, session);
-      if (facts instanceof Refusal) return isAudit ? [] : facts;
-      const rules: string[] = [];
-      for (const target of ctx.targets.length === 0 ? [undefined] : ctx.targets) {
-        const verdict = await verdictOf(ctx, target, true, facts);
-        const refusal = conclude(ctx, verdict, true);
-        if (refusal !== undefined) return refusal;
-        rules.push(verdict.rule);
-      }
-      return rules;
+    function decideAll(ctx: Ctx, session: Uses | undefined): MaybePromise<Decided> {
+      return after(factsOf(ctx, session), (facts) => {
+        if (facts instanceof Refusal) return isAudit ? [] : facts;
+        const targets = ctx.targets.length === 0 ? NO_TARGETS : ctx.targets;
+        const rules: string[] = [];
+        const from = (index: number): MaybePromise<Decided> => {
+          if (index === targets.length) return rules;
+          return after(verdictOf(ctx, targets[index], true, facts), (verdict) => {
+            const refusal = concluded(ctx, verdict, true);
+            if (refusal !== undefined) return refusal;
+            rules.push(verdict.rule);
+            if (verdict.outcome !== 'ask' || isAudit) return from(index + 1);
+            metrics.count('decided_total', 'What was decided, by rule.', {
+              rule: verdict.rule,
+              outcome: 'ask',
+            });
+            return approved(ctx as unknown as ApprovalCtx, verdict, host).then(
+              (said) => said ?? from(index + 1),
+            );
+          });
+        };
+        return from(0);
+      });
     }
 
-    return { decide, ...(policy.waits && { exchange }) };
+    return { decide, ...(waits && { exchange }) };
   },
 });
 
 const PROTOCOL_RULE = 'protocol';
+const NO_TARGETS = [undefined];
+
+/** Ids of rules, or what the request ends with. */
+type Decided = readonly string[] | Outcome | Refusal;
 
 function foreseen(mayPass: boolean): Verdict {
   return { outcome: mayPass ? 'allow' : 'deny', rule: DEFAULT_RULE, isEnforced: true };
@@ -212,6 +235,7 @@ function attributesOf(config: Config): readonly string[] {
     own.push('principal.id');
     if (config.session?.by !== 'principal') own.push('client', 'session');
   }
+  if (policy.asks) own.push(...APPROVAL_READS);
   return [...new Set([...own, ...policy.reads])];
 }
 

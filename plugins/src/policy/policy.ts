@@ -1,9 +1,10 @@
 /** All rules of a configuration as one: what they say of a request, and what is said where they say nothing. */
 import type { ConfigProblem, MaybePromise } from '@sluice/sdk';
 import { WITHOUT_TARGET } from '../method-targets.js';
+import { after } from './after.js';
 import { CelRules } from './cel-rules.js';
 import type { Config } from './config.js';
-import type { DecisionPoint, Prospect, Question, Verdict } from './decision-point.js';
+import type { DecisionPoint, Question, Verdict } from './decision-point.js';
 
 type Note = (verdict: Verdict) => void;
 
@@ -42,31 +43,34 @@ export class Policy {
     return this.readsFact('session') || this.points.some(({ waits }) => waits);
   }
 
+  /** True where a person may be asked. */
+  get asks(): boolean {
+    return this.points.some(({ asks }) => asks);
+  }
+
   /** The strictest of what is said of the readings of one request. */
   decide(questions: readonly Question[], note: Note): MaybePromise<Verdict> {
     const [only] = questions;
     if (questions.length === 1 && only !== undefined) return this.decideOne(only, note);
-    const all = questions.map((question) => this.decideOne(question, note));
-    return all.some((each) => each instanceof Promise)
-      ? Promise.all(all).then(strictest)
-      : strictest(all as Verdict[]);
+    return afterAll(
+      questions.map((question) => this.decideOne(question, note)),
+      strictest,
+    );
   }
 
   /** Whether a use may pass that is still to come. */
   mayPass(questions: readonly Question[]): MaybePromise<boolean> {
-    const all = questions.map((question) => this.mayPassOne(question));
-    return all.some((each) => each instanceof Promise)
-      ? Promise.all(all).then((each) => each.every(Boolean))
-      : all.every(Boolean);
+    return afterAll(
+      questions.map((question) => this.mayPassOne(question)),
+      (all) => all.every(Boolean),
+    );
   }
 
   private decideOne(question: Question, note: Note): MaybePromise<Verdict> {
     const from = (index: number): MaybePromise<Verdict> => {
       const point = this.points[index];
       if (point === undefined) return this.otherwise(question);
-      const said = point.decide(question, note);
-      if (said instanceof Promise) return said.then((verdict) => verdict ?? from(index + 1));
-      return said ?? from(index + 1);
+      return after(point.decide(question, note), (verdict) => verdict ?? from(index + 1));
     };
     return from(0);
   }
@@ -76,16 +80,22 @@ export class Policy {
     return target === undefined && WITHOUT_TARGET.has(method) ? PROTOCOL : this.byDefault;
   }
 
+  /** Of a name that nobody has it is told only to those who may use any name: to others it looks like a denied one. */
   private mayPassOne(question: Question): MaybePromise<boolean> {
+    const isUnknown = question.target === undefined;
     const from = (index: number): MaybePromise<boolean> => {
       const point = this.points[index];
       if (point === undefined) return this.byDefault.outcome === 'allow';
-      const goOn = ({ mayPass, mayGoOn }: Prospect) => mayPass || (mayGoOn && from(index + 1));
-      const said = point.foresee(question);
-      return said instanceof Promise ? said.then(goOn) : goOn(said);
+      return after(point.foresee(question), ({ mayPass, mayFail, mayGoOn }) =>
+        isUnknown ? !mayFail && (!mayGoOn || from(index + 1)) : mayPass || (mayGoOn && from(index + 1)),
+      );
     };
     return from(0);
   }
+}
+
+function afterAll<T, U>(all: readonly MaybePromise<T>[], use: (all: readonly T[]) => U): MaybePromise<U> {
+  return all.some((each) => each instanceof Promise) ? Promise.all(all).then(use) : use(all as readonly T[]);
 }
 
 const STRICTNESS = { allow: 0, ask: 1, deny: 2 } as const;

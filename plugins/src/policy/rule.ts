@@ -9,7 +9,7 @@ import {
   type Part,
   TRUE,
 } from '../expressions/condition.js';
-import { NoValue } from '../expressions/expression.js';
+import { NoValue, TooLong } from '../expressions/functions.js';
 import type { Scope } from '../expressions/scope.js';
 import { compileTemplate, type Template } from '../expressions/template.js';
 import { WITH_TARGET } from '../method-targets.js';
@@ -59,10 +59,20 @@ export function compileRule(rule: RuleConfig, path: string, problems: ConfigProb
     problems.push({ path: `${path}.ask`, message: `is for nothing where the outcome is ${outcome}` });
   if (ask?.url !== undefined && ask.schema !== undefined)
     problems.push({ path: `${path}.ask.schema`, message: 'is for nothing beside `url`' });
+  if ((ask?.url === undefined) !== (ask?.confirm_url === undefined))
+    problems.push({
+      path: `${path}.ask.${ask?.url === undefined ? 'url' : 'confirm_url'}`,
+      message: 'is missing',
+      hint: 'a page needs both: to open one is not to approve on it',
+    });
+  if (ask?.url !== undefined && !ask.url.includes('{id}'))
+    problems.push({
+      path: `${path}.ask.url`,
+      message: 'has no {id}, so the page cannot know what it is about',
+    });
   const condition = compileWhen(rule.when, `${path}.when`, findings);
   const reason = compileText(rule.reason, `${path}.reason`, findings);
   const message = compileText(ask?.message, `${path}.ask.message`, findings);
-  const url = compileText(ask?.url, `${path}.ask.url`, findings);
   const schema = ask?.schema as Asking['schema'];
   return {
     id,
@@ -76,12 +86,17 @@ export function compileRule(rule: RuleConfig, path: string, problems: ConfigProb
       try {
         return reason?.text(ctx, facts);
       } catch (error) {
-        if (error instanceof NoValue) return undefined;
+        if (error instanceof NoValue && !(error instanceof TooLong)) return undefined;
         throw error;
       }
     },
     asking: ({ ctx, facts }) =>
-      message && { message: message.text(ctx, facts), schema, url: url?.text(ctx, facts) },
+      message && {
+        message: message.text(ctx, facts),
+        schema,
+        url: ask?.url,
+        confirmUrl: ask?.confirm_url,
+      },
   };
 }
 

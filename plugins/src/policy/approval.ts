@@ -1,0 +1,91 @@
+/** Has a person approve a use before it goes on: with a form, or on a page of the operator's that is then asked. */
+import { createHash } from 'node:crypto';
+import {
+  type Attributes,
+  type Json,
+  Outcome,
+  type PluginHost,
+  Refusal,
+  type Remark,
+  type Target,
+} from '@sluice/sdk';
+import type { Asking, Verdict } from './decision-point.js';
+
+/** Longer than an answer counts: each counts once. */
+const USED_UP_US = 3_600_000_000;
+const PAGE_WAIT_MS = 60_000;
+const PAGE_INTERVAL_MS = 2_000;
+/** Stands in URLs for what names this very use. */
+const PLACE_OF_ID = '{id}';
+
+export interface ApprovalCtx {
+  readonly ask: Attributes['ask'];
+  readonly arguments: Attributes['arguments'];
+  readonly principal: { readonly id: string };
+  readonly target: Target | undefined;
+  readonly remark: (remark: Remark) => void;
+  readonly signal: AbortSignal;
+}
+
+/** What an approval has to be read for. */
+export const APPROVAL_READS = ['arguments', 'ask', 'principal.id', 'remark', 'signal', 'target'];
+
+/**
+ * Undefined once a person has approved. An {@link Outcome} is for the client, which comes again with the answer.
+ *
+ * @throws Refusal when the client cannot be asked
+ */
+export async function approved(
+  ctx: ApprovalCtx,
+  { rule, reason, ask }: Verdict,
+  host: PluginHost,
+): Promise<Outcome | Refusal | undefined> {
+  const { message, schema, url, confirmUrl } = ask as Asking;
+  const id = idOf(ctx, rule);
+  const page = url?.replaceAll(PLACE_OF_ID, id);
+  const said = await ctx.ask({ key: rule, message, schema, url: page });
+  if (said instanceof Outcome) {
+    ctx.remark({ kind: 'ask', rule });
+    return said;
+  }
+  const refused = (kind: 'declined' | 'deny', why: string) => {
+    ctx.remark({ kind, rule, reason: why });
+    return new Refusal('forbidden', reason ?? why, { data: { error: 'policy_declined', rule } });
+  };
+  if (said.action === 'decline') return refused('declined', 'the person who was asked has declined');
+  if (said.action === 'cancel') return refused('declined', 'the person who was asked has not decided');
+  // Whoever holds an answer could send it again and again.
+  const { count } = await host.buckets.take(`approval/${said.id}`, { intervalUs: USED_UP_US, burst: 1 }, 1);
+  if (count === 0) return refused('deny', 'the approval has been used already; each counts once');
+  if (confirmUrl !== undefined) {
+    const answer = await pageAnswer(confirmUrl.replaceAll(PLACE_OF_ID, id), ctx.signal, host);
+    if (answer === 'waiting')
+      return refused('declined', 'nobody has approved it in time; it can be asked again');
+    if (answer === 'declined') return refused('declined', 'it was declined on the page');
+  }
+  ctx.remark({ kind: 'approved', rule, ...(said.content && { data: { content: said.content as Json } }) });
+  return undefined;
+}
+
+/** To open a page is not to approve on it (2026-07-28, client/elicitation, "URL Mode"): whoever has it says what came of it. */
+async function pageAnswer(
+  url: string,
+  signal: AbortSignal,
+  { clock, fetch }: PluginHost,
+): Promise<'approved' | 'declined' | 'waiting'> {
+  const untilMs = clock.now() + PAGE_WAIT_MS;
+  for (;;) {
+    const { status } = await fetch(url);
+    if (status === 200 || status === 204) return 'approved';
+    if (status === 403 || status === 410) return 'declined';
+    if (status !== 202 && status !== 404) throw new Error(`the page of approvals answers with ${status}`);
+    if (signal.aborted || clock.now() >= untilMs) return 'waiting';
+    await new Promise<void>((resolve) => void clock.after(PAGE_INTERVAL_MS, resolve));
+  }
+}
+
+/** The same for the same use by the same principal, and for no other. Says nothing of either. */
+function idOf({ principal, target, arguments: args }: ApprovalCtx, rule: string): string {
+  const use = JSON.stringify([principal.id, rule, target?.upstream, target?.kind, target?.name, args]);
+  return createHash('sha256').update(use).digest('base64url');
+}
