@@ -25,6 +25,8 @@ export interface BenchCase {
   readonly config?: object;
   /** The same each time, unless it says otherwise. */
   readonly request?: BenchRequest;
+  /** What the upstream lists of the tool that is called. By default it does not list it. */
+  readonly definition?: JsonObject;
   /** Answers what the plugin fetches. */
   readonly fetch?: (url: string) => FetchAnswer;
   /** Whether it went as the name of the case says; a refusal in place of an answer would be cheap. */

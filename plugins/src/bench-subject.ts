@@ -1,5 +1,5 @@
 /** One case of a microbenchmark in the very engine of the gateway, with the clock of the gateway and nothing around it. */
-import type { Changes, Plugin, PluginHost } from '@sluice/sdk';
+import type { Changes, JsonObject, Plugin, PluginHost } from '@sluice/sdk';
 import {
   Admitted,
   ANONYMOUS,
@@ -42,7 +42,12 @@ export function benchSubject(plugin: Plugin | undefined, bench: BenchCase): Subj
   const route = compileRoute(plugin === undefined ? [] : [bindingOf(plugin, bench)]);
   const last: { reached: Changes | undefined } = { reached: undefined };
   const fields: [string, string][] = [];
-  const once = { head, admission, call }[bench.stage](route, bench.request ?? {}, { last, fields });
+  const once = { head, admission, call }[bench.stage](
+    route,
+    bench.request ?? {},
+    { last, fields },
+    bench.definition,
+  );
   return {
     once,
     async look() {
@@ -84,7 +89,12 @@ function admission(route: Route, request: BenchRequest): () => unknown {
   return () => route.admit(arrival);
 }
 
-function call(route: Route, request: BenchRequest, { last }: Traces): () => unknown {
+function call(
+  route: Route,
+  request: BenchRequest,
+  { last }: Traces,
+  definition: JsonObject | undefined,
+): () => unknown {
   const arrival = arrivalOf(request);
   const admitted = Admitted.as(frozen({ ...ANONYMOUS, ...request.identity }));
   const handle = route.to((exchange) => {
@@ -93,11 +103,11 @@ function call(route: Route, request: BenchRequest, { last }: Traces): () => unkn
   });
   const { argumentsOf } = request;
   if (argumentsOf === undefined) {
-    const same = callOf(arrival, ARGUMENTS);
+    const same = callOf(arrival, ARGUMENTS, definition);
     return () => handle(Exchange.identified(same, admitted));
   }
   let index = 0;
-  return () => handle(Exchange.identified(callOf(arrival, argumentsOf(index++)), admitted));
+  return () => handle(Exchange.identified(callOf(arrival, argumentsOf(index++), definition), admitted));
 }
 
 function arrivalOf({ headers = {} }: BenchRequest): Arrival {
@@ -119,7 +129,7 @@ function arrivalOf({ headers = {} }: BenchRequest): Arrival {
 
 const NEVER = new AbortController().signal;
 
-function callOf(arrival: Arrival, own: Call['params']): Call {
+function callOf(arrival: Arrival, own: Call['params'], definition: JsonObject | undefined): Call {
   const params = { name: TOOL.name, arguments: own };
   return {
     arrival,
@@ -133,7 +143,7 @@ function callOf(arrival: Arrival, own: Call['params']): Call {
     signal: NEVER,
     ask: () => Promise.reject(new Error('nobody is asked in a benchmark')),
     targetOf: () => undefined,
-    definition: () => undefined,
+    definition: () => definition,
   };
 }
 

@@ -15,6 +15,7 @@ import { bench as ratelimit } from './ratelimit/bench.js';
 import { bench as requestLimit } from './request-limit/bench.js';
 import { bench as securityHeaders } from './security-headers/bench.js';
 import { bench as transform } from './transform/bench.js';
+import { bench as validate } from './validate/bench.js';
 
 export type { BenchCase, PluginBench } from './bench-case.js';
 export { benchSubject, type Subject } from './bench-subject.js';
@@ -50,4 +51,5 @@ export const BENCHES: readonly PluginBench[] = [
   requestLimit,
   securityHeaders,
   transform,
+  validate,
 ];

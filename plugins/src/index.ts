@@ -20,6 +20,7 @@ export const BUILT_IN: readonly string[] = [
   'request-limit',
   'security-headers',
   'transform',
+  'validate',
 ];
 
 /**
