@@ -21,7 +21,7 @@ export function pluginStores(stateDir: string | undefined, log: Logger): PluginS
     if (!hasSaid) {
       hasSaid = true;
       log.info(
-        'what plugins store is kept in memory, by each worker for itself and until it ends; gateway.state_dir names a folder for it',
+        'what plugins store is kept in memory until the gateway ends; gateway.state_dir names a folder for it',
       );
     }
     return memory;

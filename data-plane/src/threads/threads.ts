@@ -3,6 +3,7 @@ import { MessageChannel, type MessagePort, Worker as Thread } from 'node:worker_
 import { AggregatorRegistry } from 'prom-client';
 import { clientUrl, type OpsUrls } from '../addresses.js';
 import type { PluginSharing } from '../chain/plugin-sharing.js';
+import { pluginStores } from '../chain/plugin-stores.js';
 import { type DataPlane, type DataPlaneOptions, sessionStoreOf, sharingOf } from '../data-plane.js';
 import { refuseTakenPort } from '../listener/listen-error.js';
 import { loadUws } from '../listener/uws-load.js';
@@ -62,6 +63,14 @@ function opsUrlsOf({ metricsUrl, healthUrl, adminUrl }: Listening): OpsUrls {
   };
 }
 
+/** Without a folder there is one memory for all threads, as there is one file with it. */
+function sharingOfThreads(options: DataPlaneOptions): PluginSharing {
+  const sharing = sharingOf(options);
+  const { stateDir } = options.configuration.gateway;
+  if (sharing.stores !== undefined || stateDir !== undefined) return sharing;
+  return { ...sharing, stores: pluginStores(undefined, options.log) };
+}
+
 class Team {
   private readonly threads: Thread[] = [];
   private readonly listening: ((found: Listening | Error) => void)[] = [];
@@ -87,7 +96,7 @@ class Team {
       options.configuration,
     );
     this.sessionStore = sessionStoreOf(options);
-    this.sharing = sharingOf(options);
+    this.sharing = sharingOfThreads(options);
     this.sessionStore.onMoved((session, owner) => {
       for (const index of this.threads.keys()) this.tell(index, { type: 'sessionMoved', session, owner });
     });

@@ -39,8 +39,7 @@ async function counted(isolation: string, stateDir?: string): Promise<string[]> 
       upstreams: [{ name: 'plain', url: plain.url }],
       plugins: [{ plugin: join(folder, 'call-count'), hash, isolation }],
     },
-    // Without a folder each worker has a memory of its own.
-    workers: 1,
+    workers: stateDir === undefined ? 2 : 1,
   });
   const client = await connect('SDK v2 auto', `${gateway.url}/mcp`);
   const said = [];
