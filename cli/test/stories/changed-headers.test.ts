@@ -2,8 +2,8 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { describe, expect, it } from 'vitest';
-import { startGateway } from '../gateway.js';
+import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+import { type RunningGateway, startGateway } from '../gateway.js';
 import { closeClients, connect, KINDS, LEGACY_KINDS } from './official-client.js';
 import { overWebSocket } from './over-websocket.js';
 import { PLACE_NAMES, PLACES } from './places.js';
@@ -65,39 +65,47 @@ const CLIENTS = {
   ...Object.fromEntries(KINDS.map((kind) => [`${kind} over WebSocket`, { kind, isOnSocket: true }])),
 };
 
-describe.each(PLACE_NAMES)('on %s', (place) => {
-  const { path, name } = PLACES[place];
+/** Each case has a server of its own, and all have one gateway. */
+const CASES = PLACE_NAMES.flatMap((place) =>
+  [false, true].flatMap((isSelective) =>
+    Object.entries(CLIENTS).map(([who, client]) => ({ place, isSelective, who, ...client })),
+  ),
+).map((each, index) => ({ ...each, upstream: `forgetful-${index}` }));
 
-  describe.each([false, true])(
-    'of a server that shows the tool only to those who can be asked: %s',
-    (isSelective) => {
-      it.each(Object.keys(CLIENTS))('%s calls a tool whose headers have changed, once', async (named) => {
-        const { kind, isOnSocket } = CLIENTS[named] as (typeof CLIENTS)[string];
-        const server = await startForgetful(isSelective);
-        const gateway = await startGateway({
-          config: {
-            gateway: { discovery: { interval: '1h' } },
-            upstreams: [{ name: 'forgetful', url: server.url }],
-          },
-        });
-        try {
-          const url = gateway.url + path('forgetful');
-          const client = await connect(kind, url, {
-            ...(isSelective && { onElicit: () => ({ action: 'cancel' }) }),
-            ...(isOnSocket && { transport: overWebSocket(url) }),
-          });
-          const go = () => client.say(name('forgetful', 'go'), { place: 'eu-1' });
-          expect(await go()).toBe('Region');
-          server.state.header = 'Zone';
-          await sleep(SETTLED_MS);
-          expect(await go()).toBe('Zone');
-          expect(server.state.calls).toEqual(['Region', 'Zone']);
-        } finally {
-          await closeClients();
-          await gateway.stop();
-          server.stop();
-        }
-      });
+let servers: Map<string, Awaited<ReturnType<typeof startForgetful>>>;
+let gateway: RunningGateway;
+
+beforeAll(async () => {
+  servers = new Map();
+  for (const { upstream, isSelective } of CASES) servers.set(upstream, await startForgetful(isSelective));
+  gateway = await startGateway({
+    config: {
+      gateway: { discovery: { interval: '1h' } },
+      upstreams: [...servers].map(([name, { url }]) => ({ name, url })),
     },
-  );
+  });
 });
+afterEach(() => closeClients());
+afterAll(async () => {
+  await gateway?.stop();
+  for (const server of servers.values()) server.stop();
+});
+
+it.each(CASES)(
+  '$who calls a tool whose headers have changed once, on $place, of a server that shows it only to those who can be asked: $isSelective',
+  async ({ place, isSelective, kind, isOnSocket, upstream }) => {
+    const { state } = servers.get(upstream) as Awaited<ReturnType<typeof startForgetful>>;
+    const { path, name } = PLACES[place];
+    const url = gateway.url + path(upstream);
+    const client = await connect(kind, url, {
+      ...(isSelective && { onElicit: () => ({ action: 'cancel' }) }),
+      ...(isOnSocket && { transport: overWebSocket(url) }),
+    });
+    const go = () => client.say(name(upstream, 'go'), { place: 'eu-1' });
+    expect(await go()).toBe('Region');
+    state.header = 'Zone';
+    await sleep(SETTLED_MS);
+    expect(await go()).toBe('Zone');
+    expect(state.calls).toEqual(['Region', 'Zone']);
+  },
+);

@@ -10,7 +10,7 @@ import { plain } from './upstreams.js';
 /* "It ran for a week, and there were two thousand processes. Most clients never say goodbye." */
 
 const IS_FULL = process.env.SLUICE_TEST_FULL === '1';
-const SESSION_COUNT = IS_FULL ? 5_000 : 1_000;
+const SESSION_COUNT = IS_FULL ? 5_000 : 500;
 const CONCURRENT_COUNT = 12;
 const STORY_LIMIT_MS = SESSION_COUNT * 300;
 /** Sockets and files that come and go by themselves. */

@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, type TestContext, test } from 'vitest';
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '../../..');
 const CASES = 'data-plane/src/listener/listener.test.ts';
@@ -19,7 +19,10 @@ interface Report {
 }
 
 /** Runs the shared cases under another Node.js and resolves with what they said, by the listener they ran on. */
-async function runCases(node: string): Promise<Map<string, string[]>> {
+async function runCases(
+  node: string,
+  onTestFinished: TestContext['onTestFinished'],
+): Promise<Map<string, string[]>> {
   const folder = mkdtempSync(join(tmpdir(), 'listener-cases-'));
   onTestFinished(() => rmSync(folder, { recursive: true }));
   const file = join(folder, 'report.json');
@@ -42,15 +45,16 @@ async function runCases(node: string): Promise<Map<string, string[]>> {
   return groups;
 }
 
-describe('other Node.js versions', () => {
+// The cases wait most of the time, so all versions wait at once.
+describe.concurrent('other Node.js versions', () => {
   for (const major of [22, 24]) {
     const node = join(ROOT, `cli/test/node-versions/node_modules/node-${major}/bin/node`);
     const isHere = existsSync(node);
     const name = isHere ? `Node.js ${major}` : `Node.js ${major} (cli/test/node-versions is not installed)`;
     test.skipIf(!isHere)(
       `${name}: the cases pass, and the listener is chosen by what loads`,
-      async () => {
-        const groups = await runCases(node);
+      async ({ onTestFinished }) => {
+        const groups = await runCases(node, onTestFinished);
         const failed = [...groups].filter(([, statuses]) => statuses.includes('failed'));
         expect(failed.map(([title]) => title)).toEqual([]);
         for (const title of ['node', 'choice']) expect(groups.get(title)).toContain('passed');

@@ -15,7 +15,7 @@ export interface RawResponse {
 const FIRST_CAPACITY_BYTES = 64 * 1024;
 
 /** Time between two packets of a slow reader. */
-const SLOW_READ_MS = 4;
+const SLOW_READ_MS = 1;
 
 const HEAD_END = '\r\n\r\n';
 
