@@ -101,7 +101,7 @@ export function revisionLogCases(name: string, fresh: () => Promise<CaseStore>):
       const revisions: Revision[] = [];
       for (let number = 1; number <= count; number++) {
         const revision = revisionOf(number, consumer(`c${number}`));
-        expect(await log.append(revision, storeId)).toEqual({ appended: true });
+        expect(await log.append(revision, storeId, undefined)).toEqual({ appended: true });
         revisions.push(revision);
       }
       return revisions;
@@ -141,8 +141,15 @@ export function revisionLogCases(name: string, fresh: () => Promise<CaseStore>):
 
     it.each([0, 1, 2, 4, 5])('refuses %i after 2, and says what is the newest', async (number) => {
       await fill(2);
-      expect(await log.append(revisionOf(number), storeId)).toEqual({ appended: false, head: 2 });
+      expect(await log.append(revisionOf(number), storeId, undefined)).toEqual({ appended: false, head: 2 });
       expect(await numbersIn(log)).toEqual([1, 2]);
+    });
+
+    it('refuses what was made on another revision of that number', async () => {
+      const [, newest] = await fill(2);
+      await expect(log.append(revisionOf(3), storeId, randomUUID())).rejects.toThrow(StoreReplacedError);
+      expect(await numbersIn(log)).toEqual([1, 2]);
+      expect(await log.append(revisionOf(3), storeId, newest?.id)).toEqual({ appended: true });
     });
 
     it('takes exactly one of those who write at once', async () => {
@@ -150,7 +157,7 @@ export function revisionLogCases(name: string, fresh: () => Promise<CaseStore>):
       for (let number = 1; number <= 10; number++) {
         const attempts = writers.map(() => revisionOf(number, consumer(`c${number}`)));
         const outcomes = await Promise.all(
-          writers.map((writer, index) => writer.append(attempts[index] as Revision, storeId)),
+          writers.map((writer, index) => writer.append(attempts[index] as Revision, storeId, undefined)),
         );
         expect(outcomes.filter(({ appended }) => appended)).toHaveLength(1);
         const winner = outcomes.findIndex(({ appended }) => appended);
@@ -172,7 +179,7 @@ export function revisionLogCases(name: string, fresh: () => Promise<CaseStore>):
       const other = await open();
       const [own, others] = [listen(log, 1), listen(other, 1)];
       for (let number = 3; number <= 12; number++)
-        await (number % 2 ? log : other).append(revisionOf(number), storeId);
+        await (number % 2 ? log : other).append(revisionOf(number), storeId, undefined);
       const wanted = [2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12];
       await until(() => own.heard.length >= wanted.length && others.heard.length >= wanted.length);
       expect([own.numbers, others.numbers]).toEqual([wanted, wanted]);
@@ -184,7 +191,7 @@ export function revisionLogCases(name: string, fresh: () => Promise<CaseStore>):
       await fill(1);
       await until(() => closed.heard.length === 1 && open.heard.length === 1);
       closed.close();
-      await log.append(revisionOf(2), storeId);
+      await log.append(revisionOf(2), storeId, undefined);
       await until(() => open.heard.length === 2);
       expect(closed.numbers).toEqual([1]);
     });
@@ -193,11 +200,11 @@ export function revisionLogCases(name: string, fresh: () => Promise<CaseStore>):
       const other = await open();
       const listener = listen(other, 0);
       const resources = manyConsumers();
-      await log.append(revisionOf(1, ...resources), storeId);
+      await log.append(revisionOf(1, ...resources), storeId, undefined);
       await until(() => listener.heard.length === 1);
       expect(listener.heard[0]?.changes.map(({ after }) => after)).toEqual(resources);
       expect((await other.read()).revisions[0]?.changes).toHaveLength(resources.length);
-      await log.append(revisionOf(2, consumer('after')), storeId);
+      await log.append(revisionOf(2, consumer('after')), storeId, undefined);
       await until(() => listener.heard.length === 2);
       const checkpoint = checkpointOf(storeId, 1, ...resources);
       await log.compact(checkpoint);
@@ -208,8 +215,8 @@ export function revisionLogCases(name: string, fresh: () => Promise<CaseStore>):
     it('shows nothing of a large revision whose writer was overtaken', async () => {
       const other = await open();
       const [large, small] = await Promise.all([
-        log.append(revisionOf(1, ...manyConsumers()), storeId),
-        other.append(revisionOf(1, consumer('small')), storeId),
+        log.append(revisionOf(1, ...manyConsumers()), storeId, undefined),
+        other.append(revisionOf(1, consumer('small')), storeId, undefined),
       ]);
       expect([large.appended, small.appended].filter(Boolean)).toHaveLength(1);
       const { revisions } = await log.read();
@@ -218,8 +225,10 @@ export function revisionLogCases(name: string, fresh: () => Promise<CaseStore>):
 
     it('refuses a revision that is too large, and says how large it may be', async () => {
       const huge = revisionOf(1, consumer('huge', ['x'.repeat(65 * 1024 * 1024)]));
-      await expect(log.append(huge, storeId)).rejects.toThrow(RevisionTooLargeError);
-      await expect(log.append(huge, storeId)).rejects.toThrow(/has \d+ bytes, and may have 67108864/);
+      await expect(log.append(huge, storeId, undefined)).rejects.toThrow(RevisionTooLargeError);
+      await expect(log.append(huge, storeId, undefined)).rejects.toThrow(
+        /has \d+ bytes, and may have 67108864/,
+      );
       expect(await numbersIn(log)).toEqual([]);
     });
 
@@ -234,7 +243,7 @@ export function revisionLogCases(name: string, fresh: () => Promise<CaseStore>):
       expect((await log.history(Number.MAX_SAFE_INTEGER, 10)).map(({ number }) => Number(number))).toEqual([
         5, 4,
       ]);
-      expect(await log.append(revisionOf(6), storeId)).toEqual({ appended: true });
+      expect(await log.append(revisionOf(6), storeId, undefined)).toEqual({ appended: true });
       await until(() => behind.heard.length === 3);
       expect(behind.numbers).toEqual([4, 5, 6]);
     });
@@ -242,8 +251,8 @@ export function revisionLogCases(name: string, fresh: () => Promise<CaseStore>):
     it('goes on after a checkpoint of the newest revision', async () => {
       await fill(2);
       await log.compact(checkpointOf(storeId, 2, consumer('c1'), consumer('c2')));
-      expect(await log.append(revisionOf(2), storeId)).toEqual({ appended: false, head: 2 });
-      expect(await log.append(revisionOf(3), storeId)).toEqual({ appended: true });
+      expect(await log.append(revisionOf(2), storeId, undefined)).toEqual({ appended: false, head: 2 });
+      expect(await log.append(revisionOf(3), storeId, undefined)).toEqual({ appended: true });
       expect(await numbersIn(await open())).toEqual([3]);
     });
 
@@ -262,7 +271,7 @@ export function revisionLogCases(name: string, fresh: () => Promise<CaseStore>):
       await log.compact(checkpointOf(storeId, 3));
       const listener = listen(await open(), 2);
       await until(() => listener.losses.length > 0);
-      await log.append(revisionOf(5), storeId);
+      await log.append(revisionOf(5), storeId, undefined);
       expect([listener.losses.length, listener.numbers]).toEqual([1, []]);
     });
 
@@ -271,7 +280,7 @@ export function revisionLogCases(name: string, fresh: () => Promise<CaseStore>):
       let isWriting = true;
       const writing = (async () => {
         for (let number = 1; number <= 60; number++) {
-          await log.append(revisionOf(number, consumer('c')), storeId);
+          await log.append(revisionOf(number, consumer('c')), storeId, undefined);
           if (number % 5 === 0) await log.compact(checkpointOf(storeId, number - 2, consumer('c')));
         }
         isWriting = false;
@@ -300,9 +309,9 @@ export function revisionLogCases(name: string, fresh: () => Promise<CaseStore>):
       expect(await log.replace(next, storeId)).toBe(true);
       await until(() => listener.losses.length > 0);
       expect(await other.read()).toEqual({ checkpoint: next, revisions: [] });
-      await expect(other.append(revisionOf(4), storeId)).rejects.toThrow(StoreReplacedError);
-      expect(await other.append(revisionOf(4), 'next')).toEqual({ appended: false, head: 7 });
-      expect(await other.append(revisionOf(8), 'next')).toEqual({ appended: true });
+      await expect(other.append(revisionOf(4), storeId, undefined)).rejects.toThrow(StoreReplacedError);
+      expect(await other.append(revisionOf(4), 'next', undefined)).toEqual({ appended: false, head: 7 });
+      expect(await other.append(revisionOf(8), 'next', undefined)).toEqual({ appended: true });
       expect(await log.replace(checkpointOf('third', 1), storeId)).toBe(false);
     });
 
@@ -311,7 +320,7 @@ export function revisionLogCases(name: string, fresh: () => Promise<CaseStore>):
       const listener = listen(closed, 0);
       await closed.close();
       await expect(closed.read()).rejects.toThrow(StoreUnavailableError);
-      await expect(closed.append(revisionOf(1), storeId)).rejects.toThrow(StoreUnavailableError);
+      await expect(closed.append(revisionOf(1), storeId, undefined)).rejects.toThrow(StoreUnavailableError);
       await fill(1);
       expect(listener.numbers).toEqual([]);
     });
@@ -339,7 +348,7 @@ export function revisionLogCases(name: string, fresh: () => Promise<CaseStore>):
               const newest = oldest + ids.length;
               if (each.kind === 'append') {
                 const revision = revisionOf(newest + 1 + each.ahead);
-                const { appended } = await on.append(revision, name);
+                const { appended } = await on.append(revision, name, undefined);
                 expect(appended).toBe(each.ahead === 0);
                 if (appended) ids.push(revision.id);
               } else if (each.kind === 'compact') {

@@ -8,7 +8,7 @@ import { SimulatedNetwork } from './simulated-network.js';
 import { SimulatedNode } from './simulated-node.js';
 import type { Surroundings } from './simulated-process.js';
 import { SimulatedReplica } from './simulated-replica.js';
-import { SimulatedStore } from './simulated-store.js';
+import { SimulatedStore, type StoreFiles } from './simulated-store.js';
 import type { Trace } from './trace.js';
 import { sameContent, Truth } from './truth.js';
 import { Verdict } from './verdict.js';
@@ -40,6 +40,8 @@ export class Cluster implements Surroundings {
   readonly writers: Writers;
   /** What somebody has put aside. */
   backup: Checkpoint | undefined;
+  /** Files of the store that somebody has copied. */
+  copy: { readonly name: string; readonly files: StoreFiles } | undefined;
   /** How long the nodes took after the last change; milliseconds. */
   convergedMs = 0;
 
@@ -101,6 +103,7 @@ export class Cluster implements Surroundings {
   private keepBackup(): void {
     const head = this.random.of(this.replicas).head;
     if (head) this.backup = head.checkpoint();
+    this.copy = { name: this.store.name, files: this.store.files() };
   }
 
   /** Somebody wants to know how far a revision has come. */
@@ -108,12 +111,14 @@ export class Cluster implements Surroundings {
     const { head, fleet, process } = this.random.of(this.replicas);
     if (head === undefined || fleet === undefined) return;
     const { revision, storeId } = head;
+    // Whoever has not noticed yet that the store went back speaks of revisions that are lost.
+    if (this.store.wentBackCount > 0) return;
     const deadlineMs = this.random.below(5_000);
     void fleet.convergence({ revision, wait: { kind: 'all' }, deadlineMs }).then(({ behind, reached }) => {
       process?.trace(
         `convergence on ${revision}: ${reached ? 'reached' : behind.map(({ node }) => node).join()}`,
       );
-      if (head.storeId !== storeId || this.store.name !== storeId) return;
+      if (head.storeId !== storeId || this.store.name !== storeId || this.store.wentBackCount > 0) return;
       const late = new Set(behind.map(({ node }) => node));
       for (const { hello, presence } of fleet.nodes()) {
         // Who said that he leaves is not waited for.
@@ -135,8 +140,10 @@ export class Cluster implements Surroundings {
     await this.pass(MENDED_WITHIN_MS, () => this.writers.openCount === 0);
     // A replica that knows something of another store doubts this one until somebody decides.
     for (const replica of this.replicas) {
-      if (replica.head === undefined || replica.head.storeId === this.store.name) continue;
-      if (await this.pass(DOUBTED_WITHIN_MS, () => replica.head?.storeId === this.store.name)) continue;
+      const isWithStore = ({ head }: SimulatedReplica) =>
+        head?.storeId === this.store.name && head.revision <= this.store.newest && head.reachable;
+      if (replica.head === undefined || isWithStore(replica)) continue;
+      if (await this.pass(DOUBTED_WITHIN_MS, () => isWithStore(replica))) continue;
       replica.kill();
       void replica.start();
     }

@@ -52,6 +52,10 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
     store.replace(writers.backup(base, replaces, revision), checkpoint.storeId);
     return nothing;
   },
+  'the store is an older state of itself': ({ store, copy }) => {
+    if (copy?.name === store.name) store.goBack(copy.files);
+    return nothing;
+  },
   'the store is wiped': ({ store, writers, random }) => {
     const files = store.files();
     const { checkpoint } = store.content();

@@ -49,6 +49,8 @@ export class SimulatedStore {
   private ids: string[] = [];
   private madeCount = 0;
   private readonly bells = new Set<() => void>();
+  /** Counts how often it became an older state of itself, under the same name. */
+  wentBackCount = 0;
   /** Nobody gets an answer. */
   isAway = false;
   /** What each answer takes longer; milliseconds. */
@@ -102,14 +104,22 @@ export class SimulatedStore {
     this.taken();
   }
 
+  /** The same with files of its own that were copied earlier: what was added since is lost, and nobody is told. */
+  goBack(files: StoreFiles): void {
+    this.wentBackCount += 1;
+    this.putBack(files);
+  }
+
   wipe(): void {
     const fresh = create(CheckpointSchema, { storeId: this.nextName() });
     this.putBack({ checkpoint: toBinary(CheckpointSchema, fresh), revisions: [] });
   }
 
-  append(revision: Revision, storeId: string): AppendOutcome {
+  append(revision: Revision, storeId: string, afterId: string | undefined): AppendOutcome {
     if (storeId !== this.storeId) throw new StoreReplacedError('the store has another name');
     if (Number(revision.number) !== this.newest + 1) return { appended: false, head: this.newest };
+    if (afterId !== undefined && afterId !== this.ids.at(-1))
+      throw new StoreReplacedError('the store went back, and on from there');
     const bytes = toBinary(RevisionSchema, revision);
     this.revisions.push(bytes);
     this.ids.push(revision.id);
@@ -194,8 +204,8 @@ export class SimulatedLog implements RevisionLog {
     return this.ask('read', () => this.store.content());
   }
 
-  append(revision: Revision, storeId: string): Promise<AppendOutcome> {
-    return this.ask(`append ${revision.number}`, () => this.store.append(revision, storeId));
+  append(revision: Revision, storeId: string, afterId: string | undefined): Promise<AppendOutcome> {
+    return this.ask(`append ${revision.number}`, () => this.store.append(revision, storeId, afterId));
   }
 
   history(before: number, limitCount: number): Promise<readonly Revision[]> {

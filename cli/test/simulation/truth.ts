@@ -118,6 +118,8 @@ export class Truth implements StoreWitness {
 export function isBefore(a: Committed, b: Committed): boolean {
   if (a.firstLine > b.lastLine) return false;
   if (b.firstLine > a.lastLine) return true;
+  // The store went back to it, and the other one is lost.
+  if (a.lastLine > b.lastLine) return false;
   return a.storeId === b.storeId && a.number < b.number;
 }
 

@@ -53,6 +53,8 @@ export class DeliveredView {
   private stateBytes = 0;
   /** Oldest first. */
   private steps: Step[] = [];
+  /** The oldest revision of which it is known what the view was. */
+  private knownSince = 0;
   private stepsBytes = 0;
   private newest: Buffer;
   /** What was answered at this position, by how many steps back it begins. */
@@ -97,6 +99,13 @@ export class DeliveredView {
     return hex(have.digest) === this.digestAt(revision);
   }
 
+  /** True when the view was something else at the revision that somebody has: it is of another line of revisions. */
+  contradicts(have: Position): boolean {
+    if (have.storeId !== this.positionNow.storeId) return false;
+    const known = this.digestAt(Number(have.revision));
+    return known !== undefined && known !== hex(have.digest);
+  }
+
   /** Follows the next revision. */
   follow(revision: number, { changed, removed }: StateChange): void {
     const before = this.positionNow;
@@ -123,7 +132,10 @@ export class DeliveredView {
     this.positionNow = this.positionAt(configuration);
     this.answers.clear();
     const isSame = storeId === before.storeId && digest === hex(this.positionNow.digest);
-    if (!isSame) this.forgetSteps(this.steps.length);
+    if (!isSame) {
+      this.forgetSteps(this.steps.length);
+      this.knownSince = revision;
+    }
     this.newest = this.announce(undefined, undefined);
   }
 
@@ -171,7 +183,10 @@ export class DeliveredView {
   }
 
   private forgetSteps(count: number): void {
-    for (const { bytes } of this.steps.splice(0, count)) this.stepsBytes -= bytes;
+    for (const { bytes, revision } of this.steps.splice(0, count)) {
+      this.stepsBytes -= bytes;
+      this.knownSince = revision;
+    }
   }
 
   /** Makes the steps that led here from what the configuration knows, as if the view had been there all the time. */
@@ -181,14 +196,17 @@ export class DeliveredView {
     let state = this.stateNow.fork();
     const steps: Step[] = [];
     let bytes = 0;
+    this.knownSince = revision;
     while (to > oldest && steps.length < KEPT_STEPS_COUNT) {
       const [made] = configuration.between(to - 1, to) ?? [];
       if (made === undefined) break;
       const { change, undone } = this.changeBy(made);
       to -= 1;
-      if (change.changed.length === 0 && change.removed.length === 0) continue;
-      bytes += changeBytes(change);
+      const isTouched = change.changed.length > 0 || change.removed.length > 0;
+      if (isTouched) bytes += changeBytes(change);
       if (bytes > KEPT_STEPS_BYTES) break;
+      this.knownSince = to;
+      if (!isTouched) continue;
       state = state.with(undone);
       steps.push({ revision: to + 1, digestBefore: hex(state.digest), change, bytes: changeBytes(change) });
     }
@@ -229,11 +247,9 @@ export class DeliveredView {
 
   /** The digest of the view at a revision; undefined when that is forgotten, or not there yet. */
   private digestAt(revision: number): string | undefined {
-    if (revision > Number(this.positionNow.revision)) return undefined;
-    const later = this.steps.findIndex((step) => step.revision > revision);
-    if (later === -1) return hex(this.positionNow.digest);
-    // Before the first step that is kept, nobody knows how far its state goes back.
-    return later === 0 ? undefined : this.steps[later]?.digestBefore;
+    if (revision > Number(this.positionNow.revision) || revision < this.knownSince) return undefined;
+    const later = this.steps.find((step) => step.revision > revision);
+    return later?.digestBefore ?? hex(this.positionNow.digest);
   }
 
   /** How many of the newest steps lead from what a node has to here; undefined when it cannot be known. */

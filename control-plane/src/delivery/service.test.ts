@@ -302,6 +302,32 @@ describe('the delivery service', () => {
     ]);
   });
 
+  it('does not give a node that follows the store what the store lost when it went back', async () => {
+    const { head, log, address } = await served();
+    for (const name of ['a', 'b', 'c']) await commit(head, { name });
+    const other = new MemoryLog();
+    other.checkpoint = log.checkpoint;
+    other.revisions = log.revisions.slice(0, 1);
+    const onTrouble = () => {};
+    const elsewhere = await ConfigurationHead.open({ log: other, nowMs: () => 0, onTrouble });
+    await commit(elsewhere, { name: 'x' });
+    const { storeId, state } = elsewhere;
+    const have = create(PositionSchema, { storeId, revision: 2n, digest: Uint8Array.from(state.digest) });
+    expect(keysOf(await node({ address }).pull(have))).toEqual(['consumer//a', 'consumer//b', 'consumer//c']);
+    // The store goes back, and on from there, and this replica has heard nothing of it.
+    log.revisions = other.revisions;
+    await expect(node({ address }).pull(have)).rejects.toMatchObject({ code: status.UNAVAILABLE });
+    for (const name of ['y', 'z']) await commit(elsewhere, { name });
+    log.revisions = other.revisions;
+    expect(keysOf(await node({ address }).pull(have))).toEqual([
+      'consumer//a',
+      'consumer//x',
+      'consumer//y',
+      'consumer//z',
+    ]);
+    elsewhere.close();
+  });
+
   it('does not send a node back that knows the store which took the place of this one', async () => {
     const { log, head, address } = await served();
     await commit(head, { name: 'a' });

@@ -96,7 +96,7 @@ async function pull(
   try {
     const { have, everything, node } = call.request;
     view = views.use(admit(options.access, call, call.request));
-    if (have !== undefined) await catchUp(head, have);
+    if (have !== undefined) await catchUp(head, views.given(view, node, have), have);
     for (const piece of views.given(view, node, have).pull(everything ? undefined : have)) {
       if (call.cancelled) return;
       if (!call.write(piece) && !(await writable(call, options.timing ?? SYSTEM_TIMING))) {
@@ -116,12 +116,14 @@ async function pull(
 
 /**
  * A node that is ahead of this replica, or has something of a store that is not known here, heard of what is still on
- * its way here, or the store was restored from a backup. The store knows which; a node never goes back because a
- * replica is late.
+ * its way here, or the store was restored from a backup. One that has something else than was here at its revision is on
+ * a line of revisions that began after this replica last looked, or before. The store knows which; a node never goes
+ * back because a replica is late.
  */
-async function catchUp(head: ConfigurationHead, { storeId, revision }: Position): Promise<void> {
+async function catchUp(head: ConfigurationHead, view: DeliveredView, have: Position): Promise<void> {
+  const { storeId, revision } = have;
   const isNodeBehind = storeId === head.storeId ? Number(revision) <= head.revision : head.isAfter(storeId);
-  if (!isNodeBehind) await head.refresh();
+  if (!isNodeBehind || view.contradicts(have)) await head.refresh();
 }
 
 /** Resolves with false when nothing of what was written is taken in time. */

@@ -70,8 +70,10 @@ describe('views', () => {
           const wanted = seenBy(view.view, head);
           expect(view.position.digest).toEqual(wanted.digest);
           expect(Number(view.position.revision)).toBe(head.revision);
-          for (const { state, position } of seen[number] ?? [])
+          for (const { state, position } of seen[number] ?? []) {
+            expect(view.contradicts(position)).toBe(false);
             expect(contentOf(taken(state.fork(), view.pull(position)))).toEqual(contentOf(wanted));
+          }
           expect(contentOf(taken(ResourceState.empty(), view.pull(undefined)))).toEqual(contentOf(wanted));
         }
         views.close();
@@ -99,6 +101,7 @@ describe('views', () => {
     for (const have of [elsewhere, damaged, undefined])
       expect(decoded(view.pull(have))[0]).toMatchObject({ snapshot: true });
     expect(decoded(view.pull(view.position))[0]).toMatchObject({ snapshot: false, changed: [], removed: [] });
+    expect([elsewhere, damaged, before].map((have) => view.contradicts(have))).toEqual([false, true, false]);
   });
 
   it('know the changes that were made before anybody had the view', async () => {

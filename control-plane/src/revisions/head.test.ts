@@ -233,8 +233,8 @@ describe('a commit', () => {
 describe('a store whose answer is lost', () => {
   it('has added what the head then takes from it', async () => {
     const log = store();
-    const append: RevisionLog['append'] = async (revision, storeId) => {
-      await log.append({ ...revision, message: 'as it is stored' }, storeId);
+    const append: RevisionLog['append'] = async (revision, ...rest) => {
+      await log.append({ ...revision, message: 'as it is stored' }, ...rest);
       throw new StoreUnavailableError('the answer is lost');
     };
     const { head } = await headOver(log, { append });
@@ -245,9 +245,9 @@ describe('a store whose answer is lost', () => {
   it('has added nothing, and is asked again', async () => {
     const log = store();
     let count = 0;
-    const append: RevisionLog['append'] = async (revision, storeId) => {
+    const append: RevisionLog['append'] = async (...args) => {
       if (++count === 1) throw new StoreUnavailableError('the question is lost');
-      return log.append(revision, storeId);
+      return log.append(...args);
     };
     const { head } = await headOver(log, { append });
     expect(await put(head, 'a')).toMatchObject({ number: 1n });

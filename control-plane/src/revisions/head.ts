@@ -381,7 +381,7 @@ export class ConfigurationHead {
   private async append(revision: Revision): Promise<Revision | undefined> {
     let outcome: AppendOutcome;
     try {
-      outcome = await this.options.log.append(revision, this.storeIdNow);
+      outcome = await this.options.log.append(revision, this.storeIdNow, this.revisions.at(-1)?.id);
     } catch (error) {
       if (error instanceof StoreReplacedError) {
         await this.readAgain();

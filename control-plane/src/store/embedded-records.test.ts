@@ -23,7 +23,7 @@ describe('records in the embedded store', () => {
     const records = EmbeddedRecords.open(path, Date.now);
     const log = EmbeddedLog.open(path);
     await records.put('nodes', 'a', new Uint8Array([1]), { expected: 'absent' });
-    await log.append(revisionOf(1), (await log.read()).checkpoint.storeId);
+    await log.append(revisionOf(1), (await log.read()).checkpoint.storeId, undefined);
     expect(await records.list('nodes')).toHaveLength(1);
     expect((await log.read()).revisions).toHaveLength(1);
     await log.close();

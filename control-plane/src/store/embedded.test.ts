@@ -28,8 +28,8 @@ describe('the embedded store in memory', () => {
     const { storeId } = (await log.read()).checkpoint;
     const listener = new Listener();
     log.watch(0, listener, storeId);
-    await log.append(revisionOf(1, consumer('a')), storeId);
-    await log.append(revisionOf(2, consumer('b')), storeId);
+    await log.append(revisionOf(1, consumer('a')), storeId, undefined);
+    await log.append(revisionOf(2, consumer('b')), storeId, undefined);
     await until(() => listener.numbers.length === 2);
     await log.compact(checkpointOf(storeId, 1, consumer('a')));
     expect((await log.read()).revisions).toHaveLength(1);
@@ -51,7 +51,7 @@ describe('the file of the embedded store', () => {
 
   it('is for its owner only', async () => {
     const log = EmbeddedLog.open(path);
-    await log.append(revisionOf(1), (await log.read()).checkpoint.storeId);
+    await log.append(revisionOf(1), (await log.read()).checkpoint.storeId, undefined);
     for (const each of [path, `${path}-wal`]) expect((await stat(each)).mode & 0o777).toBe(0o600);
     await log.close();
   });
@@ -88,11 +88,13 @@ describe('the file of the embedded store', () => {
     const { storeId } = (await log.read()).checkpoint;
     const other = new DatabaseSync(path);
     other.exec('BEGIN IMMEDIATE');
-    await expect(log.append(revisionOf(1), storeId)).rejects.toThrow(/store\.db cannot be used: .*locked/);
+    await expect(log.append(revisionOf(1), storeId, undefined)).rejects.toThrow(
+      /store\.db cannot be used: .*locked/,
+    );
     expect((await log.read()).revisions).toHaveLength(0);
     other.exec('COMMIT');
     other.close();
-    expect(await log.append(revisionOf(1), storeId)).toEqual({ appended: true });
+    expect(await log.append(revisionOf(1), storeId, undefined)).toEqual({ appended: true });
     await log.close();
   });
 

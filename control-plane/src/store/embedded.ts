@@ -91,7 +91,7 @@ export class EmbeddedLog implements RevisionLog {
     };
   }
 
-  async append(revision: Revision, storeId: string): Promise<AppendOutcome> {
+  async append(revision: Revision, storeId: string, afterId: string | undefined): Promise<AppendOutcome> {
     const bytes = encodedRevision(revision);
     const number = Number(revision.number);
     const outcome = this.translated(() =>
@@ -99,12 +99,20 @@ export class EmbeddedLog implements RevisionLog {
         const ends = this.ends();
         if (ends.storeId !== storeId) throw replaced(this.path);
         if (ends.newest !== number - 1) return { appended: false, head: ends.newest };
+        if (afterId !== undefined && (this.idOf(number - 1) ?? afterId) !== afterId)
+          throw replaced(this.path);
         this.database.prepare('INSERT INTO revision (number, bytes) VALUES (?, ?)').run(number, bytes);
         return { appended: true };
       }),
     );
     if (outcome.appended) this.tellWatches();
     return outcome;
+  }
+
+  /** Undefined when it is forgotten. */
+  private idOf(number: number): string | undefined {
+    const row = this.database.prepare('SELECT bytes FROM revision WHERE number = ?').get(number);
+    return row === undefined ? undefined : decodeRevision(row).id;
   }
 
   watch(after: number, listener: LogListener, storeId: string): LogWatch {
@@ -210,5 +218,5 @@ function decodeRevision(row: object): Revision {
 }
 
 function replaced(path: string | undefined): StoreReplacedError {
-  return new StoreReplacedError(`${path ?? 'the store'} was begun anew by somebody else`);
+  return new StoreReplacedError(`${path ?? 'the store'} was put back, or begun anew by somebody else`);
 }

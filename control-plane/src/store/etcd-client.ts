@@ -226,7 +226,7 @@ export class EtcdClient {
   }
 
   replaced(): StoreReplacedError {
-    return new StoreReplacedError(`${this.place} was wiped, or begun anew by somebody else`);
+    return new StoreReplacedError(`${this.place} was wiped, put back, or begun anew by somebody else`);
   }
 
   private async call<T>(work: () => Promise<T>): Promise<T> {

@@ -50,7 +50,7 @@ describeUnless(NO_ETCD, 'etcd that fails', () => {
     storeId = (await log.read()).checkpoint.storeId;
     listener = new Listener();
     log.watch(0, listener, storeId);
-    await log.append(revisionOf(1, consumer('a')), storeId);
+    await log.append(revisionOf(1, consumer('a')), storeId, undefined);
     await until(() => listener.heard.length === 1);
   };
 
@@ -58,10 +58,12 @@ describeUnless(NO_ETCD, 'etcd that fails', () => {
     await begin();
     await etcd.kill();
     await expect(log.read()).rejects.toThrow(StoreUnavailableError);
-    await expect(log.append(revisionOf(2), storeId)).rejects.toThrow(`etcd at ${etcd.url} cannot be used`);
+    await expect(log.append(revisionOf(2), storeId, undefined)).rejects.toThrow(
+      `etcd at ${etcd.url} cannot be used`,
+    );
     await until(() => listener.reaches.length === 1);
     await etcd.restart();
-    expect(await log.append(revisionOf(2), storeId)).toEqual({ appended: true });
+    expect(await log.append(revisionOf(2), storeId, undefined)).toEqual({ appended: true });
     await until(() => listener.heard.length === 2);
     expect([listener.numbers, listener.losses]).toEqual([[1, 2], []]);
     expect(listener.reaches).toEqual([[false, expect.stringContaining('cannot be used')], [true]]);
@@ -78,7 +80,7 @@ describeUnless(NO_ETCD, 'etcd that fails', () => {
       etcd.thaw();
     }
     await until(() => listener.reaches.length === 2);
-    await log.append(revisionOf(2), storeId);
+    await log.append(revisionOf(2), storeId, undefined);
     await until(() => listener.heard.length === 2);
     expect(listener.losses).toEqual([]);
     await log.close();
@@ -90,7 +92,7 @@ describeUnless(NO_ETCD, 'etcd that fails', () => {
     const data = join(etcd.folder, ETCD_DATA_FOLDER);
     await cp(data, `${data}.saved`, { recursive: true });
     await etcd.restart();
-    await log.append(revisionOf(2), storeId);
+    await log.append(revisionOf(2), storeId, undefined);
     await until(() => listener.heard.length === 2);
     await etcd.kill();
     await rm(data, { recursive: true });
@@ -98,7 +100,7 @@ describeUnless(NO_ETCD, 'etcd that fails', () => {
     await etcd.restart();
     const other = new Listener();
     log.watch(1, other, storeId);
-    await log.append(revisionOf(2), storeId);
+    await log.append(revisionOf(2), storeId, undefined);
     await until(() => listener.losses.length === 1 && other.heard.length === 1);
     expect(listener.numbers).toEqual([1, 2]);
     await log.close();
@@ -134,7 +136,7 @@ describeUnless(NO_ETCD, 'etcd that fails', () => {
     const other = new EtcdLog({ endpoints: [etcd.url], cluster });
     const attempts = [manyConsumers(9_000), manyConsumers(10_000)].map((each) => revisionOf(2, ...each));
     const outcomes = await Promise.all(
-      [log, other].map((writer, index) => writer.append(attempts[index] as Revision, storeId)),
+      [log, other].map((writer, index) => writer.append(attempts[index] as Revision, storeId, undefined)),
     );
     const winner = outcomes.findIndex(({ appended }) => appended);
     expect(outcomes[1 - winner]).toEqual({ appended: false, head: 2 });
@@ -162,7 +164,7 @@ describeUnless(NO_ETCD, 'etcd that fails', () => {
     };
     const orphan = `/sluice/${cluster}/chunk/revision.0000000000000002.${randomUUID()}/000000`;
     await etcd.call('kv/put', { key: base64(orphan), value: base64('left') });
-    await log.append(revisionOf(2, ...manyConsumers()), storeId);
+    await log.append(revisionOf(2, ...manyConsumers()), storeId, undefined);
     expect((await etcd.call('kv/range', { key: base64(orphan) })).kvs).toBeUndefined();
     expect(await names()).toContain('chunk');
     expect(await names()).not.toContain('upload');
@@ -178,7 +180,7 @@ describeUnless(NO_ETCD, 'etcd with TLS and a password', () => {
     const tls = { ca: Buffer.from(cert), cert: Buffer.from(cert), key: Buffer.from(key) };
     const log = new EtcdLog({ endpoints: [etcd.url], cluster: 'default', tls });
     const { storeId } = (await log.read()).checkpoint;
-    expect(await log.append(revisionOf(1), storeId)).toEqual({ appended: true });
+    expect(await log.append(revisionOf(1), storeId, undefined)).toEqual({ appended: true });
     await log.close();
     const stranger = new EtcdLog({ endpoints: [etcd.url], cluster: 'default', tls: { ca: tls.ca } });
     await expect(stranger.read()).rejects.toThrow(StoreUnavailableError);
@@ -193,10 +195,10 @@ describeUnless(NO_ETCD, 'etcd with TLS and a password', () => {
     const { storeId } = (await log.read()).checkpoint;
     const listener = new Listener();
     log.watch(0, listener, storeId);
-    await log.append(revisionOf(1), storeId);
+    await log.append(revisionOf(1), storeId, undefined);
     await until(() => listener.heard.length === 1);
     await etcd.restart();
-    expect(await log.append(revisionOf(2), storeId)).toEqual({ appended: true });
+    expect(await log.append(revisionOf(2), storeId, undefined)).toEqual({ appended: true });
     await until(() => listener.heard.length === 2);
     await log.close();
     for (const auth of [undefined, { user: 'root', password: 'guessed' }]) {

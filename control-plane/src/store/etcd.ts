@@ -79,11 +79,12 @@ export class EtcdLog implements RevisionLog {
     );
   }
 
-  async append(revision: Revision, storeId: string): Promise<AppendOutcome> {
+  async append(revision: Revision, storeId: string, afterId: string | undefined): Promise<AppendOutcome> {
     const bytes = encodedRevision(revision);
     const number = Number(revision.number);
     const before = await this.headOf(storeId);
     if (before.number !== number - 1) return { appended: false, head: before.number };
+    if (afterId !== undefined && before.text !== `${number - 1}/${afterId}`) throw this.client.replaced();
     const isDone = await this.write(
       nameOfRevision(number),
       bytes,

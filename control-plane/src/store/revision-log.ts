@@ -48,10 +48,12 @@ export interface RevisionLog {
    * of the store takes; nobody sees a part of it. When this rejects it may have been added all the same.
    *
    * @param storeId the name of the store that it is meant for
+   * @param afterId the id of the revision that it was made on; undefined where that is forgotten
    * @throws RevisionTooLargeError
-   * @throws StoreReplacedError when the store has another name
+   * @throws StoreReplacedError when the store has another name, or another revision of that number: it went back to an
+   *   older state and on from there
    */
-  append(revision: Revision, storeId: string): Promise<AppendOutcome>;
+  append(revision: Revision, storeId: string, afterId: string | undefined): Promise<AppendOutcome>;
   /** Tells of every revision of this store after `after`, from now on. */
   watch(after: number, listener: LogListener, storeId: string): LogWatch;
   /** Revisions with numbers below `before`, newest first; those before the checkpoint are forgotten. */

@@ -139,9 +139,7 @@ describe('the compiler', () => {
       },
     });
     const refused = refusal(changed(upstream('a'), other));
-    expect(refused.message).toBe(
-      'upstream b: id: upstream/a has the id a too; ids are of one upstream each',
-    );
+    expect(refused.message).toBe('upstream b: id: upstream/a has the id a too; ids are of one upstream each');
     expect(refused.resource).toMatchObject({ name: 'b' });
   });
 

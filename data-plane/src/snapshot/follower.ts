@@ -63,6 +63,8 @@ export class Follower {
   private waiting: Announcement[] = [];
   /** The newest position that was spoken of. */
   private newest: Position | undefined;
+  /** The store went back behind what runs here, which stays until there is something that can take its place. */
+  private isAheadOfStore = false;
   /** What was refused last, and why. */
   private refused: (Refused & { readonly position: Position }) | undefined;
   /** How often the same was refused. */
@@ -184,7 +186,8 @@ export class Follower {
       if (announcement.position !== undefined) this.refuse(announcement.position, refusalOf(thrown));
       return;
     }
-    if (judged === 'pull') this.pullWanted = true;
+    // Numbers of another line of revisions say nothing of what is newer.
+    if (judged === 'pull' || (judged === 'nothing' && this.isAheadOfStore)) this.pullWanted = true;
     else if (judged !== 'nothing') await this.run(judged);
   }
 
@@ -225,6 +228,7 @@ export class Follower {
     this.pullFailureCount = 0;
     this.timers.cancel('pull');
     if (pulled !== 'nothing') await this.run(pulled);
+    this.isAheadOfStore = position !== undefined && isBehind(position, replica.position);
     this.askOthersIfBehind();
   }
 
@@ -323,6 +327,10 @@ export class Follower {
       this.poll();
     });
   }
+}
+
+function isBehind({ storeId, revision }: Position, held: Position | undefined): boolean {
+  return held !== undefined && storeId === held.storeId && revision < held.revision;
 }
 
 function isUnknownResource(thrown: unknown): boolean {
