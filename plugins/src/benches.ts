@@ -10,6 +10,7 @@ import type { PluginBench } from './bench-case.js';
 import { bench as cache } from './cache/bench.js';
 import { bench as cors } from './cors/bench.js';
 import { bench as loginLimit } from './login-limit/bench.js';
+import { bench as pin } from './pin/bench.js';
 import { bench as policy } from './policy/bench.js';
 import { bench as ratelimit } from './ratelimit/bench.js';
 import { bench as requestLimit } from './request-limit/bench.js';
@@ -46,6 +47,7 @@ export const BENCHES: readonly PluginBench[] = [
   cache,
   cors,
   loginLimit,
+  pin,
   policy,
   ratelimit,
   requestLimit,

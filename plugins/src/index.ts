@@ -15,6 +15,7 @@ export const BUILT_IN: readonly string[] = [
   'cache',
   'cors',
   'login-limit',
+  'pin',
   'policy',
   'ratelimit',
   'request-limit',

@@ -1,6 +1,6 @@
 /** An answer that is kept, and what may be kept at all. */
 import { Outcome } from '@sluice/sdk';
-import { type Place, placesOf } from './canonical-json.js';
+import { type Place, placesOf } from '../canonical-json.js';
 import type { Subject } from './changes.js';
 import { MAX_LIFETIME_MS, type Rule } from './config.js';
 import type { CacheRequest } from './request-key.js';

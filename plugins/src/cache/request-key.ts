@@ -6,7 +6,7 @@
 import { hash } from 'node:crypto';
 import type { JsonObject, Target } from '@sluice/sdk';
 import { ANONYMOUS } from '@sluice/sdk';
-import { type Member, membersOf, objectOf } from './canonical-json.js';
+import { type Member, membersOf, objectOf } from '../canonical-json.js';
 
 /** What the cache reads of a request. */
 export interface Ctx {
