@@ -35,6 +35,8 @@ function actions() {
     newPlugin: record('newPlugin', EXIT.ok),
     testPlugin: record('testPlugin', EXIT.ok),
     packPlugin: record('packPlugin', EXIT.ok),
+    testPolicy: record('testPolicy', EXIT.unexpected),
+    explainPolicy: record('explainPolicy', EXIT.ok),
     version: record('version', EXIT.ok),
   };
   return { called, commands };

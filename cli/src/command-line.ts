@@ -17,6 +17,7 @@ import { EXIT, EXIT_MEANINGS } from './exit-codes.js';
 import { addKeysCommand, KEYS_EXAMPLES, type KeysActions } from './keys-command-line.js';
 import { addDataPlaneCommand, NODE_EXAMPLES, type NodeActions } from './node-command-line.js';
 import { addPluginCommand, PLUGIN_EXAMPLES, type PluginActions } from './plugin-command-line.js';
+import { addPolicyCommand, POLICY_EXAMPLES, type PolicyActions } from './policy-command-line.js';
 import type { ServeFlags } from './serve-flags.js';
 import type { StdioFlags } from './stdio-flags.js';
 import { packageVersion } from './version.js';
@@ -31,7 +32,8 @@ export interface CommandActions
     ControlPlaneActions,
     KeysActions,
     NodeActions,
-    PluginActions {
+    PluginActions,
+    PolicyActions {
   serve(flags: ServeFlags): Promise<number>;
   stdio(flags: StdioFlags): Promise<number>;
   /** `file` undefined: what `serve` would read. */
@@ -93,6 +95,7 @@ const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
   ...ROLLOUT_EXAMPLES,
   ...KEYS_EXAMPLES,
   ...PLUGIN_EXAMPLES,
+  ...POLICY_EXAMPLES,
   ...COMPLETION_EXAMPLES,
   version: [['sluice version', 'what is installed, and what it runs on']],
 };
@@ -223,6 +226,7 @@ export function createCommandLine(actions: CommandActions, finish: (exitCode: nu
   addRolloutCommand(program, runAdmin);
   addKeysCommand(program, actions, finish);
   addPluginCommand(program, actions, finish);
+  addPolicyCommand(program, actions, finish);
   addCompletionCommand(program, actions, finish);
 
   program

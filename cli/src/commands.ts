@@ -52,6 +52,10 @@ export function runCommandLine(argv: readonly string[]): Promise<number> {
     testPlugin: async (folder) => (await import('./plugin-folder.js')).runPluginTests(folder, process.stderr),
     packPlugin: async (folder) =>
       (await import('./plugin-folder.js')).pack(folder, process.stdout, process.stderr),
+    testPolicy: async (file) =>
+      (await import('./policy-test.js')).testPolicy(file, process.stdout, process.stderr),
+    explainPolicy: async (file, flags) =>
+      (await import('./policy-explain.js')).explain(file, flags, process.stdout, process.stderr),
     admin: async (command) => {
       // A server of TLS is named after its address by grpc-js, which Node.js deprecates where that is a number.
       process.noDeprecation = true;

@@ -21,6 +21,8 @@ export function renderReference(): string {
       newPlugin: nothing,
       testPlugin: nothing,
       packPlugin: nothing,
+      testPolicy: nothing,
+      explainPolicy: nothing,
       version: nothing,
     },
     () => {},

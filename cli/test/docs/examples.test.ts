@@ -8,7 +8,10 @@ import { allBlocks, blocksOf, ROOT } from './pages.js';
 
 /* "I copy a configuration from the documentation, and it is valid." */
 
-const EXAMPLES = readdirSync(join(ROOT, 'docs', 'examples'));
+const FILES = readdirSync(join(ROOT, 'docs', 'examples'));
+/** Test cases of policies stand beside them. */
+const CASES = FILES.filter((name) => name.endsWith('.test.yaml'));
+const EXAMPLES = FILES.filter((name) => !CASES.includes(name));
 /** What a client reads: to a gateway at the default address they name itself. */
 const FOR_CLIENTS = ['client.json', 'inspector.json'];
 const CONFIGURATIONS = ['yaml', 'toml'];
@@ -17,6 +20,7 @@ const ENVIRONMENT: Readonly<Record<string, Record<string, string>>> = {
   'admin.yaml': { SLUICE_ADMIN_TOKEN: 'a'.repeat(32) },
   'api-keys.yaml': { SLUICE_KEY_SECRET: 'a'.repeat(32) },
   'consumers.yaml': { SLUICE_KEY_SECRET: 'a'.repeat(32) },
+  'policy-agents.yaml': { SLUICE_KEY_SECRET: 'a'.repeat(32), SLUICE_AGENT_SECRET: 'b'.repeat(32) },
   'securing.yaml': { SLUICE_KEY_SECRET: 'a'.repeat(32) },
   'jwt-keys.yaml': { PORTAL_JWT_SECRET: 'a'.repeat(32) },
 };
@@ -40,9 +44,14 @@ describe('example configurations', () => {
     expect(code).toBe(0);
   });
 
+  it.each(CASES)('pass the cases of %s', async (name) => {
+    const { code, stdout } = await run(['policy', 'test', join(ROOT, 'docs', 'examples', name)]);
+    expect([stdout.match(/^ *✗.*$/gm), code]).toEqual([null, 0]);
+  });
+
   it('are all shown on a page', () => {
     const shown = new Set(allBlocks().map(({ file }) => file));
-    expect(EXAMPLES.filter((name) => !shown.has(`docs/examples/${name}`))).toEqual([]);
+    expect(FILES.filter((name) => !shown.has(`docs/examples/${name}`))).toEqual([]);
   });
 });
 

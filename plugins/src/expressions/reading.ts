@@ -132,7 +132,10 @@ class Walk {
     if (left.op !== 'value' || typeof left.args !== 'string') return false;
     const path = pathOf(right);
     if (path === undefined || path.rest.length > 0 || bound.includes(path.names[0] as string)) return false;
-    this.read([...path.names, left.args]);
+    const [root, second] = path.names;
+    const isMap = root === 'headers' || (root === 'principal' && second === 'claims');
+    refuseInherited([left.args]);
+    this.read(isMap ? [...path.names, left.args] : path.names);
     return true;
   }
 
@@ -147,9 +150,7 @@ class Walk {
 
   private read(names: readonly string[]): void {
     const [root, ...members] = names as [string, ...string[]];
-    // Every object has these without anybody having put them there.
-    const inherited = members.find((member) => member in Object.prototype);
-    if (inherited !== undefined) throw new Unreadable(`reads ${inherited}, which is no name of a value`);
+    refuseInherited(members);
     this.paths.add(names.join('.'));
     if (this.locals.has(root)) this.used.add(root);
     else if (root === 'principal') this.reads.add(principalRead(members));
@@ -171,6 +172,12 @@ function localClock(node: Node, name: string, args: readonly Node[]): void {
   if (problem !== undefined) throw new Unreadable(problem);
   const own = LOCAL_CLOCK.get(name);
   if (own !== undefined && args.length === 1) (node.args as unknown[])[0] = own;
+}
+
+/** Every object has these without anybody having put them there. */
+function refuseInherited(members: readonly string[]): void {
+  const inherited = members.find((member) => member in Object.prototype);
+  if (inherited !== undefined) throw new Unreadable(`reads ${inherited}, which is no name of a value`);
 }
 
 function principalRead([member, claim]: readonly string[]): string {

@@ -19,6 +19,8 @@ export interface Question {
   readonly isLater: boolean;
   /** True where the name of the target is not known yet either: that of a template, or one that nobody has. */
   readonly isNameOpen: boolean;
+  /** True where the name is written as a server may read it, and not as it came. */
+  readonly isPlain: boolean;
   /** What the plugin itself has found out: `agent`, `session`, `now`. */
   readonly facts: Scope;
 }

@@ -36,7 +36,8 @@ export function questionsOf(
   const plain = isTemplate ? target.name : plainName(target);
   const asWritten = questionOf(ctx, methods, used, target, isLater, isTemplate, facts);
   if (plain === target.name) return [asWritten];
-  return [asWritten, questionOf(ctx, methods, used, { ...target, name: plain }, isLater, false, facts)];
+  const asRead = questionOf(ctx, methods, used, { ...target, name: plain }, isLater, false, facts);
+  return [asWritten, { ...asRead, isPlain: true }];
 }
 
 function questionOf(
@@ -55,6 +56,7 @@ function questionOf(
     target,
     isLater,
     isNameOpen,
+    isPlain: false,
     facts: { ...facts, method, target: target ?? NO_TARGET },
   };
 }

@@ -1,5 +1,6 @@
 /** One rule of the configuration, compiled. */
 import type { ConfigProblem, Target } from '@sluice/sdk';
+import { plainUri } from '../authorize/spelling.js';
 import {
   ANYTHING,
   answerOf,
@@ -145,17 +146,20 @@ function compileMatch(match: RuleConfig['match'], path: string, problems: Config
     const { target } = question;
     if (target === undefined) return question.isNameOpen ? TRUE | FALSE_SET : FALSE_SET;
     let all = 0;
-    for (const each of targets) all |= each(target, question.isNameOpen);
+    for (const each of targets) all |= each(target, question);
     return (all & TRUE) !== 0 && (all & FALSE_SET) !== 0 && !question.isNameOpen ? TRUE : all;
   };
 }
 
 /** Says what may be of a target; of one whose name is open, by its upstream. */
-function compileTarget(pattern: string): (target: Target, isNameOpen: boolean) => number {
+function compileTarget(pattern: string): (target: Target, question: Question) => number {
   const matches: Matches = compilePattern(pattern);
+  const colon = pattern.indexOf(':') + 1;
+  const matchesPlain = compilePattern(pattern.slice(0, colon) + plainUri(pattern.slice(colon)));
   const upstream = compilePattern(`${pattern.slice(0, pattern.indexOf(':'))}:*`);
-  const isAnyName = /:\*+$/.test(pattern) && pattern.indexOf(':') === pattern.search(/:\*+$/);
-  return (target, isNameOpen) => {
+  const isAnyName = /^\*+$/.test(pattern.slice(colon));
+  return (target, { isNameOpen, isPlain }) => {
+    if (isPlain && target.kind === 'resource') return matchesPlain(target) ? TRUE : FALSE_SET;
     if (!isNameOpen || isAnyName) return matches(target) ? TRUE : FALSE_SET;
     return upstream(target) ? TRUE | FALSE_SET : FALSE_SET;
   };
