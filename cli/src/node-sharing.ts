@@ -5,8 +5,12 @@ import type { NodeFlags } from './node-flags.js';
 
 const MIN_KEY_BYTES = 32;
 
-/** Undefined where there is no NATS. User and password may stand in the address, or in variables. */
-export function sharingOf(flags: NodeFlags): ClusterNodeOptions['sharing'] {
+/**
+ * Undefined where there is no NATS. User and password may stand in the address, or in variables.
+ *
+ * @param key what all nodes of the cluster have
+ */
+export function sharingOf(flags: NodeFlags, key: Buffer | undefined): ClusterNodeOptions['sharing'] {
   const { nats, natsCredentials, natsCa, natsCert, natsKey, natsReplicas, cluster, redis } = flags;
   if (nats === undefined) return undefined;
   const parsed = nats.map((url) => new URL(url.includes('://') ? url : `nats://${url}`));
@@ -17,6 +21,7 @@ export function sharingOf(flags: NodeFlags): ClusterNodeOptions['sharing'] {
   return {
     cluster,
     redis,
+    key,
     nats: {
       servers: parsed.map(({ protocol, host }) => `${protocol}//${host}`),
       user: user && decodeURIComponent(user),

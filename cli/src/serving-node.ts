@@ -62,8 +62,8 @@ export class ServingNode {
     const { stateDir, tls, tlsCa, tlsCert, tlsKey } = flags;
     const isEncrypted = tls !== undefined || tlsCa !== undefined || tlsCert !== undefined;
     const token = this.#token();
-    const sharing = sharingOf(flags);
     const key = sharedKey(flags);
+    const sharing = sharingOf(flags, key);
     this.#mayLackKey = sharing !== undefined && key === undefined;
     if (token !== undefined && !isEncrypted && !flags.controlPlane.every(isLoopbackAddress))
       log.warn('the token goes to the control plane unencrypted; give --tls or --tls-ca');

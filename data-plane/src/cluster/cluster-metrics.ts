@@ -15,6 +15,10 @@ export class ClusterMetrics {
     'Ways to workers of other nodes that ended, by why: gap, overflow, gone, closed',
     ['reason'],
   );
+  readonly strangers = this.counter(
+    'sluice_bus_strangers_total',
+    'Messages on subjects of nodes that were passed over, because no node of the cluster says such',
+  );
   readonly claims = this.counter(
     'sluice_session_claims_total',
     'Sessions that this node asked for, by what decided: store, cache when NATS was away, or none of them',

@@ -6,7 +6,7 @@
 export const Frame = {
   /** Asks for a pipe: JSON {@link Opening}. */
   Open: 1,
-  /** The pipe is there at the other end too. */
+  /** The pipe is there at the other end too: what this opening of it is called. */
   Opened: 2,
   /** A piece of a message: its number, whether it is the last one, and the piece. */
   Data: 3,
@@ -14,7 +14,7 @@ export const Frame = {
   Ack: 4,
   /** The pipe is closed: one byte {@link Closing}. */
   Close: 5,
-  /** How all pipes between two nodes stand: the inbox of the sender, then each pipe. */
+  /** How all pipes between two nodes stand: its number, the inbox of the sender, then each pipe. */
   Sync: 6,
 } as const;
 
@@ -30,6 +30,8 @@ export interface Opening {
   readonly to: string;
   /** Where answers go. */
   readonly inbox: string;
+  /** Grows with all that the sender says of itself. */
+  readonly number: number;
 }
 
 /** How a pipe stands at one end. */
@@ -62,8 +64,12 @@ export function openingOf(frame: Buffer): Opening {
   return JSON.parse(frame.toString('utf8', HEAD_BYTES)) as Opening;
 }
 
-export function openedFrame(id: string): Buffer {
-  return frameOf(Frame.Opened, id);
+export function openedFrame(id: string, name: string): Buffer {
+  return frameOf(Frame.Opened, id, Buffer.from(name, 'hex'));
+}
+
+export function openedNameOf(frame: Buffer): string {
+  return frame.toString('hex', HEAD_BYTES);
 }
 
 export function dataFrame(id: string, number: number, isLast: boolean, piece: Uint8Array): Buffer {
@@ -102,13 +108,17 @@ export function closingOf(frame: Buffer): number {
   return frame[HEAD_BYTES] ?? Closing.Broken;
 }
 
-/** @param node the sender, 8 bytes; stands where others have the id of a pipe. */
-export function syncFrame(node: string, inbox: string, states: readonly PipeState[]): Buffer {
+/**
+ * @param node the sender, 8 bytes; stands where others have the id of a pipe.
+ * @param number grows with all that the sender says of itself
+ */
+export function syncFrame(node: string, number: number, inbox: string, states: readonly PipeState[]): Buffer {
   const inboxBytes = Buffer.byteLength(inbox);
-  const body = Buffer.allocUnsafe(2 + inboxBytes + states.length * STATE_BYTES);
-  body.writeUInt16LE(inboxBytes, 0);
-  body.write(inbox, 2, 'utf8');
-  let at = 2 + inboxBytes;
+  const body = Buffer.allocUnsafe(6 + inboxBytes + states.length * STATE_BYTES);
+  body.writeUInt32LE(number, 0);
+  body.writeUInt16LE(inboxBytes, 4);
+  body.write(inbox, 6, 'utf8');
+  let at = 6 + inboxBytes;
   for (const { id, sentCount, receivedCount } of states) {
     body.write(id, at, 'latin1');
     body.writeUInt32LE(sentCount, at + PIPE_ID_BYTES);
@@ -118,8 +128,8 @@ export function syncFrame(node: string, inbox: string, states: readonly PipeStat
   return frameOf(Frame.Sync, Buffer.from(node, 'hex').latin1Slice(), body);
 }
 
-export function syncOf(frame: Buffer): { node: string; inbox: string; states: PipeState[] } {
-  const inboxEnd = HEAD_BYTES + 2 + frame.readUInt16LE(HEAD_BYTES);
+export function syncOf(frame: Buffer): { node: string; number: number; inbox: string; states: PipeState[] } {
+  const inboxEnd = HEAD_BYTES + 6 + frame.readUInt16LE(HEAD_BYTES + 4);
   const states: PipeState[] = [];
   for (let at = inboxEnd; at + STATE_BYTES <= frame.length; at += STATE_BYTES)
     states.push({
@@ -129,7 +139,8 @@ export function syncOf(frame: Buffer): { node: string; inbox: string; states: Pi
     });
   return {
     node: frame.toString('hex', 1, HEAD_BYTES),
-    inbox: frame.toString('utf8', HEAD_BYTES + 2, inboxEnd),
+    number: frame.readUInt32LE(HEAD_BYTES),
+    inbox: frame.toString('utf8', HEAD_BYTES + 6, inboxEnd),
     states,
   };
 }

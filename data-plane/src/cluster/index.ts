@@ -33,6 +33,8 @@ export interface ClusterOptions {
   readonly nats: NatsSettings;
   /** Name of the cluster: lower-case letters, digits and hyphens. Those of other names do not meet on the same NATS. */
   readonly cluster: string;
+  /** What all nodes of the cluster have: nothing is taken from others who can publish on NATS. Without it, it is. */
+  readonly key?: Uint8Array | undefined;
   /** Name of this node: letters, digits, hyphens and underscores. */
   readonly node: string;
   readonly log: Logger;

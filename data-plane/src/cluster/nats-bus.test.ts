@@ -1,3 +1,4 @@
+import { connect } from '@nats-io/transport-node';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type CutProxy, startCutProxy } from '../../../cli/test/servers/cut-proxy.js';
@@ -5,15 +6,16 @@ import { describeUnless } from '../../../cli/test/servers/describe-unless.js';
 import { NO_NATS, startNats } from '../../../cli/test/servers/nats.js';
 import type { TestServer } from '../../../cli/test/servers/server-process.js';
 import { BusNode, nodeBusCases, ofRequests } from '../sessions/node-bus.cases.js';
-import type { BusMessage } from '../sessions/node-bus.js';
+import type { BusMessage, RequestMessage } from '../sessions/node-bus.js';
 import { type ClusterConnection, connectCluster } from './index.js';
 
 const log = pino({ level: 'silent' });
+const KEY = Buffer.from('a key of at least thirty-two bytes');
 const LIMIT = { timeout: 20_000, interval: 20 };
 const end = (id: number): BusMessage => ofRequests({ type: 'end', id });
 
-function connectTo(port: number, node: string, cluster = 'test'): Promise<ClusterConnection> {
-  return connectCluster({ nats: { servers: [`nats://127.0.0.1:${port}`] }, cluster, node, log });
+function connectTo(port: number, node: string, cluster = 'test', key: Buffer | undefined = KEY) {
+  return connectCluster({ nats: { servers: [`nats://127.0.0.1:${port}`] }, cluster, node, log, key });
 }
 
 describeUnless(NO_NATS, 'over a real server', () => {
@@ -120,6 +122,94 @@ describeUnless(NO_NATS, 'a bus over NATS', () => {
     await expect.poll(() => d.met.length, LIMIT).toBe(2);
     expect(c.met).toEqual([]);
     for (const { bus } of [c, d]) bus.leave();
+  });
+
+  it('takes nothing from those who can publish there and do not have the key', async () => {
+    const stranger = await connect({ servers: `nats://127.0.0.1:${server.port}` });
+    const heard: { subject: string; data: Uint8Array }[] = [];
+    stranger.subscribe('sluice.test.>', {
+      callback: (_, { subject, data }) => void heard.push({ subject, data: Uint8Array.from(data) }),
+    });
+    await stranger.flush();
+    await reachEachOther(1);
+    cable.cut();
+    await closedAtBoth();
+    cable.mend();
+    await metAgain(2);
+    await reachEachOther(2);
+    const inbox = `sluice.test.bus.b.${b.node}`;
+    expect(heard.some(({ subject }) => subject === inbox)).toBe(true);
+    // All that was said, of pipes that ended and of the one of now, again and in the place of something else.
+    for (const { subject, data } of [...heard]) {
+      stranger.publish(subject, data);
+      stranger.publish(inbox, data);
+      stranger.publish('sluice.test.presence', data);
+    }
+    const forged = Buffer.from(heard.findLast(({ subject }) => subject === inbox)?.data as Uint8Array);
+    forged[20] = (forged[20] ?? 0) ^ 1;
+    stranger.publish(inbox, forged);
+    const gone = { node: a.node, number: 1e9, inbox: 'x', workers: [...a.workers], leaves: true };
+    stranger.publish('sluice.test.presence', JSON.stringify(gone));
+    await stranger.flush();
+    await reachEachOther(3);
+    const idsOf = (messages: readonly RequestMessage[]) =>
+      messages.map((message) => ('id' in message ? message.id : undefined));
+    expect([a.from(b), b.from(a)].map(idsOf)).toEqual([
+      [1, 2, 3],
+      [1, 2, 3],
+    ]);
+    expect([a.closed.length, b.closed.length]).toEqual([1, 1]);
+    expect(await connections[1]?.metricsText()).toMatch(/sluice_bus_strangers_total [1-9]/);
+    // A node of another key is a stranger too.
+    const other = await connectTo(
+      server.port,
+      'c',
+      'test',
+      Buffer.from('another key of thirty-two bytes!!!'),
+    );
+    connections.push(other);
+    const c = new BusNode(other.bus);
+    await reachEachOther(4);
+    expect([a, b, c].map(({ met }) => met.length)).toEqual([2, 2, 0]);
+    c.bus.leave();
+    await stranger.close();
+  });
+
+  it.each([
+    ['with a key', KEY],
+    ['without a key', Buffer.alloc(0)],
+  ])('lives on %s, whatever is published where nodes speak', async (_, key) => {
+    const nodeIn = (node: string) =>
+      connectCluster({
+        nats: { servers: [`nats://127.0.0.1:${server.port}`] },
+        cluster: 'wild',
+        node,
+        log,
+        key: key.length > 0 ? key : undefined,
+      });
+    const wild = [await nodeIn('d'), await nodeIn('e')];
+    connections.push(...wild);
+    const [d, e] = wild.map(({ bus }) => new BusNode(bus)) as [BusNode, BusNode];
+    await expect.poll(() => [d.met.length, e.met.length], LIMIT).toEqual([1, 1]);
+    const stranger = await connect({ servers: `nats://127.0.0.1:${server.port}` });
+    const node = 'f'.repeat(16);
+    const presences = [
+      ...['', 'null', '[]', '{}', '"x"', `{"node":"${node}"}`, '{"node":1,"workers":[]}'],
+      `{"node":"${node}","number":1,"inbox":"i","workers":"x"}`,
+      `{"node":"${node}","number":1,"inbox":1,"workers":[]}`,
+      `{"node":"${node}","number":1,"inbox":"i","workers":[1,null]}`,
+    ];
+    for (const text of presences) stranger.publish('sluice.wild.presence', text);
+    const inbox = `sluice.wild.bus.d.${d.node}`;
+    for (let type = 0; type < 8; type++)
+      for (const length of [0, 1, 8, 9, 13, 14, 15, 40]) stranger.publish(inbox, Buffer.alloc(length, type));
+    stranger.publish(`${inbox}.unread.x`, 'x');
+    await stranger.flush();
+    d.pipeTo(e).post(end(1));
+    e.pipeTo(d).post(end(1));
+    await expect.poll(() => [d.from(e).length, e.from(d).length], LIMIT).toEqual([1, 1]);
+    for (const { bus } of [d, e]) bus.leave();
+    await stranger.close();
   });
 
   it('begins alone without NATS, and finds the others when it is there', async () => {

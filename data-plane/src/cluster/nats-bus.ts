@@ -2,13 +2,15 @@
  * Workers of other nodes, over NATS. Every node says each second that it lives, and which workers it has; of two
  * workers that have heard of each other, the one whose address comes first opens a pipe. Each second two nodes also
  * tell each other how their pipes stand, so that a loss which nothing else would show closes the pipe too. One that
- * was closed by a loss is opened anew, and is another pipe to whoever used it.
+ * was closed by a loss is opened anew, and is another pipe to whoever used it. Where nodes have a key, what does not come
+ * from one of them is passed over.
  */
 import { randomBytes } from 'node:crypto';
 import type { Msg, NatsConnection, Subscription } from '@nats-io/transport-node';
 import type { Logger } from 'pino';
 import type { Met, NodeBus, WorkerAddress } from '../sessions/node-bus.js';
 import type { ClusterMetrics } from './cluster-metrics.js';
+import type { FrameSeal } from './frame-seal.js';
 import {
   ackOf,
   Closing,
@@ -17,6 +19,7 @@ import {
   dataOf,
   Frame,
   openedFrame,
+  openedNameOf,
   openFrame,
   openingOf,
   PIPE_ID_BYTES,
@@ -40,8 +43,18 @@ const LATE_MS = 2_500;
 /** What NATS says to a message that nobody reads. */
 const NO_RESPONDERS = 503;
 
+/** Names of openings are so many random bytes, in hexadecimal. */
+const OPENING_BYTES = 8;
+/** A node has one worker for each processor. */
+const MAX_WORKERS_COUNT = 1_024;
+const NODE_NAME = /^[0-9a-f]{16}$/;
+/** So often it is said that somebody speaks here whom nobody knows. */
+const STRANGER_LOG_INTERVAL_MS = 60_000;
+
 interface Presence {
   readonly node: string;
+  /** Grows with all that the node says of itself. */
+  readonly number: number;
   readonly inbox: string;
   readonly workers: readonly WorkerAddress[];
   readonly leaves?: boolean;
@@ -53,6 +66,8 @@ interface Neighbour {
   readonly inbox: string;
   workers: readonly WorkerAddress[];
   heardAt: number;
+  /** Of what it said last of itself. */
+  number: number;
   unreadCount: number;
 }
 
@@ -62,6 +77,8 @@ interface End {
   readonly neighbour: Neighbour;
   /** The worker here has it. */
   isMet: boolean;
+  /** What this opening of it is called; empty until the other end has said that. */
+  opening: string;
   readonly begunAt: number;
 }
 
@@ -71,6 +88,7 @@ export interface NatsBusOptions {
   readonly presenceSubject: string;
   /** Begins the subjects that only this node reads. */
   readonly inboxPrefix: string;
+  readonly seal: FrameSeal;
   readonly log: Logger;
   readonly metrics: ClusterMetrics;
 }
@@ -90,6 +108,8 @@ export class NatsBus implements NodeBus {
   private subscriptions: Subscription[] = [];
   private timer: NodeJS.Timeout | undefined;
   private lastBeatAt = 0;
+  private saidCount = 0;
+  private strangerSaidAt = Number.NEGATIVE_INFINITY;
 
   constructor(private readonly options: NatsBusOptions) {}
 
@@ -123,12 +143,12 @@ export class NatsBus implements NodeBus {
     this.subscriptions = [
       connection.subscribe(this.options.presenceSubject, {
         callback: (error, message) => {
-          if (error === null) this.heard(message.json<Presence>());
+          if (error === null) this.take(message, (bytes) => this.heard(presenceOf(bytes)));
         },
       }),
       connection.subscribe(this.inbox, {
         callback: (error, message) => {
-          if (error === null) this.receive(bufferOf(message.data));
+          if (error === null) this.take(message, (bytes) => this.receive(bytes));
         },
       }),
       connection.subscribe(`${this.inbox}.unread.*`, {
@@ -137,11 +157,41 @@ export class NatsBus implements NodeBus {
     ];
   }
 
-  private send(inbox: string, frame: Buffer, reply?: string): boolean {
-    const connection = this.options.link.live;
+  private send(inbox: string, frame: Buffer, { opening, reply }: { opening?: string; reply?: string } = {}) {
+    const { link, seal } = this.options;
+    const connection = link.live;
     if (connection === undefined) return false;
-    connection.publish(inbox, frame, reply === undefined ? undefined : { reply });
+    connection.publish(
+      inbox,
+      seal.sealed(frame, inbox, opening),
+      reply === undefined ? undefined : { reply },
+    );
     return true;
+  }
+
+  /** Whatever comes over NATS may be anything. */
+  private take({ subject, data }: Msg, taken: (frame: Buffer) => void): void {
+    const sealed = bufferOf(data);
+    const type = subject === this.inbox ? typeOf(sealed) : undefined;
+    const isOfPipe = type === Frame.Data || type === Frame.Ack;
+    const end = isOfPipe ? this.ends.get(pipeIdOf(sealed)) : undefined;
+    // What is late for a pipe that was closed is no stranger's.
+    if (isOfPipe && end === undefined) return;
+    try {
+      const frame = this.options.seal.opened(sealed, subject, end?.opening);
+      if (frame === undefined) this.strange('it was not made with the key of the cluster');
+      else taken(frame);
+    } catch (error) {
+      this.strange((error as Error).message);
+    }
+  }
+
+  private strange(reason: string): void {
+    this.options.metrics.strangers.inc();
+    const now = Date.now();
+    if (now - this.strangerSaidAt < STRANGER_LOG_INTERVAL_MS) return;
+    this.strangerSaidAt = now;
+    this.options.log.warn({ reason }, `something came over NATS that no node of the cluster says: ${reason}`);
   }
 
   private beat(): void {
@@ -159,29 +209,33 @@ export class NatsBus implements NodeBus {
   private tellPresence(leaves = false): void {
     const presence: Presence = {
       node: this.node,
+      number: ++this.saidCount,
       inbox: this.inbox,
       workers: this.ours,
       ...(leaves && { leaves }),
     };
-    this.options.link.live?.publish(this.options.presenceSubject, JSON.stringify(presence));
+    this.send(this.options.presenceSubject, Buffer.from(JSON.stringify(presence)));
   }
 
   private sync({ node, inbox }: Neighbour): void {
     const states = [];
     for (const { pipe, neighbour } of this.ends.values())
       if (neighbour.node === node) states.push(pipe.state);
-    this.send(inbox, syncFrame(this.node, this.inbox, states), `${this.inbox}.unread.${node}`);
+    const frame = syncFrame(this.node, ++this.saidCount, this.inbox, states);
+    this.send(inbox, frame, { reply: `${this.inbox}.unread.${node}` });
   }
 
-  private heard({ node, inbox, workers, leaves }: Presence): void {
+  private heard({ node, number, inbox, workers, leaves }: Presence): void {
     if (node === this.node || this.timer === undefined) return;
     const known = this.neighbours.get(node);
+    // Somebody says again what was heard once.
+    if (known !== undefined && number <= known.number) return;
     if (leaves === true) {
       if (known !== undefined) this.gone(known);
       return;
     }
     if (known === undefined) {
-      const neighbour = { node, inbox, workers, heardAt: Date.now(), unreadCount: 0 };
+      const neighbour = { node, inbox, workers, heardAt: Date.now(), number, unreadCount: 0 };
       this.neighbours.set(node, neighbour);
       // It may have begun just now, and not heard of this one yet.
       this.tellPresence();
@@ -189,6 +243,7 @@ export class NatsBus implements NodeBus {
       return;
     }
     known.heardAt = Date.now();
+    known.number = number;
     known.unreadCount = 0;
     known.workers = workers;
     this.openTo(known);
@@ -214,7 +269,8 @@ export class NatsBus implements NodeBus {
         if (ours > other || this.parted.has(pair) || this.isThere(this.pairs.get(pair))) continue;
         const id = randomBytes(PIPE_ID_BYTES).latin1Slice();
         this.add(id, ours, other, neighbour);
-        this.send(neighbour.inbox, openFrame(id, { from: ours, to: other, inbox: this.inbox }));
+        const number = ++this.saidCount;
+        this.send(neighbour.inbox, openFrame(id, { from: ours, to: other, inbox: this.inbox, number }));
       }
     }
   }
@@ -230,9 +286,10 @@ export class NatsBus implements NodeBus {
     const { inbox } = to;
     const bus = this;
     const way: PipeWay = {
-      send: (frame) => this.send(inbox, frame),
+      send: (frame) => this.send(inbox, frame, { opening: end.opening }),
       get maxFrameBytes() {
-        return bus.options.link.live?.info?.max_payload ?? Number.MAX_SAFE_INTEGER;
+        const { link, seal } = bus.options;
+        return (link.live?.info?.max_payload ?? Number.MAX_SAFE_INTEGER) - seal.addedBytes;
       },
       ended: (pipe, why) => this.ended(pipe, why),
     };
@@ -240,6 +297,7 @@ export class NatsBus implements NodeBus {
       pipe: new NatsPipe(id, ours, other, way),
       neighbour: to,
       isMet: false,
+      opening: '',
       begunAt: Date.now(),
     };
     this.ends.set(id, end);
@@ -285,7 +343,10 @@ export class NatsBus implements NodeBus {
     const { pipe } = end;
     switch (type) {
       case Frame.Opened:
-        if (!end.isMet) this.meet(end);
+        if (!end.isMet) {
+          end.opening = openedNameOf(frame);
+          this.meet(end);
+        }
         pipe.pump();
         return;
       case Frame.Data: {
@@ -306,27 +367,35 @@ export class NatsBus implements NodeBus {
 
   private accept(frame: Buffer): void {
     const id = pipeIdOf(frame);
-    const { from, to, inbox } = openingOf(frame);
+    const { from, to, inbox, number } = openingOf(frame);
     if (!this.ours.includes(to) || this.parted.has(pairOf(to, from))) {
       this.send(inbox, closeFrame(id, Closing.Parted));
       return;
     }
     const node = nodeOf(from);
     let neighbour = this.neighbours.get(node);
+    // Somebody says again what was heard once: the pipe of now stays.
+    if (neighbour !== undefined && number <= neighbour.number) return;
     if (neighbour === undefined) {
-      neighbour = { node, inbox, workers: [from], heardAt: Date.now(), unreadCount: 0 };
+      neighbour = { node, inbox, workers: [from], heardAt: Date.now(), number: 0, unreadCount: 0 };
       this.neighbours.set(node, neighbour);
     }
+    neighbour.number = number;
     const end = this.add(id, to, from, neighbour);
-    this.send(inbox, openedFrame(id));
+    end.opening = randomBytes(OPENING_BYTES).toString('hex');
+    this.send(inbox, openedFrame(id, end.opening));
     this.meet(end);
   }
 
   /** What the other end does not know of was closed there, or never came there. */
   private compare(frame: Buffer): void {
-    const { node, inbox, states } = syncOf(frame);
+    const { node, number, inbox, states } = syncOf(frame);
     const neighbour = this.neighbours.get(node);
-    if (neighbour !== undefined) neighbour.heardAt = Date.now();
+    if (neighbour !== undefined) {
+      if (number <= neighbour.number) return;
+      neighbour.number = number;
+      neighbour.heardAt = Date.now();
+    }
     const named = new Set<string>();
     for (const state of states) {
       named.add(state.id);
@@ -337,6 +406,24 @@ export class NatsBus implements NodeBus {
     for (const { pipe, isMet, neighbour } of [...this.ends.values()])
       if (isMet && neighbour.node === node && !named.has(pipe.id)) pipe.end('gap');
   }
+}
+
+/** @throws Error when it is none */
+function presenceOf(bytes: Buffer): Presence {
+  const said = JSON.parse(bytes.toString()) as Partial<Presence> | null;
+  const { node, number, inbox, workers } = said ?? {};
+  const areWorkers =
+    Array.isArray(workers) &&
+    workers.length <= MAX_WORKERS_COUNT &&
+    workers.every((worker) => typeof worker === 'string' && nodeOf(worker) === node);
+  if (
+    !NODE_NAME.test(String(node)) ||
+    typeof inbox !== 'string' ||
+    !Number.isSafeInteger(number) ||
+    !areWorkers
+  )
+    throw new Error('it does not say which node it is');
+  return said as Presence;
 }
 
 function nodeOf(worker: WorkerAddress): string {

@@ -3,6 +3,7 @@ import type { PluginBuckets } from '@sluice/sdk';
 import { STORE_LIMITS } from '../chain/store-limits.js';
 import { MAX_SESSION_AGE_MS } from '../sessions/tokens.js';
 import { ClusterMetrics } from './cluster-metrics.js';
+import { FrameSeal } from './frame-seal.js';
 import type { ClusterConnection, ClusterOptions } from './index.js';
 import { KvBucket } from './kv-bucket.js';
 import { NatsAnnouncements } from './nats-announcements.js';
@@ -32,6 +33,7 @@ export async function connect(options: ClusterOptions): Promise<ClusterConnectio
     link,
     presenceSubject: `${prefix}.presence`,
     inboxPrefix: `${prefix}.bus.${node}`,
+    seal: new FrameSeal(options.key),
     log,
     metrics,
   });

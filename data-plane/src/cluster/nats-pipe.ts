@@ -14,6 +14,8 @@ const MAX_PIECE_BYTES = 128 * 1_024;
 const WINDOW_BYTES = 1_024 * 1_024;
 /** Received and not acknowledged yet; what is less is acknowledged with the next `sync`. */
 const ACK_BYTES = WINDOW_BYTES / 4;
+/** Numbers of pieces go round: so many before one are its past. */
+const HALF = 0x7fff_ffff;
 /** Waits for the other end. More than the largest message is, and than a slow reader is waited for. */
 export const MAX_WAITING_BYTES = 64 * 1_024 * 1_024;
 
@@ -100,7 +102,9 @@ export class NatsPipe implements Pipe {
   }
 
   received(number: number, isLast: boolean, piece: Buffer): void {
-    if (!this.isOpen) return;
+    // NATS says nothing twice; somebody else may.
+    const isRepeated = (this.receivedCount - number) >>> 0 <= HALF && number !== this.receivedCount;
+    if (!this.isOpen || isRepeated) return;
     if (number !== this.receivedCount || this.piecesBytes + piece.length > MAX_WAITING_BYTES) {
       this.end('gap');
       return;

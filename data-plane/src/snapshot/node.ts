@@ -53,7 +53,12 @@ export interface ClusterNodeOptions {
   readonly controlPlanes: GrpcOptions;
   /** What nodes share, and where; undefined where each is alone. */
   readonly sharing?:
-    | { readonly cluster: string; readonly nats: NatsSettings; readonly redis?: string | undefined }
+    | {
+        readonly cluster: string;
+        readonly nats: NatsSettings;
+        readonly redis?: string | undefined;
+        readonly key?: Uint8Array | undefined;
+      }
     | undefined;
   readonly log: Logger;
   readonly dataPlane: Pick<DataPlaneOptions, 'key' | 'onProcessGroup' | 'sessionEnds'>;
