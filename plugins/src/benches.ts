@@ -1,6 +1,7 @@
 /** All microbenchmarks of plugins, and how one is run. */
 import { definePlugin, Type } from '@sluice/sdk';
 import { bench as anonymous } from './anonymous/bench.js';
+import { bench as audit } from './audit/bench.js';
 import { bench as authApiKey } from './auth-api-key/bench.js';
 import { bench as authBasic } from './auth-basic/bench.js';
 import { bench as authJwt } from './auth-jwt/bench.js';
@@ -39,6 +40,7 @@ const emptyLayer: PluginBench = {
 export const BENCHES: readonly PluginBench[] = [
   emptyLayer,
   anonymous,
+  audit,
   authApiKey,
   authBasic,
   authJwt,

@@ -7,6 +7,7 @@ const require = createRequire(import.meta.url);
 /** Each has a folder of its name. */
 export const BUILT_IN: readonly string[] = [
   'anonymous',
+  'audit',
   'auth-api-key',
   'auth-basic',
   'auth-jwt',

@@ -46,6 +46,7 @@ export class Outcome {
     return typeof value === 'object' && value !== null && BRAND in value;
   }
 
+  private text: string | undefined;
   private parsed: { readonly result?: JsonObject; readonly error?: OutcomeError } | undefined;
 
   private constructor(private readonly parts: Parts) {}
@@ -115,7 +116,11 @@ export class Outcome {
     if (this.errorCode !== 0) return undefined;
     const { bytes, resultAt, resultJson } = this.parts;
     if (resultJson !== undefined) return resultJson;
-    if (bytes === undefined || resultAt === undefined) return JSON.stringify(this.result);
+    if (bytes === undefined || resultAt === undefined) {
+      // Whoever measures it is not the last to want it.
+      this.text ??= JSON.stringify(this.result);
+      return this.text;
+    }
     const { start, end } = typeof resultAt === 'function' ? resultAt(bytes) : resultAt;
     return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8', start, end);
   }

@@ -3,6 +3,7 @@
  * known only when it is made.
  */
 export const SAMPLES: Readonly<Record<string, object>> = {
+  audit: { file: '/var/lib/sluice/audit.sqlite' },
   'auth-api-key': { hash_key: 'a secret that only samples have, of 32 or more' },
   'auth-basic': {
     users: [{ user: 'ada', password_hash: `$scrypt$ln=15,r=8,p=3$${'A'.repeat(22)}$${'A'.repeat(43)}` }],

@@ -1,0 +1,330 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { definePlugin, Outcome, Refusal, Type } from '@sluice/sdk';
+import { configProblems, type TestOptions, type TestRequest, testPlugin } from '@sluice/sdk/testing';
+import { afterAll, describe, expect, it, vi } from 'vitest';
+import { openForReading } from './audit-file.js';
+import plugin from './index.js';
+import { publicKeyIn } from './signing-key.js';
+import { verifyFile } from './verification.js';
+
+const folder = mkdtempSync(join(tmpdir(), 'sluice-audit-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+let fileCount = 0;
+const fresh = () => join(folder, `${++fileCount}`, 'audit.sqlite');
+
+interface Row {
+  readonly open: Record<string, unknown>;
+  readonly personal: Record<string, unknown>;
+}
+
+function rowsOf(file: string): Row[] {
+  const database = openForReading(file);
+  try {
+    const rows = database.prepare('SELECT open, personal FROM records ORDER BY seq').all();
+    return rows.map((row) => ({
+      open: JSON.parse((row as { open: string }).open),
+      personal: JSON.parse((row as { personal: string }).personal),
+    }));
+  } finally {
+    database.close();
+  }
+}
+
+/** Makes these requests, one after the other, and reads what was recorded of them. */
+async function recorded(
+  config: object,
+  requests: readonly TestRequest[],
+  options: TestOptions = {},
+): Promise<Row[]> {
+  const file = fresh();
+  const gateway = testPlugin(plugin, { ...options, config: { file, ...config } });
+  for (const request of requests) await gateway.call(request);
+  await gateway.close();
+  expect(verifyFile(file, [publicKeyIn(`${file}.key.pub`)]).problems).toEqual([]);
+  return rowsOf(file);
+}
+
+const CALL: TestRequest = {
+  tool: 'files:write',
+  arguments: { path: '/tmp/a', text: 'mail ada@example.com, card 4111 1111 1111 1111' },
+  as: { id: 'ada', tenant: 'acme', consumer: 'team-a' },
+  client: { name: 'desk', version: '2.1.0' },
+  headers: { traceparent: `00-${'4b'.repeat(16)}-${'a1'.repeat(8)}-01` },
+  address: '198.51.100.7',
+};
+
+const rules = definePlugin({
+  name: 'rules',
+  version: '1.0.0',
+  description: 'For a test.',
+  phase: 'decision',
+  config: Type.Object({}),
+  reads: ['remark', 'target'],
+  changes: [],
+  hooks: () => ({
+    decide: ({ remark, target }) => {
+      if (target?.name === 'delete') {
+        remark({ kind: 'deny', rule: 'no-deletes' });
+        return new Refusal('forbidden', 'nothing is deleted here');
+      }
+      remark({ kind: 'approved', rule: 'writes', data: { by: 'a person' } });
+      return 'permit';
+    },
+  }),
+});
+
+describe('a record', () => {
+  it('says what happened, who decided, and of whom it was, apart', async () => {
+    const [row] = await recorded({ address: true }, [CALL], { beside: [{ plugin: rules }] });
+    expect(row?.open).toEqual({
+      kind: 'exchange',
+      id: expect.stringMatching(/^[\w-]{12}-0$/),
+      time: '2023-11-14T22:13:20.000Z',
+      trace: '4b'.repeat(16),
+      tenant: 'acme',
+      endpoint: '/mcp',
+      transport: 'http',
+      era: 'modern',
+      revision: '2026-07-28',
+      method: 'tools/call',
+      upstream: 'files',
+      target: { kind: 'tool', name: 'write' },
+      decision: 'approved',
+      decided_by: 'rules',
+      rule: 'writes',
+      outcome: 'ok',
+      remarks: [{ kind: 'approved', rule: 'writes', data: { by: 'a person' }, by: 'rules' }],
+      result_bytes: expect.any(Number),
+      duration_ms: 0,
+    });
+    expect(row?.personal).toEqual({
+      principal: 'ada',
+      consumer: 'team-a',
+      client: { name: 'desk', version: '2.1.0' },
+      address: '198.51.100.7',
+      arguments: {
+        path: '/tmp/a',
+        text: expect.stringMatching(/^mail \[redacted:email:\w{12}\], card \[redacted:[\w-]+:\w{12}\]$/),
+      },
+    });
+  });
+
+  it('is kept of refusals, errors, questions and what was cancelled', async () => {
+    const aborted = AbortSignal.abort();
+    const rows = await recorded(
+      {},
+      [
+        { ...CALL, tool: 'files:delete' },
+        { tool: 'files:fail' },
+        { tool: 'files:ask' },
+        { tool: 'files:slow', signal: aborted },
+        { method: 'tools/list' },
+      ],
+      {
+        beside: [{ plugin: rules }],
+        upstream: ({ target }) => {
+          if (target?.name === 'fail') return Outcome.ofError({ code: -32_000, message: 'broken' });
+          if (target?.name === 'slow') return Outcome.ofError({ code: -32_603, message: 'cancelled' });
+          return target?.name === 'ask' ? { resultType: 'input_required', inputRequests: {} } : { tools: [] };
+        },
+      },
+    );
+    expect(
+      rows.map(({ open }) => [open.outcome, open.code, open.decision, open.decided_by, open.rule]),
+    ).toEqual([
+      ['refused', -31_007, 'deny', 'rules', 'no-deletes'],
+      ['error', -32_000, 'approved', 'rules', 'writes'],
+      ['input_required', undefined, 'approved', 'rules', 'writes'],
+      ['cancelled', -32_603, 'approved', 'rules', 'writes'],
+      ['ok', undefined, 'approved', 'rules', 'writes'],
+    ]);
+    expect(rows[0]?.open.reason).toBe('nothing is deleted here');
+  });
+
+  it('is kept of callers whom nobody lets in', async () => {
+    const login = definePlugin({
+      name: 'login',
+      version: '1.0.0',
+      description: 'For a test.',
+      phase: 'identity',
+      config: Type.Object({}),
+      reads: [],
+      changes: [],
+      hooks: () => ({ identify: () => new Refusal('unauthenticated', 'the key has expired') }),
+    });
+    const [row] = await recorded({ address: true }, [CALL], { beside: [{ plugin: login }] });
+    expect(row?.open).toMatchObject({
+      kind: 'refused',
+      outcome: 'refused',
+      code: -31_009,
+      decision: 'deny',
+      decided_by: 'login',
+      reason: 'the key has expired',
+      trace: '4b'.repeat(16),
+    });
+    expect(row?.personal).toEqual({ address: '198.51.100.7' });
+  });
+
+  it('has the trace of a client that says it in _meta, of which nothing else is kept', async () => {
+    const traceparent = `00-${'ce'.repeat(16)}-${'a1'.repeat(8)}-01`;
+    const params = { name: 'read', arguments: { a: 1 }, _meta: { traceparent, secret: 'hidden' } };
+    const { headers: _, ...call } = CALL;
+    const [row, odd] = await recorded({ arguments: 'whole' }, [
+      { ...call, params },
+      { ...call, params: { ...params, _meta: { traceparent: 'odd' } } },
+    ]);
+    expect([row?.open.trace, odd?.open.trace]).toEqual(['ce'.repeat(16), undefined]);
+    expect(JSON.stringify(row)).not.toContain('hidden');
+    expect(row?.personal.arguments).toEqual({ a: 1 });
+  });
+});
+
+describe('arguments', () => {
+  const secret = 'AKIAIOSFODNN7EXAMPLE';
+  const call = (text: string): TestRequest => ({ tool: 'files:write', arguments: { text } });
+
+  it.each([
+    ['whole', { arguments: { text: secret } }],
+    ['absent', {}],
+    ['hashed', { arguments_digest: expect.stringMatching(/^hmac-sha256:[0-9a-f]{64}$/) }],
+    ['redacted', { arguments: { text: expect.stringMatching(/^\[redacted:[\w-]+:\w{12}\]$/) } }],
+  ])('are kept %s', async (kept, expected) => {
+    const [row] = await recorded({ arguments: kept }, [call(secret)]);
+    expect(row?.personal).toEqual({ principal: 'anonymous', ...expected });
+    if (kept !== 'whole') expect(JSON.stringify(row)).not.toContain(secret);
+  });
+
+  it('have the same digest when they are the same', async () => {
+    const rows = await recorded({ arguments: 'hashed' }, [call('a'), call('b'), call('a')]);
+    const [one, two, three] = rows.map(({ personal }) => personal.arguments_digest);
+    expect([one === three, one === two]).toEqual([true, false]);
+  });
+
+  it('are left out where they are too large, duplicate or of another prototype', async () => {
+    const rows = await recorded({ arguments: 'whole', max_arguments: 100 }, [
+      call('x'.repeat(200)),
+      { tool: 'files:write', paramsJson: '{"name":"write","arguments":{"a":1},"arguments":{"a":2}}' },
+      { tool: 'files:write', paramsJson: '{"name":"write","arguments":{"__proto__":{"a":1}}}' },
+    ]);
+    expect(rows[0]?.personal.arguments_left_out).toEqual({ length: 240 });
+    expect(rows[1]?.personal.arguments).toEqual({ a: 2 });
+    expect(JSON.stringify(rows[2]?.personal.arguments)).toBe('{"__proto__":{"a":1}}');
+  });
+});
+
+describe('when records cannot be written', () => {
+  /** Stands where the file should be. */
+  function blocked(): string {
+    const file = fresh();
+    mkdirSync(file, { recursive: true });
+    return file;
+  }
+
+  it('none_lost lets nothing pass, and goes on when it can', async () => {
+    const file = blocked();
+    const gateway = testPlugin(plugin, { config: { file, durability: 'none_lost' } });
+    const first = gateway.call(CALL);
+    await vi.waitFor(() => expect(gateway.logged).toHaveLength(1), 10_000);
+    const { outcome } = await gateway.call(CALL);
+    expect(outcome.refusal?.message).toMatch('nothing passes while the audit log cannot be written');
+    expect(gateway.reached).toHaveLength(1);
+    rmSync(file, { recursive: true });
+    expect((await first).status).toBe(200);
+    expect((await gateway.call(CALL)).status).toBe(200);
+    await gateway.close();
+    expect(rowsOf(file).length).toBe(2);
+    expect(gateway.logged.map(({ message }) => message)).toEqual([
+      expect.stringMatching(
+        /^audit records cannot be written: audit records cannot be written to .*audit.sqlite/,
+      ),
+      'audit records are written again',
+    ]);
+  });
+
+  it('an answer does not wait for ever', async () => {
+    const gateway = testPlugin(plugin, { config: { file: blocked(), durability: 'none_lost' } });
+    const first = gateway.call(CALL);
+    await vi.waitFor(() => expect(gateway.reached).toHaveLength(1), 10_000);
+    gateway.clock.advance(10_000);
+    expect((await first).outcome.refusal?.message).toMatch('the call may have run');
+    await gateway.close();
+  });
+
+  it('flush_interval goes on, counts what is lost, and records how much it was', async () => {
+    const file = blocked();
+    const gateway = testPlugin(plugin, { config: { file, queue_records: 100 } });
+    for (let index = 0; index < 150; index++) expect((await gateway.call(CALL)).status).toBe(200);
+    expect(gateway.counted.get('lost_records_total')).toBe(50);
+    gateway.clock.advance(10_000);
+    await vi.waitFor(() => expect(gateway.counted.get('write_failures_total')).toBeGreaterThan(0), 10_000);
+    expect(gateway.logged.map(({ message }) => message)).toContain(
+      '50 audit records were lost: more are held than may be',
+    );
+    rmSync(file, { recursive: true });
+    await vi.waitFor(() => expect(gateway.counted.get('records_total')).toBe(100), 10_000);
+    await gateway.call(CALL);
+    await gateway.close();
+    const rows = openForReading(file).prepare('SELECT open FROM records ORDER BY seq').all() as {
+      open: string;
+    }[];
+    const open = rows.map((row) => JSON.parse(row.open));
+    expect(open.map(({ kind }) => kind).filter((kind) => kind === 'exchange')).toHaveLength(101);
+    expect(open.find(({ kind }) => kind === 'gap')).toMatchObject({ lost: 50 });
+  });
+
+  it('a file that is moved away is made anew, and nothing is written where nobody looks', async () => {
+    const file = fresh();
+    const gateway = testPlugin(plugin, { config: { file } });
+    const written = async (count: number) => {
+      await gateway.call(CALL);
+      gateway.clock.advance(200);
+      await vi.waitFor(() => expect(gateway.counted.get('records_total')).toBe(count), 10_000);
+    };
+    await written(1);
+    for (const end of ['', '-wal', '-shm']) rmSync(file + end, { force: true });
+    await written(2);
+    await gateway.close();
+    expect(rowsOf(file)).toHaveLength(1);
+  });
+});
+
+it.each<[object, string, string]>([
+  [{}, 'file', 'is missing'],
+  [{ file: '' }, 'file', ''],
+  [{ file: 'a', arguments: 'some' }, 'arguments', ''],
+  [{ file: 'a', durability: 'none_lost', on_full: 'lose' }, 'on_full', 'none is lost'],
+  [{ file: 'a', flush_interval: '1ms' }, 'flush_interval', 'between 10ms and 1m'],
+  [{ file: 'a', flush_interval: '2m' }, 'flush_interval', 'between 10ms and 1m'],
+  [{ file: 'a', checkpoint_interval: '10ms' }, 'checkpoint_interval', 'shorter than 1s'],
+  [{ file: 'a', checkpoint_records: 0 }, 'checkpoint_records', ''],
+  [{ file: 'a', queue_records: 1 }, 'queue_records', ''],
+  [{ file: 'a', retention: { max_age: '10s' } }, 'retention.max_age', 'shorter than 1m'],
+  [{ file: 'a', retention: { max_size: 'many' } }, 'retention.max_size', ''],
+  [{ file: 'a', retention: { days: 3 } }, 'retention.days', ''],
+  [
+    { file: 'a', redaction: { patterns: [{ id: 'own', pattern: '(' }] } },
+    'redaction.patterns[0].pattern',
+    '',
+  ],
+  [{ file: 'a', redaction: { token_secret: 'short' } }, 'redaction.token_secret', ''],
+])('refuses %j', (config, path, message) => {
+  const problem = configProblems(plugin, config).find((each) => each.path === path);
+  expect(problem?.message).toContain(message);
+});
+
+it('says what is wrong with a key that is none', async () => {
+  const file = fresh();
+  const key = join(folder, 'odd.key');
+  writeFileSync(key, 'nothing');
+  const gateway = testPlugin(plugin, { config: { file, signing_key: key } });
+  await gateway.call(CALL);
+  gateway.clock.advance(200);
+  await vi.waitFor(
+    () => expect(gateway.logged[0]?.message).toMatch('odd.key holds no private key in PEM'),
+    5_000,
+  );
+  await gateway.close();
+}, 30_000);

@@ -1,0 +1,143 @@
+/** Makes records of what workers have noted. Runs off their thread. */
+import { createHmac } from 'node:crypto';
+import type { Json, JsonObject, Remarked } from '@sluice/sdk';
+import { type RedactionConfig, Redactor, redactorOptions } from '../redaction/index.js';
+import type { NewRecord } from './audit-file.js';
+import type { Noted, NotedText } from './noted.js';
+
+export type ArgumentsKept = 'whole' | 'redacted' | 'hashed' | 'absent';
+
+export interface ShapingOptions {
+  readonly keeps: ArgumentsKept;
+  readonly redaction: RedactionConfig;
+  /** Keys tokens and digests where the configuration has no secret for that. */
+  readonly secret: Uint8Array;
+}
+
+/** The first revision without sessions. */
+const FIRST_MODERN_REVISION = '2026-07-28';
+const MAX_TEXT_LENGTH = 1_024;
+/** W3C Trace Context, section 3.2. */
+const TRACEPARENT = /^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}$/;
+
+export class Shaping {
+  private readonly redactor: Redactor | undefined;
+  private readonly secret: string | Uint8Array;
+
+  constructor(private readonly options: ShapingOptions) {
+    const { keeps, redaction, secret } = options;
+    if (keeps !== 'whole') this.redactor = new Redactor(redactorOptions(redaction, secret));
+    this.secret = redaction.token_secret ?? secret;
+  }
+
+  record([text, params]: NotedText): NewRecord {
+    const noted = JSON.parse(text) as Noted;
+    const [id, timeMs, kind, traceparent, endpoint, transport, method, revision, session] = noted;
+    const [, , , , , , , , , principal, tenant, consumer, clientName, clientVersion, address] = noted;
+    const [targets, resultBytes, durationMs, outcome, errorCode, refusedBy, reason, remarks, paramsLength] =
+      noted.slice(15) as unknown as Tail;
+    const given = params === '' ? undefined : parsed(params);
+    const [first, ...others] = targets.map(([of, upstream, name]) => ({
+      kind: of,
+      upstream,
+      name: of === 'resource' ? this.said(name) : cut(name),
+    }));
+    const open = {
+      kind,
+      id,
+      time: new Date(timeMs).toISOString(),
+      trace: traceOf(traceparent) ?? traceOf((given?._meta as JsonObject | undefined)?.traceparent),
+      tenant: tenant ?? undefined,
+      endpoint,
+      transport,
+      era: kind === 'refused' ? undefined : revision >= FIRST_MODERN_REVISION ? 'modern' : 'legacy',
+      revision: revision === '' ? undefined : cut(revision),
+      method: method === '' ? undefined : cut(method),
+      upstream: first?.upstream,
+      target: first === undefined ? undefined : { kind: first.kind, name: first.name },
+      others: others.length === 0 ? undefined : others,
+      ...decisionOf(remarks ?? [], outcome, refusedBy ?? undefined),
+      outcome,
+      code: errorCode === 0 ? undefined : errorCode,
+      reason: reason === null || reason === undefined ? undefined : this.said(reason),
+      remarks: remarks === null || remarks === undefined ? undefined : this.redacted(remarks as Json[]),
+      result_bytes: resultBytes,
+      duration_ms: durationMs,
+    };
+    const client =
+      clientName === null || clientName === undefined
+        ? undefined
+        : { name: cut(clientName), version: clientVersion === null ? undefined : cut(clientVersion ?? '') };
+    const personal = {
+      principal: principal ?? undefined,
+      consumer: consumer ?? undefined,
+      client,
+      session: session ?? undefined,
+      address: address ?? undefined,
+      ...this.argumentsOf(given, paramsLength, params === ''),
+    };
+    return { id, timeMs, open: JSON.stringify(open), personal: JSON.stringify(personal) };
+  }
+
+  /** A text in which there may be what stood in arguments. */
+  private said(text: string): string {
+    return cut(this.redactor === undefined ? text : this.redactor.text(text));
+  }
+
+  private redacted(value: Json): Json {
+    return this.redactor === undefined ? value : this.redactor.json(value);
+  }
+
+  private argumentsOf(params: JsonObject | undefined, length: number, isLeftOut: boolean): object {
+    const { keeps } = this.options;
+    if (keeps === 'absent' || length === 0) return {};
+    if (isLeftOut || params === undefined) return { arguments_left_out: { length } };
+    const own = params.arguments as Json | undefined;
+    if (own === undefined) return {};
+    if (keeps === 'whole') return { arguments: own };
+    if (keeps === 'redacted') return { arguments: this.redacted(own) };
+    const digest = createHmac('sha256', this.secret).update(JSON.stringify(own)).digest('hex');
+    return { arguments_digest: `hmac-sha256:${digest}` };
+  }
+}
+
+type Tail = [
+  Noted[15],
+  Noted[16],
+  Noted[17],
+  Noted[18],
+  Noted[19],
+  Noted[20],
+  Noted[21],
+  Noted[22],
+  Noted[23],
+];
+
+/** What was decided in the end, by whom and by which rule. */
+function decisionOf(all: readonly object[], outcome: Noted[18], refusedBy: string | undefined) {
+  const said = (all as readonly Remarked[]).filter(({ isEnforced }) => isEnforced !== false);
+  const last = (...kinds: string[]) => said.findLast(({ kind }) => kinds.includes(kind));
+  const isRefused = outcome === 'refused';
+  const one = isRefused
+    ? (said.findLast(({ kind, rule }) => (kind === 'deny' || kind === 'declined') && rule !== undefined) ??
+      last('declined', 'deny'))
+    : (last('approved') ?? last('ask') ?? last('allow'));
+  const decision = isRefused ? (one?.kind ?? 'deny') : (one?.kind ?? 'allow');
+  return { decision, decided_by: one?.by ?? refusedBy, rule: one?.rule };
+}
+
+function traceOf(traceparent: unknown): string | undefined {
+  return typeof traceparent === 'string' ? TRACEPARENT.exec(traceparent)?.[1] : undefined;
+}
+
+function parsed(text: string): JsonObject | undefined {
+  try {
+    return JSON.parse(text) as JsonObject;
+  } catch {
+    return undefined;
+  }
+}
+
+function cut(text: string): string {
+  return text.length > MAX_TEXT_LENGTH ? `${text.slice(0, MAX_TEXT_LENGTH)}…` : text;
+}
