@@ -25,7 +25,10 @@ export interface Answered {
   readonly action: 'accept' | 'decline' | 'cancel';
   /** What stands in the form. Not checked against the schema: it comes from outside. */
   readonly content?: JsonObject | undefined;
-  /** Names this question of this call. It is the same when the client sends the same answer with the same call again. */
+  /**
+   * Names this answer. It is the same when the client sends the same again; in the rounds of one call, in which others ask
+   * after this plugin, each comes with another one. So what was taken once can be refused the second time.
+   */
   readonly id: string;
 }
 

@@ -38,10 +38,11 @@ interface Asking {
   readonly keys?: readonly string[];
   readonly after?: boolean;
   readonly say?: (args: JsonObject) => string;
+  readonly heard?: (id: string) => void;
 }
 
 /** A plugin that asks whether the call may go on, once for each key. */
-function asking({ name = 'asking', keys = ['sure'], after = false, say }: Asking = {}): Binding {
+function asking({ name = 'asking', keys = ['sure'], after = false, say, heard }: Asking = {}): Binding {
   const plugin = definePlugin({
     name: 'asking',
     version: '1.0.0',
@@ -56,6 +57,7 @@ function asking({ name = 'asking', keys = ['sure'], after = false, say }: Asking
         for (const key of keys) {
           const said = await ctx.ask({ key, message: say?.(ctx.arguments) ?? `${name}: ${key}?` });
           if (said instanceof Outcome) return said;
+          heard?.(said.id);
           if (said.action !== 'accept') return new Refusal('forbidden', `${name}: ${said.action}`);
         }
         return next();
@@ -291,6 +293,17 @@ describe('a modern client', () => {
     expect(Object.keys(again.inputRequests)).toEqual(['sluice/asking/sure']);
     expect((await call(answers(again))).result).toEqual({ resultType: 'complete' });
     expect(reached().at(-1)).toMatchObject({ requestState: 'S', inputResponses: { q: { roots: [] } } });
+  });
+
+  it('gives an answer a name that is the same when it comes again, and another one in each round', async () => {
+    const ids: string[] = [];
+    const { call } = setUp(asking({ name: 'a', heard: (id) => ids.push(id) }), asking({ name: 'b' }));
+    const first = answers((await call()).result);
+    const second = answers((await call(first)).result);
+    await call(first);
+    await call(second);
+    await call(second);
+    expect([ids[0] === ids[1], ids[2] === ids[3], ids[0] === ids[2]]).toEqual([true, true, false]);
   });
 
   it('that cannot be asked is refused', async () => {

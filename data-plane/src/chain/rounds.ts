@@ -50,6 +50,8 @@ interface Given extends Asked {
 
 /** What a sealed state holds. */
 interface State {
+  /** Of no other one: what answers are told apart by that come again. */
+  readonly id: string;
   readonly until: number;
   readonly asked: Readonly<Record<string, Asked>>;
   readonly given: Readonly<Record<string, Given>>;
@@ -79,6 +81,8 @@ export class Rounds implements ClientQuestions {
   private readonly upstreamState: string | undefined;
   private readonly upstreamAnswers: string | undefined;
   private binding: string | undefined;
+  /** Of the state that came. */
+  private stateId = '';
 
   constructor(
     private readonly place: RoundsPlace,
@@ -100,6 +104,7 @@ export class Rounds implements ClientQuestions {
       this.fault = state;
       return;
     }
+    this.stateId = state.id;
     this.upstreamState = state.upstreamState;
     this.given = { ...state.given };
     const isOwnRound = Object.keys(state.asked).length > 0;
@@ -115,9 +120,10 @@ export class Rounds implements ClientQuestions {
     const key = `${KEY_MARK}${by}/${question.key}`;
     const digest = questionDigest(question, changes);
     const given = this.given[key];
-    if (given?.digest === digest && given.at + ANSWER_LIFETIME_MS > Date.now()) return given.said;
+    if (given?.digest === digest && given.at + ANSWER_LIFETIME_MS > Date.now())
+      return { ...given.said, id: `${given.id}.${this.stateId}` };
     delete this.given[key];
-    this.asked[key] = { id: randomBytes(ID_BYTES).toString('base64url'), digest };
+    this.asked[key] = { id: newId(), digest };
     this.inputRequests[key] = { method: 'elicitation/create', params: elicitationOf(question) };
     try {
       return questionOutcome({ ...this.inputRequests }, this.sealed(this.upstreamState));
@@ -162,6 +168,7 @@ export class Rounds implements ClientQuestions {
     const { asked, given, upstreamAnswers } = this;
     const isOwnRound = Object.keys(asked).length > 0;
     const state: State = {
+      id: newId(),
       until: Date.now() + ANSWER_LIFETIME_MS,
       asked,
       given,
@@ -237,6 +244,10 @@ export class Rounds implements ClientQuestions {
     const text = objectOf(bytes, said.join(), others);
     return { ...asCame, ...rewritten(bytes, envelope, [replace(params, text)]) };
   }
+}
+
+function newId(): string {
+  return randomBytes(ID_BYTES).toString('base64url');
 }
 
 /** What differs between a request and its retry. */
