@@ -1,5 +1,6 @@
 import type { PluginBench } from '../bench-case.js';
 import plugin from './index.js';
+import { OPA_CASES } from './opa/bench-cases.js';
 
 const passes: PluginBench['cases'][number]['isAsExpected'] = ({ outcome, reached }) =>
   outcome?.errorCode === 0 && reached !== undefined;
@@ -10,6 +11,7 @@ const LONG = 'x'.repeat(1_000);
 export const bench: PluginBench = {
   plugin,
   cases: [
+    ...OPA_CASES,
     {
       name: 'one rule',
       stage: 'call',

@@ -1,6 +1,7 @@
 /** What stands in a configuration of `policy`. */
 import { Duration, type Static, TargetPattern, Type } from '@sluice/sdk';
 import { AgentConfig } from './agent.js';
+import { OpaConfig } from './opa/config.js';
 
 const MAX_RULE_COUNT = 1_000;
 
@@ -100,6 +101,7 @@ export const Config = Type.Object(
       maxItems: MAX_RULE_COUNT,
       description: 'In their order: the first that holds decides.',
     }),
+    opa: Type.Optional(OpaConfig),
     agent: Type.Optional(AgentConfig),
     session: Type.Optional(
       Type.Object(

@@ -20,6 +20,8 @@ import { agentProblems, agentReads, compileAgent } from './agent.js';
 import { APPROVAL_READS, type ApprovalCtx, approved } from './approval.js';
 import { Config } from './config.js';
 import type { Verdict } from './decision-point.js';
+import { opaProblems } from './opa/config.js';
+import { OPA_RULE } from './opa/result.js';
 import { DEFAULT_RULE, Policy } from './policy.js';
 import { questionsOf } from './question.js';
 import { type Reserved, SessionUses, TooManyTools, type Uses } from './session-uses.js';
@@ -58,6 +60,7 @@ export default definePlugin({
 
   hooks(config, host) {
     const policy = new Policy(config);
+    policy.opa?.start(host);
     const isAudit = config.mode === 'audit';
     const { waits } = policy;
     const { clock, metrics, log } = host;
@@ -207,7 +210,11 @@ export default definePlugin({
       });
     }
 
-    return { decide, ...(waits && { exchange }) };
+    return {
+      decide,
+      ...(waits && { exchange }),
+      ...(policy.opa && { shutdown: () => policy.opa?.close() }),
+    };
   },
 });
 
@@ -240,13 +247,13 @@ function attributesOf(config: Config): readonly string[] {
 }
 
 function problemsOf(config: Config): readonly ConfigProblem[] {
-  const problems: ConfigProblem[] = [...agentProblems(config.agent)];
+  const problems: ConfigProblem[] = [...agentProblems(config.agent), ...opaProblems(config.opa)];
   const ids = config.rules.map(({ id }) => id);
   config.rules.forEach(({ id }, index) => {
     const path = `rules[${index}].id`;
     const first = ids.indexOf(id);
     if (first !== index) problems.push({ path, message: `is that of rules[${first}] too` });
-    if (id === DEFAULT_RULE || id === PROTOCOL_RULE)
+    if (id === DEFAULT_RULE || id === PROTOCOL_RULE || id === OPA_RULE)
       problems.push({ path, message: `stands for what no rule decides` });
   });
   new Policy(config, problems);

@@ -5,6 +5,7 @@ import { after } from './after.js';
 import { CelRules } from './cel-rules.js';
 import type { Config } from './config.js';
 import type { DecisionPoint, Question, Verdict } from './decision-point.js';
+import { OpaRules } from './opa/point.js';
 
 type Note = (verdict: Verdict) => void;
 
@@ -16,6 +17,7 @@ const PROTOCOL: Verdict = { outcome: 'allow', rule: 'protocol', isEnforced: true
 
 export class Policy {
   readonly cel: CelRules;
+  readonly opa: OpaRules | undefined;
   /** In the order in which they are asked. */
   readonly points: readonly DecisionPoint[];
   private readonly byDefault: Verdict;
@@ -23,7 +25,8 @@ export class Policy {
   /** @param problems is given what is wrong with the rules. */
   constructor(config: Config, problems: ConfigProblem[] = []) {
     this.cel = new CelRules(config.rules, problems);
-    this.points = [this.cel];
+    this.opa = config.opa && new OpaRules(config.opa);
+    this.points = this.opa === undefined ? [this.cel] : [this.cel, this.opa];
     this.byDefault = { outcome: config.default, rule: DEFAULT_RULE, isEnforced: true };
   }
 

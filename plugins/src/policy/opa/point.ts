@@ -1,0 +1,109 @@
+/** OPA as rules of `policy`: asked where no rule of the configuration says anything. */
+import { durationMs, type MaybePromise, type PluginHost } from '@sluice/sdk';
+import { WITHOUT_TARGET } from '../../method-targets.js';
+import type { DecisionPoint, Prospect, Question, Verdict } from '../decision-point.js';
+import type { OpaConfig } from './config.js';
+import { KeptDecisions } from './decisions.js';
+import { OpaInput } from './input.js';
+import { RestOpa } from './rest.js';
+import { OPA_RULE, OpaFailure, verdictOf } from './result.js';
+import { WasmOpa } from './wasm.js';
+
+/** Failures are counted, and told of now and then. */
+const TOLD_EVERY_MS = 10_000;
+
+const FAILED: Verdict = { outcome: 'deny', rule: OPA_RULE, isEnforced: true, isError: true };
+
+interface Opa {
+  evaluate(input: string): Promise<unknown>;
+  close(): MaybePromise<void>;
+}
+
+interface Running {
+  readonly opa: Opa;
+  readonly kept: KeptDecisions;
+  readonly host: PluginHost;
+}
+
+export class OpaRules implements DecisionPoint {
+  readonly reads: readonly string[];
+  readonly paths: readonly string[];
+  /** What is denied, and whether a person is asked, is for OPA to say. */
+  readonly waits = true;
+  readonly asks = true;
+  private readonly input: OpaInput;
+  private running: Running | undefined;
+  private toldAt = Number.NEGATIVE_INFINITY;
+
+  constructor(private readonly config: OpaConfig) {
+    this.input = new OpaInput(config.input);
+    this.reads = this.input.reads;
+    this.paths = this.input.paths;
+  }
+
+  /** To be called before anything is asked. @throws Error when the policy cannot be used. */
+  start(host: PluginHost): void {
+    const { wasm, rest, cache } = this.config;
+    const kept = new KeptDecisions(durationMs(cache.ttl), cache.max_entries);
+    if (wasm !== undefined) this.running = { opa: new WasmOpa(wasm, host.clock), kept, host };
+    else if (rest !== undefined) this.running = { opa: new RestOpa(rest, host.fetch), kept, host };
+  }
+
+  decide(question: Question): MaybePromise<Verdict | undefined> {
+    // What belongs to the protocol, and is about nothing, is not asked about.
+    if (question.target === undefined && WITHOUT_TARGET.has(question.method)) return undefined;
+    return this.ask(question);
+  }
+
+  foresee(question: Question): MaybePromise<Prospect> {
+    if (this.config.lists === 'show') return { mayPass: true, mayFail: true, mayGoOn: false };
+    const said = this.ask(question);
+    return said instanceof Promise ? said.then(prospectOf) : prospectOf(said);
+  }
+
+  close(): MaybePromise<void> {
+    return this.running?.opa.close();
+  }
+
+  private ask(question: Question): MaybePromise<Verdict> {
+    const { running } = this;
+    if (running === undefined) throw new Error('OPA is asked before it was started');
+    const { opa, kept, host } = running;
+    try {
+      const input = this.input.of(question);
+      const said = kept.get(input, host.clock.now(), async () => verdictOf(await opa.evaluate(input)));
+      if (!(said instanceof Promise)) {
+        count(host, 'kept');
+        return said;
+      }
+      return said.then(
+        (verdict) => {
+          count(host, 'asked');
+          return verdict;
+        },
+        (thrown: unknown) => this.failed(host, thrown),
+      );
+    } catch (thrown) {
+      return this.failed(host, thrown);
+    }
+  }
+
+  /** Whatever goes wrong is denied. */
+  private failed(host: PluginHost, thrown: unknown): Verdict {
+    count(host, thrown instanceof OpaFailure ? thrown.kind : 'input');
+    const now = host.clock.now();
+    if (now - this.toldAt >= TOLD_EVERY_MS) {
+      this.toldAt = now;
+      host.log.warn({ err: thrown }, 'OPA could not be asked, and what it was to decide is denied');
+    }
+    return FAILED;
+  }
+}
+
+function count({ metrics }: PluginHost, how: string): void {
+  metrics.count('opa_total', 'What OPA was to decide, by how that went.', { how });
+}
+
+function prospectOf({ outcome }: Verdict): Prospect {
+  return { mayPass: outcome !== 'deny', mayFail: outcome === 'deny', mayGoOn: false };
+}
