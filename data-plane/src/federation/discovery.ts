@@ -2,6 +2,7 @@
  * Keeps what every upstream offers at hand: asked ahead of the first client, at an interval, and when an upstream
  * says that something changed. One slow or dead upstream costs its own entries and nothing else.
  */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { Caller } from '../exchange/exchange.js';
 import { rethrowLater } from '../exchange/rethrow-later.js';
@@ -9,7 +10,6 @@ import { ErrorCode, RpcError } from '../protocol/errors.js';
 import { buildCatalogue, type Catalogue } from '../routing/catalogue.js';
 import type { Naming } from '../routing/names.js';
 import type { UpstreamOffer } from '../routing/offer.js';
-import { inSlices } from '../snapshot/slices.js';
 import {
   changedList,
   LIST_KINDS,
@@ -65,6 +65,12 @@ export interface Known {
 const RETRY_AFTER_FAILURE_MS = 5_000;
 /** Between two rounds, so that an upstream which announces changes all the time does not keep the gateway busy. */
 export const ROUND_PAUSE_MS = 250;
+
+/**
+ * Upstreams that are asked in one turn of the event loop. Less is done to begin with one than follows a turn later: all
+ * that connected meanwhile, or could not, goes on in one turn, which is to be as short as a slice of other work.
+ */
+const ASKED_PER_TURN_COUNT = 16;
 
 /** Upstreams of a configuration that is not in use yet. */
 export interface PreparedUpstreams {
@@ -200,15 +206,10 @@ export class Discovery {
   /** To begin a round with each of very many takes its time, so that requests are served in between. */
   private async refreshAll(some: readonly Known[]): Promise<void> {
     const rounds: Promise<void>[] = [];
-    const refresh = (known: Known) => this.refresh(known);
-    await inSlices(
-      (function* () {
-        for (const known of some) {
-          rounds.push(refresh(known));
-          yield;
-        }
-      })(),
-    );
+    for (const known of some) {
+      rounds.push(this.refresh(known));
+      if (rounds.length % ASKED_PER_TURN_COUNT === 0) await nextTurn();
+    }
     await Promise.all(rounds);
   }
 

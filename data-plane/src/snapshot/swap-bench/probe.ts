@@ -37,11 +37,13 @@ if (isMainThread) {
   } as typeof postMessage;
 } else {
   channel.onmessage = (event) => {
-    const { data } = event as { data: 'reset' | 'tell' };
+    // Everybody hears everything: what the main thread asks, and what the other workers answer.
+    const { data } = event as { data: 'reset' | 'tell' | Held };
     if (data === 'reset') {
       delay.reset();
       resetSteps();
-    } else channel.postMessage({ thread: threadId, longestMs: longest(), times: stepTimes() } satisfies Held);
+    } else if (data === 'tell')
+      channel.postMessage({ thread: threadId, longestMs: longest(), times: stepTimes() } satisfies Held);
   };
   (channel as unknown as { unref(): void }).unref();
 }
