@@ -194,6 +194,22 @@ describe('the commands of a cluster', () => {
       },
     ],
     [
+      'config apply -f a --rollout callers:5%,region:eu:callers:5%,50%:callers:9%,region:eu:50%:callers:100%',
+      {
+        name: 'apply',
+        flags: {
+          file: ['a'],
+          deadline: 30_000,
+          rollout: [
+            { callersPercent: 5 },
+            { region: 'eu', callersPercent: 5 },
+            { percent: 50, callersPercent: 9 },
+            { region: 'eu', percent: 50, callersPercent: 100 },
+          ],
+        },
+      },
+    ],
+    [
       'config rollback 3 --rollout',
       { name: 'rollback', revision: 3n, flags: { rollout: [], deadline: 30_000 } },
     ],
@@ -261,6 +277,9 @@ describe('bad usage', () => {
     [['config', 'apply', '-f', 'a', '--prune-label', 'a'], 'Give name=value.'],
     [['config', 'apply', '-f', 'a', '--rollout', '0%'], 'Give shares and regions'],
     [['config', 'apply', '-f', 'a', '--rollout', 'eu'], 'Give shares and regions'],
+    [['config', 'apply', '-f', 'a', '--rollout', 'callers:0%'], 'Give shares and regions'],
+    [['config', 'apply', '-f', 'a', '--rollout', 'callers:5%:50%'], 'Give shares and regions'],
+    [['config', 'apply', '-f', 'a', '--rollout', '5%:'], 'Give shares and regions'],
     [['config', 'apply', '-f', 'a', '--limit', 'nodes=1'], 'Give one of refusals, errors'],
     [['rollout', 'abort', 'now'], 'Give the number of a revision.'],
     [['nodes', 'drain'], "missing required argument 'node'"],

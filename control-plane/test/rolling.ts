@@ -1,10 +1,16 @@
 /** Replicas of a control plane that carry rollouts out, and nodes that follow as real ones do, for tests. */
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
-import { type Resource, ResourceSchema, type RolloutPlanSchema } from '@sluice/proto/cluster';
+import {
+  type Resource,
+  ResourceSchema,
+  type RolloutPlanSchema,
+  TrialHealthSchema,
+} from '@sluice/proto/cluster';
 import { pino } from 'pino';
 import { Follower } from '../../data-plane/src/snapshot/follower.js';
 import { GrpcTransport } from '../../data-plane/src/snapshot/grpc-transport.js';
 import { Replica as Held } from '../../data-plane/src/snapshot/replica.js';
+import type { WantedTrial } from '../../data-plane/src/snapshot/trial-follower.js';
 import { nodeAccess } from '../src/delivery/node-access.js';
 import { deliveryService } from '../src/delivery/service.js';
 import { Views } from '../src/delivery/views.js';
@@ -92,6 +98,12 @@ export class RollingNode {
   private readonly follower: Follower;
   private readonly held: Held;
   private readonly transport: GrpcTransport;
+  /** What some callers are given. */
+  private trial: WantedTrial | undefined;
+  private readonly served = { requestsTotal: 0n, errorsTotal: 0n, durationUsTotal: 0n };
+  private readonly servedBeside = { requestsTotal: 0n, errorsTotal: 0n, durationUsTotal: 0n };
+  /** Every share of the callers that it gave something else to, in order. */
+  readonly shares: number[] = [];
   private requests = 0n;
   private errors = 0n;
 
@@ -126,9 +138,20 @@ export class RollingNode {
         const bad = change.changed.find(({ resource }) => this.refuses.includes(nameOf(resource)));
         return bad && { resource: undefined, reason: `cannot run ${nameOf(bad.resource)}` };
       },
-      activated: ({ revision }) => void this.ran.push(Number(revision)),
+      activated: ({ revision }) => {
+        this.trial = undefined;
+        this.ran.push(Number(revision));
+      },
       health: () => this.health(),
       order: quiet,
+      activateTrial: async (wanted) => {
+        const bad = wanted?.candidate.change.changed.find(({ resource }) =>
+          this.refuses.includes(nameOf(resource)),
+        );
+        this.trial = bad === undefined ? wanted : undefined;
+        if (this.trial !== undefined) this.shares.push(this.trial.principalsPercent);
+        return bad && { resource: undefined, reason: `cannot try ${nameOf(bad.resource)}` };
+      },
     });
     this.follower.start();
   }
@@ -157,7 +180,19 @@ export class RollingNode {
     this.requests += 100n;
     const names = [...this.held.state.entries()].map(({ resource }) => nameOf(resource));
     this.errors += BigInt(Math.max(0, ...names.map((name) => this.errorsPercent[name] ?? 0)));
+    const { trial, served, servedBeside } = this;
+    if (trial !== undefined) {
+      const tried = trial.candidate.change.changed.map(({ resource }) => nameOf(resource));
+      for (const each of [served, servedBeside]) {
+        each.requestsTotal += 50n;
+        each.durationUsTotal += 50_000n;
+      }
+      served.errorsTotal += BigInt(Math.max(0, ...tried.map((name) => this.errorsPercent[name] ?? 0))) / 2n;
+    }
     return {
+      ...(trial !== undefined && {
+        trial: create(TrialHealthSchema, { served: { ...served }, servedBeside: { ...servedBeside } }),
+      }),
       requestsTotal: this.requests,
       errorsTotal: this.errors,
       durationUsTotal: this.requests * 1_000n,

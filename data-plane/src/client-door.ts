@@ -19,8 +19,10 @@ import { isLegacyRevision } from './protocol/revisions.js';
 import { type Envelope, looksLikeBatch, ScanError, scanBatch, scanMessage } from './protocol/scan.js';
 import type { Neighbours } from './sessions/neighbours.js';
 import type { Runtime } from './snapshot/snapshot.js';
+import type { Trial } from './snapshot/trial.js';
 import type { OpsDoor } from './telemetry/ops-door.js';
 import type { Traffic } from './telemetry/traffic.js';
+import { TrialDoor } from './trial-door.js';
 
 /** Headers that speak for the inside of the gateway; from outside they are taken away. */
 const INTERNAL_HEADER_PREFIX = 'sluice-internal-';
@@ -49,7 +51,26 @@ export class ClientDoor implements Door {
     (status) => this.options.traffic.refused(status),
   );
 
+  private readonly trials: TrialDoor;
+
   constructor(private readonly options: ClientDoorOptions) {
+    this.trials = new TrialDoor({
+      sessionAt: (token) => options.legacy.endpointOf(token),
+      arrival: (endpoint, route, head, transport) => this.arrival(endpoint, route, head, transport),
+      admitted: (endpoint, head, reply, transport) => this.admitted(endpoint, head, reply, transport),
+      answered: (said, reply) => {
+        if (said instanceof Refusal) this.refuseByPlugin(said, reply);
+        else reply.send(said.status, said.headers, said.body);
+      },
+      tooLong: (reply, limitBytes) =>
+        void this.refuseHead(
+          reply,
+          413,
+          ErrorCode.InvalidRequest,
+          `the body is larger than ${limitBytes} bytes`,
+        ),
+      unknown: (head, reply) => this.unknownPath(head, reply),
+    });
     this.guard = new Guard(options.configuration().gateway.listen);
   }
 
@@ -155,10 +176,23 @@ export class ClientDoor implements Door {
     stripInternal(head);
     const accept = () => webSockets.accept(endpoint, head);
     const admitted = this.admitted(endpoint, head, reply, 'websocket');
+    if (runtime.trial !== undefined) return this.upgradeTried(endpoint, head, reply, admitted);
     if (!(admitted instanceof Promise)) return admitted ? accept() : undefined;
     return admitted.then((isAdmitted) =>
       isAdmitted && this.isStillServed(endpoint, head, reply) ? accept() : undefined,
     );
+  }
+
+  private async upgradeTried(
+    endpoint: Endpoint,
+    head: RequestHead,
+    reply: Reply,
+    admitted: MaybePromise<boolean>,
+  ): Promise<SocketHandler | undefined> {
+    if (!(await admitted) || !this.isStillServed(endpoint, head, reply)) return undefined;
+    const { runtime, webSockets } = this.options;
+    const given = await this.trials.given(runtime.trial, endpoint, head, reply, 'websocket');
+    return given === undefined || !reply.open ? undefined : webSockets.accept(given, head);
   }
 
   /** What the listener says when it refuses by itself. */
@@ -171,7 +205,10 @@ export class ClientDoor implements Door {
   private route(head: RequestHead, body: Buffer, reply: Reply, isTaken: boolean): void {
     const endpoint = this.endpointOf(head);
     if (endpoint === undefined && !isMessagesPath(head.path)) {
-      this.elsewhere(head, reply);
+      const { trial } = this.options.runtime;
+      const added = trial?.find(streamTarget(head.path) ?? head.path);
+      if (trial === undefined || added?.route === undefined) this.elsewhere(head, reply);
+      else this.enterAdded(trial, added, head, body, reply);
       return;
     }
     if (!isTaken && this.isDraining(reply)) return;
@@ -179,13 +216,13 @@ export class ClientDoor implements Door {
     const route = endpoint?.route;
     if (endpoint === undefined || route === undefined || head.admission !== undefined) {
       if (head.admission !== undefined) head.admission = { ...head.admission, route };
-      this.enter(endpoint, head, body, reply);
+      this.enterGiven(endpoint, head, body, reply);
       return;
     }
     const admitted = this.admitted(endpoint, head, reply, transportOf(head));
     if (admitted instanceof Promise)
       void admitted.then((isAdmitted) => isAdmitted && this.late(endpoint, head, body, reply));
-    else if (admitted) this.enter(endpoint, head, body, reply);
+    else if (admitted) this.enterGiven(endpoint, head, body, reply);
   }
 
   /** Where a request is going, if that is an endpoint of MCP. */
@@ -267,10 +304,47 @@ export class ClientDoor implements Door {
   private late(endpoint: Endpoint, head: RequestHead, body: Buffer, reply: Reply): void {
     if (!this.isStillServed(endpoint, head, reply)) return;
     try {
-      this.enter(endpoint, head, body, reply);
+      this.enterGiven(endpoint, head, body, reply);
     } catch (thrown) {
       this.failed(thrown, reply);
     }
+  }
+
+  /** 2b+. What the caller is given: nearly always what everybody is. */
+  private enterGiven(endpoint: Endpoint | undefined, head: RequestHead, body: Buffer, reply: Reply): void {
+    const { trial } = this.options.runtime;
+    if (trial === undefined || endpoint === undefined || !this.trials.mayConcern(trial, endpoint, head))
+      this.enter(endpoint, head, body, reply);
+    else if (!this.isElsewhere(head, body, reply)) this.enterTried(trial, endpoint, head, body, reply);
+  }
+
+  /** What only some callers are given yet is not there for all others. */
+  private enterAdded(trial: Trial, added: Endpoint, head: RequestHead, body: Buffer, reply: Reply): void {
+    if (this.isDraining(reply)) return;
+    stripInternal(head);
+    this.trials
+      .givenAdded(trial, added, head, reply, transportOf(head), body.length)
+      .then((said) => {
+        if (!reply.open || said === 'answered') return;
+        if (said === 'not there') this.elsewhere(head, reply);
+        else if (!this.isElsewhere(head, body, reply)) this.enter(added, head, body, reply);
+      })
+      .catch((thrown: unknown) => this.failed(thrown, reply));
+  }
+
+  /** A request of a session that is not here: whoever has it decides. */
+  private isElsewhere(head: RequestHead, body: Buffer, reply: Reply): boolean {
+    const token = head.headers['mcp-session-id'];
+    return token !== undefined && this.options.neighbours.takeSession(token, head, body, reply);
+  }
+
+  private enterTried(trial: Trial, endpoint: Endpoint, head: RequestHead, body: Buffer, reply: Reply): void {
+    const enter = (given: Endpoint | undefined) => {
+      if (given !== undefined && reply.open) this.enter(given, head, body, reply);
+    };
+    const given = this.trials.given(trial, endpoint, head, reply, transportOf(head), body.length);
+    if (given instanceof Promise) given.then(enter).catch((thrown: unknown) => this.failed(thrown, reply));
+    else enter(given);
   }
 
   /** False when so much has changed while somebody was asked that there is nowhere to go on; answers by itself then. */

@@ -132,6 +132,9 @@ class StdioServing implements StdioServer {
       removed: (endpoint) =>
         this.front.closeEndpoint(endpoint, 'the configuration has changed what this connection is for'),
       rerouted: (endpoint) => this.front.rerouted(endpoint),
+      // One client is no share of any.
+      released: () => undefined,
+      sharedOfTrial: () => undefined,
     });
   }
 

@@ -7,11 +7,11 @@ import type { ResolvedAddress, ResolvedConfiguration } from '@sluice/proto';
 import type { Logger } from 'pino';
 import { AdminDoor } from './admin/admin-door.js';
 import { NodeAdmin, type NodeAdminSource } from './admin/node-admin.js';
-import { WorkerPart } from './admin/worker-part.js';
+import { type TrialCounts, WorkerPart } from './admin/worker-part.js';
 import { bucketsOf, type PluginSharing } from './chain/plugin-sharing.js';
 import { pluginStores } from './chain/plugin-stores.js';
 import { Plugins } from './chain/plugins.js';
-import type { SharedMemory } from './chain/shared-memory.js';
+import { ofTrial, type SharedMemory } from './chain/shared-memory.js';
 import type { PluginStores } from './chain/store-limits.js';
 import { ClientDoor } from './client-door.js';
 import { DuplexFront } from './front/duplex/front.js';
@@ -31,8 +31,10 @@ import type { SessionStore } from './sessions/store.js';
 import { SessionTokens } from './sessions/tokens.js';
 import { inSlices } from './snapshot/slices.js';
 import { type PreparedRuntime, Runtime } from './snapshot/snapshot.js';
+import type { Trial } from './snapshot/trial.js';
 import { Metrics } from './telemetry/metrics.js';
 import { OpsDoor, opsAddressDoor, type UpstreamStatus } from './telemetry/ops-door.js';
+import type { Tally } from './telemetry/tally.js';
 import { Traffic } from './telemetry/traffic.js';
 import { SharedProcesses } from './upstream/elsewhere/shared-processes.js';
 import { EgressPolicy } from './upstream/transport/egress-policy.js';
@@ -203,6 +205,13 @@ export class Worker {
         this.duplex.closeEndpoint(endpoint, reason);
         this.modern.endStreams(endpoint);
       },
+      released: (endpoint) => {
+        const reason = 'what some callers tried is over';
+        this.legacy.releaseEndpoint(endpoint, reason);
+        this.duplex.closeEndpoint(endpoint, reason);
+        this.modern.endStreams(endpoint);
+      },
+      sharedOfTrial: (binding) => this.shared.get(ofTrial(binding)),
       rerouted: (endpoint) => {
         this.modern.rerouted(endpoint);
         this.legacy.rerouted(endpoint);
@@ -240,6 +249,7 @@ export class Worker {
         errorCount: this.traffic.errorCount,
         durationUs: Math.round(this.traffic.durationMs * 1000),
         failedUpstreamCount: this.status().filter(({ state }) => state === 'failed').length,
+        trial: trialCountsOf(this.runtime.trial),
       }),
       status: () => this.status(),
       connections: () => [this.legacy.connections, this.duplex.connections],
@@ -459,6 +469,20 @@ export class Worker {
   part(): void {
     this.forwarder.close();
   }
+}
+
+function trialCountsOf(trial: Trial | undefined): TrialCounts | undefined {
+  return (
+    trial && {
+      served: countsOf(trial.served),
+      servedBeside: countsOf(trial.servedBeside),
+      failedUpstreamCount: trial.failedUpstreamCount,
+    }
+  );
+}
+
+function countsOf({ requestCount, errorCount, durationMs }: Tally): TrialCounts['served'] {
+  return { requestCount, errorCount, durationUs: Math.round(durationMs * 1000) };
 }
 
 /** Resolves when the condition holds, or the time is over. */

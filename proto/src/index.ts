@@ -27,6 +27,7 @@ export type {
   ResolvedSseTransport,
   ResolvedStdioTransport,
   ResolvedTransport,
+  ResolvedTrial,
   ResolvedUpstream,
   ResolvedWebSocketTransport,
 } from './resolved.js';

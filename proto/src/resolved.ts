@@ -33,6 +33,17 @@ export interface ResolvedConfiguration {
   readonly plugins: readonly ResolvedPlugin[];
   /** The revision of a cluster's configuration that it is, or how often a gateway that stands alone has taken one. */
   readonly revision?: number;
+  /** What some callers are given in place of this. */
+  readonly trial?: ResolvedTrial;
+}
+
+/** The next revision, which a rollout gives to some callers first. */
+export interface ResolvedTrial {
+  /** Names the rollout. */
+  readonly rollout: string;
+  /** Of the callers who say who they are; 1 to 100. */
+  readonly principalsPercent: number;
+  readonly configuration: ResolvedConfiguration;
 }
 
 /** Several upstreams, or a part of what they offer, as one server: an endpoint or a virtual server. */

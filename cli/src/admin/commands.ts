@@ -37,10 +37,11 @@ export interface WriteFlags {
   readonly limit?: RolloutLimitFlags;
 }
 
-/** A share of all nodes, of those of a region, or all of a region. */
+/** A share of all nodes, of those of a region, or all of a region; or a share of the callers of these. */
 export interface RolloutStepFlags {
   readonly region?: string;
   readonly percent?: number;
+  readonly callersPercent?: number;
 }
 
 /** When a rollout goes back by itself. */

@@ -17,6 +17,7 @@ const MAX_PAUSE_MS = 86_400_000;
 export const ROLLOUT_EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
   rollout: [
     ['sluice config apply -f sluice.yaml --rollout', 'give a change to some nodes first'],
+    ['sluice config apply -f sluice.yaml --rollout callers:5%,callers:50%', 'to some callers first'],
     ['sluice rollout status --follow', 'see how it goes on'],
   ],
   'rollout status': [
@@ -93,7 +94,7 @@ export function addRolloutOptions(command: Command): Command {
     .addOption(
       new Option(
         '--rollout [steps]',
-        'give it to some nodes first, and go on or back by what they do: shares and regions in order, such as region:eu,50%,100%; default 10%,50%,100%',
+        'give it to some nodes or callers first, and go on or back by what they do: shares and regions in order, such as region:eu,50%,100% or callers:5%,callers:50%; default 10%,50%,100%',
       )
         .argParser(steps)
         .preset(''),
@@ -115,15 +116,27 @@ function steps(text: string): readonly RolloutStepFlags[] {
   // The option alone.
   if (text === '') return [];
   return text.split(',').map((step) => {
-    const [, region, , percent] = /^(?:region:([^:%]+?)(:|$))?(?:(\d{1,3})%)?$/.exec(step.trim()) ?? [];
-    const share = percent === undefined ? undefined : Number(percent);
-    const isShare = share === undefined || (share >= 1 && share <= 100);
-    if ((region === undefined && share === undefined) || !isShare)
+    const [, region, nodes, callers] = STEP.exec(step.trim()) ?? [];
+    const percent = nodes === undefined ? undefined : Number(nodes);
+    const callersPercent = callers === undefined ? undefined : Number(callers);
+    const isNothing = region === undefined && percent === undefined && callersPercent === undefined;
+    if (isNothing || !isShare(percent) || !isShare(callersPercent))
       throw new InvalidArgumentError(
-        'Give shares and regions with commas between: 10%, region:eu, or region:eu:50% for a share of a region.',
+        'Give shares and regions with commas between: 10%, region:eu, region:eu:50% for a share of a region; callers:5% for a share of the callers, region:eu:callers:5% for one of those of a region.',
       );
-    return { ...(region !== undefined && { region }), ...(share !== undefined && { percent: share }) };
+    return {
+      ...(region !== undefined && { region }),
+      ...(percent !== undefined && { percent }),
+      ...(callersPercent !== undefined && { callersPercent }),
+    };
   });
+}
+
+/** A region, a share of nodes, and a share of callers: each may be absent. */
+const STEP = /^(?:region:([^:%]+?)(?:$|:))?(?:(\d{1,3})%(?:$|:))?(?:callers:(\d{1,3})%)?(?<!%:)$/;
+
+function isShare(percent: number | undefined): boolean {
+  return percent === undefined || (percent >= 1 && percent <= 100);
 }
 
 const LIMITS: Readonly<Record<string, (text: string) => number>> = {

@@ -60,9 +60,10 @@ export function rolloutPlan({
     throw new UsageError('--pause and --limit say how --rollout goes on; give it too');
   }
   return {
-    steps: rollout.map(({ region, percent }) => ({
+    steps: rollout.map(({ region, percent, callersPercent }) => ({
       ...(region !== undefined && { regions: [region] }),
       ...(percent !== undefined && { nodesPercent: percent }),
+      ...(callersPercent !== undefined && { principalsPercent: callersPercent }),
     })),
     ...(pause !== undefined && { pauseMs: pause }),
     ...(limit !== undefined && {
@@ -162,7 +163,9 @@ function reasonText({ events }: Rollout): string {
 function stepText({ step, plan, nodes }: Rollout): string {
   const named = nodes.slice(0, MAX_NAMED_COUNT).map(printable).join(', ');
   const more = nodes.length > MAX_NAMED_COUNT ? ` and ${nodes.length - MAX_NAMED_COUNT} more` : '';
-  return `step ${step}/${plan?.steps.length ?? 0} on ${named === '' ? 'no node yet' : `${named}${more}`}`;
+  const percent = plan?.steps[step - 1]?.principalsPercent;
+  const callers = percent === undefined ? '' : `for ${percent} % of the callers `;
+  return `step ${step}/${plan?.steps.length ?? 0} ${callers}on ${named === '' ? 'no node yet' : `${named}${more}`}`;
 }
 
 function printRollout(rollout: Rollout, surroundings: Surroundings): void {

@@ -139,6 +139,8 @@ export class SimulatedNode {
       activated: (position) => disk.keep(position, replica.state),
       health: () => ({ state: this.active ? NodeState.READY : NodeState.WAITING }),
       order: () => {},
+      // No revision is held back here.
+      activateTrial: async () => undefined,
     });
     this.follower = follower;
     follower.start();

@@ -1,6 +1,15 @@
 /** One node's standing stream, from its Hello to its end. */
+
+import { equals } from '@bufbuild/protobuf';
 import { type ServerDuplexStream, status } from '@grpc/grpc-js';
-import type { ConnectRequest, Hello, Order } from '@sluice/proto/cluster';
+import {
+  type ConnectRequest,
+  create,
+  type Hello,
+  type Order,
+  type Trial,
+  TrialSchema,
+} from '@sluice/proto/cluster';
 import type { Fleet } from '../fleet/fleet.js';
 import type { KnownNode, NodeStream } from '../fleet/known-node.js';
 import { SYSTEM_TIMING, type Timing } from '../timing.js';
@@ -34,6 +43,8 @@ export class NodeConnection implements NodeStream {
   private hello: Hello | undefined;
   private known: KnownNode | undefined;
   private given: DeliveredView | undefined;
+  /** What was said last that some callers are to be given. */
+  private trial: Trial | undefined;
   private readonly endHelloTimer: () => void;
   /** The node reads slowly: nothing more is given to the stream until it took what it has. */
   private isFull = false;
@@ -71,6 +82,30 @@ export class NodeConnection implements NodeStream {
     const given = this.givenTo(this.known);
     this.given = given;
     if (given !== before) this.announce(given, encodeAnnouncement(given.bareAnnouncement), false);
+    this.tellTrial(given);
+  }
+
+  /**
+   * Says what some callers are to be given, when that is another than was said. When the node itself is to have another
+   * revision it ends with that, not before: whoever was given the newest one is not to go back for a moment.
+   */
+  private tellTrial(given: DeliveredView, tellsNone = false): void {
+    if (this.known === undefined || this.isFull) return;
+    const tried = this.options.views.triedBeside(given, this.known.hello.node);
+    const isOver = tried === undefined && given.position.revision !== this.trial?.base?.revision;
+    if (isOver) this.trial = undefined;
+    if (tried === undefined && this.trial === undefined && !tellsNone) return;
+    const trial = create(TrialSchema, {
+      ...(tried && {
+        position: tried.view.position,
+        base: tried.base,
+        rollout: tried.rollout,
+        principalsPercent: tried.principalsPercent,
+      }),
+    });
+    if (this.trial !== undefined && equals(TrialSchema, this.trial, trial)) return;
+    this.trial = tried && trial;
+    this.write(encodeResponse({ case: 'trial', value: trial }));
   }
 
   /** @param isOnNats whoever said that he hears announcements there does so at the moment */
@@ -161,6 +196,8 @@ export class NodeConnection implements NodeStream {
           },
         }),
       );
+      // It may have something from another connection.
+      this.tellTrial(this.given, this.options.views.heldRevision !== undefined);
     } catch (error) {
       const { code, details } = refusalOf(error);
       this.end(code, details);
@@ -177,9 +214,12 @@ export class NodeConnection implements NodeStream {
 
   private goOn(): void {
     this.isFull = false;
-    if (!this.missedAnnouncement || this.given === undefined) return;
-    this.missedAnnouncement = false;
-    this.write(encodeAnnouncement(this.given.bareAnnouncement));
+    if (this.given === undefined) return;
+    if (this.missedAnnouncement) {
+      this.missedAnnouncement = false;
+      this.write(encodeAnnouncement(this.given.bareAnnouncement));
+    }
+    this.tellTrial(this.given);
   }
 
   private forget(): void {

@@ -94,10 +94,15 @@ async function pull(
   const { views, head } = options;
   let view: DeliveredView | undefined;
   try {
-    const { have, everything, node } = call.request;
+    const { have, everything, node, trial } = call.request;
     view = views.use(admit(options.access, call, call.request));
     if (have !== undefined) await catchUp(head, views.given(view, node, have), have);
-    for (const piece of views.given(view, node, have).pull(everything ? undefined : have)) {
+    const given = trial ? views.triedBeside(view, node)?.view : views.given(view, node, have);
+    if (given === undefined) {
+      call.emit('error', { code: status.FAILED_PRECONDITION, details: 'no caller is given anything else' });
+      return;
+    }
+    for (const piece of given.pull(everything ? undefined : have)) {
       if (call.cancelled) return;
       if (!call.write(piece) && !(await writable(call, options.timing ?? SYSTEM_TIMING))) {
         call.emit('error', { code: status.DEADLINE_EXCEEDED, details: 'nobody takes the answer' });

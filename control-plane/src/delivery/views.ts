@@ -3,7 +3,7 @@ import type { Position, StateChange, View } from '@sluice/proto/cluster';
 import { viewId } from '@sluice/proto/cluster';
 import type { ConfigurationHead } from '../revisions/head.js';
 import { type Configuration, DeliveredView } from './delivered-view.js';
-import { type Gate, OPEN_GATE } from './gate.js';
+import { type Gate, type GatedTrial, OPEN_GATE } from './gate.js';
 
 /** A view that no node has is followed this long: a node that lost its connection is back soon. */
 const KEPT_UNUSED_MS = 10 * 60_000;
@@ -18,6 +18,13 @@ export class TooManyViewsError extends Error {
 
 /** Hears that a view is another, or that its number is. */
 export type ViewListener = (view: DeliveredView) => void;
+
+/** What some callers are given beside what all others are. */
+export interface TriedView extends GatedTrial {
+  readonly view: DeliveredView;
+  /** What all others are given. */
+  readonly base: Position;
+}
 
 interface FollowedView {
   /** What all nodes of it are given. While the newest revision is held back, that is the one before. */
@@ -102,9 +109,28 @@ export class Views {
     if (gate.heldRevision === undefined || followed === undefined) return view;
     const isIncluded = gate.includes(node);
     if (!isIncluded && Number(have?.revision ?? 0n) !== head.revision) return view;
-    if (followed.ahead === undefined || !isAtRevision(followed.ahead, head))
-      followed.ahead = new DeliveredView(view.view, head);
-    return isIncluded || (have !== undefined && followed.ahead.isAt(have)) ? followed.ahead : view;
+    const ahead = this.aheadOf(followed);
+    return isIncluded || (have !== undefined && ahead.isAt(have)) ? ahead : view;
+  }
+
+  private aheadOf(followed: FollowedView): DeliveredView {
+    if (followed.ahead === undefined || !isAtRevision(followed.ahead, this.head))
+      followed.ahead = new DeliveredView(followed.view.view, this.head);
+    return followed.ahead;
+  }
+
+  /** The newest revision is given to callers, and to no node as a whole. */
+  get isTriedByCallers(): boolean {
+    return this.gate.heldRevision !== undefined && this.gate.isByCallers;
+  }
+
+  /** What some callers of a node are given beside what the node is; undefined for nothing. */
+  triedBeside(view: DeliveredView, node: string): TriedView | undefined {
+    const { gate } = this;
+    const trial = gate.heldRevision === undefined ? undefined : gate.trialAt(node);
+    const followed = this.followed.get(view.id);
+    if (trial === undefined || followed === undefined) return undefined;
+    return { ...trial, view: this.aheadOf(followed), base: followed.view.position };
   }
 
   /** Returns how to end it. */

@@ -3,7 +3,7 @@ import { create } from '@bufbuild/protobuf';
 import { type Convergence, ConvergenceSchema, NodeBehindSchema } from '@sluice/proto/admin';
 import { Presence } from '@sluice/proto/cluster';
 import type { MayTell, Wait } from './fleet-view.js';
-import { type KnownNode, regionOf, rejectionOf, runs } from './known-node.js';
+import { type KnownNode, regionOf, rejectionOf, runs, trialOf, trialRejectionOf } from './known-node.js';
 
 /** What became of waiting. */
 export interface ConvergenceNow {
@@ -12,28 +12,40 @@ export interface ConvergenceNow {
   readonly isHopeless: boolean;
 }
 
+/** How nodes are asked about a revision that is given to some of them, or to some of their callers. */
+export interface HeldRevision {
+  /** It is given to the node, or to callers of it. */
+  isConcerned(node: KnownNode): boolean;
+  /** It is given to callers only. */
+  readonly isByCallers: boolean;
+}
+
 /**
  * Nodes that said that they leave are not waited for; those that were lost are, for they may serve.
  *
- * @param isConcerned which nodes are given the revision, when not all of them are; one at least has to run it then
+ * @param held when not all nodes are given the revision; one at least has to run it then
  * @param mayTell of which resources reasons of nodes may be told; by default of all
  */
 export function convergenceNow(
   nodes: Iterable<KnownNode>,
   revision: number,
   wait: Wait,
-  isConcerned?: (node: KnownNode) => boolean,
+  held?: HeldRevision,
   mayTell?: MayTell,
 ): ConvergenceNow {
   const concerned = [...nodes].filter(
     (node) =>
       node.presence !== Presence.GONE &&
       (wait.kind !== 'region' || regionOf(node) === wait.region) &&
-      isConcerned?.(node) !== false,
+      held?.isConcerned(node) !== false,
   );
-  const behind = concerned.filter((node) => !runs(node, revision));
-  const refused = behind.filter((node) => rejectionOf(node, revision) !== undefined);
-  const neededCount = Math.max(neededOf(wait, concerned.length), isConcerned === undefined ? 0 : 1);
+  const isByCallers = held?.isByCallers === true;
+  const refusalOf = isByCallers ? trialRejectionOf : rejectionOf;
+  const behind = concerned.filter((node) =>
+    isByCallers ? trialOf(node, revision) === undefined : !runs(node, revision),
+  );
+  const refused = behind.filter((node) => refusalOf(node, revision) !== undefined);
+  const neededCount = Math.max(neededOf(wait, concerned.length), held === undefined ? 0 : 1);
   const activeCount = concerned.length - behind.length;
   return {
     isHopeless: concerned.length >= neededCount && concerned.length - refused.length < neededCount,
@@ -47,7 +59,7 @@ export function convergenceNow(
           node: node.hello.node,
           region: regionOf(node),
           revision: node.running?.revision ?? 0n,
-          rejection: rejectionOf(node, revision, mayTell) ?? '',
+          rejection: refusalOf(node, revision, mayTell) ?? '',
           presence: node.presence,
         }),
       ),

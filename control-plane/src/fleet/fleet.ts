@@ -16,6 +16,7 @@ import {
   type Position,
   Presence,
   type Rejection,
+  type TrialHealth,
   type View,
 } from '@sluice/proto/cluster';
 import type { Views } from '../delivery/views.js';
@@ -23,7 +24,7 @@ import type { ConfigurationHead } from '../revisions/head.js';
 import type { WatchedNode } from '../rollout/watched-node.js';
 import { SYSTEM_TIMING, type Timing } from '../timing.js';
 import { AskedNodes } from './asked-nodes.js';
-import { convergenceNow } from './convergence.js';
+import { convergenceNow, type HeldRevision } from './convergence.js';
 import { NodeEvents } from './events.js';
 import {
   type ConnectionPage,
@@ -34,7 +35,7 @@ import {
 } from './fleet-view.js';
 import { type KnownNode, type NodeStream, nodeMessage, regionOf, rejectionText } from './known-node.js';
 import { saidAcknowledgement, saidConnections, saidHealth, saidHello } from './said.js';
-import { watchedNode } from './watched.js';
+import { watchedNode, watchedTrial } from './watched.js';
 
 /** How often nodes say how they are. */
 export const HEALTH_INTERVAL_MS = 2_000;
@@ -232,6 +233,7 @@ export class Fleet implements FleetView {
     const node = this.heard(health);
     if (node === undefined) return;
     if (health.state === NodeState.STOPPED) this.left(node);
+    this.tellTrial(node, health.trial);
     node.health = health;
     if (health.position) node.running = health.position;
     this.lookSoon();
@@ -246,6 +248,11 @@ export class Fleet implements FleetView {
   /** What a rollout of a revision sees of the nodes. */
   watched(revision: number): readonly WatchedNode[] {
     return [...this.known.values()].map((node) => watchedNode(node, revision));
+  }
+
+  /** The same where it is given to so many of the callers. */
+  watchedTrial(revision: number, principalsPercent: number): readonly WatchedNode[] {
+    return [...this.known.values()].map((node) => watchedTrial(node, revision, principalsPercent));
   }
 
   events(limitCount: number, node?: string, mayTell?: MayTell): readonly NodeEvent[] {
@@ -383,6 +390,25 @@ export class Fleet implements FleetView {
     this.changed(node);
   }
 
+  /** What became of a revision that some callers are to be given. */
+  private tellTrial(node: KnownNode, trial: TrialHealth | undefined): void {
+    const before = node.health?.trial;
+    if (trial?.position === undefined) return;
+    const { position, principalsPercent, rejection } = trial;
+    const isSame =
+      before?.position?.revision === position.revision &&
+      before.principalsPercent === principalsPercent &&
+      (before.rejection === undefined) === (rejection === undefined);
+    if (isSame) return;
+    const { revision } = position;
+    if (rejection === undefined)
+      this.tell(node, NodeEventKind.APPLIED, {
+        revision,
+        detail: `for ${principalsPercent} % of the callers`,
+      });
+    else this.tell(node, NodeEventKind.REJECTED, { revision, detail: rejectionText(rejection) }, rejection);
+  }
+
   private changed(node: KnownNode): void {
     this.lookSoon();
     for (const listener of this.listeners) listener(node);
@@ -401,8 +427,24 @@ export class Fleet implements FleetView {
   private now({ revision, wait, mayTell }: ConvergenceRequest) {
     const { heldRevision } = this.options.views;
     const isHeld = heldRevision !== undefined && revision >= heldRevision;
-    const isConcerned = isHeld ? (node: KnownNode) => this.wantedOf(node) >= revision : undefined;
-    return convergenceNow(this.known.values(), revision, wait, isConcerned, mayTell);
+    return convergenceNow(
+      this.known.values(),
+      revision,
+      wait,
+      isHeld ? this.heldRevision(revision) : undefined,
+      mayTell,
+    );
+  }
+
+  private heldRevision(revision: number): HeldRevision {
+    const { views } = this.options;
+    const isTried = ({ view, hello }: KnownNode) =>
+      Number(views.triedBeside(view, hello.node)?.view.position.revision ?? 0n) >= revision;
+    const isByCallers = views.isTriedByCallers;
+    return {
+      isByCallers,
+      isConcerned: (node) => (isByCallers ? isTried(node) : this.wantedOf(node) >= revision),
+    };
   }
 
   private wantedOf({ view, hello, running }: KnownNode): number {

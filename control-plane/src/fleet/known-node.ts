@@ -14,6 +14,7 @@ import {
   type Presence,
   type Rejection,
   RejectionSchema,
+  type TrialHealth,
 } from '@sluice/proto/cluster';
 import type { DeliveredView } from '../delivery/delivered-view.js';
 import type { MayTell } from './fleet-view.js';
@@ -63,6 +64,25 @@ export function rejectionOf(
   if (rejection === undefined || position?.storeId !== view.position.storeId) return undefined;
   if (Number(position.revision) < revision) return undefined;
   return rejectionText(toldRejection(rejection, mayTell));
+}
+
+/** What it gives to some callers of a revision; undefined when it does not. */
+export function trialOf({ health, view }: KnownNode, revision: number): TrialHealth | undefined {
+  const trial = health?.trial;
+  const isIt =
+    trial?.position?.storeId === view.position.storeId && Number(trial.position.revision) === revision;
+  return isIt && trial.rejection === undefined ? trial : undefined;
+}
+
+/** Why it gives a revision to no caller; undefined when it did not refuse that. */
+export function trialRejectionOf(
+  { health, view }: KnownNode,
+  revision: number,
+  mayTell?: MayTell,
+): string | undefined {
+  const { position, rejection } = health?.trial ?? {};
+  const isIt = position?.storeId === view.position.storeId && Number(position.revision) === revision;
+  return isIt && rejection !== undefined ? rejectionText(toldRejection(rejection, mayTell)) : undefined;
 }
 
 /** In place of a reason that is not for everybody. */

@@ -7,6 +7,7 @@ import {
   HelloSchema,
   NodeState,
   ResourceKind,
+  TrialFiguresSchema,
 } from '@sluice/proto/cluster';
 import { describe, expect, it } from 'vitest';
 import { saidAcknowledgement, saidConnections, saidHealth, saidHello } from './said.js';
@@ -18,6 +19,22 @@ const NEVER = { seconds: 1n << 62n, nanos: -1 };
 const UNKNOWN = new BinaryWriter().tag(999, WireType.LengthDelimited).string(MEGABYTE).finish();
 
 describe('what is kept of what nodes say', () => {
+  it('keeps of a trial what a node that works would say of it', () => {
+    const trial = {
+      position: { storeId: MEGABYTE, revision: 1n },
+      rejection: { reason: MEGABYTE },
+      served: { requestsTotal: 1n },
+    };
+    const said = saidHealth(create(HealthSchema, { trial }));
+    expect(said.trial?.position).toBeUndefined();
+    expect(toBinary(HealthSchema, said).length).toBeLessThan(5_000);
+    const grown = Buffer.concat([toBinary(TrialFiguresSchema, create(TrialFiguresSchema)), UNKNOWN]);
+    const served = fromBinary(TrialFiguresSchema, grown);
+    expect(
+      toBinary(HealthSchema, saidHealth(create(HealthSchema, { trial: { served } }))).length,
+    ).toBeLessThan(100);
+  });
+
   it('leaves alone what a node says that works', () => {
     const position = { storeId: '0f3c', revision: 7n, digest: new Uint8Array(32).fill(3) };
     const hello = create(HelloSchema, { node: 'n1', incarnation: 'first', version: '1', position });
@@ -27,6 +44,17 @@ describe('what is kept of what nodes say', () => {
       time: { seconds: 1_700_000_000n, nanos: 5 },
     });
     expect(saidHealth(health)).toEqual(health);
+    const figures = { requestsTotal: 9n, errorsTotal: 1n, durationUsTotal: 5n };
+    const tried = create(HealthSchema, {
+      trial: {
+        position,
+        principalsPercent: 5,
+        served: figures,
+        servedBeside: figures,
+        upstreamsFailedCount: 1,
+      },
+    });
+    expect(saidHealth(tried)).toEqual(tried);
     const resource = { kind: ResourceKind.UPSTREAM, tenant: 'acme', name: 'files' };
     const acknowledgement = create(AcknowledgementSchema, {
       ...{ node: 'n1', incarnation: 'first', position },

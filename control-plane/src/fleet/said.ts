@@ -22,6 +22,10 @@ import {
   RejectionSchema,
   type ResourceKey,
   ResourceKeySchema,
+  type TrialFigures,
+  TrialFiguresSchema,
+  type TrialHealth,
+  TrialHealthSchema,
 } from '@sluice/proto/cluster';
 
 /** Longest reason of a refusal that is kept. */
@@ -56,11 +60,12 @@ export function saidAcknowledgement({
   });
 }
 
-export function saidHealth({ $typeName, $unknown, position, time, state, ...health }: Health): Health {
+export function saidHealth({ $typeName, $unknown, position, time, state, trial, ...health }: Health): Health {
   const said = saidPosition(position);
   const saidAt = saidTime(time);
   return create(HealthSchema, {
     ...health,
+    ...(trial && { trial: saidTrial(trial) }),
     ...(said && { position: said }),
     ...(saidAt && { time: saidAt }),
     state: NodeState[state] === undefined ? NodeState.UNSPECIFIED : state,
@@ -89,6 +94,29 @@ export function saidConnections({
       },
     ),
   });
+}
+
+function saidTrial({
+  position,
+  principalsPercent,
+  rejection,
+  served,
+  servedBeside,
+  upstreamsFailedCount,
+}: TrialHealth): TrialHealth {
+  const said = saidPosition(position);
+  return create(TrialHealthSchema, {
+    principalsPercent,
+    upstreamsFailedCount,
+    ...(said && { position: said }),
+    ...(rejection && { rejection: saidRejection(rejection) }),
+    ...(served && { served: saidFigures(served) }),
+    ...(servedBeside && { servedBeside: saidFigures(servedBeside) }),
+  });
+}
+
+function saidFigures({ requestsTotal, errorsTotal, durationUsTotal }: TrialFigures): TrialFigures {
+  return create(TrialFiguresSchema, { requestsTotal, errorsTotal, durationUsTotal });
 }
 
 function saidRejection({ resource, reason }: Rejection): Rejection {

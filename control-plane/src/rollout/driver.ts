@@ -7,9 +7,9 @@ import { RolloutState } from '@sluice/proto/cluster';
 import type { ConfigurationHead } from '../revisions/head.js';
 import { StoreUnavailableError } from '../store/revision-log.js';
 import { SYSTEM_TIMING, type Timing } from '../timing.js';
-import { servedByAll } from './evidence.js';
+import { type Figures, NOTHING, servedByAll } from './evidence.js';
 import { missingMembers } from './members.js';
-import { planOf, type Step } from './plan.js';
+import { type Plan, planOf, principalsPercentAt, type Step } from './plan.js';
 import {
   advanced,
   begun,
@@ -38,7 +38,11 @@ const BEATS_UNTIL_TAKEN_OVER = 5;
 export interface RolloutDriverOptions {
   readonly head: ConfigurationHead;
   readonly rollouts: Rollouts;
-  readonly fleet: { watched(revision: number): readonly WatchedNode[] };
+  readonly fleet: {
+    watched(revision: number): readonly WatchedNode[];
+    /** When it is given to some callers, and to no node as a whole. */
+    watchedTrial(revision: number, principalsPercent: number): readonly WatchedNode[];
+  };
   /** Milliseconds that only grow. */
   readonly elapsedMs: () => number;
   readonly onTrouble: (error: unknown) => void;
@@ -123,7 +127,7 @@ export class RolloutDriver {
     return begun(
       revision,
       plan,
-      { driver: this.id, nodes, before: servedByAll(all) },
+      { driver: this.id, nodes, before: beforeOf(plan, all) },
       rollouts.happening(reason),
     );
   }
@@ -153,7 +157,9 @@ export class RolloutDriver {
     if (this.watch === undefined) return;
     const { watch } = this.watch;
     const course = { id, revision, step, members: new Set(nodes), before: figuresOf(before) };
-    const decision = watch.look(course, fleet.watched(revision), elapsedMs());
+    const percent = principalsPercentAt(plan, step);
+    const watched = percent === undefined ? fleet.watched(revision) : fleet.watchedTrial(revision, percent);
+    const decision = watch.look(course, watched, elapsedMs());
     const isBeat = elapsedMs() - this.writtenMs >= this.lookIntervalMs * LOOKS_PER_BEAT;
     if (decision.kind === 'wait' && !isBeat && rollout.waitingFor !== '') return;
     await this.write(rollout, decision, watch);
@@ -174,6 +180,16 @@ export class RolloutDriver {
     });
     this.writtenMs = elapsedMs();
   }
+}
+
+/**
+ * What was served before. Where callers are given the revision they are compared with other callers of the same nodes,
+ * by what they asked for where the revisions differ: all that was served before says nothing of that.
+ */
+function beforeOf({ steps }: Plan, all: readonly WatchedNode[]): Figures {
+  const served = servedByAll(all);
+  const { failedUpstreams } = served;
+  return steps[0]?.principalsPercent === undefined ? served : { ...NOTHING, failedUpstreams };
 }
 
 function outcomeOf(

@@ -27,12 +27,16 @@ export class Evidence {
 
   /** Takes in what nodes said last. */
   take(nodes: readonly WatchedNode[]): void {
-    for (const { name, report } of nodes) {
-      if (report === undefined) continue;
-      const known = this.counted.get(name);
-      if (known !== undefined && continues(known.last, report)) known.last = report;
-      else this.counted.set(name, { since: report, last: report });
+    for (const { name, report, beside } of nodes) {
+      if (report !== undefined) this.takeOne(name, report);
+      if (beside !== undefined) this.takeOne(`${name} beside`, beside);
     }
+  }
+
+  private takeOne(name: string, report: Report): void {
+    const known = this.counted.get(name);
+    if (known !== undefined && continues(known.last, report)) known.last = report;
+    else this.counted.set(name, { since: report, last: report });
   }
 
   /** Of the nodes that run the revision. */

@@ -33,6 +33,8 @@ export interface Step {
   readonly percent: number;
   /** Empty: nodes of any. */
   readonly regions: readonly string[];
+  /** Of their callers; undefined: of all, and these nodes have nothing else. */
+  readonly principalsPercent: number | undefined;
   readonly pauseMs: number;
 }
 
@@ -50,6 +52,7 @@ export function planOf({ steps, pauseMs = DEFAULT_PAUSE_MS, limits }: RolloutPla
     steps: asked.map((step) => ({
       percent: step.nodesPercent ?? 100,
       regions: step.regions,
+      principalsPercent: step.principalsPercent,
       pauseMs: step.pauseMs ?? pauseMs,
     })),
     limits: { ...DEFAULT_LIMITS, ...said },
@@ -59,13 +62,19 @@ export function planOf({ steps, pauseMs = DEFAULT_PAUSE_MS, limits }: RolloutPla
 /** The same as a message, for whoever looks. */
 export function planMessage({ steps, limits }: Plan): RolloutPlan {
   return create(RolloutPlanSchema, {
-    steps: steps.map(({ percent, regions, pauseMs }) => ({
+    steps: steps.map(({ percent, regions, principalsPercent, pauseMs }) => ({
       nodesPercent: percent,
       regions: [...regions],
+      ...(principalsPercent !== undefined && { principalsPercent }),
       pauseMs,
     })),
     limits,
   });
+}
+
+/** How many of the callers are given the revision in a step; undefined when whole nodes are. */
+export function principalsPercentAt(plan: RolloutPlan | undefined, step: number): number | undefined {
+  return plan?.steps[step - 1]?.principalsPercent;
 }
 
 /** Something that cannot be, and where, in the spelling of the schema. */
@@ -96,9 +105,9 @@ export function problemOf(plan: RolloutPlan): PlanProblem | undefined {
 }
 
 function problemOfStep(step: RolloutStep, before: RolloutStep | undefined): PlanProblem | undefined {
-  const { nodesPercent, regions, pauseMs } = step;
-  if (nodesPercent === undefined && regions.length === 0)
-    return { field: 'nodes_percent', description: 'say a share of the nodes, or regions' };
+  const { nodesPercent, principalsPercent, regions, pauseMs } = step;
+  if (nodesPercent === undefined && principalsPercent === undefined && regions.length === 0)
+    return { field: 'nodes_percent', description: 'say a share of the nodes or of the callers, or regions' };
   if (nodesPercent !== undefined && (nodesPercent < 1 || nodesPercent > 100))
     return { field: 'nodes_percent', description: `is ${nodesPercent}, and has to be 1 to 100` };
   if (regions.length > MAX_REGIONS_COUNT)
@@ -108,7 +117,26 @@ function problemOfStep(step: RolloutStep, before: RolloutStep | undefined): Plan
       field: 'nodes_percent',
       description: `is ${nodesPercent ?? 100}, less than ${before.nodesPercent ?? 100} of the step before: a node that has the revision keeps it`,
     };
-  return longerThanADay('pause_ms', pauseMs);
+  return problemOfPrincipals(principalsPercent, before) ?? longerThanADay('pause_ms', pauseMs);
+}
+
+function problemOfPrincipals(
+  percent: number | undefined,
+  before: RolloutStep | undefined,
+): PlanProblem | undefined {
+  const field = 'principals_percent';
+  const earlier = before?.principalsPercent;
+  if (before !== undefined && (percent === undefined) !== (earlier === undefined))
+    return {
+      field,
+      description: 'stands in all steps or in none: a rollout is by callers, or by whole nodes',
+    };
+  if (percent !== undefined && earlier !== undefined && percent < earlier)
+    return {
+      field,
+      description: `is ${percent}, less than ${earlier} of the step before: a caller who is given the revision keeps it`,
+    };
+  return outside(field, percent, 1, 100);
 }
 
 /** A smaller share of the same nodes. */

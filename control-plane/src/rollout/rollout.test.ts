@@ -226,3 +226,102 @@ describe('a rollout', () => {
     await vi.waitFor(() => expect(withRevision(nodes, 4)).toHaveLength(4), PATIENT);
   });
 });
+
+describe('a rollout by callers', () => {
+  const SHARES = [{ principalsPercent: 10 }, { principalsPercent: 50 }];
+
+  it('gives a revision to more and more callers on all nodes, then to the nodes', async () => {
+    const { first, nodes } = await cluster(3);
+    await write(first, 'new', { steps: SHARES, pauseMs: 300 });
+    await vi.waitFor(() => expect(newest(first)).toMatchObject({ state: RolloutState.PROMOTED }), PATIENT);
+    await vi.waitFor(() => expect(withRevision(nodes, 2)).toHaveLength(3), PATIENT);
+    for (const node of nodes) {
+      expect(node.shares).toEqual([10, 50]);
+      expect(node.ran).toEqual([1, 2]);
+    }
+    expect(newest(first)).toMatchObject({ step: 2, restoredBy: 0n });
+    expect(newest(first)?.nodes).toHaveLength(3);
+    const { canary, reference } = newest(first) ?? {};
+    expect(Number(canary?.requestsCount)).toBeGreaterThanOrEqual(50);
+    expect(Number(reference?.requestsCount)).toBeGreaterThanOrEqual(50);
+    expect(first.troubles).toEqual([]);
+  });
+
+  it('says that nodes give it to some callers, and what they run themselves', async () => {
+    const { first, nodes } = await cluster(2);
+    await write(first, 'new', { steps: [{ principalsPercent: 10 }], pauseMs: 60_000 });
+    await vi.waitFor(() => expect(nodes.map(({ shares }) => shares)).toEqual([[10], [10]]), PATIENT);
+    const wait = { kind: 'all' } as const;
+    const reached = await first.fleet.convergence({ revision: 2, wait, deadlineMs: 10_000 });
+    expect(reached).toMatchObject({ reached: true, active: 2, concerned: 2 });
+    for (const { wantedRevision, health } of first.fleet.nodes())
+      expect([wantedRevision, health?.position?.revision, health?.trial?.principalsPercent]).toEqual([
+        1n,
+        1n,
+        10,
+      ]);
+    await vi.waitFor(
+      () => expect(first.fleet.events(10).map(({ detail }) => detail)).toContain('for 10 % of the callers'),
+      PATIENT,
+    );
+  });
+
+  it('gives it to callers of the nodes of the step, and to no others', async () => {
+    const { first, join } = await cluster(0);
+    const [eu, us] = [join('a', { region: 'eu' }), join('b', { region: 'us' })];
+    await vi.waitFor(() => expect([eu.revision, us.revision]).toEqual([1, 1]), PATIENT);
+    await write(first, 'new', { steps: [{ regions: ['eu'], principalsPercent: 20 }], pauseMs: 60_000 });
+    await vi.waitFor(() => expect(eu.shares).toEqual([20]), PATIENT);
+    await first.rollouts.abort(2, 'enough', 'tester');
+    await vi.waitFor(
+      () =>
+        expect([eu.ran, us.ran]).toEqual([
+          [1, 3],
+          [1, 3],
+        ]),
+      PATIENT,
+    );
+    expect(us.shares).toEqual([]);
+  });
+
+  it('takes a revision back that a node cannot give to anybody', async () => {
+    const { first, nodes } = await cluster(2);
+    for (const node of nodes) node.refuses = ['bad'];
+    await write(first, 'bad', { steps: SHARES, pauseMs: 60_000, limits: { maxNacksCount: 1 } });
+    await vi.waitFor(() => expect(withRevision(nodes, 3)).toHaveLength(2), PATIENT);
+    expect(newest(first)?.events.at(-2)?.reason).toMatch(
+      /^2 nodes refused revision 2, and 1 may; .*cannot try bad/,
+    );
+    for (const node of nodes) expect([node.shares, node.ran]).toEqual([[], [1, 3]]);
+  });
+
+  it('takes a revision back with which requests of its callers fail, whoever hears the nodes', async () => {
+    const { replicas, nodes, first } = await cluster(3, 2);
+    for (const node of nodes) node.errorsPercent = { new: 50 };
+    await write(first, 'new', { steps: SHARES, pauseMs: 60_000 });
+    await vi.waitFor(() => expect(withRevision(nodes, 3)).toHaveLength(3), PATIENT);
+    for (const replica of replicas)
+      await vi.waitFor(
+        () =>
+          expect(newest(replica)?.events.at(-2)?.reason).toMatch(
+            /^50\.0 % of \d+ requests failed with it, 0\.0 % of \d+ without it/,
+          ),
+        PATIENT,
+      );
+    for (const node of nodes) expect(node.shares).toEqual([10]);
+  });
+
+  it('goes on with another replica, and with a node that comes back', async () => {
+    const { replicas, nodes, join, first } = await cluster(2, 2);
+    const [, second] = replicas as [RollingReplica, RollingReplica];
+    await write(first, 'new', { steps: SHARES, pauseMs: 1_000 });
+    await vi.waitFor(() => expect(nodes.map(({ shares }) => shares[0])).toEqual([10, 10]), PATIENT);
+    const [gone] = nodes as [RollingNode];
+    await gone.stop();
+    const back = join(gone.name, { held: gone.kept() });
+    await first.stop('killed');
+    await vi.waitFor(() => expect(newest(second)).toMatchObject({ state: RolloutState.PROMOTED }), PATIENT);
+    await vi.waitFor(() => expect([back.revision, nodes[1]?.revision]).toEqual([2, 2]), PATIENT);
+    expect(back.shares.at(-1)).toBe(50);
+  });
+});

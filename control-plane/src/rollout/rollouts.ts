@@ -12,11 +12,11 @@ import {
   RolloutSchema,
   RolloutState,
 } from '@sluice/proto/cluster';
-import type { Gate } from '../delivery/gate.js';
+import type { Gate, GatedTrial } from '../delivery/gate.js';
 import type { ConfigurationHead } from '../revisions/head.js';
 import type { Records, RecordWatch } from '../store/records.js';
 import { NOTHING } from './evidence.js';
-import { planOf } from './plan.js';
+import { planOf, principalsPercentAt } from './plan.js';
 import { begun, type Happening, isOver, promoted, rolledBack, rollingBack } from './record.js';
 
 const BUCKET = 'rollouts';
@@ -89,7 +89,21 @@ export class Rollouts implements Gate {
 
   includes(node: string): boolean {
     const { held } = this;
-    return held !== undefined && this.recordOf(held)?.nodes.has(node) === true;
+    const known = held && this.recordOf(held);
+    return known?.nodes.has(node) === true && principalsPercentOf(known.rollout) === undefined;
+  }
+
+  get isByCallers(): boolean {
+    const { held } = this;
+    return held?.rollout !== undefined && principalsPercentAt(held.rollout, 1) !== undefined;
+  }
+
+  trialAt(node: string): GatedTrial | undefined {
+    const { held } = this;
+    const known = held && this.recordOf(held);
+    if (known?.rollout.state !== RolloutState.IN_PROGRESS || !known.nodes.has(node)) return undefined;
+    const principalsPercent = principalsPercentOf(known.rollout);
+    return principalsPercent === undefined ? undefined : { rollout: known.rollout.id, principalsPercent };
   }
 
   onChange(listener: () => void): () => void {
@@ -275,6 +289,10 @@ function requireInProgress({ state, revision }: Rollout): void {
     [RolloutState.ROLLED_BACK]: 'rolled back already',
   }[state];
   throw new RolloutOverError(`the rollout of revision ${revision} is ${how}`);
+}
+
+function principalsPercentOf({ plan, step }: Rollout): number | undefined {
+  return principalsPercentAt(plan, step);
 }
 
 /** So that they are in the order of their numbers. */

@@ -27,4 +27,6 @@ export interface WatchedNode {
   /** Why it refused it. */
   readonly refusal: string | undefined;
   readonly report: Report | undefined;
+  /** Of what it served to callers who were not given the revision, where others were. */
+  readonly beside?: Report | undefined;
 }

@@ -60,6 +60,7 @@ function nodeOf(...workers: FakeWorker[]): NodeAdmin {
           errorCount: 1,
           durationUs: 5,
           failedUpstreamCount: 0,
+          trial: undefined,
         }),
         status: () => upstreams,
         connections: () => [connections, []],

@@ -21,6 +21,22 @@ export interface WorkerCounts {
   readonly durationUs: number;
   /** Upstreams that do not answer. */
   readonly failedUpstreamCount: number;
+  /** Of a revision that some callers are given; undefined while there is none. */
+  readonly trial: TrialCounts | undefined;
+}
+
+interface RequestCounts {
+  readonly requestCount: number;
+  readonly errorCount: number;
+  readonly durationUs: number;
+}
+
+export interface TrialCounts {
+  /** Where the two revisions serve differently, since it is given to somebody. */
+  readonly served: RequestCounts;
+  /** The same to all other callers. */
+  readonly servedBeside: RequestCounts;
+  readonly failedUpstreamCount: number;
 }
 
 /** One connection as plain data. */

@@ -16,6 +16,7 @@ import type { Endpoint, LegacyBacking, LegHost } from '../front/endpoint.js';
 import { ErrorCode, RpcError } from '../protocol/errors.js';
 import type { Message } from '../protocol/translate.js';
 import type { Sealer } from '../sessions/seal.js';
+import type { Tally } from '../telemetry/tally.js';
 import { ASKING_METHODS } from '../upstream/parked/parked-calls.js';
 import { ChainedLegacy } from './chained-legacy.js';
 import { tellingClient } from './notifications.js';
@@ -44,6 +45,8 @@ export interface InSession {
 
 export class ChainedEndpoint implements Endpoint {
   private passage: Passage | undefined;
+  /** Where its requests are counted, while there is something to compare them with. */
+  tally: Tally | undefined;
 
   constructor(
     readonly inner: RoutedEndpoint,

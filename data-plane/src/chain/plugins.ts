@@ -21,6 +21,8 @@ export interface PluginsOptions extends PluginHostParts {
 interface Running {
   readonly resolved: ResolvedPlugin;
   readonly binding: Binding;
+  /** It belongs to the plugins of another revision, who shut it down. */
+  readonly isLent?: boolean;
 }
 
 /** What a configuration makes of its plugins, before it is in use. */
@@ -48,6 +50,15 @@ export class Plugins {
 
   constructor(private readonly options: PluginsOptions) {}
 
+  /**
+   * For a revision that some callers try: what did not change is lent from these.
+   *
+   * @param shared memory of what did change
+   */
+  beside(shared: PluginsOptions['shared']): Plugins {
+    return new Plugins({ ...this.options, shared });
+  }
+
   /** The route of an endpoint by its path; undefined where no plugin serves it. */
   route(path: string): Route | undefined {
     return this.now.routes.get(path);
@@ -56,10 +67,19 @@ export class Plugins {
   /**
    * Loads what a configuration needs that cannot be had at once: modules from elsewhere, and whatever does not run on
    * this thread. Rejects, and has changed nothing, when one cannot be had.
+   *
+   * @param lenders what runs anyway, for a revision that some callers try
    */
-  async load({ plugins }: ResolvedConfiguration): Promise<void> {
+  async load(
+    { plugins }: Pick<ResolvedConfiguration, 'plugins'>,
+    lenders: readonly ResolvedPlugin[] = [],
+  ): Promise<void> {
     await this.unload();
-    const wanted = plugins.filter((each) => this.mustLoad(each) && !this.goesOn(each));
+    const lent = new Map(lenders.map((each) => [each.name, each]));
+    const wanted = plugins.filter((each) => {
+      const lender = lent.get(each.name);
+      return this.mustLoad(each) && !this.goesOn(each) && (lender === undefined || !sameUse(lender, each));
+    });
     if (wanted.length === 0) return;
     const { load } = await import('./isolation/load.js');
     const all = await Promise.allSettled(
@@ -97,15 +117,22 @@ export class Plugins {
   /**
    * Makes everything that a configuration needs, and yields after each thing. Throws when something cannot be made;
    * then, and when it is not going to be used, {@link drop} ends what was made.
+   *
+   * @param lender what runs beside it, for a revision that some callers try
    */
   *prepare(
     configuration: ResolvedConfiguration,
     paths: readonly string[],
+    lender?: PreparedPlugins,
   ): Generator<void, PreparedPlugins, void> {
     const reconfigured: Reconfigured[] = [];
     const inOrder: Running[] = [];
     for (const resolved of configuration.plugins) {
-      inOrder.push(yield* this.runningOf(resolved, reconfigured));
+      const lent = lender?.running.get(resolved.name);
+      const isLent = lent !== undefined && sameUse(lent.resolved, resolved);
+      inOrder.push(
+        isLent ? { resolved, binding: lent.binding, isLent } : yield* this.runningOf(resolved, reconfigured),
+      );
       yield;
     }
     const phaseOf = ({ binding }: Running) => PHASES.indexOf(binding.plugin.phase);
@@ -122,7 +149,9 @@ export class Plugins {
       const tenant = tenants.get(path);
       routes.set(
         path,
-        this.keptRoute(path, bindings, edition, tenant) ?? together(bindings, edition, tenant),
+        keptRoute(this.now.routes.get(path), bindings, edition, tenant) ??
+          keptRoute(lender?.routes.get(path), bindings, edition, tenant) ??
+          together(bindings, edition, tenant),
       );
       yield;
     }
@@ -143,22 +172,6 @@ export class Plugins {
     } catch (thrown) {
       throw new CannotRun('plugin', resolved.name, thrown);
     }
-  }
-
-  /** What was found out by a route counts for as long as it is the very same. */
-  private keptRoute(
-    path: string,
-    bindings: readonly Binding[],
-    edition: string,
-    tenant: string | undefined,
-  ): Route | undefined {
-    const before = this.now.routes.get(path);
-    const isSame =
-      before?.edition === edition &&
-      before.tenant === tenant &&
-      before.bindings.length === bindings.length &&
-      before.bindings.every((binding, index) => binding === bindings[index]);
-    return isSame ? before : undefined;
   }
 
   /** Ends what was loaded and made for a configuration that is not going to be used. */
@@ -233,13 +246,19 @@ export class Plugins {
     }
   }
 
+  /** Nobody uses these any more: what was not lent is shut down after a while. */
+  leave(graceMs: number): void {
+    this.use({ running: new Map(), routes: new Map(), reconfigured: [] }, graceMs);
+  }
+
   async close(): Promise<void> {
     await this.shutDown([...this.now.running.values(), ...this.leaving]);
     await this.unload();
   }
 
   private async shutDown(some: readonly Running[]): Promise<void> {
-    const ends = some.map(async ({ binding }) => {
+    const ends = some.map(async ({ binding, isLent }) => {
+      if (isLent) return;
       try {
         await binding.hooks.shutdown?.();
       } catch (thrown) {
@@ -310,6 +329,21 @@ export class Plugins {
       },
     });
   }
+}
+
+/** What was found out by a route counts for as long as it is the very same. */
+function keptRoute(
+  before: Route | undefined,
+  bindings: readonly Binding[],
+  edition: string,
+  tenant: string | undefined,
+): Route | undefined {
+  const isSame =
+    before?.edition === edition &&
+    before.tenant === tenant &&
+    before.bindings.length === bindings.length &&
+    before.bindings.every((binding, index) => binding === bindings[index]);
+  return isSame ? before : undefined;
 }
 
 /** Who serves a path, in the order in which they act. Yields after each plugin. */

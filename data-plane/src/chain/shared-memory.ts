@@ -2,22 +2,40 @@
 import { builtIn } from '@sluice/plugins';
 import type { ResolvedConfiguration, ResolvedPlugin } from '@sluice/proto';
 
-/** By the name of the binding. */
+/** By the name of the binding; see {@link ofTrial}. */
 export type SharedMemory = ReadonlyMap<string, SharedArrayBuffer>;
+
+type WithPlugins = Pick<ResolvedConfiguration, 'plugins' | 'trial'>;
+
+/** Names the memory of a binding that is another one in the revision that some callers are given. */
+export function ofTrial(binding: string): string {
+  return `${binding} (trial)`;
+}
+
+/** All bindings that may have memory, with its names. */
+export function* memoryNames({
+  plugins,
+  trial,
+}: WithPlugins): Generator<[string, ResolvedPlugin], void, void> {
+  for (const resolved of plugins) yield [resolved.name, resolved];
+  if (trial === undefined) return;
+  const same = new Set(plugins);
+  for (const resolved of trial.configuration.plugins)
+    if (!same.has(resolved)) yield [ofTrial(resolved.name), resolved];
+}
 
 /** How much each needs; what goes on unchanged is not checked again. */
 const sizes = new WeakMap<ResolvedPlugin, number>();
 
 /** What was there before is kept where its size stays the same, and with it what it counts. Yields after each plugin. */
 export function* sharedMemory(
-  { plugins }: Pick<ResolvedConfiguration, 'plugins'>,
+  configuration: WithPlugins,
   before: SharedMemory,
 ): Generator<void, SharedMemory, void> {
   const memory = new Map<string, SharedArrayBuffer>();
-  for (const resolved of plugins) {
+  for (const [name, resolved] of memoryNames(configuration)) {
     const bytes = sizes.get(resolved) ?? (yield* sizeOf(resolved));
     sizes.set(resolved, bytes);
-    const { name } = resolved;
     const old = before.get(name);
     if (bytes > 0) memory.set(name, old?.byteLength === bytes ? old : new SharedArrayBuffer(bytes));
     yield;

@@ -33,6 +33,8 @@ export interface Admission {
   readonly route: Route | undefined;
   readonly arrival: Arrival;
   readonly admitted: Admitted;
+  /** By plugins of a revision that only some callers are given: it says nothing to those of the other one. */
+  readonly isTried?: boolean;
 }
 
 /** True when nobody may go on with what was found out then. Times in milliseconds of the clock. */

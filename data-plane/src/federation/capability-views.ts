@@ -12,6 +12,7 @@ import { type OfferKind, type OfferList, readList } from '../upstream/offers.js'
 import { GATEWAY_INFO, ownCall } from '../upstream/own-request.js';
 import { canBeAsked } from '../upstream/parked/parked-calls.js';
 import { type Discovery, type Known, ROUND_PAUSE_MS } from './discovery.js';
+import type { Offers } from './offers.js';
 
 /** Views that are kept; the one that was used longest ago goes first. */
 const MAX_VIEW_COUNT = 64;
@@ -33,6 +34,7 @@ interface View<Seen> {
 /** What is looked at, and what is made of it. */
 export interface Viewed<Seen> {
   readonly discovery: Discovery;
+  readonly offers: Pick<Offers, 'catalogue'>;
   /** Lists that matter; others stay as everybody sees them. */
   readonly kinds: readonly OfferKind[];
   upstreams(): readonly Known[];
@@ -81,7 +83,7 @@ export class CapabilityViews<Seen> {
     if (view === undefined) return undefined;
     const now = Date.now();
     const isFresh =
-      view.base === this.viewed.discovery.catalogue &&
+      view.base === this.viewed.offers.catalogue &&
       view.changeCount === this.changeCount() &&
       view.freshUntil > now;
     if (isFresh) view.usedAt = now;
@@ -106,7 +108,7 @@ export class CapabilityViews<Seen> {
   }
 
   private begin(caller: Caller): View<Seen> {
-    const { discovery } = this.viewed;
+    const { discovery, offers } = this.viewed;
     const begunAt = Date.now();
     // Until every upstream has answered it is the same for all who ask meanwhile.
     const view: View<Seen> = {
@@ -119,7 +121,7 @@ export class CapabilityViews<Seen> {
       seen: undefined,
       begunAt,
       usedAt: begunAt,
-      base: discovery.catalogue,
+      base: offers.catalogue,
       changeCount: this.changeCount(),
       freshUntil: begunAt + discovery.intervalMs,
     };

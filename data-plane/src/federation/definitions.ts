@@ -13,6 +13,7 @@ import { reasonOf } from '../upstream/reason.js';
 import type { Upstream } from '../upstream/upstream.js';
 import { CapabilityViews } from './capability-views.js';
 import type { Discovery, Known } from './discovery.js';
+import type { Offers } from './offers.js';
 import type { OwnLeg } from './own-leg.js';
 
 /** By their names at the upstream. */
@@ -49,7 +50,10 @@ export function notTold(upstream: string, thrown: unknown): Refusal {
 export class Definitions {
   private readonly views = new WeakMap<Upstream, CapabilityViews<ToolsByName>>();
 
-  constructor(private readonly discovery: Discovery) {}
+  constructor(
+    private readonly discovery: Discovery,
+    private readonly offers: Offers = discovery.offers,
+  ) {}
 
   /** Throws, or rejects with, a Refusal when the upstream does not tell. */
   of(known: Known, name: string, caller: Caller): JsonObject | undefined | Promise<JsonObject | undefined> {
@@ -81,6 +85,7 @@ export class Definitions {
       const { discovery } = this;
       views = new CapabilityViews({
         discovery,
+        offers: this.offers,
         kinds: ['tools'],
         upstreams: () => [discovery.of(upstream)],
         make: ([offer]) => toolsByName(offer?.tools ?? []),

@@ -7,7 +7,6 @@ import type { Logger } from 'pino';
 import type { Caller } from '../exchange/exchange.js';
 import { rethrowLater } from '../exchange/rethrow-later.js';
 import { ErrorCode, RpcError } from '../protocol/errors.js';
-import { buildCatalogue, type Catalogue } from '../routing/catalogue.js';
 import type { Naming } from '../routing/names.js';
 import type { UpstreamOffer } from '../routing/offer.js';
 import {
@@ -23,6 +22,7 @@ import { UpstreamSubscriptions, updatedUri } from '../upstream/subscriptions.js'
 import type { Upstream } from '../upstream/upstream.js';
 import { within } from '../within.js';
 import { type Audience, EVERYBODY, OfferNews } from './offer-news.js';
+import { type OfferGroup, Offers } from './offers.js';
 
 /** Told of what may be another than before: one kind of list or all, or one resource. */
 type ChangeListener = (upstream: Upstream, kind: ListKind | undefined, uri?: string) => void;
@@ -72,44 +72,51 @@ export const ROUND_PAUSE_MS = 250;
  */
 const ASKED_PER_TURN_COUNT = 16;
 
+/** The upstreams of a revision, and how what they offer is named. */
+interface UpstreamGroup {
+  readonly upstreams: Iterable<Upstream>;
+  readonly naming: Naming;
+}
+
 /** Upstreams of a configuration that is not in use yet. */
 export interface PreparedUpstreams {
   readonly all: readonly Known[];
   readonly byUpstream: ReadonlyMap<Upstream, Known>;
-  readonly byId: ReadonlyMap<string, Known>;
   readonly fresh: readonly Known[];
-  readonly naming: Naming;
+  readonly group: OfferGroup;
   readonly settings: DiscoverySettings;
+  /** Of a revision that some callers try, with those that it has alone. */
+  readonly trial:
+    | { readonly offers: Offers; readonly group: OfferGroup; readonly fresh: readonly Known[] }
+    | undefined;
 }
 
 export class Discovery {
   private all: readonly Known[] = [];
   private byUpstream: ReadonlyMap<Upstream, Known> = new Map();
-  private knownById: ReadonlyMap<string, Known> = new Map();
+  /** What those offer together that everybody is given. */
+  readonly offers: Offers;
+  /** The same of a revision that some callers try. */
+  private trial: Offers | undefined;
   private readonly listeners = new Set<ListListener>();
   private readonly changeListeners = new Set<ChangeListener>();
   private readonly removals = new Set<(upstream: Upstream) => void>();
   private timer: NodeJS.Timeout | undefined;
-  /** Undefined when something of it has changed, until somebody wants it. */
-  private current: Catalogue | undefined;
-  /** Entries that were left out, as they were logged. */
-  private dropped: ReadonlySet<string> = new Set();
-  private currentNaming: Naming;
   private settings: DiscoverySettings;
   private started = false;
   private stopped = false;
   /** Resolves what waits for the first round, from before `start` on. */
   private firstSettled: () => void = () => {};
-  private settling = new Promise<void>((resolve) => {
-    this.firstSettled = resolve;
-  });
 
   constructor(
     naming: Naming,
     settings: DiscoverySettings,
     private readonly log: Logger,
   ) {
-    this.currentNaming = naming;
+    const settled = new Promise<void>((resolve) => {
+      this.firstSettled = resolve;
+    });
+    this.offers = new Offers(naming, settled, log);
     this.settings = settings;
   }
 
@@ -117,30 +124,51 @@ export class Discovery {
   start(): void {
     this.started = true;
     this.askAtInterval();
-    this.askFirst(this.all);
-    void this.settling.then(this.firstSettled);
+    this.askFirst(this.all, this.offers);
+    void this.settled.then(this.firstSettled);
   }
 
-  /** Makes ready what there is to know of upstreams, in the order of the configuration; of one that stays it is kept. */
+  /** For a revision that some callers are to try. */
+  offersBeside(naming: Naming): Offers {
+    return new Offers(naming, Promise.resolve(), this.log);
+  }
+
+  /**
+   * Makes ready what there is to know of upstreams, in the order of the configuration; of one that stays it is kept.
+   *
+   * @param trial what some callers try beside that
+   */
   *prepare(
-    upstreams: Iterable<Upstream>,
-    naming: Naming,
+    stable: UpstreamGroup,
     settings: DiscoverySettings,
+    trial?: UpstreamGroup & { readonly offers: Offers },
   ): Generator<void, PreparedUpstreams, void> {
-    const all: Known[] = [];
     const byUpstream = new Map<Upstream, Known>();
+    const { group, fresh } = yield* this.prepareGroup(stable, byUpstream);
+    const beside = trial === undefined ? undefined : yield* this.prepareGroup(trial, byUpstream);
+    return {
+      ...{ all: [...byUpstream.values()], byUpstream, fresh, group, settings },
+      trial: trial === undefined || beside === undefined ? undefined : { offers: trial.offers, ...beside },
+    };
+  }
+
+  private *prepareGroup(
+    { upstreams, naming }: UpstreamGroup,
+    byUpstream: Map<Upstream, Known>,
+  ): Generator<void, { group: OfferGroup; fresh: Known[] }, void> {
+    const known: Known[] = [];
     const byId = new Map<string, Known>();
     const fresh: Known[] = [];
     for (const upstream of upstreams) {
-      const before = this.byUpstream.get(upstream);
-      const known = before ?? this.begin(upstream);
-      if (before === undefined) fresh.push(known);
-      all.push(known);
-      byUpstream.set(upstream, known);
-      byId.set(upstream.id, known);
+      const before = byUpstream.get(upstream) ?? this.byUpstream.get(upstream);
+      const each = before ?? this.begin(upstream);
+      if (before === undefined) fresh.push(each);
+      known.push(each);
+      byUpstream.set(upstream, each);
+      byId.set(upstream.id, each);
       yield;
     }
-    return { all, byUpstream, byId, fresh, naming, settings };
+    return { group: { known, byId, naming }, fresh };
   }
 
   /**
@@ -151,37 +179,38 @@ export class Discovery {
    */
   use(next: PreparedUpstreams, tellsAll: boolean): Generator<void, void, void> {
     const before = this.all;
+    const stable = this.offers.known;
     const { intervalMs } = this.settings;
-    const renamed = JSON.stringify(next.naming) !== JSON.stringify(this.currentNaming);
-    const stays = before.length === next.all.length && before.every((known, i) => next.all[i] === known);
-    this.currentNaming = next.naming;
+    const { stays, renamed } = this.offers.use(next.group);
     this.settings = next.settings;
     this.all = next.all;
     this.byUpstream = next.byUpstream;
-    this.knownById = next.byId;
-    if (!stays || renamed) this.current = undefined;
+    this.trial = next.trial?.offers;
+    const own = next.trial === undefined ? undefined : this.trial?.use(next.trial.group);
     if (this.started && intervalMs !== next.settings.intervalMs) this.askAtInterval();
-    if (this.started && next.fresh.length > 0) this.askFirst(next.fresh);
-    return this.afterUse(before, stays, renamed, tellsAll);
+    if (this.started && next.fresh.length > 0) this.askFirst(next.fresh, this.offers);
+    if (this.started && next.trial !== undefined && next.trial.fresh.length > 0)
+      this.askFirst(next.trial.fresh, next.trial.offers);
+    const isAllThere = stays && own?.stays !== false && before.length === next.all.length;
+    return this.afterUse(before, stable, { isAllThere, renamed }, tellsAll);
   }
 
   private *afterUse(
     before: readonly Known[],
-    stays: boolean,
-    renamed: boolean,
+    stable: readonly Known[],
+    { isAllThere, renamed }: { readonly isAllThere: boolean; readonly renamed: boolean },
     tellsAll: boolean,
   ): Generator<void, void, void> {
-    if (stays && !renamed) return;
-    let gone: Known | undefined;
+    if (isAllThere && !renamed) return;
     for (const known of before) {
       if (this.has(known)) continue;
-      gone ??= known;
       this.forget(known);
       yield;
     }
     // Lists lost entries, or their names or order; whoever listens is told for each kind once.
-    const moved = renamed || before.some((known, i) => this.all[i] !== known);
-    const changed = gone ?? before[0];
+    const now = this.offers.known;
+    const moved = renamed || stable.some((known, i) => now[i] !== known);
+    const changed = stable.find(({ upstream }) => !this.offers.has(upstream)) ?? stable[0];
     if (moved && changed !== undefined && !tellsAll)
       for (const kind of LIST_KINDS) this.tell(kind, changed.upstream, EVERYBODY);
   }
@@ -191,10 +220,11 @@ export class Discovery {
     for (const kind of LIST_KINDS) this.tell(kind, undefined, EVERYBODY);
   }
 
-  private askFirst(fresh: readonly Known[]): void {
+  /** @param offers of whom they are: whoever waits for other ones goes on */
+  private askFirst(fresh: readonly Known[], offers: Offers): void {
     const first = this.refreshAll(fresh);
     const deadline = new Promise<void>((resolve) => setTimeout(resolve, this.settings.deadlineMs).unref());
-    this.settling = Promise.race([first, deadline]);
+    offers.waitFor(Promise.race([first, deadline]));
   }
 
   private askAtInterval(): void {
@@ -261,16 +291,12 @@ export class Discovery {
   }
 
   get known(): readonly Known[] {
-    return this.all;
-  }
-
-  get naming(): Naming {
-    return this.currentNaming;
+    return this.offers.known;
   }
 
   /** Resolves when every upstream has answered or failed once, or the deadline has passed. */
   get settled(): Promise<void> {
-    return this.settling;
+    return this.offers.settled;
   }
 
   /** Called back when an upstream is no longer part of the configuration. */
@@ -279,10 +305,9 @@ export class Discovery {
     return () => this.removals.delete(listener);
   }
 
-  /** Made when it is wanted after a change: many upstreams may change before anybody looks. */
-  get catalogue(): Catalogue {
-    this.current ??= this.built();
-    return this.current;
+  /** The same for those among whom an upstream is. */
+  settledFor(upstream: Upstream): Promise<void> {
+    return (this.trial?.has(upstream) && !this.offers.has(upstream) ? this.trial : this.offers).settled;
   }
 
   /** Time that one upstream has to answer before a list goes on without it. */
@@ -340,8 +365,9 @@ export class Discovery {
     return this.byUpstream.has(upstream);
   }
 
-  byId(upstreamId: string): Known | undefined {
-    return this.knownById.get(upstreamId);
+  /** Whether it is for those who are given some offers what an upstream has told; one that is gone was everybody's. */
+  concerns(offers: Offers, upstream: Upstream | undefined): boolean {
+    return upstream === undefined || !this.byUpstream.has(upstream) || offers.has(upstream);
   }
 
   /**
@@ -506,7 +532,8 @@ export class Discovery {
     if (!same(before.prompts, offer.prompts)) changed.push('prompts');
     if (!same(before.resources, offer.resources) || !same(before.templates, offer.templates))
       changed.push('resources');
-    if (changed.length > 0 || before.ttlMs !== offer.ttlMs) this.current = undefined;
+    if (changed.length > 0 || before.ttlMs !== offer.ttlMs)
+      for (const offers of [this.offers, this.trial]) offers?.changed();
     // Until it was heard of for the first time every list said that it lacked this one.
     if (!isNew) for (const kind of changed) this.mayHaveChanged(upstream, kind);
     for (const kind of changed) this.tell(kind, upstream, EVERYBODY);
@@ -526,20 +553,6 @@ export class Discovery {
       known,
       Math.min(this.settings.intervalMs, Math.max(RETRY_AFTER_FAILURE_MS, upstream.restartDelayMs)),
     );
-  }
-
-  private built(): Catalogue {
-    const catalogue = buildCatalogue(
-      this.all.map(({ offer }) => offer),
-      this.naming,
-    );
-    const before = this.dropped;
-    this.dropped = new Set(catalogue.dropped.map((dropped) => JSON.stringify(dropped)));
-    for (const dropped of catalogue.dropped) {
-      if (!before.has(JSON.stringify(dropped)))
-        this.log.warn({ dropped }, 'an entry of an upstream is left out');
-    }
-    return catalogue;
   }
 }
 

@@ -66,15 +66,15 @@ export class MergedLegacy implements LegacyBacking {
   }
 
   async initialize(params: string, revision: string, before?: HeldBefore): Promise<string> {
-    const { discovery } = this.endpoint;
+    const { discovery, offers } = this.endpoint;
     this.before = { ...before };
     const asked = JSON.parse(Buffer.from(params, 'latin1').toString()) as Record<string, unknown>;
     this.hello = jsonBinary({ ...asked, protocolVersion: revision });
     this.hasCapabilities = Object.keys(asked.capabilities as object).length > 0;
-    await discovery.settled;
+    await offers.settled;
     if (this.closed) throw sessionEnded();
-    const offChanged = discovery.onListChanged((kind, _, audience) => {
-      if (audience(this.host.caller)) this.changed(kind);
+    const offChanged = discovery.onListChanged((kind, upstream, audience) => {
+      if (discovery.concerns(offers, upstream) && audience(this.host.caller)) this.changed(kind);
     });
     const offRemoved = discovery.onRemoved((upstream) => this.drop(upstream));
     this.offChanged = () => {
@@ -344,8 +344,8 @@ export class MergedLegacy implements LegacyBacking {
   }
 
   private async buildView(): Promise<Catalogue> {
-    const { discovery } = this.endpoint;
-    await discovery.settled;
+    const { discovery, offers: shared } = this.endpoint;
+    await shared.settled;
     const offers = await Promise.all(
       this.endpoint.members.map(async ({ upstream, offer, state }) => {
         if (state !== 'ready') return offer;

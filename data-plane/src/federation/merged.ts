@@ -27,6 +27,7 @@ import type { Discovery, Known } from './discovery.js';
 import { discoverResult, mergedCapabilities, mergedInstructions } from './facts.js';
 import { MergedLegacy } from './merged-legacy.js';
 import { NeverAnswered, neverAnswered } from './never-answered.js';
+import type { Offers } from './offers.js';
 import { answered, outcomeOf, passedHeaders, relayed, watchable } from './relay.js';
 import { subscribe } from './subscription.js';
 import { type Target, Targets } from './targets.js';
@@ -39,6 +40,8 @@ const ROUTABLE_EXTENSIONS: readonly string[] = [];
 
 export interface MergedOptions {
   readonly discovery: Discovery;
+  /** Of the revision that it belongs to. */
+  readonly offers: Offers;
   readonly sealer: Sealer;
   readonly pageSize: number;
   /** How long a `requestState` is taken back. */
@@ -104,14 +107,15 @@ export class MergedEndpoint implements RoutedEndpoint {
     this.label = server.label;
     this.info = server.title === undefined ? GATEWAY_INFO : { ...GATEWAY_INFO, title: server.title };
     this.targets = new Targets(
-      options.discovery,
+      options.offers,
       () => this.catalogue,
       (list, exposed) =>
-        neverAnswered(this.members, list, exposed, this.server.selection, this.discovery.naming),
+        neverAnswered(this.members, list, exposed, this.server.selection, this.offers.naming),
     );
-    this.definitions = new Definitions(options.discovery);
+    this.definitions = new Definitions(options.discovery, options.offers);
     this.views = new CapabilityViews({
       discovery: options.discovery,
+      offers: options.offers,
       kinds: OFFER_KINDS,
       upstreams: () => this.members,
       make: (offers) => this.catalogueOf(offers),
@@ -120,26 +124,30 @@ export class MergedEndpoint implements RoutedEndpoint {
 
   /** Everybody's. */
   get catalogue(): Catalogue {
-    const base = this.discovery.catalogue;
+    const base = this.offers.catalogue;
     if (this.server === ALL_UPSTREAMS) return base;
     if (this.own?.base !== base)
-      this.own = { base, catalogue: this.catalogueOf(this.discovery.known.map(({ offer }) => offer)) };
+      this.own = { base, catalogue: this.catalogueOf(this.offers.known.map(({ offer }) => offer)) };
     return this.own.catalogue;
   }
 
   catalogueOf(offers: readonly UpstreamOffer[]): Catalogue {
-    return buildCatalogue(offers, this.server.naming(this.discovery.naming), this.server.selection);
+    return buildCatalogue(offers, this.server.naming(this.offers.naming), this.server.selection);
   }
 
   /** The upstreams behind it. */
   get members(): readonly Known[] {
-    return this.discovery.known.filter(({ upstream }) =>
+    return this.offers.known.filter(({ upstream }) =>
       this.server.selection.takes(upstream.name, upstream.config.hidden),
     );
   }
 
   get discovery(): Discovery {
     return this.options.discovery;
+  }
+
+  get offers(): Offers {
+    return this.options.offers;
   }
 
   modern(exchange: Exchange): Promise<Outcome> {
@@ -179,7 +187,7 @@ export class MergedEndpoint implements RoutedEndpoint {
   ): Promise<readonly ChainTarget[]> {
     // What a subscription names and nobody has is left out of it, here as there.
     if (exchange.row?.target === undefined) {
-      await this.discovery.settled;
+      await this.offers.settled;
       return named.flatMap((each) => this.located(exchange, [each]) ?? []);
     }
     try {
@@ -208,7 +216,7 @@ export class MergedEndpoint implements RoutedEndpoint {
   }
 
   private at(upstreamId: string, name: string): Located | undefined {
-    const known = this.discovery.byId(upstreamId);
+    const known = this.offers.byId(upstreamId);
     return known === undefined ? undefined : { upstream: known.upstream.name, name };
   }
 
@@ -219,7 +227,7 @@ export class MergedEndpoint implements RoutedEndpoint {
 
   /** One of the upstreams behind it, by its name. */
   member(upstream: string): Known | undefined {
-    const { known } = this.discovery;
+    const { known } = this.offers;
     if (this.membersByName?.of !== known) {
       const byName = new Map(this.members.map((each) => [each.upstream.name, each] as const));
       this.membersByName = { of: known, byName };
@@ -232,7 +240,7 @@ export class MergedEndpoint implements RoutedEndpoint {
   }
 
   private async ownList(exchange: Exchange): Promise<Outcome> {
-    await this.discovery.settled;
+    await this.offers.settled;
     return this.list(exchange, await this.views.of(exchange.caller));
   }
 
@@ -242,7 +250,7 @@ export class MergedEndpoint implements RoutedEndpoint {
    * @param own the catalogue as this client sees it, when that is not everybody's.
    */
   async list(exchange: Exchange, own: Catalogue | undefined): Promise<Outcome> {
-    await this.discovery.settled;
+    await this.offers.settled;
     const catalogue = own ?? this.catalogue;
     const { bytes, envelope, caller, row } = exchange;
     const kind = LISTS[row?.list ?? 'tools'] as CatalogueKind;
@@ -317,7 +325,7 @@ export class MergedEndpoint implements RoutedEndpoint {
   }
 
   private async discover(exchange: Exchange): Promise<Outcome> {
-    await this.discovery.settled;
+    await this.offers.settled;
     return answered(exchange, discoverResult(this.capabilities(), this.info, this.instructions()));
   }
 
@@ -346,8 +354,8 @@ export class MergedEndpoint implements RoutedEndpoint {
       // An upstream that comes later may have what none has now.
       has: () => true,
       onListChanged: (listener) =>
-        this.discovery.onListChanged((kind, _, audience) => {
-          if (audience(exchange.caller)) listener(kind);
+        this.discovery.onListChanged((kind, upstream, audience) => {
+          if (this.discovery.concerns(this.offers, upstream) && audience(exchange.caller)) listener(kind);
         }),
     });
   }

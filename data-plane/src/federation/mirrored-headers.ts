@@ -21,6 +21,7 @@ export class MirroredHeaders {
   ) {
     this.views = new CapabilityViews({
       discovery,
+      offers: discovery.offers,
       kinds: ['tools'],
       upstreams: () => [discovery.of(upstream)],
       make: ([offer]) => offer?.tools ?? [],
@@ -60,7 +61,7 @@ export class MirroredHeaders {
     if (name === undefined) return undefined;
     const known = discovery.of(upstream);
     // What of a call is repeated is said in the list of tools; a call may come before it.
-    if (known.state === 'starting') await Promise.race([known.round, discovery.settled]);
+    if (known.state === 'starting') await Promise.race([known.round, discovery.settledFor(upstream)]);
     if (!mirrorsParams(upstream)) return undefined;
     return (
       named(this.views.settled(caller) ?? known.offer.tools, name) ??

@@ -183,6 +183,8 @@ async function run(transport: object): Promise<void> {
     // None are used.
     plugins: new Plugins({ log: pino({ level: 'silent' }) } as PluginsOptions),
     removed() {},
+    released() {},
+    sharedOfTrial: () => undefined,
     rerouted() {},
   });
   await runtime.apply(configuration);

@@ -8,8 +8,8 @@ import type { Catalogue } from '../routing/catalogue.js';
 import { checkParamHeaders, paramHeadersOf } from '../routing/param-headers.js';
 import type { Resolution } from '../routing/resolution.js';
 import type { Upstream } from '../upstream/upstream.js';
-import type { Discovery } from './discovery.js';
 import { paramLines } from './mirrored-headers.js';
+import type { Offers } from './offers.js';
 
 /** Where one call goes, and how it reads there. */
 export interface Target {
@@ -25,7 +25,7 @@ export interface Target {
 
 export class Targets {
   constructor(
-    private readonly discovery: Discovery,
+    private readonly offers: Offers,
     /** What everybody sees. */
     private readonly catalogue: () => Catalogue,
     /** Why a name may be unknown that is no mistake of the caller's. */
@@ -38,8 +38,8 @@ export class Targets {
       return this.resolve(exchange, catalogue);
     } catch (thrown) {
       // Before every upstream has been heard of, an unknown name may only be unknown yet.
-      if (!this.discovery.known.some(({ state }) => state === 'starting')) throw thrown;
-      await this.discovery.settled;
+      if (!this.offers.known.some(({ state }) => state === 'starting')) throw thrown;
+      await this.offers.settled;
       return this.resolve(exchange, this.catalogue());
     }
   }
@@ -116,7 +116,7 @@ export class Targets {
   }
 
   upstreamById(upstreamId: string): Upstream {
-    const known = this.discovery.byId(upstreamId);
+    const known = this.offers.byId(upstreamId);
     if (known === undefined)
       throw new RpcError(ErrorCode.InvalidParams, 'the upstream was removed from the configuration');
     return known.upstream;

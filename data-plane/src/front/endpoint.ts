@@ -4,6 +4,7 @@ import type { Route } from '@sluice/sdk/engine';
 import type { Admission, Caller, Exchange, Outcome, RequestHeaders } from '../exchange/exchange.js';
 import type { Message } from '../protocol/translate.js';
 import type { HeldAtUpstream } from '../sessions/store.js';
+import type { Tally } from '../telemetry/tally.js';
 
 /** What a legacy session hears from its endpoint. */
 export interface LegHost {
@@ -60,6 +61,8 @@ export interface Endpoint {
   readonly label: string;
   /** The plugins in front of it; undefined where there are none. */
   readonly route?: Route | undefined;
+  /** Where its requests are counted beside all others. */
+  readonly tally?: Tally | undefined;
   /** A request of a modern client. */
   modern(exchange: Exchange): Promise<Outcome>;
   /** A notification of a modern client. */

@@ -3,7 +3,7 @@
  * answer comes back piece by piece. This is how any worker of any node serves any session.
  */
 import { Admitted } from '@sluice/sdk/engine';
-import type { Admission } from '../exchange/exchange.js';
+import { type Admission, ANONYMOUS } from '../exchange/exchange.js';
 import type { Reply, RequestHead } from '../listener/listener.js';
 import { ErrorCode, errorMessage, RpcError } from '../protocol/errors.js';
 import { scanMessage } from '../protocol/scan.js';
@@ -89,6 +89,7 @@ class Peer {
     const id = ++this.count;
     this.away.set(id, { reply, body, isPost: head.method === 'POST', begun: false });
     const { method, path, query, headers, repeated, remoteAddress, principal, admission } = head;
+    const isTried = admission?.isTried === true;
     this.post({
       type: 'request',
       id,
@@ -99,9 +100,10 @@ class Peer {
         headers,
         repeated,
         remoteAddress,
-        principal,
+        // Whoever takes it decides anew which revision the caller is given.
+        principal: isTried ? ANONYMOUS : principal,
         hopCount: (head.hopCount ?? 0) + 1,
-        ...(admission === undefined ? {} : { admission: sentAdmission(admission) }),
+        ...(admission === undefined || isTried ? {} : { admission: sentAdmission(admission) }),
       },
       body: ownBytes(body),
     });

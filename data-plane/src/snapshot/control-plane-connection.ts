@@ -17,6 +17,7 @@ import {
   type Position,
   type Rejection,
   RejectionSchema,
+  type Trial,
   timestampFromMs,
   toBinary,
   type Welcome,
@@ -49,6 +50,8 @@ export interface ControlPlaneEvents {
   /** The stream has ended, or there is none, and why. */
   lost(reason: string): void;
   order(order: Order): void;
+  /** Some callers are to be given something else. */
+  tried(trial: Trial): void;
 }
 
 export interface ControlPlaneConnectionOptions {
@@ -158,6 +161,9 @@ export class ControlPlaneConnection {
         return;
       case 'order':
         this.options.events.order(content.value);
+        return;
+      case 'trial':
+        this.options.events.tried(content.value);
         return;
       default:
     }

@@ -26,6 +26,7 @@ const sent = (delta: Delta): Delta => ({
   ...delta,
   runs: structuredClone(delta.runs),
   bytes: delta.bytes.slice(),
+  ...(delta.trial && { trial: { ...delta.trial, delta: sent(delta.trial.delta) } }),
 });
 
 describe('what changes from one configuration to the next', () => {
@@ -59,6 +60,27 @@ describe('what changes from one configuration to the next', () => {
     const delta = atOnce(deltaOf(here, { ...here, revision: 2 }, { base: 0, edition: 1 }));
     expect(delta.runs).toEqual({});
     expect(atOnce(withDelta(here, 0, delta)).upstreams).toBe(pool);
+  });
+
+  it('brings what some callers are given, with the very objects of what all others are', () => {
+    const [kept, other, fresh] = [pool[0], pool[1], { name: 'u1', id: 'changed' } as ResolvedUpstream];
+    const here = of([kept as ResolvedUpstream], 1);
+    const stable = of([kept, other] as ResolvedUpstream[], 2);
+    const trial = {
+      rollout: 'r',
+      principalsPercent: 5,
+      configuration: of([kept as ResolvedUpstream, fresh], 3),
+    };
+    const there = structuredClone(here);
+    const delta = atOnce(deltaOf(here, { ...stable, trial }, { base: 4, edition: 5 }));
+    const got = atOnce(withDelta(there, 4, sent(delta)));
+    expect(got).toEqual({ ...stable, trial });
+    expect(got.trial?.configuration.upstreams[0]).toBe(there.upstreams[0]);
+    expect(delta.trial?.delta.ends.length).toBe(2);
+    // It ends with the next one that has none.
+    expect(atOnce(withDelta(got, 5, sent(atOnce(deltaOf(got, stable, { base: 5, edition: 6 })))))).toEqual(
+      stable,
+    );
   });
 
   it('is refused where something else runs', () => {

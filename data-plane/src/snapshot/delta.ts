@@ -2,7 +2,7 @@
  * What changes from one configuration to the next, as it goes to worker threads: only what is new, as JSON that is
  * written once for all of them, in memory that they share.
  */
-import type { ResolvedConfiguration } from '@sluice/proto';
+import type { ResolvedConfiguration, ResolvedTrial } from '@sluice/proto';
 
 const LISTS = ['upstreams', 'servers', 'plugins'] as const;
 type List = (typeof LISTS)[number];
@@ -19,6 +19,8 @@ export interface Delta {
   /** The settings, then what is new of each list, in their order; the end of each in `ends`. */
   readonly bytes: Uint8Array;
   readonly ends: Uint32Array;
+  /** From what comes of it to what some callers are given in its place. */
+  readonly trial?: Omit<ResolvedTrial, 'configuration'> & { readonly delta: Delta };
 }
 
 /** It changes another configuration than the one that is there. */
@@ -35,7 +37,7 @@ export function* deltaOf(
   next: ResolvedConfiguration,
   { base, edition }: Pick<Delta, 'base' | 'edition'>,
 ): Generator<void, Delta, void> {
-  const { upstreams: _, servers: __, plugins: ___, ...rest } = next;
+  const { upstreams: _, servers: __, plugins: ___, trial, ...rest } = next;
   const texts = [JSON.stringify(rest)];
   const runs: Partial<Record<List, Run[]>> = {};
   for (const list of LISTS) {
@@ -59,7 +61,11 @@ export function* deltaOf(
     start += piece.length;
     yield;
   }
-  return { base, edition, runs: runs as Delta['runs'], bytes, ends };
+  const delta = { base, edition, runs: runs as Delta['runs'], bytes, ends };
+  if (trial === undefined) return delta;
+  const { configuration, ...share } = trial;
+  const own = yield* deltaOf(next, configuration, { base: edition, edition });
+  return { ...delta, trial: { ...share, delta: own } };
 }
 
 function* runsOf<T extends object>(
@@ -94,7 +100,7 @@ function* runsOf<T extends object>(
 export function* withDelta(
   before: ResolvedConfiguration,
   edition: number,
-  { base, runs, bytes, ends }: Delta,
+  { base, edition: nextEdition, runs, bytes, ends, trial }: Delta,
 ): Generator<void, ResolvedConfiguration, void> {
   if (base !== edition) throw new WrongBaseError(base, edition);
   // Text decoders do not read memory that is shared.
@@ -125,5 +131,9 @@ export function* withDelta(
     }
     lists[list] = next;
   }
-  return { ...rest, ...lists } as ResolvedConfiguration;
+  const next = { ...rest, ...lists } as ResolvedConfiguration;
+  if (trial === undefined) return next;
+  const { delta, ...share } = trial;
+  const configuration = yield* withDelta(next, nextEdition, delta);
+  return { ...next, trial: { ...share, configuration } };
 }

@@ -10,6 +10,7 @@ import {
   type Order,
   type Position,
   type PullRequest,
+  TrialSchema,
   toBinary,
 } from '@sluice/proto/cluster';
 import { describe, expect, it } from 'vitest';
@@ -24,6 +25,7 @@ import type {
 import { Follower, type Refused } from './follower.js';
 import { type Candidate, Replica } from './replica.js';
 import { ScriptedStore, upstream } from './scripted-store.js';
+import type { WantedTrial } from './trial-follower.js';
 
 /** Time that passes when the test says so. */
 class ScriptedTiming implements Timing {
@@ -75,6 +77,8 @@ class ScriptedControlPlane implements DeliveryTransport {
   readonly said: ConnectRequest['content'][] = [];
   readonly pulls: PullRequest[] = [];
   connectCount = 0;
+  /** What some callers are to be given. */
+  ahead: ScriptedStore | undefined;
   /** Where it says that it stands, when it does not know better. */
   welcomes: Position | undefined;
   private hears: StandingEvents | undefined;
@@ -93,6 +97,10 @@ class ScriptedControlPlane implements DeliveryTransport {
     this.pulls.push(request);
     if (!this.isReachable) throw new Error('nobody is there');
     if (this.pullFails !== undefined) throw new Error(this.pullFails);
+    if (request.trial) {
+      yield* this.ahead?.pieces() ?? [];
+      return;
+    }
     yield* this.store.pieces();
   }
 
@@ -173,6 +181,7 @@ async function following(bus?: ScriptedBus, reachable = true) {
   const lines: string[] = [];
   const orders: Order[] = [];
   const activated: bigint[] = [];
+  const trials: (WantedTrial | undefined)[] = [];
   let refusing: ((candidate: Candidate) => Refused | undefined) | undefined;
   const log = (_fields: object, message: string) => void lines.push(message);
   const follower = new Follower({
@@ -189,6 +198,10 @@ async function following(bus?: ScriptedBus, reachable = true) {
     activated: ({ revision }) => void activated.push(revision),
     health: () => ({ state: NodeState.READY }),
     order: (order) => void orders.push(order),
+    activateTrial: async (wanted) => {
+      trials.push(wanted);
+      return wanted && refusing?.(wanted.candidate);
+    },
   });
   follower.start();
   await timing.pass(0);
@@ -200,6 +213,26 @@ async function following(bus?: ScriptedBus, reachable = true) {
     lines,
     orders,
     activated,
+    trials,
+    /** Says that some callers are to be given what there is with one more upstream. */
+    tellTrial: async (name: string | undefined, principalsPercent = 5) => {
+      if (name !== undefined) {
+        const ahead = new ScriptedStore('one');
+        ahead.state = store.state.fork();
+        ahead.revision = store.revision;
+        ahead.write([upstream(name, 1)], []);
+        plane.ahead = ahead;
+      }
+      const { ahead } = plane;
+      const of = { rollout: 'r', principalsPercent, base: store.position };
+      const value = create(
+        TrialSchema,
+        name === undefined || !ahead ? {} : { ...of, position: ahead.position },
+      );
+      plane.tell({ case: 'trial', value });
+      await timing.pass(0);
+      return value;
+    },
     follower,
     refuse: (how: typeof refusing) => {
       refusing = how;
@@ -452,5 +485,94 @@ describe('a node that follows', () => {
     }) as never;
     await timing.pass(20_000);
     expect(plane.connectCount).toBeGreaterThan(before + 3);
+  });
+});
+
+describe('what some callers are to be given', () => {
+  const shown = (plane: ScriptedControlPlane) =>
+    (plane.ofKind('health') as { trial?: { principalsPercent: number; rejection?: object } }[]).at(-1)?.trial;
+  const revisions = (trials: readonly (WantedTrial | undefined)[]) =>
+    trials.map((each) => each && [Number(each.candidate.position.revision), each.principalsPercent]);
+
+  it('is fetched once, run beside what runs, and given to more', async () => {
+    const { plane, commit, tellTrial, trials, replica, timing } = await following();
+    await commit('a', 1);
+    await tellTrial('b');
+    expect(revisions(trials)).toEqual([[2, 5]]);
+    expect(trials[0]?.candidate.change.changed.map(({ key }) => key)).toEqual(['upstream//b']);
+    expect(replica.position?.revision).toBe(1n);
+    expect(shown(plane)).toMatchObject({ principalsPercent: 5, position: { revision: 2n } });
+    const pulls = plane.pulls.length;
+    await tellTrial('b', 50);
+    await tellTrial('b', 50);
+    expect(revisions(trials)).toEqual([
+      [2, 5],
+      [2, 50],
+    ]);
+    expect(plane.pulls.length).toBe(pulls);
+    await timing.pass(2_000);
+    expect(shown(plane)).toMatchObject({ principalsPercent: 50 });
+  });
+
+  it('ends when it is said so, and with the next revision that all are given', async () => {
+    const { plane, commit, tellTrial, trials, timing } = await following();
+    await commit('a', 1);
+    await tellTrial('b');
+    await tellTrial(undefined);
+    expect(revisions(trials)).toEqual([[2, 5], undefined]);
+    expect(shown(plane)).toBeUndefined();
+    await tellTrial('b');
+    await commit('c', 1);
+    await timing.pass(2_000);
+    // Whoever runs the next one has ended it with that.
+    expect(revisions(trials)).toEqual([[2, 5], undefined, [2, 5]]);
+    expect(shown(plane)).toBeUndefined();
+  });
+
+  it('waits for the revision beside which it is meant', async () => {
+    const { plane, store, commit, tellTrial, trials, replica } = await following();
+    await commit('a', 1);
+    const announcement = store.write([upstream('b', 1)], []);
+    await tellTrial('c');
+    expect(trials).toEqual([]);
+    plane.tell({ case: 'announcement', value: announcement });
+    await settled();
+    await settled();
+    expect(replica.position?.revision).toBe(2n);
+    expect(revisions(trials)).toEqual([[3, 5]]);
+  });
+
+  it('is asked for again when it cannot be fetched, or is not what was said', async () => {
+    const { plane, commit, tellTrial, trials, timing } = await following();
+    await commit('a', 1);
+    plane.pullFails = 'the store is away';
+    await tellTrial('b');
+    await timing.pass(3_000);
+    expect(trials).toEqual([]);
+    plane.pullFails = undefined;
+    const { ahead } = plane;
+    plane.ahead = new ScriptedStore('one');
+    await timing.pass(3_000);
+    expect(trials).toEqual([]);
+    plane.ahead = ahead;
+    await timing.pass(3_000);
+    expect(revisions(trials)).toEqual([[2, 5]]);
+  });
+
+  it('is refused with a reason, not tried again, and leaves what runs alone', async () => {
+    const { plane, commit, tellTrial, trials, refuse, replica, timing } = await following();
+    await commit('a', 1);
+    refuse(() => ({ resource: undefined, reason: 'it is bad' }));
+    await tellTrial('b');
+    expect(shown(plane)).toMatchObject({ rejection: { reason: 'it is bad' }, position: { revision: 2n } });
+    expect(replica.position?.revision).toBe(1n);
+    await tellTrial('b', 50);
+    await timing.pass(60_000);
+    expect(trials).toHaveLength(1);
+    expect(refusals(plane)).toEqual([]);
+    // There is nothing to end.
+    await tellTrial(undefined);
+    expect(trials).toHaveLength(1);
+    expect(shown(plane)).toBeUndefined();
   });
 });

@@ -17,6 +17,7 @@ import { ControlPlaneConnection, type NodeIdentity } from './control-plane-conne
 import type { AnnouncementBus, DeliveryTransport, FollowerLog, Timing } from './delivery-port.js';
 import { type Candidate, type Replica, samePosition } from './replica.js';
 import { ASK_AGAIN, type Pauses, pauseMs, Timers } from './timers.js';
+import { TrialFollower, type TrialFollowerOptions } from './trial-follower.js';
 
 /** Whatever was not heard is found out by asking; milliseconds, give or take a quarter. */
 const POLL_MS = 30_000;
@@ -49,10 +50,13 @@ export interface FollowerOptions {
   /** How the node is, beside what the follower knows itself. */
   readonly health: () => Partial<Health>;
   readonly order: (order: Order) => void;
+  /** Has it run for some callers, or ends that; see {@link TrialFollower}. */
+  readonly activateTrial: TrialFollowerOptions['activateTrial'];
 }
 
 export class Follower {
   private readonly controlPlane: ControlPlaneConnection;
+  private readonly trials: TrialFollower;
   private readonly timers: Timers<'poll' | 'pull' | 'refused'>;
   private stopped = false;
   private pullFailureCount = 0;
@@ -77,8 +81,14 @@ export class Follower {
   constructor(private readonly options: FollowerOptions) {
     const { order, timing } = options;
     this.timers = new Timers(timing);
+    this.trials = new TrialFollower({
+      ...options,
+      wake: () => void this.work(),
+      changed: () => this.report(),
+    });
     this.controlPlane = new ControlPlaneConnection({
       ...options,
+      health: () => this.health(),
       events: {
         welcomed: (welcome) => this.welcomed(welcome),
         announced: (announcement) => this.announced(announcement),
@@ -87,6 +97,7 @@ export class Follower {
           this.reasonNow = `no control plane can be reached; ${reason}`;
         },
         order,
+        tried: (trial) => this.trials.tell(trial),
       },
     });
   }
@@ -122,6 +133,13 @@ export class Follower {
     this.controlPlane.stop();
     this.stopped = true;
     this.timers.cancelAll();
+    this.trials.stop();
+  }
+
+  private health(): Partial<Health> {
+    const { trial, ...health } = this.options.health();
+    const tried = this.trials.health(trial);
+    return { ...health, ...(tried && { trial: tried }) };
   }
 
   // What is new.
@@ -170,6 +188,7 @@ export class Follower {
         if (next !== undefined) await this.take(next);
         else if (this.pullWanted) await this.pull();
         else if (again !== undefined) continue;
+        else if (this.trials.isDue) await this.trials.settle();
         else break;
       }
     } finally {
@@ -289,6 +308,7 @@ export class Follower {
       return;
     }
     replica.take(candidate);
+    this.trials.ended();
     this.refused = undefined;
     this.timers.cancel('refused');
     this.controlPlane.acknowledge(position);

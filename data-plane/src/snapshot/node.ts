@@ -5,6 +5,7 @@
 import { randomUUID } from 'node:crypto';
 import type { ResolvedConfiguration, ResolvedListen } from '@sluice/proto';
 import {
+  create,
   type Health,
   type ListConnections,
   NodeState,
@@ -13,8 +14,11 @@ import {
   parseKeyText,
   type ResourceKey,
   type ResourceState,
+  TrialFiguresSchema,
+  TrialHealthSchema,
 } from '@sluice/proto/cluster';
 import type { Logger } from 'pino';
+import type { TrialCounts } from '../admin/worker-part.js';
 import { type ClusterConnection, connectCluster, type NatsSettings } from '../cluster/index.js';
 import { type DataPlane, type DataPlaneOptions, startDataPlane } from '../data-plane.js';
 import { CompileError } from '../routing/compile-error.js';
@@ -30,6 +34,7 @@ import { type GrpcOptions, GrpcTransport } from './grpc-transport.js';
 import { ownLookup } from './lookup.js';
 import { type Candidate, Replica } from './replica.js';
 import { inSlices } from './slices.js';
+import type { WantedTrial } from './trial-follower.js';
 import { WaitingDoor } from './waiting-door.js';
 
 /** Why a start failed that no other configuration would mend. */
@@ -137,6 +142,7 @@ export class ClusterNode {
       log,
       activate: (candidate) => this.activate(candidate),
       activated: (position) => this.keep(position),
+      activateTrial: (wanted) => this.activateTrial(wanted),
       health: () => this.health(),
       order: (order) => this.obey(order),
     });
@@ -184,7 +190,48 @@ export class ClusterNode {
     return refused;
   }
 
-  private async take({ position, change }: Candidate): Promise<Refused | undefined> {
+  /** Gives something to some callers beside what all others are given, or ends that. */
+  private async activateTrial(wanted: WantedTrial | undefined): Promise<Refused | undefined> {
+    const { gateway, running } = this;
+    if (gateway === undefined || running === undefined) return undefined;
+    this.load = { ...this.load, trial: undefined };
+    if (wanted === undefined) {
+      const { trial: _trial, ...configuration } = running;
+      try {
+        await gateway.apply(configuration);
+        this.running = configuration;
+      } catch (thrown) {
+        this.log.error({ err: thrown }, 'what some callers are given could not be ended');
+      }
+      return undefined;
+    }
+    const { candidate, ...share } = wanted;
+    const { position } = candidate;
+    const ended = this.attempts?.refusalOf(position);
+    if (ended !== undefined) return ended;
+    await this.attempts?.begin(position);
+    const refused = await this.compiledInto(candidate, async (next) => {
+      const { trial: _trial, ...stable } = running;
+      const configuration = { ...stable, trial: { ...share, configuration: next } };
+      await gateway.apply(configuration);
+      this.running = configuration;
+    });
+    void this.attempts?.end(position, false);
+    return refused;
+  }
+
+  private take(candidate: Candidate): Promise<Refused | undefined> {
+    return this.compiledInto(candidate, async (wanted, compiled) => {
+      if (this.gateway === undefined || this.running === undefined) await this.serve(wanted);
+      else await this.change(this.gateway, wanted, this.running);
+      this.compiled = compiled;
+    });
+  }
+
+  private async compiledInto(
+    { position, change }: Candidate,
+    run: (wanted: ResolvedConfiguration, compiled: Compiled) => Promise<void>,
+  ): Promise<Refused | undefined> {
     const lookup = new NotingLookup(ownLookup());
     let compiled: Compiled | undefined;
     try {
@@ -194,9 +241,7 @@ export class ClusterNode {
       const revision = Number(position.revision);
       const wanted: ResolvedConfiguration = { ...compiled.configuration, revision };
       refuseExposure(wanted);
-      if (this.gateway === undefined || this.running === undefined) await this.serve(wanted);
-      else await this.change(this.gateway, wanted, this.running);
-      this.compiled = compiled;
+      await run(wanted, compiled);
       return undefined;
     } catch (thrown) {
       const reason = thrown instanceof Error ? thrown.message : String(thrown);
@@ -309,8 +354,25 @@ export class ClusterNode {
       durationUsTotal: BigInt(sum(({ durationUs }) => durationUs)),
       // Every worker asks every upstream.
       upstreamsFailedCount: Math.max(0, ...parts.map(({ failedUpstreamCount }) => failedUpstreamCount)),
+      trial: trialFigures(parts.flatMap(({ trial }) => (trial === undefined ? [] : [trial]))),
     };
   }
+}
+
+/** What all workers have counted. */
+function trialFigures(parts: readonly TrialCounts[]): Health['trial'] {
+  if (parts.length === 0) return undefined;
+  const sum = (all: readonly TrialCounts['served'][]) =>
+    create(TrialFiguresSchema, {
+      requestsTotal: BigInt(all.reduce((total, { requestCount }) => total + requestCount, 0)),
+      errorsTotal: BigInt(all.reduce((total, { errorCount }) => total + errorCount, 0)),
+      durationUsTotal: BigInt(all.reduce((total, { durationUs }) => total + durationUs, 0)),
+    });
+  return create(TrialHealthSchema, {
+    served: sum(parts.map(({ served }) => served)),
+    servedBeside: sum(parts.map(({ servedBeside }) => servedBeside)),
+    upstreamsFailedCount: Math.max(...parts.map(({ failedUpstreamCount }) => failedUpstreamCount)),
+  });
 }
 
 function candidateOf({ position, state }: Held): Candidate {

@@ -11,6 +11,7 @@ import { rethrowLater } from '../exchange/rethrow-later.js';
 import { DirectEndpoint } from '../federation/direct.js';
 import { Discovery, type PreparedUpstreams } from '../federation/discovery.js';
 import { MergedEndpoint } from '../federation/merged.js';
+import type { Offers } from '../federation/offers.js';
 import { watchable } from '../federation/relay.js';
 import type { Endpoint } from '../front/endpoint.js';
 import { scanMessage } from '../protocol/scan.js';
@@ -26,7 +27,9 @@ import { EgressPolicy } from '../upstream/transport/egress-policy.js';
 import { traitsOf } from '../upstream/transport-traits.js';
 import { Upstream, type UpstreamEvents, type UpstreamHost } from '../upstream/upstream.js';
 import { CannotRun } from './cannot-run.js';
+import { PrincipalShare } from './principal-share.js';
 import { inSlices } from './slices.js';
+import { Trial } from './trial.js';
 
 export interface SnapshotHost {
   readonly sealer: Sealer;
@@ -37,6 +40,10 @@ export interface SnapshotHost {
   readonly plugins: Plugins;
   /** The endpoint is not served any more; its sessions end. */
   removed(endpoint: Endpoint): void;
+  /** What some callers tried is over: their sessions go on at the endpoint that is served at the same path. */
+  released(endpoint: Endpoint): void;
+  /** Memory for a plugin of a revision that some callers try. */
+  sharedOfTrial(binding: string): SharedArrayBuffer | undefined;
   /** Other plugins than before stand in front of it: what was found out and decided about clients has to be anew. */
   rerouted(endpoint: Endpoint): void;
 }
@@ -62,6 +69,22 @@ export interface PreparedRuntime {
   /** No part of it any more. */
   readonly goneUpstreams: readonly Upstream[];
   readonly goneEndpoints: readonly Endpoint[];
+  /** Of those some callers were given in place of others at the same path. */
+  readonly releasedEndpoints: readonly Endpoint[];
+  readonly trial: PreparedTrial | undefined;
+}
+
+/** A revision for some callers; the same object as before when only their share is another. */
+interface PreparedTrial {
+  readonly trial: Trial;
+  readonly share: PrincipalShare;
+}
+
+/** What a revision is made of. */
+interface Made {
+  readonly upstreams: ReadonlyMap<string, Upstream>;
+  readonly direct: ReadonlyMap<Upstream, ChainedEndpoint>;
+  readonly plugins: PreparedPlugins;
 }
 
 interface Merged {
@@ -80,6 +103,12 @@ export class Runtime implements ProcessHost {
   /** Endpoints and virtual servers, by their paths. */
   private servers: ReadonlyMap<string, Served> = new Map();
   private merged: Merged;
+  /** What some callers are given in place of all that. */
+  private trialNow: Trial | undefined;
+  /** Plugins of a trial that is not in use yet. */
+  private trialPlugins: Plugins | undefined;
+  /** Upstreams of a trial that other workers do not share, as they would if all callers were given them. */
+  private readonly apart = new WeakSet<Upstream>();
   readonly discovery: Discovery;
   /** Of all upstreams together. */
   readonly parked: ParkedAccount;
@@ -94,7 +123,7 @@ export class Runtime implements ProcessHost {
     this.parked = new ParkedAccount(sessions);
     this.discovery = new Discovery(naming, discovery, host.log);
     this.discovery.onMayHaveChanged((upstream, kind, uri) => this.mayHaveChanged(upstream, kind, uri));
-    this.merged = this.mergedOf(discovery.pageSizeCount);
+    this.merged = this.mergedOf(discovery.pageSizeCount, this.discovery.offers);
     this.table = new RouteTable<Endpoint>(this.merged.endpoint, new Map(), undefined);
   }
 
@@ -112,6 +141,7 @@ export class Runtime implements ProcessHost {
   async prepare(configuration: ResolvedConfiguration): Promise<PreparedRuntime> {
     try {
       await this.host.plugins.load(configuration);
+      await this.loadTrial(configuration);
       return await inSlices(this.steps(configuration));
     } catch (thrown) {
       await this.drop();
@@ -121,9 +151,26 @@ export class Runtime implements ProcessHost {
 
   /** Ends what was made for a configuration that is not going to be used. */
   async drop(): Promise<void> {
-    const { made } = this;
+    const { made, trialPlugins } = this;
     this.made = [];
-    await Promise.all([...made.map((upstream) => upstream.close()), this.host.plugins.drop()]);
+    this.trialPlugins = undefined;
+    await Promise.all([
+      ...made.map((upstream) => upstream.close()),
+      trialPlugins?.drop(),
+      this.host.plugins.drop(),
+    ]);
+  }
+
+  private async loadTrial(configuration: ResolvedConfiguration): Promise<void> {
+    const { trial } = configuration;
+    if (trial === undefined || this.trialNow?.isOf(configuration)) return;
+    this.trialPlugins = this.host.plugins.beside((binding) => this.host.sharedOfTrial(binding));
+    await this.trialPlugins.load(trial.configuration, configuration.plugins);
+  }
+
+  /** What some callers are given in place of the rest. */
+  get trial(): Trial | undefined {
+    return this.trialNow;
   }
 
   /**
@@ -141,6 +188,7 @@ export class Runtime implements ProcessHost {
     this.table = prepared.table;
     this.parked.apply(gateway.sessions);
     this.host.plugins.use(prepared.plugins, gateway.shutdownGraceMs);
+    this.swapTrial(prepared.trial, gateway.shutdownGraceMs);
     for (const [endpoint, passage] of prepared.passages) endpoint.use(passage);
     // Who may see what has changed, so whoever keeps a list looks again.
     const tellsAll = prepared.passages.length > 0 || prepared.plugins.reconfigured.length > 0;
@@ -148,12 +196,26 @@ export class Runtime implements ProcessHost {
     return this.afterwards(prepared, tellsAll, after);
   }
 
+  private swapTrial(prepared: PreparedTrial | undefined, graceMs: number): void {
+    const { trialNow: before } = this;
+    const trial = prepared?.trial;
+    this.trialPlugins = undefined;
+    if (prepared !== undefined) prepared.trial.shareWith(prepared.share);
+    if (trial === before) return;
+    this.trialNow = trial;
+    before?.parts.plugins.leave(graceMs);
+    trial?.parts.plugins.use(trial.parts.prepared, graceMs);
+    for (const endpoint of this.table as Iterable<ChainedEndpoint>)
+      endpoint.tally = trial === undefined || trial.shares(endpoint) ? undefined : trial.servedBeside;
+    for (const endpoint of trial?.parts.own ?? []) endpoint.tally = trial?.served;
+  }
+
   private *afterwards(
     prepared: PreparedRuntime,
     tellsAll: boolean,
     discovered: Generator<void, void, void>,
   ): Generator<void, void, void> {
-    const { configuration, goneUpstreams, goneEndpoints, passages } = prepared;
+    const { configuration, goneUpstreams, goneEndpoints, releasedEndpoints, passages } = prepared;
     // Requests under way end as they began.
     for (const upstream of goneUpstreams) this.leaving.add(upstream);
     if (goneUpstreams.length > 0) {
@@ -175,27 +237,42 @@ export class Runtime implements ProcessHost {
       whatever(() => this.host.removed(endpoint));
       yield;
     }
+    for (const endpoint of releasedEndpoints) {
+      whatever(() => this.host.released(endpoint));
+      yield;
+    }
   }
 
   async close(): Promise<void> {
     this.discovery.stop();
+    await this.trialNow?.parts.plugins.close();
     await this.host.plugins.close();
-    const all = [...this.upstreams.values(), ...this.leaving, ...this.made];
-    await Promise.all(all.map((upstream) => upstream.close()));
+    const all = new Set([...this.running(), ...this.leaving, ...this.made]);
+    await Promise.all([...all].map((upstream) => upstream.close()));
+  }
+
+  /** Upstreams of both revisions. */
+  private running(): Set<Upstream> {
+    return new Set([...this.upstreams.values(), ...(this.trialNow?.parts.upstreams.values() ?? [])]);
   }
 
   private *steps(configuration: ResolvedConfiguration): Generator<void, PreparedRuntime, void> {
     const { gateway } = configuration;
-    const upstreams = yield* this.upstreamsOf(configuration);
+    const upstreams = yield* this.upstreamsOf(
+      configuration,
+      [this.upstreams, this.trialNow?.parts.upstreams],
+      false,
+    );
     const pageSize = gateway.discovery.pageSizeCount;
-    const merged = this.merged.pageSize === pageSize ? this.merged : this.mergedOf(pageSize);
+    const merged =
+      this.merged.pageSize === pageSize ? this.merged : this.mergedOf(pageSize, this.discovery.offers);
     const direct = new Map<Upstream, ChainedEndpoint>();
     const byName = new Map<string, Endpoint>();
     const served: ChainedEndpoint[] = [merged.endpoint];
     /** Nobody uses them yet. */
     const fresh = new Set<ChainedEndpoint>(merged === this.merged ? [] : [merged.endpoint]);
     for (const upstream of upstreams.values()) {
-      const before = this.direct.get(upstream);
+      const before = this.direct.get(upstream) ?? this.trialNow?.parts.direct.get(upstream);
       const endpoint = before ?? this.directOf(upstream);
       if (before === undefined) fresh.add(endpoint);
       direct.set(upstream, endpoint);
@@ -221,17 +298,28 @@ export class Runtime implements ProcessHost {
       else if (route !== endpoint.route) passages.push([endpoint, passageOf(route)]);
       yield;
     }
-    const known = yield* this.discovery.prepare(upstreams.values(), gateway.naming, gateway.discovery);
+    const trial = yield* this.trialOf(configuration, { upstreams, direct, plugins });
+    const parts = trial?.trial.parts;
+    const known = yield* this.discovery.prepare(
+      { upstreams: upstreams.values(), naming: gateway.naming },
+      gateway.discovery,
+      parts && {
+        upstreams: parts.upstreams.values(),
+        naming: parts.configuration.gateway.naming,
+        offers: parts.offers,
+      },
+    );
     const goneEndpoints: Endpoint[] = merged === this.merged ? [] : [this.merged.endpoint];
-    const goneUpstreams: Upstream[] = [];
-    for (const [upstream, endpoint] of this.direct) {
-      if (direct.has(upstream)) continue;
-      goneUpstreams.push(upstream);
-      goneEndpoints.push(endpoint);
-    }
+    for (const [upstream, endpoint] of this.direct) if (!direct.has(upstream)) goneEndpoints.push(endpoint);
+    const goneUpstreams = [...this.running()].filter((upstream) => !known.byUpstream.has(upstream));
     yield;
     for (const [path, { endpoint }] of this.servers)
       if (servers.get(path)?.endpoint !== endpoint) goneEndpoints.push(endpoint);
+    const isOver = trial?.trial !== this.trialNow;
+    const stay = new Set<Endpoint>(served);
+    const releasedEndpoints = isOver
+      ? [...(this.trialNow?.parts.own ?? [])].filter((endpoint) => !stay.has(endpoint))
+      : [];
     const table = new RouteTable<Endpoint>(
       merged.endpoint,
       byName,
@@ -239,29 +327,98 @@ export class Runtime implements ProcessHost {
     );
     return {
       ...{ configuration, upstreams, merged, direct, servers, table, plugins, known, passages },
-      ...{ goneUpstreams, goneEndpoints },
+      ...{ goneUpstreams, goneEndpoints, releasedEndpoints, trial },
     };
   }
 
-  /** By their ids, in the order of the configuration. */
-  private *upstreamsOf({
-    gateway,
-    upstreams,
-  }: ResolvedConfiguration): Generator<void, ReadonlyMap<string, Upstream>, void> {
+  /** What some callers are given beside what all others are. */
+  private *trialOf(
+    configuration: ResolvedConfiguration,
+    beside: Made,
+  ): Generator<void, PreparedTrial | undefined, void> {
+    const { trial } = configuration;
+    const plugins = this.trialPlugins;
+    if (trial === undefined) return undefined;
+    const share = new PrincipalShare(trial);
+    const running = this.trialNow;
+    if (running?.isOf(configuration)) return { trial: running, share };
+    if (plugins === undefined) throw new Error('the plugins of the trial were not loaded');
+    const { gateway, servers } = trial.configuration;
+    const offers = this.discovery.offersBeside(gateway.naming);
+    const upstreams = yield* this.upstreamsOf(trial.configuration, [beside.upstreams], true);
+    const pageSize = gateway.discovery.pageSizeCount;
+    const merged = this.mergedOf(pageSize, offers).endpoint;
+    const made: ChainedEndpoint[] = [merged];
+    for (const server of servers) {
+      made.push(this.serverEndpoint(server, pageSize, offers));
+      yield;
+    }
+    const paths = [...made.map(({ path }) => path), ...[...upstreams.values()].map(pathOf)];
+    const prepared = yield* plugins.prepare(trial.configuration, paths, beside.plugins);
+    const own = new Set(made);
+    const direct = new Map<Upstream, ChainedEndpoint>();
+    const byName = new Map<string, Endpoint>(made.slice(1).map((each) => [nameOf(each.path), each]));
+    for (const upstream of upstreams.values()) {
+      const path = pathOf(upstream);
+      const other = beside.direct.get(upstream);
+      const isSame = other !== undefined && prepared.routes.get(path) === beside.plugins.routes.get(path);
+      const endpoint = isSame
+        ? other
+        : other === undefined
+          ? this.directOf(upstream)
+          : new ChainedEndpoint(other.inner, this.host.sealer);
+      if (!isSame) own.add(endpoint);
+      direct.set(upstream, endpoint);
+      byName.set(upstream.name, endpoint);
+      yield;
+    }
+    for (const endpoint of own) {
+      endpoint.use(passageOf(prepared.routes.get(endpoint.path)));
+      yield;
+    }
+    const table = new RouteTable<Endpoint>(merged, byName, byName.get(gateway.defaultUpstream ?? ''));
+    const parts = {
+      ...{ rollout: trial.rollout, configuration: trial.configuration, base: configuration.revision },
+      ...{ upstreams, direct, offers, plugins, prepared, table, own },
+    };
+    return { trial: new Trial(parts, share), share };
+  }
+
+  /**
+   * By their ids, in the order of the configuration.
+   *
+   * @param running what may go on
+   * @param isTrial only some callers are given them
+   */
+  private *upstreamsOf(
+    { gateway, upstreams }: ResolvedConfiguration,
+    running: readonly (ReadonlyMap<string, Upstream> | undefined)[],
+    isTrial: boolean,
+  ): Generator<void, ReadonlyMap<string, Upstream>, void> {
     const egress = new EgressPolicy(gateway.egress.deny, gateway.egress.allow);
     const egressText = JSON.stringify(gateway.egress);
     const next = new Map<string, Upstream>();
     for (const config of upstreams) {
-      const before = this.upstreams.get(config.id);
-      const goesOn = before?.egressText === egressText && sameUpstream(before.config, config);
-      next.set(config.id, goesOn ? before : this.upstreamOf(config, egress, egressText));
+      const goesOn = running
+        .map((each) => each?.get(config.id))
+        .find(
+          (each) =>
+            each?.egressText === egressText && sameUpstream(each.config, config) && !this.apart.has(each),
+        );
+      next.set(config.id, goesOn ?? this.upstreamOf(config, egress, egressText, isTrial));
       yield;
     }
     return next;
   }
 
-  private upstreamOf(config: ResolvedUpstream, egress: EgressPolicy, egressText: string): Upstream {
+  private upstreamOf(
+    config: ResolvedUpstream,
+    egress: EgressPolicy,
+    egressText: string,
+    isTrial: boolean,
+  ): Upstream {
     try {
+      const elsewhere = this.elsewhere(config);
       const upstream = new Upstream(config, {
         egress,
         egressText,
@@ -270,8 +427,10 @@ export class Runtime implements ProcessHost {
         sealer: this.host.sealer,
         worker: this.host.worker,
         parked: this.parked,
-        elsewhere: this.elsewhere(config),
+        // Workers find a process by the id of its upstream, which the one of the other revision has too.
+        elsewhere: isTrial ? undefined : elsewhere,
       });
+      if (isTrial && elsewhere !== undefined) this.apart.add(upstream);
       this.made.push(upstream);
       return upstream;
     } catch (thrown) {
@@ -279,9 +438,10 @@ export class Runtime implements ProcessHost {
     }
   }
 
-  private mergedOf(pageSize: number): Merged {
+  private mergedOf(pageSize: number, offers: Offers): Merged {
     const merged = new MergedEndpoint({
       discovery: this.discovery,
+      offers,
       sealer: this.host.sealer,
       pageSize,
       stateLifetimeMs: () => this.parked.lifetimeMs,
@@ -301,18 +461,23 @@ export class Runtime implements ProcessHost {
       before !== undefined &&
       (before.server === server || JSON.stringify(before.server) === JSON.stringify(server));
     if (isSame) return before;
+    return { server, endpoint: this.serverEndpoint(server, pageSize, this.discovery.offers) };
+  }
+
+  private serverEndpoint(server: ResolvedServer, pageSize: number, offers: Offers): ChainedEndpoint {
     try {
-      return { server, endpoint: this.endpointOf(server, pageSize) };
+      return this.endpointOf(server, pageSize, offers);
     } catch (thrown) {
       throw new CannotRun('server', server.name, thrown);
     }
   }
 
-  private endpointOf(server: ResolvedServer, pageSize: number): ChainedEndpoint {
+  private endpointOf(server: ResolvedServer, pageSize: number, offers: Offers): ChainedEndpoint {
     const { path, name, title, instructions, selection } = server;
     return new ChainedEndpoint(
       new MergedEndpoint({
         discovery: this.discovery,
+        offers,
         sealer: this.host.sealer,
         pageSize,
         stateLifetimeMs: () => this.parked.lifetimeMs,
@@ -334,19 +499,21 @@ export class Runtime implements ProcessHost {
     notification: (upstream, bytes, envelope) => {
       if (!this.runs(upstream)) return;
       this.discovery.of(upstream).subscriptions.heard(bytes, envelope);
-      if (upstream.traits.sharedAcrossWorkers) this.host.processes?.heard(upstream, bytes);
+      if (this.isShared(upstream)) this.host.processes?.heard(upstream, bytes);
     },
     offerChanged: (upstream, principal, kind) => {
       if (!this.runs(upstream)) return;
       this.discovery.offerChanged(upstream, kind, principal);
-      this.host.processes?.offerChanged(upstream.id, principal, kind);
+      // At the other workers the id is that of the upstream which everybody is given.
+      if (this.find(upstream.id) === upstream)
+        this.host.processes?.offerChanged(upstream.id, principal, kind);
     },
     heardApart: (upstream, kind, uri) => this.mayHaveChanged(upstream, kind, uri),
     stale: (upstream, reason) => {
       if (!this.runs(upstream)) return;
       this.host.log.info({ upstream: upstream.name, reason }, `upstream is asked anew: ${reason}`);
       this.discovery.stale(upstream);
-      if (upstream.traits.sharedAcrossWorkers) this.host.processes?.stale(upstream, reason);
+      if (this.isShared(upstream)) this.host.processes?.stale(upstream, reason);
     },
   };
 
@@ -357,8 +524,11 @@ export class Runtime implements ProcessHost {
    * @param uri the one resource that has changed
    */
   private mayHaveChanged({ name: upstream }: Upstream, kind: ListKind | undefined, uri?: string): void {
-    for (const each of kind === undefined ? LIST_KINDS : [kind])
-      this.host.plugins.changed({ upstream, kind: each, ...(uri === undefined ? {} : { uri }) });
+    for (const each of kind === undefined ? LIST_KINDS : [kind]) {
+      const change = { upstream, kind: each, ...(uri === undefined ? {} : { uri }) };
+      this.host.plugins.changed(change);
+      this.trialNow?.parts.plugins.changed(change);
+    }
   }
 
   /** Asks an upstream to tell of changes of a resource, for the plugins. Returns how to end it. */
@@ -371,7 +541,11 @@ export class Runtime implements ProcessHost {
   }
 
   private runs(upstream: Upstream): boolean {
-    return this.upstreams.get(upstream.id) === upstream;
+    return this.discovery.knows(upstream);
+  }
+
+  private isShared(upstream: Upstream): boolean {
+    return upstream.traits.sharedAcrossWorkers && !this.apart.has(upstream);
   }
 
   get all(): readonly Upstream[] {
@@ -424,6 +598,15 @@ export class Runtime implements ProcessHost {
     if (processes === undefined || !traits.sharedAcrossWorkers) return undefined;
     return (lost) => processes.connect({ id, name, traits }, lost);
   }
+}
+
+function pathOf({ name }: Upstream): string {
+  return `/mcp/${name}`;
+}
+
+/** What stands behind /mcp/. */
+function nameOf(path: string): string {
+  return path.slice('/mcp/'.length);
 }
 
 /** One that fails must not keep the others from being told. */

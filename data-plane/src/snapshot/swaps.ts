@@ -58,13 +58,16 @@ function* sharing(
   before: ResolvedConfiguration,
   next: ResolvedConfiguration,
 ): Generator<void, ResolvedConfiguration, void> {
-  return {
-    ...next,
+  const { trial, ...rest } = next;
+  const shared = {
+    ...rest,
     gateway: keptIfSame(before.gateway, next.gateway),
     upstreams: yield* keptList(before.upstreams, next.upstreams),
     servers: yield* keptList(before.servers, next.servers),
     plugins: yield* keptList(before.plugins, next.plugins),
   };
+  if (trial === undefined) return shared;
+  return { ...shared, trial: { ...trial, configuration: yield* sharing(shared, trial.configuration) } };
 }
 
 function* keptList<T extends { readonly name: string }>(

@@ -52,13 +52,18 @@ export class Traffic implements DuplexTraffic {
     const ms = performance.now() - startedAt;
     this.totalCount++;
     this.durationMs += ms;
-    if (status >= 500 || isFailure(errorCode)) this.errorCount++;
+    const isFailed = status >= 500 || isFailure(errorCode);
+    if (isFailed) this.errorCount++;
+    endpoint.tally?.ended(ms, isFailed);
     this.metrics.ended(endpoint.label, labelOf(method), status, errorCode, ms / 1000);
   }
 
   /** One of several requests in one HTTP request, or one whose answer is a stream, was answered with an error. */
   failed(endpoint: Endpoint, method: string, errorCode: number): void {
-    if (isFailure(errorCode)) this.errorCount++;
+    if (isFailure(errorCode)) {
+      this.errorCount++;
+      endpoint.tally?.failed();
+    }
     this.metrics.failed(endpoint.label, labelOf(method), errorCode);
   }
 

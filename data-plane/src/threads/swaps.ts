@@ -1,6 +1,6 @@
 /** How a configuration comes to worker threads: the main thread's side, which has the whole, and that of each thread. */
 import type { ResolvedConfiguration } from '@sluice/proto';
-import { type SharedMemory, sharedMemory } from '../chain/shared-memory.js';
+import { memoryNames, type SharedMemory, sharedMemory } from '../chain/shared-memory.js';
 import { CannotRun } from '../snapshot/cannot-run.js';
 import { type Delta, deltaOf, WrongBaseError, withDelta } from '../snapshot/delta.js';
 import { inSlices } from '../snapshot/slices.js';
@@ -81,7 +81,7 @@ export class ThreadSwaps {
     const [before, edition] = isWhole ? [this.empty, FIRST_EDITION] : [this.running, this.edition];
     const configuration = await inSlices(withDelta(before, edition, delta));
     const shared = new Map<string, SharedArrayBuffer>();
-    for (const { name } of configuration.plugins) {
+    for (const [name] of memoryNames(configuration)) {
       const memory = added.get(name) ?? this.shared.get(name);
       if (memory !== undefined) shared.set(name, memory);
     }

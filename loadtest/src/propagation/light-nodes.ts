@@ -88,6 +88,7 @@ async function follow(
     activated: () => undefined,
     health: () => ({}),
     order: () => undefined,
+    activateTrial: async () => undefined,
   }).start();
 }
 

@@ -57,6 +57,16 @@ export class LegacyFront {
     this.sessions.closeEndpoint(endpoint, reason);
   }
 
+  /** Sessions of an endpoint go on at another one at the same path, with the next request of each. */
+  releaseEndpoint(endpoint: Endpoint, reason: string): void {
+    this.sessions.releaseEndpoint(endpoint, reason);
+  }
+
+  /** Where the session of a token lives that is open here. */
+  endpointOf(token: string): Endpoint | undefined {
+    return this.sessions.endpointOf(token);
+  }
+
   /** Other plugins stand in front of an endpoint: its GET streams go on for those who may still have them. */
   rerouted(endpoint: Endpoint): void {
     for (const session of this.sessions.open) if (session.endpoint === endpoint) void session.rerouted();

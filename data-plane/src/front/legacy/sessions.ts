@@ -54,6 +54,8 @@ export class LegacySessions {
   private readonly reviving = new Map<string, Promise<LegacySession | WorkerAddress | undefined>>();
   /** Sessions of endpoints that are not there any more, and those that others go on with, until their requests have ended. */
   private readonly leaving = new Set<LegacySession>();
+  /** Tokens of sessions that go on here at another endpoint, and since when they wait for a request that says so. */
+  private readonly released = new Map<string, number>();
   private readonly streamLimits: StreamLimits;
   /** One for all sessions: what each of them held by itself would be multiplied by their number. */
   private readonly sessionEvents: LegacySessionEvents = {
@@ -106,6 +108,19 @@ export class LegacySessions {
     }
   }
 
+  /** Sessions of an endpoint go on at another one at the same path, with the next request of each. */
+  releaseEndpoint(endpoint: Endpoint, reason: string): void {
+    const now = Date.now();
+    for (const session of this.all()) {
+      if (session.endpoint !== endpoint) continue;
+      if (this.forget(session)) {
+        this.released.set(session.token, now);
+        this.options.onSessionEnd(reason);
+        this.retire(session);
+      } else if (this.opening.has(session)) session.close();
+    }
+  }
+
   private retire(session: LegacySession): void {
     this.leaving.add(session);
     void session.retire().then(() => this.leaving.delete(session));
@@ -118,6 +133,11 @@ export class LegacySessions {
   /** Those that clients can reach. */
   get open(): Iterable<LegacySession> {
     return this.sessions.values();
+  }
+
+  /** Where the session of a token lives that is open here. */
+  endpointOf(token: string): Endpoint | undefined {
+    return this.sessions.get(token)?.endpoint;
   }
 
   /** The session that a token names, when it is of this worker and this principal. */
@@ -177,7 +197,8 @@ export class LegacySessions {
     const { tokens, self } = this.options;
     const content = tokens.open(token);
     // One that this worker has let go of is remembered as another one's.
-    if (content === undefined || tokens.owner(token) === self || this.sessions.has(token)) return undefined;
+    const isEndedHere = tokens.owner(token) === self && !this.released.has(token);
+    if (content === undefined || isEndedHere || this.sessions.has(token)) return undefined;
     const { capabilities } = content;
     if (capabilities === undefined || content.path !== endpoint.path || content.principal !== principal)
       return undefined;
@@ -253,6 +274,7 @@ export class LegacySessions {
 
   private add(session: LegacySession): void {
     this.options.room.add(session);
+    this.released.delete(session.token);
     this.sessions.set(session.token, session);
   }
 
@@ -296,6 +318,12 @@ export class LegacySessions {
       session.tick(now, keepAliveMs);
       if (!session.busy && now - session.lastUsedAt > idleTimeoutMs) this.end(session, 'idle');
       else if (now - session.beganAt > MAX_SESSION_AGE_MS) this.end(session, 'too old');
+    }
+    for (const [token, releasedAt] of this.released) {
+      if (now - releasedAt <= idleTimeoutMs) continue;
+      this.released.delete(token);
+      const id = this.options.tokens.open(token)?.id;
+      if (id !== undefined) this.options.store.end(id);
     }
   }
 }

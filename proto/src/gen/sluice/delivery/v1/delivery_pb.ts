@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file sluice/delivery/v1/delivery.proto.
  */
 export const file_sluice_delivery_v1_delivery: GenFile = /*@__PURE__*/
-  fileDesc("CiFzbHVpY2UvZGVsaXZlcnkvdjEvZGVsaXZlcnkucHJvdG8SEnNsdWljZS5kZWxpdmVyeS52MSI+CghQb3NpdGlvbhIQCghzdG9yZV9pZBgBIAEoCRIQCghyZXZpc2lvbhgCIAEoBBIOCgZkaWdlc3QYAyABKAwiawoLUHVsbFJlcXVlc3QSKgoEaGF2ZRgBIAEoCzIcLnNsdWljZS5kZWxpdmVyeS52MS5Qb3NpdGlvbhIMCgRub2RlGAIgASgJEg4KBnJlZ2lvbhgDIAEoCRISCgpldmVyeXRoaW5nGAQgASgIIp8BCgxQdWxsUmVzcG9uc2USLgoIcG9zaXRpb24YASABKAsyHC5zbHVpY2UuZGVsaXZlcnkudjEuUG9zaXRpb24SEAoIc25hcHNob3QYAiABKAgSDwoHY2hhbmdlZBgDIAMoDBIuCgdyZW1vdmVkGAQgAygLMh0uc2x1aWNlLmNvbmZpZy52MS5SZXNvdXJjZUtleRIMCgRsYXN0GAUgASgIIsABCgxBbm5vdW5jZW1lbnQSLgoIcG9zaXRpb24YASABKAsyHC5zbHVpY2UuZGVsaXZlcnkudjEuUG9zaXRpb24SLAoGYmVmb3JlGAIgASgLMhwuc2x1aWNlLmRlbGl2ZXJ5LnYxLlBvc2l0aW9uEhEKCWhhc19kZWx0YRgDIAEoCBIPCgdjaGFuZ2VkGAQgAygMEi4KB3JlbW92ZWQYBSADKAsyHS5zbHVpY2UuY29uZmlnLnYxLlJlc291cmNlS2V5IvABCg5Db25uZWN0UmVxdWVzdBIqCgVoZWxsbxgBIAEoCzIZLnNsdWljZS5kZWxpdmVyeS52MS5IZWxsb0gAEj4KD2Fja25vd2xlZGdlbWVudBgCIAEoCzIjLnNsdWljZS5kZWxpdmVyeS52MS5BY2tub3dsZWRnZW1lbnRIABIsCgZoZWFsdGgYAyABKAsyGi5zbHVpY2UuZGVsaXZlcnkudjEuSGVhbHRoSAASOQoLY29ubmVjdGlvbnMYBCABKAsyIi5zbHVpY2UuZGVsaXZlcnkudjEuQ29ubmVjdGlvbkxpc3RIAEIJCgdjb250ZW50IrIBCg9Db25uZWN0UmVzcG9uc2USLgoHd2VsY29tZRgBIAEoCzIbLnNsdWljZS5kZWxpdmVyeS52MS5XZWxjb21lSAASOAoMYW5ub3VuY2VtZW50GAIgASgLMiAuc2x1aWNlLmRlbGl2ZXJ5LnYxLkFubm91bmNlbWVudEgAEioKBW9yZGVyGAMgASgLMhkuc2x1aWNlLmRlbGl2ZXJ5LnYxLk9yZGVySABCCQoHY29udGVudCKsAQoFSGVsbG8SDAoEbm9kZRgBIAEoCRITCgtpbmNhcm5hdGlvbhgCIAEoCRIPCgd2ZXJzaW9uGAMgASgJEg4KBnJlZ2lvbhgEIAEoCRIuCghwb3NpdGlvbhgFIAEoCzIcLnNsdWljZS5kZWxpdmVyeS52MS5Qb3NpdGlvbhIbChNoZWFyc19hbm5vdW5jZW1lbnRzGAYgASgIEhIKCmNsaWVudF91cmwYByABKAkitgEKB1dlbGNvbWUSDwoHY2x1c3RlchgBIAEoCRIcChRhbm5vdW5jZW1lbnRfc3ViamVjdBgCIAEoCRIaChJoZWFsdGhfaW50ZXJ2YWxfbXMYAyABKA0SLgoIcG9zaXRpb24YBCABKAsyHC5zbHVpY2UuZGVsaXZlcnkudjEuUG9zaXRpb24SFgoOcmVwb3J0X3N1YmplY3QYBSABKAkSGAoQYW5ub3VuY2VtZW50X2tleRgGIAEoDCJKChJTaWduZWRBbm5vdW5jZW1lbnQSFAoMYW5ub3VuY2VtZW50GAEgASgMEgsKA2tleRgCIAEoDBIRCglzaWduYXR1cmUYAyABKAwilgEKD0Fja25vd2xlZGdlbWVudBIMCgRub2RlGAEgASgJEhMKC2luY2FybmF0aW9uGAIgASgJEi4KCHBvc2l0aW9uGAMgASgLMhwuc2x1aWNlLmRlbGl2ZXJ5LnYxLlBvc2l0aW9uEjAKCXJlamVjdGlvbhgEIAEoCzIdLnNsdWljZS5kZWxpdmVyeS52MS5SZWplY3Rpb24iTAoJUmVqZWN0aW9uEi8KCHJlc291cmNlGAEgASgLMh0uc2x1aWNlLmNvbmZpZy52MS5SZXNvdXJjZUtleRIOCgZyZWFzb24YAiABKAki+AIKBkhlYWx0aBIMCgRub2RlGAEgASgJEhMKC2luY2FybmF0aW9uGAIgASgJEigKBHRpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCHBvc2l0aW9uGAQgASgLMhwuc2x1aWNlLmRlbGl2ZXJ5LnYxLlBvc2l0aW9uEiwKBXN0YXRlGAUgASgOMh0uc2x1aWNlLmRlbGl2ZXJ5LnYxLk5vZGVTdGF0ZRIQCghzZXNzaW9ucxgGIAEoDRIaChJyZXF1ZXN0c19pbl9mbGlnaHQYByABKA0SFgoOcmVxdWVzdHNfdG90YWwYCCABKAQSFAoMZXJyb3JzX3RvdGFsGAkgASgEEhkKEWR1cmF0aW9uX3VzX3RvdGFsGAogASgEEhQKDGNwdV91c190b3RhbBgLIAEoBBIWCg5yZXNpZGVudF9ieXRlcxgMIAEoBBIeChZ1cHN0cmVhbXNfZmFpbGVkX2NvdW50GA0gASgNIrMBCgVPcmRlchIqCgVkcmFpbhgBIAEoCzIZLnNsdWljZS5kZWxpdmVyeS52MS5EcmFpbkgAEjUKC2VuZF9zZXNzaW9uGAIgASgLMh4uc2x1aWNlLmRlbGl2ZXJ5LnYxLkVuZFNlc3Npb25IABI/ChBsaXN0X2Nvbm5lY3Rpb25zGAMgASgLMiMuc2x1aWNlLmRlbGl2ZXJ5LnYxLkxpc3RDb25uZWN0aW9uc0gAQgYKBHdoYXQiFwoFRHJhaW4SDgoGcmVhc29uGAEgASgJIhgKCkVuZFNlc3Npb24SCgoCaWQYASABKAkiQQoPTGlzdENvbm5lY3Rpb25zEg8KB3JlcXVlc3QYASABKAkSDQoFbGltaXQYAiABKA0SDgoGY3Vyc29yGAMgASgJIpQBCg5Db25uZWN0aW9uTGlzdBIMCgRub2RlGAEgASgJEhMKC2luY2FybmF0aW9uGAIgASgJEg8KB3JlcXVlc3QYAyABKAkSOQoLY29ubmVjdGlvbnMYBCADKAsyJC5zbHVpY2UuZGVsaXZlcnkudjEuQ2xpZW50Q29ubmVjdGlvbhITCgtuZXh0X2N1cnNvchgFIAEoCSKHAgoQQ2xpZW50Q29ubmVjdGlvbhIKCgJpZBgBIAEoCRIQCghlbmRwb2ludBgCIAEoCRIRCgl0cmFuc3BvcnQYAyABKAkSEQoJcHJpbmNpcGFsGAQgASgJEhMKC2NsaWVudF9uYW1lGAUgASgJEhYKDmNsaWVudF92ZXJzaW9uGAYgASgJEhAKCHJldmlzaW9uGAcgASgJEikKBWJlZ2FuGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBItCglsYXN0X3VzZWQYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhYKDm9wZW5fZXhjaGFuZ2VzGAogASgNInUKDlN0b3JlZFNuYXBzaG90Ei4KCHBvc2l0aW9uGAEgASgLMhwuc2x1aWNlLmRlbGl2ZXJ5LnYxLlBvc2l0aW9uEg4KBnJlZ2lvbhgCIAEoCRIRCglyZXNvdXJjZXMYAyADKAwSEAoIY2hlY2tzdW0YBCABKAwqhgEKCU5vZGVTdGF0ZRIaChZOT0RFX1NUQVRFX1VOU1BFQ0lGSUVEEAASFgoSTk9ERV9TVEFURV9XQUlUSU5HEAESFAoQTk9ERV9TVEFURV9SRUFEWRACEhcKE05PREVfU1RBVEVfRFJBSU5JTkcQAxIWChJOT0RFX1NUQVRFX1NUT1BQRUQQBDK2AQoPRGVsaXZlcnlTZXJ2aWNlEksKBFB1bGwSHy5zbHVpY2UuZGVsaXZlcnkudjEuUHVsbFJlcXVlc3QaIC5zbHVpY2UuZGVsaXZlcnkudjEuUHVsbFJlc3BvbnNlMAESVgoHQ29ubmVjdBIiLnNsdWljZS5kZWxpdmVyeS52MS5Db25uZWN0UmVxdWVzdBojLnNsdWljZS5kZWxpdmVyeS52MS5Db25uZWN0UmVzcG9uc2UoATABYgZwcm90bzM", [file_google_protobuf_timestamp, file_sluice_config_v1_resource]);
+  fileDesc("CiFzbHVpY2UvZGVsaXZlcnkvdjEvZGVsaXZlcnkucHJvdG8SEnNsdWljZS5kZWxpdmVyeS52MSI+CghQb3NpdGlvbhIQCghzdG9yZV9pZBgBIAEoCRIQCghyZXZpc2lvbhgCIAEoBBIOCgZkaWdlc3QYAyABKAwiegoLUHVsbFJlcXVlc3QSKgoEaGF2ZRgBIAEoCzIcLnNsdWljZS5kZWxpdmVyeS52MS5Qb3NpdGlvbhIMCgRub2RlGAIgASgJEg4KBnJlZ2lvbhgDIAEoCRISCgpldmVyeXRoaW5nGAQgASgIEg0KBXRyaWFsGAUgASgIIp8BCgxQdWxsUmVzcG9uc2USLgoIcG9zaXRpb24YASABKAsyHC5zbHVpY2UuZGVsaXZlcnkudjEuUG9zaXRpb24SEAoIc25hcHNob3QYAiABKAgSDwoHY2hhbmdlZBgDIAMoDBIuCgdyZW1vdmVkGAQgAygLMh0uc2x1aWNlLmNvbmZpZy52MS5SZXNvdXJjZUtleRIMCgRsYXN0GAUgASgIIsABCgxBbm5vdW5jZW1lbnQSLgoIcG9zaXRpb24YASABKAsyHC5zbHVpY2UuZGVsaXZlcnkudjEuUG9zaXRpb24SLAoGYmVmb3JlGAIgASgLMhwuc2x1aWNlLmRlbGl2ZXJ5LnYxLlBvc2l0aW9uEhEKCWhhc19kZWx0YRgDIAEoCBIPCgdjaGFuZ2VkGAQgAygMEi4KB3JlbW92ZWQYBSADKAsyHS5zbHVpY2UuY29uZmlnLnYxLlJlc291cmNlS2V5IvABCg5Db25uZWN0UmVxdWVzdBIqCgVoZWxsbxgBIAEoCzIZLnNsdWljZS5kZWxpdmVyeS52MS5IZWxsb0gAEj4KD2Fja25vd2xlZGdlbWVudBgCIAEoCzIjLnNsdWljZS5kZWxpdmVyeS52MS5BY2tub3dsZWRnZW1lbnRIABIsCgZoZWFsdGgYAyABKAsyGi5zbHVpY2UuZGVsaXZlcnkudjEuSGVhbHRoSAASOQoLY29ubmVjdGlvbnMYBCABKAsyIi5zbHVpY2UuZGVsaXZlcnkudjEuQ29ubmVjdGlvbkxpc3RIAEIJCgdjb250ZW50It4BCg9Db25uZWN0UmVzcG9uc2USLgoHd2VsY29tZRgBIAEoCzIbLnNsdWljZS5kZWxpdmVyeS52MS5XZWxjb21lSAASOAoMYW5ub3VuY2VtZW50GAIgASgLMiAuc2x1aWNlLmRlbGl2ZXJ5LnYxLkFubm91bmNlbWVudEgAEioKBW9yZGVyGAMgASgLMhkuc2x1aWNlLmRlbGl2ZXJ5LnYxLk9yZGVySAASKgoFdHJpYWwYBCABKAsyGS5zbHVpY2UuZGVsaXZlcnkudjEuVHJpYWxIAEIJCgdjb250ZW50IqwBCgVIZWxsbxIMCgRub2RlGAEgASgJEhMKC2luY2FybmF0aW9uGAIgASgJEg8KB3ZlcnNpb24YAyABKAkSDgoGcmVnaW9uGAQgASgJEi4KCHBvc2l0aW9uGAUgASgLMhwuc2x1aWNlLmRlbGl2ZXJ5LnYxLlBvc2l0aW9uEhsKE2hlYXJzX2Fubm91bmNlbWVudHMYBiABKAgSEgoKY2xpZW50X3VybBgHIAEoCSKQAQoFVHJpYWwSLgoIcG9zaXRpb24YASABKAsyHC5zbHVpY2UuZGVsaXZlcnkudjEuUG9zaXRpb24SKgoEYmFzZRgCIAEoCzIcLnNsdWljZS5kZWxpdmVyeS52MS5Qb3NpdGlvbhIPCgdyb2xsb3V0GAMgASgJEhoKEnByaW5jaXBhbHNfcGVyY2VudBgEIAEoDSK2AQoHV2VsY29tZRIPCgdjbHVzdGVyGAEgASgJEhwKFGFubm91bmNlbWVudF9zdWJqZWN0GAIgASgJEhoKEmhlYWx0aF9pbnRlcnZhbF9tcxgDIAEoDRIuCghwb3NpdGlvbhgEIAEoCzIcLnNsdWljZS5kZWxpdmVyeS52MS5Qb3NpdGlvbhIWCg5yZXBvcnRfc3ViamVjdBgFIAEoCRIYChBhbm5vdW5jZW1lbnRfa2V5GAYgASgMIkoKElNpZ25lZEFubm91bmNlbWVudBIUCgxhbm5vdW5jZW1lbnQYASABKAwSCwoDa2V5GAIgASgMEhEKCXNpZ25hdHVyZRgDIAEoDCKWAQoPQWNrbm93bGVkZ2VtZW50EgwKBG5vZGUYASABKAkSEwoLaW5jYXJuYXRpb24YAiABKAkSLgoIcG9zaXRpb24YAyABKAsyHC5zbHVpY2UuZGVsaXZlcnkudjEuUG9zaXRpb24SMAoJcmVqZWN0aW9uGAQgASgLMh0uc2x1aWNlLmRlbGl2ZXJ5LnYxLlJlamVjdGlvbiJMCglSZWplY3Rpb24SLwoIcmVzb3VyY2UYASABKAsyHS5zbHVpY2UuY29uZmlnLnYxLlJlc291cmNlS2V5Eg4KBnJlYXNvbhgCIAEoCSKoAwoGSGVhbHRoEgwKBG5vZGUYASABKAkSEwoLaW5jYXJuYXRpb24YAiABKAkSKAoEdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoIcG9zaXRpb24YBCABKAsyHC5zbHVpY2UuZGVsaXZlcnkudjEuUG9zaXRpb24SLAoFc3RhdGUYBSABKA4yHS5zbHVpY2UuZGVsaXZlcnkudjEuTm9kZVN0YXRlEhAKCHNlc3Npb25zGAYgASgNEhoKEnJlcXVlc3RzX2luX2ZsaWdodBgHIAEoDRIWCg5yZXF1ZXN0c190b3RhbBgIIAEoBBIUCgxlcnJvcnNfdG90YWwYCSABKAQSGQoRZHVyYXRpb25fdXNfdG90YWwYCiABKAQSFAoMY3B1X3VzX3RvdGFsGAsgASgEEhYKDnJlc2lkZW50X2J5dGVzGAwgASgEEh4KFnVwc3RyZWFtc19mYWlsZWRfY291bnQYDSABKA0SLgoFdHJpYWwYDiABKAsyHy5zbHVpY2UuZGVsaXZlcnkudjEuVHJpYWxIZWFsdGgilgIKC1RyaWFsSGVhbHRoEi4KCHBvc2l0aW9uGAEgASgLMhwuc2x1aWNlLmRlbGl2ZXJ5LnYxLlBvc2l0aW9uEhoKEnByaW5jaXBhbHNfcGVyY2VudBgCIAEoDRIwCglyZWplY3Rpb24YAyABKAsyHS5zbHVpY2UuZGVsaXZlcnkudjEuUmVqZWN0aW9uEjAKBnNlcnZlZBgEIAEoCzIgLnNsdWljZS5kZWxpdmVyeS52MS5UcmlhbEZpZ3VyZXMSNwoNc2VydmVkX2Jlc2lkZRgFIAEoCzIgLnNsdWljZS5kZWxpdmVyeS52MS5UcmlhbEZpZ3VyZXMSHgoWdXBzdHJlYW1zX2ZhaWxlZF9jb3VudBgGIAEoDSJXCgxUcmlhbEZpZ3VyZXMSFgoOcmVxdWVzdHNfdG90YWwYASABKAQSFAoMZXJyb3JzX3RvdGFsGAIgASgEEhkKEWR1cmF0aW9uX3VzX3RvdGFsGAMgASgEIrMBCgVPcmRlchIqCgVkcmFpbhgBIAEoCzIZLnNsdWljZS5kZWxpdmVyeS52MS5EcmFpbkgAEjUKC2VuZF9zZXNzaW9uGAIgASgLMh4uc2x1aWNlLmRlbGl2ZXJ5LnYxLkVuZFNlc3Npb25IABI/ChBsaXN0X2Nvbm5lY3Rpb25zGAMgASgLMiMuc2x1aWNlLmRlbGl2ZXJ5LnYxLkxpc3RDb25uZWN0aW9uc0gAQgYKBHdoYXQiFwoFRHJhaW4SDgoGcmVhc29uGAEgASgJIhgKCkVuZFNlc3Npb24SCgoCaWQYASABKAkiQQoPTGlzdENvbm5lY3Rpb25zEg8KB3JlcXVlc3QYASABKAkSDQoFbGltaXQYAiABKA0SDgoGY3Vyc29yGAMgASgJIpQBCg5Db25uZWN0aW9uTGlzdBIMCgRub2RlGAEgASgJEhMKC2luY2FybmF0aW9uGAIgASgJEg8KB3JlcXVlc3QYAyABKAkSOQoLY29ubmVjdGlvbnMYBCADKAsyJC5zbHVpY2UuZGVsaXZlcnkudjEuQ2xpZW50Q29ubmVjdGlvbhITCgtuZXh0X2N1cnNvchgFIAEoCSKHAgoQQ2xpZW50Q29ubmVjdGlvbhIKCgJpZBgBIAEoCRIQCghlbmRwb2ludBgCIAEoCRIRCgl0cmFuc3BvcnQYAyABKAkSEQoJcHJpbmNpcGFsGAQgASgJEhMKC2NsaWVudF9uYW1lGAUgASgJEhYKDmNsaWVudF92ZXJzaW9uGAYgASgJEhAKCHJldmlzaW9uGAcgASgJEikKBWJlZ2FuGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBItCglsYXN0X3VzZWQYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhYKDm9wZW5fZXhjaGFuZ2VzGAogASgNInUKDlN0b3JlZFNuYXBzaG90Ei4KCHBvc2l0aW9uGAEgASgLMhwuc2x1aWNlLmRlbGl2ZXJ5LnYxLlBvc2l0aW9uEg4KBnJlZ2lvbhgCIAEoCRIRCglyZXNvdXJjZXMYAyADKAwSEAoIY2hlY2tzdW0YBCABKAwqhgEKCU5vZGVTdGF0ZRIaChZOT0RFX1NUQVRFX1VOU1BFQ0lGSUVEEAASFgoSTk9ERV9TVEFURV9XQUlUSU5HEAESFAoQTk9ERV9TVEFURV9SRUFEWRACEhcKE05PREVfU1RBVEVfRFJBSU5JTkcQAxIWChJOT0RFX1NUQVRFX1NUT1BQRUQQBDK2AQoPRGVsaXZlcnlTZXJ2aWNlEksKBFB1bGwSHy5zbHVpY2UuZGVsaXZlcnkudjEuUHVsbFJlcXVlc3QaIC5zbHVpY2UuZGVsaXZlcnkudjEuUHVsbFJlc3BvbnNlMAESVgoHQ29ubmVjdBIiLnNsdWljZS5kZWxpdmVyeS52MS5Db25uZWN0UmVxdWVzdBojLnNsdWljZS5kZWxpdmVyeS52MS5Db25uZWN0UmVzcG9uc2UoATABYgZwcm90bzM", [file_google_protobuf_timestamp, file_sluice_config_v1_resource]);
 
 /**
  * Which revision of which store, and how it reads to whoever names it.
@@ -84,6 +84,13 @@ export type PullRequest = Message<"sluice.delivery.v1.PullRequest"> & {
    * @generated from field: bool everything = 4;
    */
   everything: boolean;
+
+  /**
+   * What some callers are to be given is asked for, as `Trial` says; `have` is what all others are given.
+   *
+   * @generated from field: bool trial = 5;
+   */
+  trial: boolean;
 };
 
 /**
@@ -281,6 +288,14 @@ export type ConnectResponse = Message<"sluice.delivery.v1.ConnectResponse"> & {
      */
     value: Order;
     case: "order";
+  } | {
+    /**
+     * What some callers are to be given. Said after `Welcome` while a revision is held back, and when it is another.
+     *
+     * @generated from field: sluice.delivery.v1.Trial trial = 4;
+     */
+    value: Trial;
+    case: "trial";
   } | { case: undefined; value?: undefined };
 };
 
@@ -355,6 +370,49 @@ export const HelloSchema: GenMessage<Hello> = /*@__PURE__*/
   messageDesc(file_sluice_delivery_v1_delivery, 6);
 
 /**
+ * A revision that some callers are given on a node, beside the one that all others are given. It ends as soon as the
+ * node runs another one than `base`.
+ *
+ * @generated from message sluice.delivery.v1.Trial
+ */
+export type Trial = Message<"sluice.delivery.v1.Trial"> & {
+  /**
+   * What those callers are given; absent: there is no trial.
+   *
+   * @generated from field: sluice.delivery.v1.Position position = 1;
+   */
+  position?: Position | undefined;
+
+  /**
+   * What all others are given.
+   *
+   * @generated from field: sluice.delivery.v1.Position base = 2;
+   */
+  base?: Position | undefined;
+
+  /**
+   * Names the rollout. Who belongs to the share follows from a hash of it and of who calls.
+   *
+   * @generated from field: string rollout = 3;
+   */
+  rollout: string;
+
+  /**
+   * How many of the callers who say who they are; 1 to 100.
+   *
+   * @generated from field: uint32 principals_percent = 4;
+   */
+  principalsPercent: number;
+};
+
+/**
+ * Describes the message sluice.delivery.v1.Trial.
+ * Use `create(TrialSchema)` to create a new message.
+ */
+export const TrialSchema: GenMessage<Trial> = /*@__PURE__*/
+  messageDesc(file_sluice_delivery_v1_delivery, 7);
+
+/**
  * What a node needs to know of the cluster.
  *
  * @generated from message sluice.delivery.v1.Welcome
@@ -410,7 +468,7 @@ export type Welcome = Message<"sluice.delivery.v1.Welcome"> & {
  * Use `create(WelcomeSchema)` to create a new message.
  */
 export const WelcomeSchema: GenMessage<Welcome> = /*@__PURE__*/
-  messageDesc(file_sluice_delivery_v1_delivery, 7);
+  messageDesc(file_sluice_delivery_v1_delivery, 8);
 
 /**
  * An announcement as it goes over NATS, where others may publish too.
@@ -445,7 +503,7 @@ export type SignedAnnouncement = Message<"sluice.delivery.v1.SignedAnnouncement"
  * Use `create(SignedAnnouncementSchema)` to create a new message.
  */
 export const SignedAnnouncementSchema: GenMessage<SignedAnnouncement> = /*@__PURE__*/
-  messageDesc(file_sluice_delivery_v1_delivery, 8);
+  messageDesc(file_sluice_delivery_v1_delivery, 9);
 
 /**
  * What became of a revision at a node.
@@ -487,7 +545,7 @@ export type Acknowledgement = Message<"sluice.delivery.v1.Acknowledgement"> & {
  * Use `create(AcknowledgementSchema)` to create a new message.
  */
 export const AcknowledgementSchema: GenMessage<Acknowledgement> = /*@__PURE__*/
-  messageDesc(file_sluice_delivery_v1_delivery, 9);
+  messageDesc(file_sluice_delivery_v1_delivery, 10);
 
 /**
  * Why a node did not take a revision.
@@ -515,7 +573,7 @@ export type Rejection = Message<"sluice.delivery.v1.Rejection"> & {
  * Use `create(RejectionSchema)` to create a new message.
  */
 export const RejectionSchema: GenMessage<Rejection> = /*@__PURE__*/
-  messageDesc(file_sluice_delivery_v1_delivery, 10);
+  messageDesc(file_sluice_delivery_v1_delivery, 11);
 
 /**
  * How a node is.
@@ -613,6 +671,13 @@ export type Health = Message<"sluice.delivery.v1.Health"> & {
    * @generated from field: uint32 upstreams_failed_count = 13;
    */
   upstreamsFailedCount: number;
+
+  /**
+   * What some callers are given beside that; absent when there is nothing.
+   *
+   * @generated from field: sluice.delivery.v1.TrialHealth trial = 14;
+   */
+  trial?: TrialHealth | undefined;
 };
 
 /**
@@ -620,7 +685,98 @@ export type Health = Message<"sluice.delivery.v1.Health"> & {
  * Use `create(HealthSchema)` to create a new message.
  */
 export const HealthSchema: GenMessage<Health> = /*@__PURE__*/
-  messageDesc(file_sluice_delivery_v1_delivery, 11);
+  messageDesc(file_sluice_delivery_v1_delivery, 12);
+
+/**
+ * How a revision does that some callers are given.
+ *
+ * @generated from message sluice.delivery.v1.TrialHealth
+ */
+export type TrialHealth = Message<"sluice.delivery.v1.TrialHealth"> & {
+  /**
+   * What they are given, or what was refused.
+   *
+   * @generated from field: sluice.delivery.v1.Position position = 1;
+   */
+  position?: Position | undefined;
+
+  /**
+   * How many of the callers.
+   *
+   * @generated from field: uint32 principals_percent = 2;
+   */
+  principalsPercent: number;
+
+  /**
+   * Absent: they are given it. Else it was refused, and all callers are given the same.
+   *
+   * @generated from field: sluice.delivery.v1.Rejection rejection = 3;
+   */
+  rejection?: Rejection | undefined;
+
+  /**
+   * Since they are given it, where the two revisions serve differently.
+   *
+   * @generated from field: sluice.delivery.v1.TrialFigures served = 4;
+   */
+  served?: TrialFigures | undefined;
+
+  /**
+   * The same of all other callers.
+   *
+   * @generated from field: sluice.delivery.v1.TrialFigures served_beside = 5;
+   */
+  servedBeside?: TrialFigures | undefined;
+
+  /**
+   * Upstreams of it that do not answer.
+   *
+   * @generated from field: uint32 upstreams_failed_count = 6;
+   */
+  upstreamsFailedCount: number;
+};
+
+/**
+ * Describes the message sluice.delivery.v1.TrialHealth.
+ * Use `create(TrialHealthSchema)` to create a new message.
+ */
+export const TrialHealthSchema: GenMessage<TrialHealth> = /*@__PURE__*/
+  messageDesc(file_sluice_delivery_v1_delivery, 13);
+
+/**
+ * Requests.
+ *
+ * @generated from message sluice.delivery.v1.TrialFigures
+ */
+export type TrialFigures = Message<"sluice.delivery.v1.TrialFigures"> & {
+  /**
+   * Requests.
+   *
+   * @generated from field: uint64 requests_total = 1;
+   */
+  requestsTotal: bigint;
+
+  /**
+   * Of these, those that the gateway or an upstream failed.
+   *
+   * @generated from field: uint64 errors_total = 2;
+   */
+  errorsTotal: bigint;
+
+  /**
+   * Sum of the time that they took; microseconds.
+   *
+   * @generated from field: uint64 duration_us_total = 3;
+   */
+  durationUsTotal: bigint;
+};
+
+/**
+ * Describes the message sluice.delivery.v1.TrialFigures.
+ * Use `create(TrialFiguresSchema)` to create a new message.
+ */
+export const TrialFiguresSchema: GenMessage<TrialFigures> = /*@__PURE__*/
+  messageDesc(file_sluice_delivery_v1_delivery, 14);
 
 /**
  * Something that a node is told to do.
@@ -665,7 +821,7 @@ export type Order = Message<"sluice.delivery.v1.Order"> & {
  * Use `create(OrderSchema)` to create a new message.
  */
 export const OrderSchema: GenMessage<Order> = /*@__PURE__*/
-  messageDesc(file_sluice_delivery_v1_delivery, 12);
+  messageDesc(file_sluice_delivery_v1_delivery, 15);
 
 /**
  * Take nothing new, end what is under way, then stop.
@@ -686,7 +842,7 @@ export type Drain = Message<"sluice.delivery.v1.Drain"> & {
  * Use `create(DrainSchema)` to create a new message.
  */
 export const DrainSchema: GenMessage<Drain> = /*@__PURE__*/
-  messageDesc(file_sluice_delivery_v1_delivery, 13);
+  messageDesc(file_sluice_delivery_v1_delivery, 16);
 
 /**
  * End a session of a client.
@@ -707,7 +863,7 @@ export type EndSession = Message<"sluice.delivery.v1.EndSession"> & {
  * Use `create(EndSessionSchema)` to create a new message.
  */
 export const EndSessionSchema: GenMessage<EndSession> = /*@__PURE__*/
-  messageDesc(file_sluice_delivery_v1_delivery, 14);
+  messageDesc(file_sluice_delivery_v1_delivery, 17);
 
 /**
  * Say which clients are connected.
@@ -742,7 +898,7 @@ export type ListConnections = Message<"sluice.delivery.v1.ListConnections"> & {
  * Use `create(ListConnectionsSchema)` to create a new message.
  */
 export const ListConnectionsSchema: GenMessage<ListConnections> = /*@__PURE__*/
-  messageDesc(file_sluice_delivery_v1_delivery, 15);
+  messageDesc(file_sluice_delivery_v1_delivery, 18);
 
 /**
  * Clients of a node.
@@ -791,7 +947,7 @@ export type ConnectionList = Message<"sluice.delivery.v1.ConnectionList"> & {
  * Use `create(ConnectionListSchema)` to create a new message.
  */
 export const ConnectionListSchema: GenMessage<ConnectionList> = /*@__PURE__*/
-  messageDesc(file_sluice_delivery_v1_delivery, 16);
+  messageDesc(file_sluice_delivery_v1_delivery, 19);
 
 /**
  * A client that has a session, or a connection of its own.
@@ -875,7 +1031,7 @@ export type ClientConnection = Message<"sluice.delivery.v1.ClientConnection"> & 
  * Use `create(ClientConnectionSchema)` to create a new message.
  */
 export const ClientConnectionSchema: GenMessage<ClientConnection> = /*@__PURE__*/
-  messageDesc(file_sluice_delivery_v1_delivery, 17);
+  messageDesc(file_sluice_delivery_v1_delivery, 20);
 
 /**
  * What a node keeps on its disk: the last configuration that it ran. The file is one such message, written in pieces.
@@ -917,7 +1073,7 @@ export type StoredSnapshot = Message<"sluice.delivery.v1.StoredSnapshot"> & {
  * Use `create(StoredSnapshotSchema)` to create a new message.
  */
 export const StoredSnapshotSchema: GenMessage<StoredSnapshot> = /*@__PURE__*/
-  messageDesc(file_sluice_delivery_v1_delivery, 18);
+  messageDesc(file_sluice_delivery_v1_delivery, 21);
 
 /**
  * How a node serves.

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file sluice/rollout/v1/rollout.proto.
  */
 export const file_sluice_rollout_v1_rollout: GenFile = /*@__PURE__*/
-  fileDesc("Ch9zbHVpY2Uvcm9sbG91dC92MS9yb2xsb3V0LnByb3RvEhFzbHVpY2Uucm9sbG91dC52MSKSAQoLUm9sbG91dFBsYW4SLQoFc3RlcHMYASADKAsyHi5zbHVpY2Uucm9sbG91dC52MS5Sb2xsb3V0U3RlcBIVCghwYXVzZV9tcxgCIAEoDUgAiAEBEjAKBmxpbWl0cxgDIAEoCzIgLnNsdWljZS5yb2xsb3V0LnYxLlJvbGxvdXRMaW1pdHNCCwoJX3BhdXNlX21zInAKC1JvbGxvdXRTdGVwEhoKDW5vZGVzX3BlcmNlbnQYASABKA1IAIgBARIPCgdyZWdpb25zGAIgAygJEhUKCHBhdXNlX21zGAMgASgNSAGIAQFCEAoOX25vZGVzX3BlcmNlbnRCCwoJX3BhdXNlX21zIrsCCg1Sb2xsb3V0TGltaXRzEhwKD21heF9uYWNrc19jb3VudBgBIAEoDUgAiAEBEjEKJG1heF9lcnJvcl9pbmNyZWFzZV9wZXJjZW50YWdlX3BvaW50cxgCIAEoAUgBiAEBEh4KEW1heF9sYXRlbmN5X3JhdGlvGAMgASgBSAKIAQESHwoSbWluX3JlcXVlc3RzX2NvdW50GAQgASgNSAOIAQESGwoObWF4X2Fycml2YWxfbXMYBSABKA1IBIgBAUISChBfbWF4X25hY2tzX2NvdW50QicKJV9tYXhfZXJyb3JfaW5jcmVhc2VfcGVyY2VudGFnZV9wb2ludHNCFAoSX21heF9sYXRlbmN5X3JhdGlvQhUKE19taW5fcmVxdWVzdHNfY291bnRCEQoPX21heF9hcnJpdmFsX21zIuIECgdSb2xsb3V0EhAKCHJldmlzaW9uGAEgASgEEhcKD3N0YWJsZV9yZXZpc2lvbhgCIAEoBBIKCgJpZBgDIAEoCRIsCgRwbGFuGAQgASgLMh4uc2x1aWNlLnJvbGxvdXQudjEuUm9sbG91dFBsYW4SLgoFc3RhdGUYBSABKA4yHy5zbHVpY2Uucm9sbG91dC52MS5Sb2xsb3V0U3RhdGUSDAoEc3RlcBgGIAEoDRIwCgxzdGVwX3N0YXJ0ZWQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBW5vZGVzGAggAygJEhMKC3dhaXRpbmdfZm9yGAkgASgJEjEKBmNhbmFyeRgKIAEoCzIhLnNsdWljZS5yb2xsb3V0LnYxLlJvbGxvdXRGaWd1cmVzEjQKCXJlZmVyZW5jZRgLIAEoCzIhLnNsdWljZS5yb2xsb3V0LnYxLlJvbGxvdXRGaWd1cmVzEjEKBmJlZm9yZRgMIAEoCzIhLnNsdWljZS5yb2xsb3V0LnYxLlJvbGxvdXRGaWd1cmVzEi8KBmV2ZW50cxgNIAMoCzIfLnNsdWljZS5yb2xsb3V0LnYxLlJvbGxvdXRFdmVudBIrCgdzdGFydGVkGA4gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIpCgVlbmRlZBgPIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEwoLcmVzdG9yZWRfYnkYECABKAQSDgoGZHJpdmVyGBEgASgJEhQKDHdyaXRlc19jb3VudBgSIAEoBCKIAQoOUm9sbG91dEZpZ3VyZXMSEwoLbm9kZXNfY291bnQYASABKA0SFgoOcmVxdWVzdHNfY291bnQYAiABKAQSFAoMZXJyb3JzX2NvdW50GAMgASgEEhMKC2R1cmF0aW9uX3VzGAQgASgEEh4KFnVwc3RyZWFtc19mYWlsZWRfY291bnQYBSABKA0imQEKDFJvbGxvdXRFdmVudBIoCgR0aW1lGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIxCgRraW5kGAIgASgOMiMuc2x1aWNlLnJvbGxvdXQudjEuUm9sbG91dEV2ZW50S2luZBIOCgZyZWFzb24YAyABKAkSDAoEc3RlcBgEIAEoDRIOCgZhdXRob3IYBSABKAkqpwEKDFJvbGxvdXRTdGF0ZRIdChlST0xMT1VUX1NUQVRFX1VOU1BFQ0lGSUVEEAASHQoZUk9MTE9VVF9TVEFURV9JTl9QUk9HUkVTUxABEhoKFlJPTExPVVRfU1RBVEVfUFJPTU9URUQQAhIeChpST0xMT1VUX1NUQVRFX1JPTExJTkdfQkFDSxADEh0KGVJPTExPVVRfU1RBVEVfUk9MTEVEX0JBQ0sQBCqQAgoQUm9sbG91dEV2ZW50S2luZBIiCh5ST0xMT1VUX0VWRU5UX0tJTkRfVU5TUEVDSUZJRUQQABIjCh9ST0xMT1VUX0VWRU5UX0tJTkRfU1RFUF9TVEFSVEVEEAESIgoeUk9MTE9VVF9FVkVOVF9LSU5EX05PREVTX0FEREVEEAISIQodUk9MTE9VVF9FVkVOVF9LSU5EX1RBS0VOX09WRVIQAxIfChtST0xMT1VUX0VWRU5UX0tJTkRfUFJPTU9URUQQBBInCiNST0xMT1VUX0VWRU5UX0tJTkRfUk9MTEJBQ0tfU1RBUlRFRBAFEiIKHlJPTExPVVRfRVZFTlRfS0lORF9ST0xMRURfQkFDSxAGYgZwcm90bzM", [file_google_protobuf_timestamp]);
+  fileDesc("Ch9zbHVpY2Uvcm9sbG91dC92MS9yb2xsb3V0LnByb3RvEhFzbHVpY2Uucm9sbG91dC52MSKSAQoLUm9sbG91dFBsYW4SLQoFc3RlcHMYASADKAsyHi5zbHVpY2Uucm9sbG91dC52MS5Sb2xsb3V0U3RlcBIVCghwYXVzZV9tcxgCIAEoDUgAiAEBEjAKBmxpbWl0cxgDIAEoCzIgLnNsdWljZS5yb2xsb3V0LnYxLlJvbGxvdXRMaW1pdHNCCwoJX3BhdXNlX21zIqgBCgtSb2xsb3V0U3RlcBIaCg1ub2Rlc19wZXJjZW50GAEgASgNSACIAQESDwoHcmVnaW9ucxgCIAMoCRIVCghwYXVzZV9tcxgDIAEoDUgBiAEBEh8KEnByaW5jaXBhbHNfcGVyY2VudBgEIAEoDUgCiAEBQhAKDl9ub2Rlc19wZXJjZW50QgsKCV9wYXVzZV9tc0IVChNfcHJpbmNpcGFsc19wZXJjZW50IrsCCg1Sb2xsb3V0TGltaXRzEhwKD21heF9uYWNrc19jb3VudBgBIAEoDUgAiAEBEjEKJG1heF9lcnJvcl9pbmNyZWFzZV9wZXJjZW50YWdlX3BvaW50cxgCIAEoAUgBiAEBEh4KEW1heF9sYXRlbmN5X3JhdGlvGAMgASgBSAKIAQESHwoSbWluX3JlcXVlc3RzX2NvdW50GAQgASgNSAOIAQESGwoObWF4X2Fycml2YWxfbXMYBSABKA1IBIgBAUISChBfbWF4X25hY2tzX2NvdW50QicKJV9tYXhfZXJyb3JfaW5jcmVhc2VfcGVyY2VudGFnZV9wb2ludHNCFAoSX21heF9sYXRlbmN5X3JhdGlvQhUKE19taW5fcmVxdWVzdHNfY291bnRCEQoPX21heF9hcnJpdmFsX21zIuIECgdSb2xsb3V0EhAKCHJldmlzaW9uGAEgASgEEhcKD3N0YWJsZV9yZXZpc2lvbhgCIAEoBBIKCgJpZBgDIAEoCRIsCgRwbGFuGAQgASgLMh4uc2x1aWNlLnJvbGxvdXQudjEuUm9sbG91dFBsYW4SLgoFc3RhdGUYBSABKA4yHy5zbHVpY2Uucm9sbG91dC52MS5Sb2xsb3V0U3RhdGUSDAoEc3RlcBgGIAEoDRIwCgxzdGVwX3N0YXJ0ZWQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBW5vZGVzGAggAygJEhMKC3dhaXRpbmdfZm9yGAkgASgJEjEKBmNhbmFyeRgKIAEoCzIhLnNsdWljZS5yb2xsb3V0LnYxLlJvbGxvdXRGaWd1cmVzEjQKCXJlZmVyZW5jZRgLIAEoCzIhLnNsdWljZS5yb2xsb3V0LnYxLlJvbGxvdXRGaWd1cmVzEjEKBmJlZm9yZRgMIAEoCzIhLnNsdWljZS5yb2xsb3V0LnYxLlJvbGxvdXRGaWd1cmVzEi8KBmV2ZW50cxgNIAMoCzIfLnNsdWljZS5yb2xsb3V0LnYxLlJvbGxvdXRFdmVudBIrCgdzdGFydGVkGA4gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIpCgVlbmRlZBgPIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEwoLcmVzdG9yZWRfYnkYECABKAQSDgoGZHJpdmVyGBEgASgJEhQKDHdyaXRlc19jb3VudBgSIAEoBCKIAQoOUm9sbG91dEZpZ3VyZXMSEwoLbm9kZXNfY291bnQYASABKA0SFgoOcmVxdWVzdHNfY291bnQYAiABKAQSFAoMZXJyb3JzX2NvdW50GAMgASgEEhMKC2R1cmF0aW9uX3VzGAQgASgEEh4KFnVwc3RyZWFtc19mYWlsZWRfY291bnQYBSABKA0imQEKDFJvbGxvdXRFdmVudBIoCgR0aW1lGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIxCgRraW5kGAIgASgOMiMuc2x1aWNlLnJvbGxvdXQudjEuUm9sbG91dEV2ZW50S2luZBIOCgZyZWFzb24YAyABKAkSDAoEc3RlcBgEIAEoDRIOCgZhdXRob3IYBSABKAkqpwEKDFJvbGxvdXRTdGF0ZRIdChlST0xMT1VUX1NUQVRFX1VOU1BFQ0lGSUVEEAASHQoZUk9MTE9VVF9TVEFURV9JTl9QUk9HUkVTUxABEhoKFlJPTExPVVRfU1RBVEVfUFJPTU9URUQQAhIeChpST0xMT1VUX1NUQVRFX1JPTExJTkdfQkFDSxADEh0KGVJPTExPVVRfU1RBVEVfUk9MTEVEX0JBQ0sQBCqQAgoQUm9sbG91dEV2ZW50S2luZBIiCh5ST0xMT1VUX0VWRU5UX0tJTkRfVU5TUEVDSUZJRUQQABIjCh9ST0xMT1VUX0VWRU5UX0tJTkRfU1RFUF9TVEFSVEVEEAESIgoeUk9MTE9VVF9FVkVOVF9LSU5EX05PREVTX0FEREVEEAISIQodUk9MTE9VVF9FVkVOVF9LSU5EX1RBS0VOX09WRVIQAxIfChtST0xMT1VUX0VWRU5UX0tJTkRfUFJPTU9URUQQBBInCiNST0xMT1VUX0VWRU5UX0tJTkRfUk9MTEJBQ0tfU1RBUlRFRBAFEiIKHlJPTExPVVRfRVZFTlRfS0lORF9ST0xMRURfQkFDSxAGYgZwcm90bzM", [file_google_protobuf_timestamp]);
 
 /**
  * How a revision comes to the nodes in steps. It stands in the revision itself, so that every control plane holds the
@@ -51,13 +51,14 @@ export const RolloutPlanSchema: GenMessage<RolloutPlan> = /*@__PURE__*/
   messageDesc(file_sluice_rollout_v1_rollout, 0);
 
 /**
- * Which nodes are given the revision, and how long they are watched.
+ * Which nodes, or callers of them, are given the revision, and how long they are watched.
  *
  * @generated from message sluice.rollout.v1.RolloutStep
  */
 export type RolloutStep = Message<"sluice.rollout.v1.RolloutStep"> & {
   /**
-   * Of the nodes, or of those in `regions`, this share, rounded up; 1 to 100. Default 100 with regions; needed without.
+   * Of the nodes, or of those in `regions`, this share, rounded up; 1 to 100. Default 100 with regions or
+   * `principals_percent`; needed without.
    *
    * @generated from field: optional uint32 nodes_percent = 1;
    */
@@ -76,6 +77,14 @@ export type RolloutStep = Message<"sluice.rollout.v1.RolloutStep"> & {
    * @generated from field: optional uint32 pause_ms = 3;
    */
   pauseMs?: number | undefined;
+
+  /**
+   * On these nodes only this share of the callers who say who they are; 1 to 100. Who that is follows from a hash, so
+   * that a caller is given the same everywhere, and keeps it when the share grows. In all steps of a rollout, or in none.
+   *
+   * @generated from field: optional uint32 principals_percent = 4;
+   */
+  principalsPercent?: number | undefined;
 };
 
 /**
@@ -194,7 +203,7 @@ export type Rollout = Message<"sluice.rollout.v1.Rollout"> & {
   stepStarted?: Timestamp | undefined;
 
   /**
-   * Nodes that are given the revision, by name. A node that has it keeps it. Grows only.
+   * Nodes that are given the revision, or give it to some callers, by name. A node that has it keeps it. Grows only.
    *
    * @generated from field: repeated string nodes = 8;
    */
@@ -208,7 +217,7 @@ export type Rollout = Message<"sluice.rollout.v1.Rollout"> & {
   waitingFor: string;
 
   /**
-   * What the nodes of the step served since they run the revision.
+   * What the nodes of the step served since they run the revision; or what the callers of the share were served.
    *
    * @generated from field: sluice.rollout.v1.RolloutFigures canary = 10;
    */

@@ -1,0 +1,328 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createApiKey } from '@sluice/plugins/credentials';
+import type { Resource, Rollout } from '@sluice/proto/cluster';
+import { RolloutState } from '@sluice/proto/cluster';
+import { afterAll, afterEach, beforeAll, expect, it, vi } from 'vitest';
+import { httpUpstream, resource } from '../../../../control-plane/test/delivering.js';
+import { closeClients, connect } from '../official-client.js';
+import { modernParams } from '../raw-http.js';
+import { DEAD_URL, freePort, type HttpServer, startPlain } from '../upstreams.js';
+import { NODE_TOKEN, type RunningControlPlane, startControlPlane, tokenFiles } from './control-plane.js';
+import { type RunningNode, startNode } from './node.js';
+import { isServing } from './replica-cluster.js';
+
+/* "I give a change to a share of the callers first, and it goes on, or back, by itself." */
+
+const HASH_KEY = 'a secret of at least thirty-two characters';
+const CALLER_COUNT = 40;
+const STORY_LIMIT_MS = 90_000;
+const PATIENT = { timeout: 30_000, interval: 100 };
+const NODE_ARGS = ['--node', 'n1', '--workers', '2'];
+
+const callers = Array.from({ length: CALLER_COUNT }, (_, index) => ({
+  name: `caller-${index}`,
+  ...createApiKey(HASH_KEY),
+}));
+
+let folder: string;
+let plane: RunningControlPlane;
+let node: RunningNode;
+let url: string;
+let stable: HttpServer;
+let candidate: HttpServer;
+let other: HttpServer;
+let failing: Server;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'sluice-callers-'));
+  [stable, candidate, other] = await Promise.all([
+    startPlain(['--tools', 'of_stable']),
+    startPlain(['--tools', 'of_candidate']),
+    startPlain(['--tools', 'untouched']),
+  ]);
+  failing = await failingCalls(candidate.url);
+  plane = await startControlPlane([...['--state-dir', join(folder, 'plane')], ...(await tokenFiles(folder))]);
+  await plane.isReady();
+  await plane.client.configuration.apply({
+    resources: [keys(), httpUpstream('demo', stable.url), httpUpstream('aside', other.url)],
+  });
+  const port = await freePort();
+  url = `http://127.0.0.1:${port}`;
+  node = startNode(
+    [
+      ...['--control-plane', plane.nodes, ...NODE_ARGS],
+      ...['--state-dir', join(folder, 'n1'), '--port', `${port}`],
+    ],
+    { SLUICE_NODE_TOKEN: NODE_TOKEN },
+  );
+  await isServing(url);
+  await vi.waitFor(
+    async () => expect((await given(callers)).every((each) => each === 'stable')).toBe(true),
+    PATIENT,
+  );
+}, STORY_LIMIT_MS);
+
+afterEach(closeClients);
+
+afterAll(async () => {
+  await node.stop();
+  await plane.stop();
+  await Promise.all([stable, candidate, other].map((server) => server.kill()));
+  failing.closeAllConnections();
+  failing.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+function keys(): Resource {
+  const entries = callers.map(({ name, prefix, hash }) => ({ prefix, hash, consumer: name }));
+  return resource({
+    spec: {
+      case: 'plugin',
+      value: { plugin: 'auth-api-key', config: { hash_key: HASH_KEY, keys: entries } },
+    },
+  });
+}
+
+/** A server that answers everything but calls. */
+async function failingCalls(target: string): Promise<Server> {
+  const server = createServer(async (request, response) => {
+    const pieces: Buffer[] = [];
+    for await (const piece of request) pieces.push(piece as Buffer);
+    const body = Buffer.concat(pieces).toString();
+    if (body.includes('"tools/call"')) {
+      response.writeHead(500).end();
+      return;
+    }
+    const { host: _host, connection: _connection, 'content-length': _length, ...headers } = request.headers;
+    const answer = await fetch(target, {
+      method: request.method as string,
+      headers: headers as Record<string, string>,
+      ...(body !== '' && { body }),
+    });
+    const {
+      'content-encoding': _encoding,
+      'transfer-encoding': _transfer,
+      ...own
+    } = Object.fromEntries(answer.headers);
+    response.writeHead(answer.status, own).end(Buffer.from(await answer.arrayBuffer()));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return server;
+}
+
+const failingUrl = () => `http://127.0.0.1:${(failing.address() as AddressInfo).port}/mcp`;
+
+type Caller = (typeof callers)[number];
+
+async function ask(key: string | undefined, method: string, params: { name?: string } = {}, path = '/mcp') {
+  const answer = await fetch(`${url}${path}`, {
+    method: 'POST',
+    headers: {
+      'content-type': 'application/json',
+      accept: 'application/json, text/event-stream',
+      'mcp-protocol-version': '2026-07-28',
+      'mcp-method': method,
+      ...(params.name !== undefined && { 'mcp-name': params.name }),
+      ...(key !== undefined && { 'x-api-key': key }),
+    },
+    body: JSON.stringify({ jsonrpc: '2.0', id: 1, method, params: modernParams(params) }),
+  });
+  return { status: answer.status, text: await answer.text() };
+}
+
+/** What each caller is given, by the tools that it sees. */
+async function given(some: readonly Caller[]): Promise<string[]> {
+  return Promise.all(
+    some.map(async ({ key }) => {
+      const { text } = await ask(key, 'tools/list');
+      expect(text).toContain('untouched');
+      const seen = ['stable', 'candidate'].filter((each) => text.includes(`of_${each}"`));
+      return seen.join(' and ');
+    }),
+  );
+}
+
+const countOf = (all: readonly string[], what: string) => all.filter((each) => each === what).length;
+
+async function newest(): Promise<Rollout> {
+  const { rollout } = await plane.client.rollout.getRollout({});
+  return rollout as Rollout;
+}
+
+const begin = (upstream: string, steps: readonly object[], more: object = {}) =>
+  plane.client.configuration.apply({
+    resources: [httpUpstream('demo', upstream)],
+    options: { rollout: { steps: steps as never, ...more } },
+  });
+
+/** Resolves with what each caller is given, when some are given the candidate. */
+async function whenTried(): Promise<string[]> {
+  let seen: string[] = [];
+  await vi.waitFor(async () => {
+    seen = await given(callers);
+    expect(countOf(seen, 'candidate')).toBeGreaterThan(0);
+    expect(countOf(seen, 'candidate') + countOf(seen, 'stable')).toBe(CALLER_COUNT);
+  }, PATIENT);
+  return seen;
+}
+
+it('is given to a share that grows and keeps whom it has, then to all; sessions go on', {
+  timeout: STORY_LIMIT_MS,
+}, async () => {
+  const before = await plane.client.configuration.getRevision({});
+  const options = { headers: { 'x-api-key': callers[0]?.key as string } };
+  const aside = await connect('SDK v2 legacy', `${url}/mcp/aside`, options);
+  await begin(candidate.url, [{ principalsPercent: 30 }, { principalsPercent: 70 }], {
+    pauseMs: 3_600_000,
+    limits: { minRequestsCount: 0 },
+  });
+  const first = await whenTried();
+  // 30 % of 40, by a hash: the chance of fewer than 3 or more than 24 is below one in ten thousand.
+  expect(countOf(first, 'candidate')).toBeGreaterThanOrEqual(3);
+  expect(countOf(first, 'candidate')).toBeLessThanOrEqual(24);
+  // The same at every worker, again and again.
+  for (let round = 0; round < 5; round++) expect(await given(callers)).toEqual(first);
+  // Who does not say who it is hears what it always did.
+  expect((await ask(undefined, 'tools/list')).status).toBe(401);
+  const rollout = await newest();
+  expect(rollout).toMatchObject({ state: RolloutState.IN_PROGRESS, step: 1, nodes: ['n1'] });
+  const { nodes } = await plane.client.fleet.listNodes({});
+  expect(nodes[0]?.health?.position?.revision).toBe(before.revision?.number);
+  expect(nodes[0]?.health?.trial).toMatchObject({
+    principalsPercent: 30,
+    position: { revision: rollout.revision },
+  });
+  const tried = callers[first.indexOf('candidate')] as Caller;
+  const session = await connect('SDK v2 legacy', `${url}/mcp`, { headers: { 'x-api-key': tried.key } });
+  expect(await session.toolNames()).toContain('demo__of_candidate');
+  await plane.client.rollout.promoteRollout({ reason: 'enough seen' });
+  await vi.waitFor(
+    async () => expect(countOf(await given(callers), 'candidate')).toBe(CALLER_COUNT),
+    PATIENT,
+  );
+  expect(await session.toolNames()).toContain('demo__of_candidate');
+  expect(await aside.toolNames()).toContain('untouched');
+  await vi.waitFor(async () => {
+    const [shown] = (await plane.client.fleet.listNodes({})).nodes;
+    expect(shown?.health?.position?.revision).toBe(rollout.revision);
+    expect(shown?.health?.trial).toBeUndefined();
+  }, PATIENT);
+  // As it was, for the next story.
+  await plane.client.configuration.apply({ resources: [httpUpstream('demo', stable.url)] });
+  await vi.waitFor(async () => expect(countOf(await given(callers), 'stable')).toBe(CALLER_COUNT), PATIENT);
+});
+
+it('goes on by itself from step to step, each keeping the callers of the one before', {
+  timeout: STORY_LIMIT_MS,
+}, async () => {
+  const steps = [{ principalsPercent: 30 }, { principalsPercent: 70 }];
+  await begin(candidate.url, steps, { pauseMs: 1_000, limits: { minRequestsCount: 20 } });
+  const seen: string[][] = [];
+  await vi.waitFor(async () => {
+    seen.push(await given(callers));
+    expect((await newest()).state).toBe(RolloutState.PROMOTED);
+  }, PATIENT);
+  const isGiven = seen.map((round) => round.map((each) => each === 'candidate'));
+  for (const [index, round] of isGiven.entries())
+    for (const [caller, has] of (isGiven[index - 1] ?? []).entries())
+      if (has) expect(round[caller]).toBe(true);
+  const { canary, events } = await newest();
+  expect(Number(canary?.requestsCount)).toBeGreaterThanOrEqual(20);
+  expect(events.map(({ step }) => step)).toEqual([1, 2, 2]);
+  await vi.waitFor(
+    async () => expect(countOf(await given(callers), 'candidate')).toBe(CALLER_COUNT),
+    PATIENT,
+  );
+  await plane.client.configuration.apply({ resources: [httpUpstream('demo', stable.url)] });
+  await vi.waitFor(async () => expect(countOf(await given(callers), 'stable')).toBe(CALLER_COUNT), PATIENT);
+});
+
+it('goes back by itself when calls fail for those who are given it, and for no other', {
+  timeout: STORY_LIMIT_MS,
+}, async () => {
+  await begin(failingUrl(), [{ principalsPercent: 40 }], {
+    pauseMs: 3_600_000,
+    limits: { minRequestsCount: 20 },
+  });
+  const seen = await whenTried();
+  const others = callers.filter((_, index) => seen[index] === 'stable');
+  await vi.waitFor(async () => {
+    const said = await Promise.all(
+      callers.map(async ({ key }, index) => {
+        const name = `demo__of_${seen[index]}`;
+        const { text } = await ask(key, 'tools/call', { name });
+        return { text, isOther: seen[index] === 'stable' };
+      }),
+    );
+    for (const { text, isOther } of said) if (isOther) expect(text).toContain('"content"');
+    expect((await newest()).state).toBe(RolloutState.ROLLED_BACK);
+  }, PATIENT);
+  expect(others.length).toBeGreaterThan(0);
+  const { events } = await newest();
+  expect(events.at(-2)?.reason).toMatch(/% of \d+ requests failed with it, 0\.0 % of \d+ without it/);
+  await vi.waitFor(async () => expect(countOf(await given(callers), 'stable')).toBe(CALLER_COUNT), PATIENT);
+});
+
+it('goes back by itself when its server does not answer, or the node cannot run it', {
+  timeout: STORY_LIMIT_MS,
+}, async () => {
+  await begin(DEAD_URL, [{ principalsPercent: 50 }], { limits: { maxArrivalMs: 3_000 } });
+  await vi.waitFor(async () => expect((await newest()).state).toBe(RolloutState.ROLLED_BACK), PATIENT);
+  expect((await newest()).events.at(-2)?.reason).toMatch(/1 upstream does not answer n1, and 0 without/);
+  const missing = resource({
+    spec: {
+      case: 'upstream',
+      value: {
+        name: 'demo',
+        transport: {
+          case: 'http',
+          value: { url: candidate.url, headers: { authorization: 'Bearer ${SLUICE_STORY_MISSING}' } },
+        },
+      },
+    },
+  });
+  await plane.client.configuration.apply({
+    resources: [missing],
+    options: { rollout: { steps: [{ principalsPercent: 50 }] } },
+  });
+  await vi.waitFor(async () => expect((await newest()).state).toBe(RolloutState.ROLLED_BACK), PATIENT);
+  expect((await newest()).events.at(-2)?.reason).toMatch(
+    /^1 node refused revision \d+.*SLUICE_STORY_MISSING/,
+  );
+  await vi.waitFor(async () => expect(countOf(await given(callers), 'stable')).toBe(CALLER_COUNT), PATIENT);
+});
+
+it('is taken back by one command, and taken up again by a node that starts anew meanwhile', {
+  timeout: STORY_LIMIT_MS,
+}, async () => {
+  await begin(candidate.url, [{ principalsPercent: 40 }], { pauseMs: 3_600_000 });
+  const seen = await whenTried();
+  await node.stop();
+  const port = new URL(url).port;
+  node = startNode(
+    [
+      ...['--control-plane', plane.nodes, ...NODE_ARGS],
+      ...['--state-dir', join(folder, 'n1'), '--port', port],
+    ],
+    { SLUICE_NODE_TOKEN: NODE_TOKEN },
+  );
+  await isServing(url);
+  await vi.waitFor(async () => expect(await given(callers)).toEqual(seen), PATIENT);
+  const { rollout } = await plane.client.rollout.abortRollout({ reason: 'not on a Friday' });
+  expect(rollout?.state).toBe(RolloutState.ROLLED_BACK);
+  await vi.waitFor(async () => expect(countOf(await given(callers), 'stable')).toBe(CALLER_COUNT), PATIENT);
+});
+
+it('refuses steps that would take it from callers again, and those of both kinds', async () => {
+  await expect(begin(candidate.url, [{ principalsPercent: 30 }, { principalsPercent: 10 }])).rejects.toThrow(
+    /a caller who is given the revision keeps it/,
+  );
+  await expect(begin(candidate.url, [{ principalsPercent: 30 }, { nodesPercent: 100 }])).rejects.toThrow(
+    /stands in all steps or in none/,
+  );
+  await expect(begin(candidate.url, [{ principalsPercent: 101 }])).rejects.toThrow(/has to be 1 to 100/);
+});
