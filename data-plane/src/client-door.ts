@@ -28,6 +28,12 @@ import { TrialDoor } from './trial-door.js';
 const INTERNAL_HEADER_PREFIX = 'sluice-internal-';
 const NO_BODY = Buffer.alloc(0);
 
+/** Of what the listener refuses by itself; all else is a mistake of the client's. */
+const REFUSAL_CODES: Readonly<Record<number, number>> = {
+  500: ErrorCode.InternalError,
+  503: ErrorCode.Overloaded,
+};
+
 export interface ClientDoorOptions {
   /** As it is now. */
   readonly configuration: () => ResolvedConfiguration;
@@ -198,7 +204,7 @@ export class ClientDoor implements Door {
   /** What the listener says when it refuses by itself. */
   refusal(status: number, reason: string): { contentType: string; body: string } {
     this.options.traffic.refused(status);
-    const code = status === 500 ? ErrorCode.InternalError : ErrorCode.InvalidRequest;
+    const code = REFUSAL_CODES[status] ?? ErrorCode.InvalidRequest;
     return { contentType: 'application/json', body: errorMessage(undefined, new RpcError(code, reason)) };
   }
 

@@ -500,6 +500,7 @@ function listenerLimits({ gateway: { limits, sessions } }: ResolvedConfiguration
     headTimeoutMs: HEAD_TIMEOUT_MS,
     bodyTimeoutMs: limits.bodyTimeoutMs,
     idleTimeoutMs: IDLE_TIMEOUT_MS,
+    maxBufferedBytes: limits.maxBufferedBytes,
     maxPendingReplyBytes: limits.maxPendingReplyBytes,
     maxConnectionCount: limits.maxConnectionCount,
     maxMessageBytes: limits.maxBodyBytes,

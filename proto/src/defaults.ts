@@ -35,6 +35,8 @@ export const GATEWAY_DEFAULTS = {
   'limits.max_connections': 10_000,
   /** No more than connections: one open request each. */
   'limits.max_requests_in_flight': 10_000,
+  /** Sixty-four bodies of the largest size; far more of ordinary ones, and little of what a worker's memory is. */
+  'limits.max_buffered_bytes': 256 * MIB,
   /** Twice the largest ordinary answer; a reader that lets more pile up is gone or hostile. */
   'limits.max_pending_reply_bytes': 8 * MIB,
   /** Two underscores are in every client's alphabet of tool names, and rare inside one. */

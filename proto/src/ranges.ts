@@ -42,6 +42,7 @@ export const GATEWAY_RANGES: Readonly<Record<string, SettingRange>> = {
   'limits.body_timeout': DURATION,
   'limits.max_connections': COUNT,
   'limits.max_requests_in_flight': COUNT,
+  'limits.max_buffered_bytes': { min: MIB, max: 4095 * MIB },
   'limits.max_pending_reply_bytes': { min: 64 * KIB, max: LARGEST_MESSAGE_BYTES },
   /** The shortest that still holds a digest and something to recognise; the longest that MCP allows. */
   'naming.max_name_length': { min: 24, max: 128 },

@@ -104,6 +104,8 @@ export interface ResolvedGateway {
     readonly maxConnectionCount: number;
     /** For each worker. */
     readonly maxRequestsInFlightCount: number;
+    /** For each worker. */
+    readonly maxBufferedBytes: number;
     readonly maxPendingReplyBytes: number;
   };
   readonly naming: {
@@ -316,6 +318,10 @@ function gatewaySettings(gateway: Gateway | undefined): ResolvedGateway {
       bodyTimeoutMs: toMs(limits?.bodyTimeout, defaults['limits.body_timeout']),
       maxConnectionCount: limits?.maxConnections ?? defaults['limits.max_connections'],
       maxRequestsInFlightCount: limits?.maxRequestsInFlight ?? defaults['limits.max_requests_in_flight'],
+      maxBufferedBytes: Math.max(
+        limits?.maxBufferedBytes ?? defaults['limits.max_buffered_bytes'],
+        limits?.maxBodyBytes ?? defaults['limits.max_body_bytes'],
+      ),
       maxPendingReplyBytes: limits?.maxPendingReplyBytes ?? defaults['limits.max_pending_reply_bytes'],
     },
     naming: {

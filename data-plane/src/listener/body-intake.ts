@@ -12,6 +12,9 @@ const DISCARD_QUIET_MS = 250;
 const DISCARD_MS = 3_000;
 const DISCARD_BYTES = 64 * 1024 * 1024;
 
+/** In seconds: bodies come and go faster than anything else. */
+const RETRY_SOON = [['retry-after', '1']] as const;
+
 /** Least capacity of a body that comes in pieces, so that one-byte pieces cost few copies. */
 const LEAST_CAPACITY_BYTES = 4 * 1024;
 
@@ -114,6 +117,7 @@ export class BodyIntake implements UnreadBody {
 
   #append(piece: Uint8Array, owned: boolean): void {
     const length = this.#length + piece.length;
+    if (length > this.reply.bodyBytes && !this.#hold(length)) return;
     if (this.#length === 0) {
       this.#bytes = owned ? Buffer.from(piece.buffer, piece.byteOffset, piece.length) : Buffer.from(piece);
     } else {
@@ -124,9 +128,27 @@ export class BodyIntake implements UnreadBody {
     this.#length = length;
   }
 
-  #grow(length: number): void {
+  /** Makes room in what all bodies may take together. False after refusing the request. */
+  #hold(length: number): boolean {
+    const { host, reply } = this;
+    const capacity = this.#length === 0 ? length : this.#capacity(length);
+    const sum = host.bodyBytes - reply.bodyBytes + capacity;
+    if (sum > host.limits.maxBufferedBytes) {
+      reply.refuse(503, 'requests that are not answered yet take all the memory that they may', RETRY_SOON);
+      return false;
+    }
+    host.bodyBytes = sum;
+    reply.bodyBytes = capacity;
+    return true;
+  }
+
+  #capacity(length: number): number {
     const most = this.declared > 0 ? this.declared : this.#limit;
-    const grown = Buffer.allocUnsafe(Math.min(Math.max(length * 2, LEAST_CAPACITY_BYTES), most));
+    return Math.min(Math.max(length * 2, LEAST_CAPACITY_BYTES), most);
+  }
+
+  #grow(length: number): void {
+    const grown = Buffer.allocUnsafe(this.#capacity(length));
     grown.set(this.#bytes.subarray(0, this.#length));
     this.#bytes = grown;
   }

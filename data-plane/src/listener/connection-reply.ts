@@ -19,8 +19,14 @@ export interface ReplyHost {
   readonly draining: boolean;
   /** Reports an exception that cost a request. */
   fault(error: unknown): void;
-  /** Counts a reply that has wholly left, or whose client has gone. */
-  settled(): void;
+  /** What is held of the bodies of all requests that have not been answered yet. */
+  bodyBytes: number;
+  /**
+   * Counts a reply that has wholly left, or whose client has gone.
+   *
+   * @param bodyBytes what was held of the body of its request
+   */
+  settled(bodyBytes: number): void;
 }
 
 /** A request body that has not wholly come. */
@@ -51,6 +57,8 @@ export abstract class ConnectionReply implements Reply {
   closing = false;
   /** The request's body, while some of it is still to come. */
   unread: UnreadBody | undefined;
+  /** What is held of the request's body. */
+  bodyBytes = 0;
   protected begun = false;
   #answered = false;
   #dropped = false;
@@ -165,7 +173,7 @@ export abstract class ConnectionReply implements Reply {
     this.#gone = true;
     this.unread?.stop();
     this.unread = undefined;
-    this.host.settled();
+    this.host.settled(this.bodyBytes);
     if (this.#answered) return;
     for (const listener of this.#listeners ?? []) this.#tell(listener);
   }

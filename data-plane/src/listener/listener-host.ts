@@ -9,6 +9,7 @@ export abstract class ListenerHost implements ReplyHost, SocketHost {
   draining = false;
   /** Answers that have not wholly left, and goodbyes that are on their way. */
   openReplyCount = 0;
+  bodyBytes = 0;
   protected readonly heartbeat = new Heartbeat(() => this.limits);
 
   constructor(
@@ -26,7 +27,8 @@ export abstract class ListenerHost implements ReplyHost, SocketHost {
     }
   }
 
-  settled(): void {
+  settled(bodyBytes: number): void {
+    this.bodyBytes -= bodyBytes;
     this.openReplyCount--;
   }
 

@@ -130,6 +130,8 @@ export interface ListenerLimits {
   maxHeaderCount: number;
   /** Time from the first byte of the head to its end, where the implementation can tell. */
   headTimeoutMs: number;
+  /** Bodies of all requests that have not been answered yet, as far as they have come; beyond it 503. */
+  maxBufferedBytes: number;
   /** Time for the whole body; beyond it 408 and the connection is closed. */
   bodyTimeoutMs: number;
   /** Idle keep-alive connections are closed after this. */

@@ -254,7 +254,7 @@ class NodeListener extends ListenerHost implements Listener {
   #createReply(method: string, socket: Socket, res: ServerResponse): NodeReply {
     const replies = this.#repliesOf(socket);
     const reply = new NodeReply(this, method, socket, res, () => {
-      if (replies.delete(reply)) this.settled();
+      if (replies.delete(reply)) this.settled(reply.bodyBytes);
     });
     replies.add(reply);
     this.openReplyCount++;

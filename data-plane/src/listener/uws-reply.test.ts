@@ -70,6 +70,7 @@ function create(): { native: NativeResponse; reply: UwsReply } {
     draining: false,
     fault: () => undefined,
     settled: () => undefined,
+    bodyBytes: 0,
   };
   return { native, reply: new UwsReply(host, 'GET', native as unknown as HttpResponse, turn, false) };
 }

@@ -145,7 +145,7 @@ export class UwsReply extends ConnectionReply {
 
   #settle(): void {
     this.#res = undefined;
-    this.host.settled();
+    this.host.settled(this.bodyBytes);
   }
 
   #sendWhole(answer: Answer): void {

@@ -141,6 +141,41 @@ export function limitCases(kind: Kind): void {
     expect((await client.response()).body.toString()).toBe('POST / 100000');
   });
 
+  test('bodies of requests that are not answered yet have a bound together, and get 503 beyond it', async () => {
+    const held: Reply[] = [];
+    const door = new TestDoor((_, __, reply) => held.push(reply));
+    const { connect, listener } = await start(kind, door, { limits: { maxBufferedBytes: 250_000 } });
+    const first = await connect();
+    first.send(post('/first', 'a'.repeat(100_000)));
+    await expect.poll(() => held.length).toBe(1);
+    // One that has not wholly come counts as far as it has.
+    const half = await connect();
+    half.send(post('/half', 'b'.repeat(100_000)).slice(0, -1));
+    const refused = async (path: string) => {
+      const client = await connect();
+      client.send(post(path, 'c'.repeat(100_000)));
+      const { status, headers, body } = await client.response();
+      return [status, headers['retry-after'], headers['content-type'], JSON.parse(body.toString()).reason];
+    };
+    const reason = expect.stringContaining('all the memory that they may');
+    await expect.poll(() => refused('/beyond')).toEqual([503, '1', 'application/json', reason]);
+    expect(door.requests.map(({ head }) => head.path)).not.toContain('/beyond');
+    // What is small still has room.
+    const small = await connect();
+    small.send(post('/small', 'd'));
+    await expect.poll(() => held.length).toBe(2);
+    for (const reply of held) reply.send(200, [], 'done');
+    expect((await first.response()).status).toBe(200);
+    expect((await small.response()).status).toBe(200);
+    half.socket.destroy();
+    await expect.poll(() => listener.openReplyCount).toBe(0);
+    for (const path of ['/again', '/and-again']) {
+      const client = await connect();
+      client.send(post(path, 'e'.repeat(100_000)));
+    }
+    await expect.poll(() => held.length).toBe(4);
+  });
+
   test('a body that comes too slowly gets 408 and the connection ends', async () => {
     const door = new TestDoor();
     const { connect, listener } = await start(kind, door, { limits: { bodyTimeoutMs: 300 } });

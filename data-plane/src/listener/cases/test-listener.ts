@@ -10,6 +10,7 @@ export const LIMITS: ListenerLimits = {
   maxHeaderBytes: 20_000,
   maxHeaderCount: 60,
   headTimeoutMs: 30_000,
+  maxBufferedBytes: 64 * 1024 * 1024,
   bodyTimeoutMs: 30_000,
   idleTimeoutMs: 30_000,
   maxPendingReplyBytes: 64 * 1024 * 1024,
