@@ -21,6 +21,7 @@ import {
   Unusable,
 } from './policy-cases.js';
 import type { ExplainFlags } from './policy-command-line.js';
+import { opaHost } from './policy-opa.js';
 import { call, gatewayOf, methodOf, targetOf } from './policy-test.js';
 import { type Palette, palette, usesColour } from './terminal.js';
 
@@ -41,7 +42,7 @@ export function explain(
     const checked = (builtIn('policy') as Plugin).checked(structuredClone(policy.config));
     if (!checked.ok) throw new Unusable(`${policy.name}: ${checked.problems[0]?.message}`);
     type Checked = Parameters<typeof explainPolicy>[0];
-    const explanation = await explainPolicy(checked.config as Checked, request);
+    const explanation = await explainPolicy(checked.config as Checked, request, opaHost(err));
     const paint = palette(usesColour(out));
     if (explanation instanceof Refusal) {
       out.write(`${paint.red('denied')}, whatever rules say: ${explanation.message}\n`);
@@ -88,6 +89,7 @@ async function explainedRequest(policy: ResolvedPlugin, policyCase: PolicyCase):
     for (const { rule, isEnforced } of remarks.slice(-1))
       if (rule !== undefined && isEnforced !== false) rules[rule] = (rules[rule] ?? 0) + 1;
   }
+  await gateway.close();
   const { principal, client, headers, session, endpoint, at } = request;
   return {
     method: methodOf(request),

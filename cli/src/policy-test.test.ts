@@ -1,7 +1,11 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { scriptedModule } from '../../plugins/src/policy/opa/scripted-module.js';
 import { explain } from './policy-explain.js';
 import { testPolicy } from './policy-test.js';
 
@@ -33,8 +37,9 @@ async function sluice(command: 'test' | 'explain', ...args: string[]) {
   let [stdout, stderr] = ['', ''];
   const out = { isTTY: false, write: (text: string) => (stdout += text) };
   const err = { isTTY: false, write: (text: string) => (stderr += text) };
-  const flags = Object.fromEntries(args.length < 2 ? [] : [[args[0], args[1]]]);
-  const file = join(folder, args.length === 1 ? (args[0] as string) : 'sluice.yaml');
+  const [first = 'sluice.yaml', second, third = 'sluice.yaml'] = args;
+  const flags = second === undefined ? {} : { [first]: second };
+  const file = join(folder, second === undefined ? first : third);
   const code = await (command === 'test' ? testPolicy(file, out, err) : explain(file, flags, out, err));
   return { code, stdout: stdout.replaceAll(`${folder}/`, ''), stderr: stderr.replaceAll(`${folder}/`, '') };
 }
@@ -123,5 +128,54 @@ describe('sluice policy explain', () => {
   ])('refuses %j', async (args, message) => {
     const { code, stderr } = await sluice('explain', ...args);
     expect([code, stderr]).toEqual([2, expect.stringMatching(message)]);
+  });
+});
+
+describe('with OPA', () => {
+  const CASES = `
+cases:
+  - { name: allowed, request: { tool: files:read, arguments: { text: a } }, expect: { outcome: allow, rule: opa } }
+  - { name: denied, request: { tool: files:read, arguments: { text: a! } }, expect: { outcome: deny, rule: opa, reason: not with that } }
+  - { name: asked, request: { tool: files:read, arguments: { text: a? } }, expect: { outcome: ask, rule: opa } }
+`;
+  const configOf = (opa: object) =>
+    JSON.stringify({
+      upstreams: [{ name: 'files', url: 'http://127.0.0.1:9/mcp' }],
+      plugins: [{ plugin: 'policy', config: { opa } }],
+    });
+  const passed = (file: string) =>
+    `policy of ${file}\n  ✓ allowed\n  ✓ denied\n  ✓ asked\n3 of 3 cases passed\n`;
+  const use = (name: string, opa: object) => {
+    writeFileSync(join(folder, `${name}.json`), configOf(opa));
+    writeFileSync(join(folder, `${name}.test.yaml`), CASES);
+  };
+
+  it('compiled, cases are decided and explained by the policy itself', async () => {
+    writeFileSync(join(folder, 'policy.wasm'), scriptedModule());
+    use('compiled', { wasm: { path: join(folder, 'policy.wasm') } });
+    const tested = await sluice('test', 'compiled.json');
+    expect(tested).toEqual({ code: 0, stdout: passed('compiled.json'), stderr: '' });
+    const explained = await sluice('explain', 'case', 'denied', 'compiled.json');
+    expect(explained.stdout).toBe('tools/call tool files:read\ndeny by opa\nlists show it to this caller\n');
+  });
+
+  it('elsewhere, they are decided by who is asked, and denied where nobody answers', async () => {
+    const says = { a: true, 'a!': { allow: false, reason: 'not with that' }, 'a?': { ask: 'Sure?' } };
+    const server = createServer(async (request, response) => {
+      const { input } = JSON.parse(await text(request)) as {
+        input: { arguments?: { text: keyof typeof says } };
+      };
+      response.end(JSON.stringify({ result: says[input.arguments?.text ?? 'a'] }));
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const { port } = server.address() as AddressInfo;
+    use('elsewhere', { rest: { url: `http://127.0.0.1:${port}/v1/data/a` } });
+    const tested = await sluice('test', 'elsewhere.json');
+    server.close();
+    server.closeAllConnections();
+    expect(tested).toEqual({ code: 0, stdout: passed('elsewhere.json'), stderr: '' });
+    const { stdout, stderr } = await sluice('explain', 'case', 'allowed', 'elsewhere.json');
+    expect(stdout).toContain('deny by opa');
+    expect(stderr).toContain('OPA could not be asked');
   });
 });

@@ -13,6 +13,7 @@ import {
   readCases,
   tellingUnusable,
 } from './policy-cases.js';
+import { askOpa } from './policy-opa.js';
 import { palette, usesColour } from './terminal.js';
 
 const USED_BY = { tool: 'tools/call', prompt: 'prompts/get', resource: 'resources/read' } as const;
@@ -53,10 +54,20 @@ export function testPolicy(named: string | undefined, out: Output, err: Output):
 
 /** What differs from what a case expects; empty when nothing does. */
 async function problemsOf(policy: ResolvedPlugin, policyCase: PolicyCase): Promise<readonly string[]> {
-  const { after, request, expect } = policyCase;
+  const gateway = gatewayOf(policy, policyCase);
+  try {
+    return await differences(gateway, policyCase);
+  } finally {
+    await gateway.close();
+  }
+}
+
+async function differences(
+  gateway: TestGateway,
+  { after, request, expect }: PolicyCase,
+): Promise<readonly string[]> {
   const wanted: Exclude<PolicyCase['expect'], string> =
     typeof expect === 'string' ? { outcome: expect } : expect;
-  const gateway = gatewayOf(policy, policyCase);
   for (const each of after) await call(gateway, each);
   const problems: string[] = [];
   const differs = (what: string, want: unknown, got: unknown) => {
@@ -83,7 +94,9 @@ export function gatewayOf(policy: ResolvedPlugin, { after, request, person }: Po
   return testPlugin(builtIn('policy') as Plugin, {
     config: { ...structuredClone(policy.config), mode: 'enforce' },
     person: () => ({ action: person }),
-    fetch: () => ({ status: 200, headers: {}, text: '' }),
+    // Pages of approvals have approved, and OPA says what it says.
+    fetch: (url, options) =>
+      options.method === 'POST' ? askOpa(url, options) : { status: 200, headers: {}, text: '' },
     nowMs: first === undefined ? Date.now() : Date.parse(first),
     upstream({ method }) {
       if (target === undefined || method !== LISTED_BY[target.kind].method) return {};

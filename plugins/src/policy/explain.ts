@@ -5,6 +5,7 @@ import type { Scope } from '../expressions/scope.js';
 import { compileAgent } from './agent.js';
 import type { Config } from './config.js';
 import type { Question } from './decision-point.js';
+import type { OpaHost } from './opa/point.js';
 import { DEFAULT_RULE, Policy } from './policy.js';
 import { questionsOf } from './question.js';
 import { type CompiledRule, holds } from './rule.js';
@@ -65,12 +66,29 @@ export interface Explanation {
   readonly isListed: boolean;
 }
 
-/** @param config checked, with its defaults. */
+/**
+ * @param config checked, with its defaults.
+ * @param host by which OPA is asked, where the configuration says so.
+ */
 export async function explainPolicy(
   config: Config,
   request: ExplainedRequest,
+  host: OpaHost,
 ): Promise<Explanation | Refusal> {
   const policy = new Policy(config);
+  policy.opa?.start(host);
+  try {
+    return await explainedBy(policy, config, request);
+  } finally {
+    await policy.opa?.close();
+  }
+}
+
+async function explainedBy(
+  policy: Policy,
+  config: Config,
+  request: ExplainedRequest,
+): Promise<Explanation | Refusal> {
   const { method, target, arguments: args = {}, atMs, uses, ...rest } = request;
   const ctx: Scope = {
     ...rest,

@@ -19,10 +19,13 @@ interface Opa {
   close(): MaybePromise<void>;
 }
 
+/** What of a plugin's host it needs. */
+export type OpaHost = Pick<PluginHost, 'clock' | 'fetch' | 'log' | 'metrics'>;
+
 interface Running {
   readonly opa: Opa;
   readonly kept: KeptDecisions;
-  readonly host: PluginHost;
+  readonly host: OpaHost;
 }
 
 export class OpaRules implements DecisionPoint {
@@ -42,7 +45,7 @@ export class OpaRules implements DecisionPoint {
   }
 
   /** To be called before anything is asked. @throws Error when the policy cannot be used. */
-  start(host: PluginHost): void {
+  start(host: OpaHost): void {
     const { wasm, rest, cache } = this.config;
     const kept = new KeptDecisions(durationMs(cache.ttl), cache.max_entries);
     if (wasm !== undefined) this.running = { opa: new WasmOpa(wasm, host.clock), kept, host };
@@ -89,7 +92,7 @@ export class OpaRules implements DecisionPoint {
   }
 
   /** Whatever goes wrong is denied. */
-  private failed(host: PluginHost, thrown: unknown): Verdict {
+  private failed(host: OpaHost, thrown: unknown): Verdict {
     count(host, thrown instanceof OpaFailure ? thrown.kind : 'input');
     const now = host.clock.now();
     if (now - this.toldAt >= TOLD_EVERY_MS) {
@@ -100,7 +103,7 @@ export class OpaRules implements DecisionPoint {
   }
 }
 
-function count({ metrics }: PluginHost, how: string): void {
+function count({ metrics }: OpaHost, how: string): void {
   metrics.count('opa_total', 'What OPA was to decide, by how that went.', { how });
 }
 

@@ -79,6 +79,7 @@ export class WasmOpa {
     const first = this.waiting[0];
     this.stopTimer();
     if (first === undefined) {
+      this.thread?.rest();
       this.stopTimer = this.clock.after(IDLE_MS, () => this.drop());
       return;
     }
@@ -150,7 +151,6 @@ class PolicyThread {
     });
     this.worker.stdout.resume();
     this.worker.stderr.resume();
-    this.worker.unref();
     const failed = (reason: string) => {
       if (this.hasEnded) return;
       this.hasEnded = true;
@@ -167,7 +167,14 @@ class PolicyThread {
   }
 
   evaluate(input: string): void {
+    // A program waits for its answer, and for nothing else.
+    this.worker.ref();
     this.worker.postMessage(input);
+  }
+
+  /** Nothing is asked for now. */
+  rest(): void {
+    this.worker.unref();
   }
 
   async end(): Promise<void> {
