@@ -10,6 +10,7 @@ import { bench as authorize } from './authorize/bench.js';
 import type { PluginBench } from './bench-case.js';
 import { bench as cache } from './cache/bench.js';
 import { bench as cors } from './cors/bench.js';
+import { bench as guard } from './guard/bench.js';
 import { bench as loginLimit } from './login-limit/bench.js';
 import { bench as pin } from './pin/bench.js';
 import { bench as policy } from './policy/bench.js';
@@ -48,6 +49,7 @@ export const BENCHES: readonly PluginBench[] = [
   authorize,
   cache,
   cors,
+  guard,
   loginLimit,
   pin,
   policy,

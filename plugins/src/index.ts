@@ -15,6 +15,7 @@ export const BUILT_IN: readonly string[] = [
   'authorize',
   'cache',
   'cors',
+  'guard',
   'login-limit',
   'pin',
   'policy',

@@ -58,7 +58,8 @@ function isText(bytes: Uint8Array): boolean {
   let strange = 0;
   for (const byte of bytes)
     if (byte === 127 || (byte < 32 && byte !== 9 && byte !== 10 && byte !== 13)) strange += 1;
-  if (strange > 0) return false;
+  // One may be there to hide the rest.
+  if (strange > 1) return false;
   const text = Buffer.from(bytes).toString('utf8');
   return !text.slice(0, -1).includes('\ufffd');
 }

@@ -49,7 +49,10 @@ export const RedactionConfig = Type.Object(
       }),
     ),
   },
-  { additionalProperties: false },
+  {
+    additionalProperties: false,
+    description: 'Tokens in the place of secrets and personal data; without it nothing is replaced.',
+  },
 );
 export type RedactionConfig = Static<typeof RedactionConfig>;
 

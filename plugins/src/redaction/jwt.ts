@@ -4,13 +4,17 @@ import type { Found } from './detectors.js';
 /** Bounds what a text of nothing but beginnings costs. */
 const MAX_HEADER_LENGTH = 2_048;
 const MAX_PART_LENGTH = 16_384;
-const HEADER = new RegExp(`[A-Za-z0-9_-]{4,${MAX_HEADER_LENGTH}}(?=\\.)`, 'y');
+const HEADER = /^[A-Za-z0-9_-]{4,}$/;
 const PARTS = new RegExp(`(?:\\.[A-Za-z0-9_-]{0,${MAX_PART_LENGTH}}){2,4}`, 'y');
 
 export function jwtAt(text: string, start: number): Found | undefined {
-  HEADER.lastIndex = start;
-  const header = HEADER.exec(text)?.[0];
-  if (header === undefined || !isHeader(header)) return undefined;
+  // Behind `{"` begins a name; this alone rules out most of what only begins so.
+  const first = Buffer.from(text.slice(start, start + 4), 'base64')[2];
+  if (first === undefined || !/\w/.test(String.fromCharCode(first))) return undefined;
+  const near = text.slice(start, start + MAX_HEADER_LENGTH + 1);
+  const dot = near.indexOf('.');
+  const header = near.slice(0, dot);
+  if (dot === -1 || !HEADER.test(header) || !isHeader(header)) return undefined;
   PARTS.lastIndex = start + header.length;
   const parts = PARTS.exec(text)?.[0];
   if (parts === undefined) return undefined;

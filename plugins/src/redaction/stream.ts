@@ -5,8 +5,8 @@
 import { DETECTORS } from './detectors.js';
 import type { Found, Redactor } from './redactor.js';
 
-/** Of what has been handed on so much is remembered: a secret may have begun in it. */
-const MAX_TAIL_LENGTH = 4_096;
+/** Of what has been handed on so much is remembered: the first characters of a secret may be in it. */
+const MAX_TAIL_LENGTH = 256;
 /** Longer ones are no beginning of anything; a private key is. */
 const MAX_HELD_LENGTH = 4_096;
 /** A card or an account that is not whole. Fewer characters of one tell nothing. */

@@ -161,7 +161,7 @@ function referenceMeaning(own: string): string {
   if (name[0] !== '#') return (own.endsWith(';') ? NAMED.get(name) : undefined) ?? own;
   const isHex = name[1] === 'x' || name[1] === 'X';
   const code = isHex ? Number.parseInt(name.slice(2), 16) : Number(name.slice(1));
-  return code > 0 && code <= 0x10ffff ? String.fromCodePoint(code) : own;
+  return code <= 0x10ffff ? String.fromCodePoint(code) : own;
 }
 
 /** Which pieces of a text stand for which of another; all between them is the same. */

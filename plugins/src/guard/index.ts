@@ -1,0 +1,284 @@
+/**
+ * Stands between callers and servers: calls that do something dangerous are refused by rules, and from what servers
+ * send secrets, characters that nobody sees and instructions to the model are taken, as far as the configuration says.
+ */
+import {
+  definePlugin,
+  type InputRequest,
+  type JsonObject,
+  type ListEntry,
+  type MaybePromise,
+  type Notification,
+  Outcome,
+  type OutcomeError,
+  type PluginHost,
+  Refusal,
+  type Target,
+  type View,
+} from '@sluice/sdk';
+import { offLoop } from '../matching/index.js';
+import { compilePatterns } from '../patterns.js';
+import { DETECTORS, NODE_SECRET_BYTES, nodeSecret } from '../redaction/index.js';
+import { Answers } from './answers.js';
+import { Config, configProblems } from './config.js';
+import { hasInvisible } from './invisible.js';
+import { KnownEntries } from './known-entries.js';
+import { Notifications } from './notifications.js';
+import type { Report } from './report.js';
+import { type Asked, type Hit, RequestRules } from './request-rules.js';
+import type { ErrorTask, RequestTask, ResultTask, ThreadAnswer } from './thread.js';
+
+/** Longer ones are gone through in a thread. Of this many bytes it takes 4 ms. */
+const MAX_AT_ONCE_BYTES = 65_536;
+/** Of these the arguments are looked at; of others all parameters. */
+const METHODS_WITH_ARGUMENTS: ReadonlySet<string> = new Set(['tools/call', 'prompts/get']);
+const LISTS: ReadonlySet<string> = new Set([
+  'tools/list',
+  'prompts/list',
+  'resources/list',
+  'resources/templates/list',
+]);
+const PROGRAM = new URL('../../dist/guard/thread.js', import.meta.url);
+/** In what servers ask people for, an address is no secret; a key is. */
+const SECRET_IDS: ReadonlySet<string> = new Set(
+  DETECTORS.filter(({ kind }) => kind === 'secret').map(({ id }) => id),
+);
+const READS = [
+  'arguments',
+  'method',
+  'params',
+  'paramsJson',
+  'remark',
+  'session',
+  'signal',
+  'targets',
+] as const;
+type Ctx = View<(typeof READS)[number]>;
+
+export default definePlugin({
+  name: 'guard',
+  version: '1.0.0',
+  description:
+    'Refuses dangerous calls, and takes secrets, hidden characters and instructions out of answers.',
+  phase: 'shape',
+  config: Config,
+  reads: READS,
+  changes: ['entries', 'notifications', 'result'],
+  sharedBytes: () => NODE_SECRET_BYTES,
+  check: configProblems,
+
+  hooks(config, host) {
+    const random = nodeSecret(host.shared);
+    const {
+      mode,
+      sets,
+      rules: ownRules,
+      redaction,
+      max_result_bytes,
+      oversize,
+      invisible,
+      instructions,
+    } = config;
+    const answersConfig = { mode, redaction, max_result_bytes, oversize, invisible, instructions };
+    const isEnforced = mode === 'enforce';
+    const rules = new RequestRules(config);
+    const answers = new Answers(answersConfig, random);
+    const notifications = new Notifications(answers.redactor, invisible === 'strip');
+    const known = new KnownEntries(answers);
+    const isTrusted = compilePatterns(config.trusted);
+    const tell = teller(host, isEnforced);
+
+    function exchange(ctx: Ctx, next: () => MaybePromise<Outcome>): MaybePromise<Outcome | Refusal> {
+      if (LISTS.has(ctx.method)) return next();
+      if (invisible !== 'keep' && ctx.targets.some(({ name }) => hasInvisible(name))) {
+        tell.hit(ctx, INVISIBLE_NAME);
+        if (isEnforced) return refusal(INVISIBLE_NAME);
+      }
+      const asked = askedBy(ctx);
+      const hits =
+        asked.paramsJson.length <= MAX_AT_ONCE_BYTES
+          ? rules.hits(asked)
+          : offLoop<readonly Hit[]>(PROGRAM, 'requestHits', {
+              config: { sets, rules: ownRules },
+              asked,
+            } satisfies RequestTask);
+      return hits instanceof Promise ? hits.then((own) => judged(ctx, own, next)) : judged(ctx, hits, next);
+    }
+
+    function judged(
+      ctx: Ctx,
+      hits: readonly Hit[],
+      next: () => MaybePromise<Outcome>,
+    ): MaybePromise<Outcome | Refusal> {
+      for (const hit of hits) tell.hit(ctx, hit);
+      const [first] = hits;
+      return isEnforced && first?.action === 'deny' ? refusal(first) : next();
+    }
+
+    function outcome(ctx: Ctx, came: Outcome): MaybePromise<Outcome | Refusal> {
+      if (came.refusal !== undefined || LISTS.has(ctx.method)) return came;
+      if (ctx.targets.length > 0 && ctx.targets.every(isTrusted)) return came;
+      return came.errorCode === 0 ? result(ctx, came) : failure(ctx, came);
+    }
+
+    function result(ctx: Ctx, came: Outcome): MaybePromise<Outcome | Refusal> {
+      const json = came.resultJson as string;
+      if (json.length > MAX_AT_ONCE_BYTES) {
+        const task: ResultTask = { config: answersConfig, random, json };
+        return offLoop<ThreadAnswer>(PROGRAM, 'guardedResult', task).then(({ json: own, report }) => {
+          const denied = tell.answer(ctx, report);
+          if (denied !== undefined) return denied;
+          return own === undefined || !isEnforced
+            ? came
+            : Outcome.ofResultJson(own).withHeaders(came.headers);
+        });
+      }
+      const before = came.result as JsonObject;
+      const { value, report } = answers.result(before, json);
+      const denied = tell.answer(ctx, report);
+      if (denied !== undefined) return denied;
+      return value === before || !isEnforced ? came : came.withResult(value);
+    }
+
+    function failure(ctx: Ctx, came: Outcome): MaybePromise<Outcome | Refusal> {
+      const before = came.error as OutcomeError;
+      const bytes = came.bytes?.length ?? before.message.length;
+      const done = (own: OutcomeError, report: Report) => {
+        const denied = tell.answer(ctx, report);
+        if (denied !== undefined) return denied;
+        return own === before || !isEnforced ? came : Outcome.ofError(own).withHeaders(came.headers);
+      };
+      if (bytes > MAX_AT_ONCE_BYTES) {
+        const task: ErrorTask = { config: answersConfig, random, error: before };
+        return offLoop<ThreadAnswer>(PROGRAM, 'guardedError', task).then(({ json, report }) =>
+          done(json === undefined ? before : (JSON.parse(json) as OutcomeError), report),
+        );
+      }
+      const { value, report } = answers.error(before);
+      return done(value, report);
+    }
+
+    function entries(ctx: Ctx, list: readonly ListEntry[]): readonly ListEntry[] {
+      return list.flatMap((each) => {
+        const { target, entry } = each;
+        const blocked = rules.blocked(target);
+        if (blocked !== undefined) return isEnforced ? [] : [each];
+        if (isTrusted(target)) return [each];
+        if (invisible !== 'keep' && hasInvisible(target.name)) {
+          tell.hit(ctx, INVISIBLE_NAME);
+          return isEnforced ? [] : [each];
+        }
+        const { value, report } = known.of(entry);
+        const denied = tell.answer(ctx, report, target);
+        if (!isEnforced) return [each];
+        if (denied !== undefined) return [];
+        return value === entry ? [each] : [{ target, entry: value }];
+      });
+    }
+
+    function notification(ctx: Ctx, sent: Notification): JsonObject | 'drop' | undefined {
+      if (sent.direction === 'to upstream') return undefined;
+      const found: string[] = [];
+      const own = notifications.passed(sent, ctx, (id) => found.push(id));
+      for (const id of found) tell.redacted(id);
+      if (own === 'drop') tell.dropped(sent.method);
+      return own === sent.params || !isEnforced ? undefined : own;
+    }
+
+    function input(ctx: Ctx, { params }: InputRequest): Refusal | undefined {
+      const report = answers.look(params);
+      const id = Object.keys(report.redacted).find((each) => SECRET_IDS.has(each));
+      if (id !== undefined)
+        report.denied ??= { rule: id, reason: `it asks a person with a secret in it (${id})` };
+      // Nothing is replaced in a question.
+      return tell.answer(ctx, { ...report, redacted: {}, invisible: 0 });
+    }
+
+    return {
+      exchange,
+      outcome,
+      entries,
+      notification,
+      input,
+      sessionEnd: (session: string) => notifications.forget(session),
+    };
+  },
+});
+
+const INVISIBLE_NAME: Hit = {
+  id: 'invisible-name',
+  reason: 'its name holds characters that nobody sees',
+  action: 'deny',
+};
+
+function askedBy({ method, params, paramsJson, targets, arguments: own }: Ctx): Asked {
+  if (METHODS_WITH_ARGUMENTS.has(method)) return { targets, value: own, params, paramsJson };
+  const { _meta, ...value } = params;
+  return { targets, value, params, paramsJson };
+}
+
+function refusal({ id, reason }: Hit): Refusal {
+  return new Refusal('forbidden', `the call is not let through: ${reason} (rule ${id})`, {
+    data: { rule: id },
+  });
+}
+
+/** Says what was found, to metrics, records and logs; nothing of the texts. */
+function teller({ metrics, log }: PluginHost, isEnforced: boolean) {
+  const enforced = isEnforced ? {} : { isEnforced: false as const };
+  const redacted = (id: string, by = 1) =>
+    metrics.count('redacted_total', 'Secrets and personal data that were found.', { detector: id }, by);
+  return {
+    redacted,
+
+    dropped(method: string): void {
+      metrics.count('dropped_total', 'Notifications that were too large to be gone through.');
+      log.warn({ method }, 'a notification is too large to be gone through');
+    },
+
+    hit({ remark }: Ctx, { id, reason, action }: Hit): void {
+      metrics.count('hits_total', 'Calls that fell under a rule.', { rule: id, action });
+      if (action === 'flag') remark({ kind: 'flagged', rule: id, reason, isEnforced: false });
+      else remark({ kind: isEnforced ? 'flagged' : 'deny', rule: id, reason, ...enforced });
+    },
+
+    /** A refusal where it cannot go on. */
+    answer({ remark }: Ctx, report: Report, target?: Target): Refusal | undefined {
+      const { score, signals, invisible, isCut, isShortened, denied } = report;
+      for (const [id, count] of Object.entries(report.redacted)) {
+        redacted(id, count);
+        remark({ kind: 'redacted', rule: id, data: { count }, ...enforced });
+      }
+      if (invisible > 0)
+        remark({ kind: 'redacted', rule: 'invisible', data: { count: invisible }, ...enforced });
+      if (score > 0 && (isCut || denied !== undefined || score >= report.minScore)) {
+        metrics.count(
+          'instructions_total',
+          'Answers and descriptions that look like instructions to a model.',
+        );
+        const at = target === undefined ? {} : { target: `${target.upstream}:${target.name}` };
+        remark({
+          kind: 'flagged',
+          rule: 'instructions',
+          data: { score, signals: [...signals], ...at },
+          ...enforced,
+        });
+        log.warn({ score, signals, ...at }, 'something looks like instructions to a model');
+      }
+      if (isShortened) remark({ kind: 'redacted', rule: 'max_result_bytes', ...enforced });
+      if (denied === undefined) return undefined;
+      metrics.count('denied_total', 'Answers that were held back.', { rule: denied.rule });
+      remark({
+        kind: isEnforced ? 'flagged' : 'deny',
+        rule: denied.rule,
+        reason: denied.reason,
+        ...enforced,
+      });
+      if (!isEnforced) return undefined;
+      const message = `the answer is held back: ${denied.reason} (rule ${denied.rule})`;
+      return new Refusal(denied.isTooLarge ? 'tooLarge' : 'forbidden', message, {
+        data: { rule: denied.rule },
+      });
+    },
+  };
+}
