@@ -32,6 +32,7 @@ function actions() {
     createToken: record('createToken', EXIT.ok),
     controlPlane: record('controlPlane', EXIT.ok),
     hashPassword: record('hashPassword', EXIT.usage),
+    pin: record('pin', EXIT.ok),
     newPlugin: record('newPlugin', EXIT.ok),
     testPlugin: record('testPlugin', EXIT.ok),
     packPlugin: record('packPlugin', EXIT.ok),

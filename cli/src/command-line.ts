@@ -16,6 +16,7 @@ import {
 import { EXIT, EXIT_MEANINGS } from './exit-codes.js';
 import { addKeysCommand, KEYS_EXAMPLES, type KeysActions } from './keys-command-line.js';
 import { addDataPlaneCommand, NODE_EXAMPLES, type NodeActions } from './node-command-line.js';
+import { addPinCommand, PIN_EXAMPLES, type PinActions } from './pin-command-line.js';
 import { addPluginCommand, PLUGIN_EXAMPLES, type PluginActions } from './plugin-command-line.js';
 import { addPolicyCommand, POLICY_EXAMPLES, type PolicyActions } from './policy-command-line.js';
 import type { ServeFlags } from './serve-flags.js';
@@ -32,6 +33,7 @@ export interface CommandActions
     ControlPlaneActions,
     KeysActions,
     NodeActions,
+    PinActions,
     PluginActions,
     PolicyActions {
   serve(flags: ServeFlags): Promise<number>;
@@ -94,6 +96,7 @@ const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
   ...NODES_EXAMPLES,
   ...ROLLOUT_EXAMPLES,
   ...KEYS_EXAMPLES,
+  ...PIN_EXAMPLES,
   ...PLUGIN_EXAMPLES,
   ...POLICY_EXAMPLES,
   ...COMPLETION_EXAMPLES,
@@ -225,6 +228,7 @@ export function createCommandLine(actions: CommandActions, finish: (exitCode: nu
   addNodesCommand(program, runAdmin);
   addRolloutCommand(program, runAdmin);
   addKeysCommand(program, actions, finish);
+  addPinCommand(program, actions, finish, configOption);
   addPluginCommand(program, actions, finish);
   addPolicyCommand(program, actions, finish);
   addCompletionCommand(program, actions, finish);

@@ -18,6 +18,7 @@ export function renderReference(): string {
       createKey: nothing,
       createToken: nothing,
       hashPassword: nothing,
+      pin: nothing,
       newPlugin: nothing,
       testPlugin: nothing,
       packPlugin: nothing,

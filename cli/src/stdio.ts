@@ -1,5 +1,5 @@
 import { Console } from 'node:console';
-import { formatProblem, type Problem, watchConfigurationFile } from '@sluice/control-plane';
+import { formatProblem, type Problem, watchConfiguration } from '@sluice/control-plane';
 import { type StdioEnd, type StdioServer, startStdio } from '@sluice/data-plane';
 import { type ResolvedConfiguration, resolveConfiguration } from '@sluice/proto';
 import { type LoadOutcome, loadConfiguration, OWN_VARIABLES } from './configuration.js';
@@ -78,7 +78,7 @@ class StdioCommand {
     const server = await startStdio({ configuration, log, input, output, upstream, headers });
     this.#server = server;
     this.#followSignals();
-    const watch = file === undefined ? undefined : watchConfigurationFile(file, () => this.#reload());
+    const watch = file === undefined ? undefined : watchConfiguration(file, () => this.#reload());
     log.info({ upstreams: names.length, ...(upstream && { upstream }) }, 'speaking on stdin and stdout');
     this.#warnIfRefused();
     const { reason, kind } = await Promise.race([server.ended, this.#told]);

@@ -1,7 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
-import { type ConfigurationWatch, watchConfigurationFile } from '@sluice/control-plane/watch';
+import { type ConfigurationWatch, watchConfiguration } from '@sluice/control-plane/watch';
 import { hasLostTerminal } from './controlling-terminal.js';
 import { EndedSessions } from './ended-sessions.js';
 import { EXIT } from './exit-codes.js';
@@ -114,7 +114,7 @@ class Supervisor {
       this.#end(exitCode);
       return;
     }
-    if (report.file) this.#watch = watchConfigurationFile(report.file, () => this.#reload());
+    if (report.file) this.#watch = watchConfiguration(report.file, () => this.#reload());
     this.#order(this.#startOrder(report.snapshot, report.screen));
   }
 

@@ -7,6 +7,8 @@ export {
   loadConfigurationWithoutFile,
   parseConfiguration,
 } from './file/load.js';
+export { type Pins, readPins } from './file/pins.js';
+export { pinsFileOf } from './file/pins-file.js';
 export {
   loadResourceFile,
   parseResources,
@@ -14,7 +16,7 @@ export {
   type WrittenResource,
 } from './file/resources.js';
 export { substitute } from './file/substitution.js';
-export { type ConfigurationWatch, watchConfigurationFile } from './file/watch.js';
+export { type ConfigurationWatch, watchConfiguration } from './file/watch.js';
 export { formatYaml, parseYamlValue } from './file/yaml-value.js';
 export { formatProblem, type Problem } from './validation/problem.js';
 export { validateConfiguration } from './validation/validate.js';

@@ -5,6 +5,7 @@ export {
   type NatsSettings,
 } from './cluster/index.js';
 export { type Cluster, type DataPlane, type DataPlaneOptions, startDataPlane } from './data-plane.js';
+export { type OfferedTools, offeredTools } from './offered-tools.js';
 export type { Met, NodeBus } from './sessions/node-bus.js';
 export {
   MemorySessionStore,

@@ -2,6 +2,8 @@
 import { createRequire } from 'node:module';
 import type { Plugin } from '@sluice/sdk';
 
+export { type PinnedTool, pinnedTools } from './pin/status.js';
+
 const require = createRequire(import.meta.url);
 
 /** Each has a folder of its name. */

@@ -8,6 +8,7 @@ import { type ConfigurationJson, decodeConfiguration } from './decode-configurat
 import { Decoding } from './decoding.js';
 import { applyEnvironment, setFromText } from './environment.js';
 import { formatOfFile, parseSource, type SourceFormat } from './parse-source.js';
+import { addPins } from './pins.js';
 import { anchorPlugin } from './plugin-place.js';
 
 /** A configuration, or why there is none. */
@@ -53,9 +54,11 @@ export async function loadConfigurationFile(
   options: LoadOptions = {},
 ): Promise<LoadedConfiguration> {
   const content = await readText(path);
-  return 'problem' in content
-    ? { problems: [content.problem] }
-    : parseConfiguration(content.text, { ...options, file: path });
+  if ('problem' in content) return { problems: [content.problem] };
+  const loaded = parseConfiguration(content.text, { ...options, file: path });
+  if (loaded.configuration === undefined) return loaded;
+  const found = await addPins(loaded.configuration.plugins, path, false);
+  return found.length === 0 ? loaded : { problems: [...loaded.problems, ...found] };
 }
 
 /** The configuration that environment variables and flags make without any file. */

@@ -19,6 +19,7 @@ import { Decoding } from './decoding.js';
 import { readText } from './load.js';
 import { MCP_SERVERS_KEY } from './mcp-servers.js';
 import { formatOfFile, parseSources, type SourceFormat } from './parse-source.js';
+import { addPins } from './pins.js';
 import { decodePlugin } from './plugins.js';
 import type { MappingEntry, MappingNode, SourceNode } from './source-tree.js';
 
@@ -56,9 +57,12 @@ const RESOURCE_FORM =
 /** Never throws for what stands in the file or for a file that cannot be read: those are problems. */
 export async function loadResourceFile(path: string): Promise<WrittenResources> {
   const content = await readText(path);
-  return 'problem' in content
-    ? { resources: [], problems: [content.problem] }
-    : parseResources(content.text, { file: path });
+  if ('problem' in content) return { resources: [], problems: [content.problem] };
+  const { resources, problems } = parseResources(content.text, { file: path });
+  const bindings = resources.flatMap(({ resource }) =>
+    resource.spec.case === 'plugin' ? [resource.spec.value] : [],
+  );
+  return { resources, problems: [...problems, ...(await addPins(bindings, path, true))] };
 }
 
 /** As {@link loadResourceFile}, for a text that is there already. */

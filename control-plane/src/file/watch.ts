@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { type FSWatcher, readFileSync, realpathSync, watch } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { pinsFileOf } from './pins-file.js';
 
 /** An editor writes in several steps; a file that was quiet for this long is whole. */
 const DEBOUNCE_MS = 100;
@@ -25,6 +26,16 @@ export interface ConfigurationWatch {
 export function watchConfigurationFile(path: string, onChange: () => void): ConfigurationWatch {
   const watching = new FileWatch(path, onChange);
   return { close: () => watching.close() };
+}
+
+/** The same for the file of a configuration and what stands beside it as a part of it. */
+export function watchConfiguration(file: string, onChange: () => void): ConfigurationWatch {
+  const watches = [file, pinsFileOf(file)].map((path) => watchConfigurationFile(path, onChange));
+  return {
+    close() {
+      for (const watch of watches) watch.close();
+    },
+  };
 }
 
 class FileWatch {
