@@ -10,7 +10,7 @@ import type { Clock, PluginStore } from '@sluice/sdk';
 const PART_COUNT = 60;
 /** What is kept of sessions that end by themselves: longer than one lives that nobody uses. */
 const SESSION_TTL_MS = 7 * 86_400_000;
-const MAX_TOOL_COUNT = 1_000;
+const MAX_TOOL_COUNT = 500;
 /** Sessions that a worker has at hand without asking the store. */
 const MAX_AT_HAND_COUNT = 10_000;
 
@@ -102,7 +102,7 @@ export class SessionUses {
     };
     const later = () => void this.write(own, ends).catch(this.options.failed);
     try {
-      if (Object.keys(own.tools).length + own.pendingTools.size > MAX_TOOL_COUNT) throw new TooManyTools();
+      if (tool !== undefined && !Object.hasOwn(own.tools, tool)) checkRoom(own);
       await this.write(own, ends);
       const others = await this.others(folder);
       return {
@@ -242,8 +242,12 @@ export class SessionUses {
       count += each.pendingCount;
       for (const [tool, times] of each.pendingTools) if (times > (tool === except ? 1 : 0)) tools.add(tool);
     }
-    return { count: except === undefined ? count : count - 1, tools: [...tools], rules };
+    return { count: except === undefined ? count : count - 1, tools: [...tools].sort(), rules };
   }
+}
+
+function checkRoom({ tools, pendingTools }: Own): void {
+  if (Object.keys(tools).length + pendingTools.size > MAX_TOOL_COUNT) throw new TooManyTools();
 }
 
 /** A digest: keys of a store have an end, and what names a session may be of any length. */
