@@ -3,6 +3,8 @@ import { Duration, type Static, TargetPattern, Type } from '@sluice/sdk';
 import { AgentConfig } from './agent.js';
 import { OpaConfig } from './opa/config.js';
 
+/** How long a use counts where no session ends. */
+export const DEFAULT_WINDOW = '1h';
 const MAX_RULE_COUNT = 1_000;
 
 const Mode = (description: string) =>
@@ -112,7 +114,7 @@ export const Config = Type.Object(
               'What is counted together: a session, and where there are none what one principal does with one client; or all that a principal does.',
           }),
           window: Duration({
-            default: '1h',
+            default: DEFAULT_WINDOW,
             description: 'How long something counts where no session ends, at least 1s and at most 30d.',
           }),
         },

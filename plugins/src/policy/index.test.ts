@@ -88,6 +88,25 @@ describe('policy', () => {
     expect(await statuses()).toBeLessThanOrEqual(3);
   });
 
+  it('does not count anew for each name of a client that a caller makes up', async () => {
+    const gateway = gatewayWith({ rules: [allow('session.count < 1')] });
+    let passed = 0;
+    for (let index = 0; index < 600; index++) {
+      const { status } = await gateway.call({ tool: 'files:read', client: { name: `client ${index}` } });
+      if (status === 200) passed++;
+    }
+    expect(passed).toBeLessThanOrEqual(256);
+  });
+
+  it('forgets a session that has ended', async () => {
+    const gateway = gatewayWith({ rules: [allow('session.count < 1')] });
+    const status = async () => (await gateway.call({ tool: 'files:read', session: 'a' })).status;
+    expect([await status(), await status()]).toEqual([200, 403]);
+    gateway.route.sessionEnd('a');
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(await status()).toBe(200);
+  });
+
   it.each<[object, string]>([
     [{ rules: [{ id: 'a', outcome: 'maybe' }] }, 'rules[0].outcome'],
     [{ rules: [{ id: 'A', outcome: 'deny' }] }, 'rules[0].id'],

@@ -12,8 +12,11 @@ type Note = (verdict: Verdict) => void;
 /** The id that stands for `default` where a rule's would. */
 export const DEFAULT_RULE = 'default';
 
+/** The same for what belongs to the protocol. */
+export const PROTOCOL_RULE = 'protocol';
+
 /** What is said of methods that belong to the protocol and use nothing. */
-const PROTOCOL: Verdict = { outcome: 'allow', rule: 'protocol', isEnforced: true };
+const PROTOCOL: Verdict = { outcome: 'allow', rule: PROTOCOL_RULE, isEnforced: true };
 
 export class Policy {
   readonly cel: CelRules;
@@ -39,6 +42,12 @@ export class Policy {
     return this.points.some(({ paths }) =>
       paths.some((path) => path === name || path.startsWith(`${name}.`)),
     );
+  }
+
+  /** True where it matters to rules which of them let something through before. */
+  get readsCounts(): boolean {
+    const isRead = (path: string) => path === 'session' || /^session\.rules(?:\.|$)/.test(path);
+    return this.points.some(({ paths }) => paths.some(isRead));
   }
 
   /** True where calls are decided in `exchange`. */

@@ -72,6 +72,30 @@ describe('uses of a session', () => {
     );
   });
 
+  it('are never more by one rule than a limit, wherever requests race', async () => {
+    await fc.assert(
+      fc.asyncProperty(schedule, fc.integer({ min: 1, max: 4 }), async (plan, limit) => {
+        const { all } = workers(plan.workers, turnsOf(plan.turns));
+        let passed = 0;
+        await Promise.all(
+          plan.requests.map(async ({ worker, tool }) => {
+            const reserved = await (all[worker % plan.workers] as SessionUses).reserve('s', true, tool);
+            const rule = tool === 'x:a' ? 'a' : 'b';
+            const isFull = ({ rules }: typeof reserved.before) => (rules.a as number) >= limit;
+            if (rule === 'b') return reserved.confirm([rule]);
+            if (isFull(reserved.before) || isFull(await reserved.claim([rule]))) return reserved.release();
+            passed++;
+            reserved.confirm([rule]);
+          }),
+        );
+        expect(passed).toBeLessThanOrEqual(limit);
+        const only = plan.requests.filter(({ tool }) => tool === 'x:a').length;
+        if (plan.workers === 1 && only <= limit) expect(passed).toBe(only);
+      }),
+      { numRuns: 60 },
+    );
+  });
+
   it('never hold two tools of which one excludes the other', async () => {
     await fc.assert(
       fc.asyncProperty(schedule, async (plan) => {
@@ -142,6 +166,16 @@ describe('uses of a session', () => {
     for (let index = 0; index < 500; index++) (await one.reserve('s', true, `x:${index}`)).confirm([]);
     await expect(one.reserve('s', true, 'x:one more')).rejects.toThrow(TooManyTools);
     expect((await one.reserve('s', true, 'x:1')).before.count).toBe(500);
+  });
+
+  it('are forgotten when the session has ended, also what was on its way', async () => {
+    const { all, make, store } = workers(2, () => 1);
+    const [one, two] = all as [SessionUses, SessionUses];
+    (await one.reserve('s', true, 'x:a')).confirm([]);
+    (await two.reserve('s', true, 'x:b')).confirm([]);
+    one.forget('s');
+    for (let turn = 0; turn < 30; turn++) await new Promise((resolve) => setImmediate(resolve));
+    expect([(await make().before('s', true)).count, await store.keys('')]).toEqual([0, []]);
   });
 
   it('fail when the store does, and hold nothing back then', async () => {

@@ -8,8 +8,8 @@ import type { Clock, PluginStore } from '@sluice/sdk';
 
 /** A window is counted in so many parts; what lies in the oldest counts to the end of that. */
 const PART_COUNT = 60;
-/** What is kept of sessions that end by themselves: longer than one lives that nobody uses. */
-const SESSION_TTL_MS = 7 * 86_400_000;
+/** What is kept of a session of which nobody says that it has ended: longer than one lives that nobody uses. */
+const SESSION_TTL_MS = 86_400_000;
 const MAX_TOOL_COUNT = 500;
 /** Sessions that a worker has at hand without asking the store. */
 const MAX_AT_HAND_COUNT = 10_000;
@@ -47,6 +47,7 @@ interface Stored {
 interface Own extends Stored {
   readonly key: string;
   readonly pendingTools: Map<string, number>;
+  readonly pendingRules: Map<string, number>;
   pendingCount: number;
   writing: Promise<void> | undefined;
   queued: Promise<void> | undefined;
@@ -55,9 +56,45 @@ interface Own extends Stored {
 /** A use that is on its way, and that others count already. */
 export interface Reserved {
   readonly before: Uses;
+  /**
+   * Has others count it as let through by these rules, and no more by those of an earlier claim. Resolves to what
+   * counted before, with what others have claimed.
+   */
+  claim(rules: readonly string[]): Promise<Uses>;
   /** @param rules that let it through */
   confirm(rules: readonly string[]): void;
   release(): void;
+}
+
+/** One use on its way, in what its worker counts. */
+class Pending {
+  rules: readonly string[] = [];
+
+  constructor(
+    private readonly own: Own,
+    readonly tool: string | undefined,
+  ) {
+    own.pendingCount++;
+    if (tool !== undefined) addTo(own.pendingTools, tool, 1);
+  }
+
+  claim(rules: readonly string[]): void {
+    for (const rule of this.rules) addTo(this.own.pendingRules, rule, -1);
+    this.rules = rules;
+    for (const rule of rules) addTo(this.own.pendingRules, rule, 1);
+  }
+
+  end(): void {
+    this.claim([]);
+    this.own.pendingCount--;
+    if (this.tool !== undefined) addTo(this.own.pendingTools, this.tool, -1);
+  }
+}
+
+function addTo(counts: Map<string, number>, name: string, by: number): void {
+  const count = (counts.get(name) ?? 0) + by;
+  if (count === 0) counts.delete(name);
+  else counts.set(name, count);
 }
 
 interface Options {
@@ -91,45 +128,47 @@ export class SessionUses {
   async reserve(session: string, ends: boolean, tool: string | undefined): Promise<Reserved> {
     const folder = folderOf(session);
     const own = this.own(folder);
-    own.pendingCount++;
-    if (tool !== undefined) own.pendingTools.set(tool, (own.pendingTools.get(tool) ?? 0) + 1);
-    const settle = () => {
-      own.pendingCount--;
-      if (tool === undefined) return;
-      const left = (own.pendingTools.get(tool) ?? 1) - 1;
-      if (left === 0) own.pendingTools.delete(tool);
-      else own.pendingTools.set(tool, left);
-    };
+    const pending = new Pending(own, tool);
     const later = () => void this.write(own, ends).catch(this.options.failed);
+    const before = async () => {
+      await this.write(own, ends);
+      return this.sum([own, ...(await this.others(folder))], ends, pending);
+    };
     try {
       if (tool !== undefined && !Object.hasOwn(own.tools, tool)) checkRoom(own);
-      await this.write(own, ends);
-      const others = await this.others(folder);
       return {
-        before: this.sum([own, ...others], ends, tool ?? true),
+        before: await before(),
+        claim: (rules) => {
+          pending.claim(rules);
+          return before();
+        },
         confirm: (rules) => {
-          settle();
+          pending.end();
           this.add(own, ends, tool, rules);
           later();
         },
         release: () => {
-          settle();
+          pending.end();
           later();
         },
       };
     } catch (error) {
-      settle();
+      pending.end();
       throw error;
     }
   }
 
-  /** Nobody counts it any more. */
-  async forget(session: string): Promise<void> {
-    const { store } = this.options;
+  /** It has ended, and nobody asks any more. */
+  forget(session: string): void {
     const folder = folderOf(session);
     const own = this.atHand.get(folder);
-    if (own?.pendingCount === 0) this.atHand.delete(folder);
-    await own?.writing;
+    if (own !== undefined && own.pendingCount === 0) this.atHand.delete(folder);
+    this.erase(folder, own).catch(this.options.failed);
+  }
+
+  private async erase(folder: string, own: Own | undefined): Promise<void> {
+    const { store } = this.options;
+    while (own?.writing !== undefined) await own.writing.catch(() => undefined);
     await Promise.all((await store.keys(folder)).map((key) => store.delete(key)));
   }
 
@@ -143,6 +182,7 @@ export class SessionUses {
       parts: {},
       tools: {},
       pendingTools: new Map(),
+      pendingRules: new Map(),
       pendingCount: 0,
       writing: undefined,
       queued: undefined,
@@ -193,10 +233,12 @@ export class SessionUses {
     if (!ends) this.expire(own, nowMs);
     const name = String(ends ? 0 : this.partOf(nowMs));
     const part = own.parts[name] ?? { count: 0, rules: {} };
-    const pending = Object.fromEntries([...own.pendingTools.keys()].map((tool) => [tool, nowMs]));
+    const tools = Object.fromEntries([...own.pendingTools.keys()].map((tool) => [tool, nowMs]));
+    const rules = { ...part.rules };
+    for (const [rule, times] of own.pendingRules) rules[rule] = (rules[rule] ?? 0) + times;
     const stored: Stored = {
-      parts: { ...own.parts, [name]: { ...part, count: part.count + own.pendingCount } },
-      tools: { ...own.tools, ...pending },
+      parts: { ...own.parts, [name]: { count: part.count + own.pendingCount, rules } },
+      tools: { ...own.tools, ...tools },
     };
     const ttlMs = ends ? SESSION_TTL_MS : windowMs + windowMs / PART_COUNT;
     return store.set(own.key, JSON.stringify(stored), { ttlMs });
@@ -221,28 +263,34 @@ export class SessionUses {
     return values.flatMap((value) => (value === undefined ? [] : [JSON.parse(value) as Stored]));
   }
 
-  /** @param except the tool of the request that asks, or true where it has none: it counts itself no use. */
-  private sum(all: readonly (Stored | Own)[], ends: boolean, except?: string | true): Uses {
+  /** @param except the request that asks: it is none before itself. */
+  private sum(all: readonly (Stored | Own)[], ends: boolean, except?: Pending): Uses {
     const nowMs = this.options.clock.now();
     const oldest = ends ? 0 : this.partOf(nowMs) - PART_COUNT;
     const since = ends ? Number.NEGATIVE_INFINITY : nowMs - this.options.windowMs;
     const rules: Record<string, number> = Object.create(null);
     for (const rule of this.options.rules) rules[rule] = 0;
+    // Of rules that there are no more nobody asks.
+    const add = (rule: string, times: number) => {
+      if (rule in rules) rules[rule] = (rules[rule] ?? 0) + times;
+    };
     const tools = new Set<string>();
-    let count = 0;
+    let count = except === undefined ? 0 : -1;
     for (const each of all) {
       for (const [name, part] of Object.entries(each.parts)) {
         if (Number(name) < oldest) continue;
         count += part.count;
-        for (const [rule, times] of Object.entries(part.rules))
-          if (rule in rules) rules[rule] = (rules[rule] ?? 0) + times;
+        for (const [rule, times] of Object.entries(part.rules)) add(rule, times);
       }
       for (const [tool, atMs] of Object.entries(each.tools)) if (atMs > since) tools.add(tool);
       if (!('pendingTools' in each)) continue;
       count += each.pendingCount;
-      for (const [tool, times] of each.pendingTools) if (times > (tool === except ? 1 : 0)) tools.add(tool);
+      for (const [tool, times] of each.pendingTools)
+        if (times > (tool === except?.tool ? 1 : 0)) tools.add(tool);
+      for (const [rule, times] of each.pendingRules) add(rule, times);
     }
-    return { count: except === undefined ? count : count - 1, tools: [...tools].sort(), rules };
+    for (const rule of except?.rules ?? []) add(rule, -1);
+    return { count, tools: [...tools].sort(), rules };
   }
 }
 

@@ -1,0 +1,181 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { compileExpression } from './expression.js';
+import { isBelow, mayBeBelow } from './paths.js';
+import { isWithin, scheduleProblem, wallClock } from './schedule.js';
+
+describe('a path', () => {
+  it.each([
+    '/etc',
+    '/etc/',
+    '/etc/passwd',
+    '//etc//passwd',
+    '/./etc/passwd',
+    '/tmp/../etc/passwd',
+    '/tmp/../../../../etc/passwd',
+    '../../etc/passwd',
+    'etc/passwd',
+    '/ETC/passwd',
+    '\\etc\\passwd',
+    'C:\\etc\\passwd',
+    'file:///etc/passwd',
+    'FILE:/etc/passwd',
+    'file://localhost/etc/passwd',
+    '/%65tc/passwd',
+    '/tmp/%2e%2e/etc/passwd',
+    '/tmp/%2e%2e%2fetc%2fpasswd',
+    '/tmp/%252e%252e/etc/passwd',
+    '/tmp/%25252e%25252e/etc/passwd',
+    '/tmp/..%5cetc/passwd',
+    '/etc/passwd\0.txt',
+    '/etc\0/../tmp',
+    '/e\u200btc/passwd',
+    '/\uff45tc/passwd',
+    '/tmp/\uff0e\uff0e/etc/passwd',
+    '/tmp/\u2025/etc/passwd',
+    '\uff0fetc\uff0fpasswd',
+    '~root/../etc/passwd',
+    '$HOME/../../etc/passwd',
+    `/${'a/'.repeat(5_000)}`,
+  ])('may be below /etc: %.40s', (path) => {
+    expect(mayBeBelow(path, '/etc')).toBe(true);
+  });
+
+  it.each([
+    '/etcetera',
+    '/tmp/etc',
+    '/home/etc/passwd',
+    '/tmp/..etc/passwd',
+    '',
+    '.',
+    '/',
+    'notes%20etc.txt',
+  ])('is not below /etc: %s', (path) => {
+    expect(mayBeBelow(path, '/etc')).toBe(false);
+  });
+
+  it.each(['/work', '/work/', '/work/a', '/work/./a', '/work/a/../b', '//work/a%20b', '/work/\u00e4'])(
+    'is below /work: %s',
+    (path) => {
+      expect(isBelow(path, '/work')).toBe(true);
+    },
+  );
+
+  it.each([
+    'work/a',
+    './work',
+    '/workspace',
+    '/work/..',
+    '/work/../etc',
+    '/work/%2e%2e/etc',
+    '/work/%252e%252e/etc',
+    '/work/..\\etc',
+    '/work/\uff0e\uff0e/etc',
+    '/work/.\u200b./etc',
+    '/WORK/a',
+    'C:\\work',
+    '/tmp\0/work',
+    `/work/${'a/'.repeat(5_000)}`,
+  ])('is not below /work for certain: %.40s', (path) => {
+    expect(isBelow(path, '/work')).toBe(false);
+  });
+
+  it('that is certainly below a folder may be below it', () => {
+    const parts = fc.constantFrom('work', 'etc', '..', '.', '%2e%2e', '/', '\\', '%2f', 'a', '\u200b', '\0');
+    fc.assert(
+      fc.property(fc.array(parts, { maxLength: 12 }), (each) => {
+        const path = `/${each.join('/')}`;
+        expect(isBelow(path, '/work') && !mayBeBelow(path, '/work')).toBe(false);
+        // A server that decodes and resolves would land there.
+        const plain = new URL(`file://${path.replaceAll(/[\0\u200b]/g, '')}`).pathname;
+        if (isBelow(path, '/work')) expect(`${plain}/`).toMatch(/^\/+work\//);
+      }),
+    );
+  });
+});
+
+describe('a schedule', () => {
+  const at = (text: string) => new Date(text);
+
+  it.each([
+    ['Mon-Fri 08:00-18:00', '2026-03-02T07:00:00Z', true],
+    ['Mon-Fri 08:00-18:00', '2026-03-02T06:59:59Z', false],
+    ['Mon-Fri 08:00-18:00', '2026-03-02T17:00:00Z', false],
+    ['Mon-Fri 08:00-18:00', '2026-03-01T10:00:00Z', false],
+    ['Sat 09:00-12:00, Sun 10:00-11:00', '2026-03-01T09:30:00Z', true],
+    ['fri-mon 00:00-24:00', '2026-03-02T10:00:00Z', true],
+    ['fri-mon 00:00-24:00', '2026-03-03T10:00:00Z', false],
+    ['22:00-06:00', '2026-03-02T22:00:00Z', true],
+    ['Mon 22:00-06:00', '2026-03-03T04:59:00Z', true],
+    ['Mon 22:00-06:00', '2026-03-02T04:59:00Z', false],
+    // Clocks go forward in the night to March 29.
+    ['Sun 03:00-04:00', '2026-03-29T01:00:00Z', true],
+    ['Sun 02:00-03:00', '2026-03-29T00:30:00Z', false],
+  ])('%s holds at %s in Berlin: %s', (schedule, time, expected) => {
+    expect(isWithin(at(time), schedule, 'Europe/Berlin')).toBe(expected);
+  });
+
+  it('knows what the platform knows about time zones', () => {
+    const zones = ['Europe/Berlin', 'America/St_Johns', 'Asia/Kathmandu', 'Pacific/Auckland', 'UTC'];
+    fc.assert(
+      fc.property(
+        fc.constantFrom(...zones),
+        fc.integer({ min: 0, max: 2_000_000_000_000 }),
+        (timeZone, atMs) => {
+          const text = new Date(atMs).toLocaleTimeString('en-GB', {
+            timeZone,
+            hour: '2-digit',
+            minute: '2-digit',
+          });
+          const [hour, minute] = text.split(':').map(Number) as [number, number];
+          expect(wallClock(atMs, timeZone).minutes).toBe(hour * 60 + minute);
+        },
+      ),
+      { numRuns: 300 },
+    );
+  });
+
+  it.each([
+    '',
+    'always',
+    'Mon',
+    '8:00-18:00',
+    '08:00-25:00',
+    '08:60-09:00',
+    'Mon-Fry 08:00-09:00',
+    '24:00-01:00',
+  ])('%j is none', (text) => {
+    expect(scheduleProblem(text)).toMatch(/is no part of a schedule/);
+  });
+});
+
+describe('expressions', () => {
+  const value = (source: string, locals: object) => {
+    const compiled = compileExpression(source, Object.keys(locals));
+    if (!compiled.ok) throw new Error(compiled.problem);
+    return compiled.it.value({}, locals as never);
+  };
+  const now = new Date('2026-03-01T23:30:00Z');
+
+  it.each<[string, unknown]>([
+    ['now.getHours("Europe/Berlin")', 0],
+    ['now.getMinutes("Asia/Kathmandu")', 15],
+    ['now.getDayOfWeek("Europe/Berlin")', 1],
+    ['now.getHours()', 23],
+    ['now.within("Mon 00:00-01:00", "Europe/Berlin")', true],
+    ['path.isBelow("/tmp")', true],
+    ['path.mayBeBelow("/etc")', false],
+  ])('%s', (source, expected) => {
+    expect(value(source, { now, path: '/tmp/a' })).toBe(expected);
+  });
+
+  it.each<[string, RegExp]>([
+    ['now.within(path, "UTC")', /not written out/],
+    ['now.within("Mon 09:00-10:00", path)', /not written out/],
+    ['now.getHours(path)', /not written out/],
+    ['now.getHours("Nowhere")', /is no time zone/],
+    ['now.within("soon", "UTC")', /no part of a schedule/],
+  ])('%s is refused at once', (source, message) => {
+    expect(() => value(source, { now, path: '' })).toThrow(message);
+  });
+});
