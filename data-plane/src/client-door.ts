@@ -4,6 +4,7 @@ import type { MaybePromise } from '@sluice/sdk';
 import { type Admitted, type Arrival, Refusal, type Route } from '@sluice/sdk/engine';
 import { HttpArrival, originOf } from './chain/http-arrival.js';
 import type { Plugins } from './chain/plugins.js';
+import { ANONYMOUS } from './exchange/exchange.js';
 import type { Endpoint } from './front/endpoint.js';
 import { Guard } from './front/guard.js';
 import { refuse, refuseMethod } from './front/http-answers.js';
@@ -197,8 +198,13 @@ export class ClientDoor implements Door {
   ): Promise<SocketHandler | undefined> {
     if (!(await admitted) || !this.isStillServed(endpoint, head, reply)) return undefined;
     const { runtime, webSockets } = this.options;
-    const given = await this.trials.given(runtime.trial, endpoint, head, reply, 'websocket');
-    return given === undefined || !reply.open ? undefined : webSockets.accept(given, head);
+    const { trial } = runtime;
+    const isTried = trial !== undefined && this.trials.mayConcern(trial, endpoint, head);
+    const given = isTried ? await this.trials.given(trial, endpoint, head, reply, 'websocket') : endpoint;
+    if (given === undefined || !reply.open) return undefined;
+    if (runtime.trial === trial) return webSockets.accept(given, head);
+    forgetCaller(head);
+    return this.upgradeNow(head, reply);
   }
 
   /** What the listener says when it refuses by itself. */
@@ -333,6 +339,7 @@ export class ClientDoor implements Door {
       .then((said) => {
         if (!reply.open || said === 'answered') return;
         if (said === 'not there') this.elsewhere(head, reply);
+        else if (this.options.runtime.trial !== trial) this.again(head, body, reply);
         else if (!this.isElsewhere(head, body, reply)) this.enter(added, head, body, reply);
       })
       .catch((thrown: unknown) => this.failed(thrown, reply));
@@ -346,11 +353,19 @@ export class ClientDoor implements Door {
 
   private enterTried(trial: Trial, endpoint: Endpoint, head: RequestHead, body: Buffer, reply: Reply): void {
     const enter = (given: Endpoint | undefined) => {
-      if (given !== undefined && reply.open) this.enter(given, head, body, reply);
+      if (given === undefined || !reply.open) return;
+      if (this.options.runtime.trial === trial) this.enter(given, head, body, reply);
+      else this.again(head, body, reply);
     };
     const given = this.trials.given(trial, endpoint, head, reply, transportOf(head), body.length);
     if (given instanceof Promise) given.then(enter).catch((thrown: unknown) => this.failed(thrown, reply));
     else enter(given);
+  }
+
+  /** While somebody was asked, what some callers were given has ended. */
+  private again(head: RequestHead, body: Buffer, reply: Reply): void {
+    forgetCaller(head);
+    this.whole(head, body, reply, true);
   }
 
   /** False when so much has changed while somebody was asked that there is nowhere to go on; answers by itself then. */
@@ -512,6 +527,11 @@ function isModern(headers: RequestHead['headers'], envelope: Envelope): boolean 
     headers['mcp-session-id'] === undefined &&
     envelope.method !== 'initialize'
   );
+}
+
+function forgetCaller(head: RequestHead): void {
+  head.admission = undefined;
+  head.principal = ANONYMOUS;
 }
 
 function transportOf(head: RequestHead): Arrival['transport'] {

@@ -40,14 +40,13 @@ export class TrialDoor {
    * @param bodyBytes what the body takes
    */
   given(
-    trial: Trial | undefined,
+    trial: Trial,
     endpoint: Endpoint,
     head: RequestHead,
     reply: Reply,
     transport: Transport,
     bodyBytes = 0,
   ): MaybePromise<Endpoint | undefined> {
-    if (trial === undefined || !this.mayConcern(trial, endpoint, head)) return endpoint;
     const tried = trial.find(
       isMessagesPath(head.path) ? endpoint.path : (streamTarget(head.path) ?? head.path),
     );
@@ -71,8 +70,8 @@ export class TrialDoor {
     }
     const isAdmitted = this.host.admitted(tried, head, reply, transport);
     return isAdmitted instanceof Promise
-      ? isAdmitted.then((is) => markedIf(is, tried, head))
-      : markedIf(isAdmitted, tried, head);
+      ? isAdmitted.then((is) => markedIf(is, trial, tried, head))
+      : markedIf(isAdmitted, trial, tried, head);
   }
 
   /** Whether a caller is given an endpoint that the other revision does not have: plugins of the trial say who calls. */
@@ -119,7 +118,14 @@ export class TrialDoor {
   }
 }
 
-function markedIf(isAdmitted: boolean, tried: Endpoint, head: RequestHead): Endpoint | undefined {
+function markedIf(
+  isAdmitted: boolean,
+  trial: Trial,
+  tried: Endpoint,
+  head: RequestHead,
+): Endpoint | undefined {
+  // Whoever was let in before, and is not any more, is what a rollout is to find out.
+  if (!isAdmitted) trial.served.ended(0, true);
   if (isAdmitted && head.admission !== undefined) head.admission = { ...head.admission, isTried: true };
   return isAdmitted ? tried : undefined;
 }

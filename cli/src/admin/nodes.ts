@@ -45,9 +45,8 @@ export async function nodes({ flags }: CommandNamed<'nodes'>, surroundings: Surr
 }
 
 function nodeRow(node: Node, nowMs: number, { paint }: Pick<Surroundings, 'paint'>): Cell[] {
-  const { hello, health, acknowledgement, seen, wantedRevision } = node;
+  const { hello, health, seen, wantedRevision } = node;
   const running = runningRevision(node);
-  const rejection = acknowledgement?.rejection;
   const behind = running < wantedRevision ? paint.yellow(`${running} of ${wantedRevision}`) : `${running}`;
   const load = health ? [health.sessions, health.requestsInFlight] : ['', ''];
   return [
@@ -59,8 +58,17 @@ function nodeRow(node: Node, nowMs: number, { paint }: Pick<Surroundings, 'paint
     health === undefined ? '' : `${Math.round(Number(health.residentBytes) / 2 ** 20)} MiB`,
     printable(hello?.version ?? ''),
     age(seen && timestampMs(seen), nowMs),
-    rejection === undefined ? '' : paint.red(printable(`refused: ${rejection.reason}`)),
+    remarkOn(node, paint),
   ];
+}
+
+/** What it refused last, or gives to some callers beside what it runs. */
+function remarkOn({ acknowledgement, health }: Node, paint: Surroundings['paint']): string {
+  const trial = health?.trial;
+  const rejection = trial?.rejection ?? acknowledgement?.rejection;
+  if (rejection !== undefined) return paint.red(printable(`refused: ${rejection.reason}`));
+  if (trial === undefined) return '';
+  return paint.yellow(`revision ${trial.position?.revision} for ${trial.principalsPercent} % of the callers`);
 }
 
 function runningRevision({ hello, health, acknowledgement }: Node): bigint {

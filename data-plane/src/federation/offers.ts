@@ -14,7 +14,6 @@ export interface OfferGroup {
 
 export class Offers {
   private group: OfferGroup;
-  private upstreams: ReadonlySet<Upstream> | undefined;
   /** Undefined when something of it has changed, until somebody wants it. */
   private current: Catalogue | undefined;
   /** Entries that were left out, as they were logged. */
@@ -37,7 +36,6 @@ export class Offers {
     const stays = known.length === next.known.length && known.every((each, i) => next.known[i] === each);
     const renamed = JSON.stringify(next.naming) !== JSON.stringify(naming);
     this.group = next;
-    this.upstreams = undefined;
     if (!stays || renamed) this.current = undefined;
     return { stays, renamed };
   }
@@ -65,8 +63,7 @@ export class Offers {
   }
 
   has(upstream: Upstream): boolean {
-    this.upstreams ??= new Set(this.group.known.map((known) => known.upstream));
-    return this.upstreams.has(upstream);
+    return this.group.byId.get(upstream.id)?.upstream === upstream;
   }
 
   /** Resolves when every upstream has answered or failed once, or the deadline has passed. */

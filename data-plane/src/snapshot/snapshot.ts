@@ -188,12 +188,13 @@ export class Runtime implements ProcessHost {
     this.table = prepared.table;
     this.parked.apply(gateway.sessions);
     this.host.plugins.use(prepared.plugins, gateway.shutdownGraceMs);
+    const hasOtherTrial = prepared.trial?.trial !== this.trialNow;
     this.swapTrial(prepared.trial, gateway.shutdownGraceMs);
     for (const [endpoint, passage] of prepared.passages) endpoint.use(passage);
     // Who may see what has changed, so whoever keeps a list looks again.
     const tellsAll = prepared.passages.length > 0 || prepared.plugins.reconfigured.length > 0;
     const after = this.discovery.use(prepared.known, tellsAll);
-    return this.afterwards(prepared, tellsAll, after);
+    return this.afterwards(prepared, tellsAll, hasOtherTrial, after);
   }
 
   private swapTrial(prepared: PreparedTrial | undefined, graceMs: number): void {
@@ -205,17 +206,29 @@ export class Runtime implements ProcessHost {
     this.trialNow = trial;
     before?.parts.plugins.leave(graceMs);
     trial?.parts.plugins.use(trial.parts.prepared, graceMs);
-    for (const endpoint of this.table as Iterable<ChainedEndpoint>)
+  }
+
+  /** What some callers are given, and what all others are given in its place, is counted. */
+  private *countTrial(): Generator<void, void, void> {
+    const { trialNow: trial } = this;
+    for (const endpoint of trial?.parts.own ?? []) {
+      endpoint.tally = trial?.served;
+      yield;
+    }
+    for (const endpoint of this.table as Iterable<ChainedEndpoint>) {
       endpoint.tally = trial === undefined || trial.shares(endpoint) ? undefined : trial.servedBeside;
-    for (const endpoint of trial?.parts.own ?? []) endpoint.tally = trial?.served;
+      yield;
+    }
   }
 
   private *afterwards(
     prepared: PreparedRuntime,
     tellsAll: boolean,
+    hasOtherTrial: boolean,
     discovered: Generator<void, void, void>,
   ): Generator<void, void, void> {
     const { configuration, goneUpstreams, goneEndpoints, releasedEndpoints, passages } = prepared;
+    if (hasOtherTrial) yield* this.countTrial();
     // Requests under way end as they began.
     for (const upstream of goneUpstreams) this.leaving.add(upstream);
     if (goneUpstreams.length > 0) {

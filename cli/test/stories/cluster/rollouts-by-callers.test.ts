@@ -3,14 +3,16 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { SSEClientTransport } from '@modelcontextprotocol/sdk/client/sse.js';
 import { createApiKey } from '@sluice/plugins/credentials';
 import type { Resource, Rollout } from '@sluice/proto/cluster';
 import { RolloutState } from '@sluice/proto/cluster';
 import { afterAll, afterEach, beforeAll, expect, it, vi } from 'vitest';
 import { httpUpstream, resource } from '../../../../control-plane/test/delivering.js';
 import { closeClients, connect } from '../official-client.js';
+import { RawSocketClient } from '../over-websocket.js';
 import { modernParams } from '../raw-http.js';
-import { DEAD_URL, freePort, type HttpServer, startPlain } from '../upstreams.js';
+import { DEAD_URL, freePort, type HttpServer, PLAIN, startPlain } from '../upstreams.js';
 import { NODE_TOKEN, type RunningControlPlane, startControlPlane, tokenFiles } from './control-plane.js';
 import { type RunningNode, startNode } from './node.js';
 import { isServing } from './replica-cluster.js';
@@ -77,8 +79,9 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-function keys(): Resource {
-  const entries = callers.map(({ name, prefix, hash }) => ({ prefix, hash, consumer: name }));
+const allKeys = callers.map(({ name, prefix, hash }) => ({ prefix, hash, consumer: name }));
+
+function keys(entries: { prefix: string; hash: string; consumer: string }[] = allKeys): Resource {
   return resource({
     spec: {
       case: 'plugin',
@@ -315,6 +318,156 @@ it('is taken back by one command, and taken up again by a node that starts anew 
   const { rollout } = await plane.client.rollout.abortRollout({ reason: 'not on a Friday' });
   expect(rollout?.state).toBe(RolloutState.ROLLED_BACK);
   await vi.waitFor(async () => expect(countOf(await given(callers), 'stable')).toBe(CALLER_COUNT), PATIENT);
+});
+
+it('leaves sessions where they began, and has those of the share go on when it is over', {
+  timeout: STORY_LIMIT_MS,
+}, async () => {
+  const [caller] = callers as [Caller];
+  const options = () => ({ headers: { 'x-api-key': caller.key } });
+  const before = await connect('SDK v2 legacy', `${url}/mcp`, options());
+  await begin(candidate.url, [{ principalsPercent: 100 }], { pauseMs: 3_600_000 });
+  await vi.waitFor(
+    async () => expect(countOf(await given(callers), 'candidate')).toBe(CALLER_COUNT),
+    PATIENT,
+  );
+  expect((await ask(caller.key, 'tools/list', {}, '/mcp/demo')).text).toContain('of_candidate');
+  // Sessions of both workers, each over connections that land at either.
+  const since = await Promise.all(
+    Array.from({ length: 6 }, () => connect('SDK v2 legacy', `${url}/mcp`, options())),
+  );
+  const socket = await RawSocketClient.open(`${url}/mcp`, options());
+  await socket.initialize();
+  const stream = await connect('SDK v1', url, {
+    transport: new SSEClientTransport(new URL(`${url}/sse`), { requestInit: options() }),
+  });
+  for (const client of [...since, stream]) expect(await client.toolNames()).toContain('demo__of_candidate');
+  expect(JSON.stringify(await socket.ask(1, 'tools/list'))).toContain('demo__of_candidate');
+  for (let round = 0; round < 4; round++) expect(await before.toolNames()).toContain('demo__of_stable');
+  expect(await since[0]?.say('aside__untouched')).toContain('untouched');
+  await plane.client.rollout.abortRollout({ reason: 'seen enough' });
+  await vi.waitFor(async () => expect(countOf(await given(callers), 'stable')).toBe(CALLER_COUNT), PATIENT);
+  await vi.waitFor(() => expect(socket.closed).toBeDefined(), PATIENT);
+  for (const client of [before, ...since]) {
+    const names = await client.toolNames();
+    expect(names).toContain('demo__of_stable');
+    expect(names).not.toContain('demo__of_candidate');
+  }
+});
+
+it('costs nobody a request when it begins, grows and ends', { timeout: STORY_LIMIT_MS }, async () => {
+  const failed: string[] = [];
+  let count = 0;
+  let isOver = false;
+  const loads = callers.slice(0, 12).map(async ({ key }, index) => {
+    const client = await connect('SDK v2 legacy', `${url}/mcp`, { headers: { 'x-api-key': key } });
+    while (!isOver) {
+      const said = await client.say('aside__untouched').catch((thrown: unknown) => `failed: ${thrown}`);
+      const { status, text } = await ask(key, 'tools/call', { name: 'aside__untouched' });
+      const direct = await ask(key, 'tools/list', {}, index % 2 === 0 ? '/mcp/demo' : '/mcp/aside');
+      count += 1;
+      if (said.startsWith('failed') || status !== 200 || !text.includes('untouched')) failed.push(said, text);
+      if (direct.status !== 200 || !/of_stable|of_candidate|untouched/.test(direct.text))
+        failed.push(direct.text);
+    }
+  });
+  for (const how of ['promote', 'abort'] as const) {
+    await begin(
+      how === 'promote' ? candidate.url : stable.url,
+      [{ principalsPercent: 30 }, { principalsPercent: 80 }],
+      {
+        pauseMs: 300,
+        limits: { minRequestsCount: 5 },
+      },
+    );
+    await vi.waitFor(async () => expect((await newest()).step).toBe(2), PATIENT);
+    if (how === 'abort') await plane.client.rollout.abortRollout({ reason: 'seen enough' });
+    else await vi.waitFor(async () => expect((await newest()).state).toBe(RolloutState.PROMOTED), PATIENT);
+    const what = 'candidate';
+    await vi.waitFor(async () => expect(countOf(await given(callers), what)).toBe(CALLER_COUNT), PATIENT);
+  }
+  await plane.client.configuration.apply({ resources: [httpUpstream('demo', stable.url)] });
+  await vi.waitFor(async () => expect(countOf(await given(callers), 'stable')).toBe(CALLER_COUNT), PATIENT);
+  isOver = true;
+  await Promise.all(loads);
+  expect(failed).toEqual([]);
+  expect(count).toBeGreaterThan(50);
+});
+
+it('has what it adds for callers of the share alone', { timeout: STORY_LIMIT_MS }, async () => {
+  await plane.client.configuration.apply({
+    resources: [httpUpstream('added', candidate.url)],
+    options: { rollout: { steps: [{ principalsPercent: 50 }], pauseMs: 3_600_000 } },
+  });
+  const statuses = () =>
+    Promise.all(callers.map(async ({ key }) => (await ask(key, 'tools/list', {}, '/mcp/added')).status));
+  let seen: number[] = [];
+  await vi.waitFor(async () => {
+    seen = await statuses();
+    expect(seen).toContain(200);
+  }, PATIENT);
+  expect(new Set(seen)).toEqual(new Set([200, 404]));
+  expect(await statuses()).toEqual(seen);
+  expect((await ask(undefined, 'tools/list', {}, '/mcp/added')).status).toBe(404);
+  expect((await ask('sk_nobody', 'tools/list', {}, '/mcp/added')).status).toBe(404);
+  await plane.client.rollout.abortRollout({ reason: 'seen enough' });
+  await vi.waitFor(async () => expect(new Set(await statuses())).toEqual(new Set([404])), PATIENT);
+});
+
+it('goes back by itself when it locks callers out who were let in', { timeout: STORY_LIMIT_MS }, async () => {
+  const { key: _key, name: _name, ...nobody } = { ...createApiKey(HASH_KEY), name: '' };
+  await plane.client.configuration.apply({
+    resources: [keys([{ ...nobody, consumer: 'nobody' }])],
+    options: {
+      rollout: { steps: [{ principalsPercent: 50 }], pauseMs: 3_600_000, limits: { minRequestsCount: 20 } },
+    },
+  });
+  const statuses = () => Promise.all(callers.map(async ({ key }) => (await ask(key, 'tools/list')).status));
+  const all: number[] = [];
+  await vi.waitFor(async () => {
+    all.push(...(await statuses()));
+    expect((await newest()).state).toBe(RolloutState.ROLLED_BACK);
+  }, PATIENT);
+  expect(new Set(all)).toEqual(new Set([200, 401]));
+  expect((await newest()).events.at(-2)?.reason).toMatch(/^100\.0 % of \d+ requests failed with it/);
+  await vi.waitFor(async () => expect(new Set(await statuses())).toEqual(new Set([200])), PATIENT);
+});
+
+it('tries a server over stdio beside the one that everybody uses', { timeout: STORY_LIMIT_MS }, async () => {
+  const stdio = (name: string) =>
+    resource({
+      spec: {
+        case: 'upstream',
+        value: {
+          name: 'local',
+          transport: {
+            case: 'stdio',
+            value: { command: process.execPath, args: [PLAIN, '--name', name, '--tools', `of_${name}`] },
+          },
+        },
+      },
+    });
+  const seen = async () => {
+    const all = await Promise.all(
+      callers.map(async ({ key }) => (await ask(key, 'tools/list', {}, '/mcp/local')).text),
+    );
+    return all.map((text) => ['old', 'new'].filter((each) => text.includes(`of_${each}"`)).join());
+  };
+  await plane.client.configuration.apply({ resources: [stdio('old')] });
+  await vi.waitFor(async () => expect(countOf(await seen(), 'old')).toBe(CALLER_COUNT), PATIENT);
+  await plane.client.configuration.apply({
+    resources: [stdio('new')],
+    options: { rollout: { steps: [{ principalsPercent: 50 }], pauseMs: 3_600_000 } },
+  });
+  let tried: string[] = [];
+  await vi.waitFor(async () => {
+    tried = await seen();
+    expect(tried).toContain('new');
+  }, PATIENT);
+  for (let round = 0; round < 5; round++) expect(await seen()).toEqual(tried);
+  expect(countOf(tried, 'old')).toBeGreaterThan(0);
+  await plane.client.rollout.promoteRollout({ reason: 'seen enough' });
+  await vi.waitFor(async () => expect(countOf(await seen(), 'new')).toBe(CALLER_COUNT), PATIENT);
 });
 
 it('refuses steps that would take it from callers again, and those of both kinds', async () => {
