@@ -16,6 +16,8 @@ export class ShapedServer {
   result: (name: string, args: unknown) => object = (name, args) => ({
     content: [{ type: 'text', text: `${name} ${JSON.stringify(args)}` }],
   });
+  /** Messages of progress that a call is told of first, where it wants to be. */
+  progress: readonly string[] = [];
   /** Calls that reached it. */
   readonly calls: { readonly name: string; readonly arguments: unknown }[] = [];
   private readonly streams = new Set<ServerResponse>();
@@ -67,6 +69,17 @@ export class ShapedServer {
         method: 'notifications/subscriptions/acknowledged',
         params: { notifications },
       });
+    }
+    const progressToken = params?._meta?.progressToken;
+    if (this.progress.length > 0 && progressToken !== undefined) {
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      for (const [index, message] of this.progress.entries())
+        this.tell(response, {
+          method: 'notifications/progress',
+          params: { progressToken, progress: index + 1, message },
+        });
+      const answer = JSON.stringify({ jsonrpc: '2.0', id, ...this.answer(method, params) });
+      return void response.end(`data: ${answer}\n\n`);
     }
     const headers = {
       'content-type': 'application/json',

@@ -152,6 +152,14 @@ describe('calls', () => {
     expect((await gatewayOf(config).call(meta)).status).toBe(200);
   });
 
+  it('that are about no target are looked at for their JSON alone', async () => {
+    const own = { sets: SETS, rules: [{ id: 'nothing', reason: 'nothing is called', targets: ['*:*'] }] };
+    const ask = { method: 'initialize', params: { clientInfo: { name: '../../etc/passwd' } } };
+    expect((await gatewayOf(own).call(ask)).status).toBe(200);
+    const twice = { method: 'ping', paramsJson: '{"a":1,"a":2}' };
+    expect((await gatewayOf(own).call(twice)).status).toBe(403);
+  });
+
   it('that are long are looked through in a thread', async () => {
     const long = 'word '.repeat(30_000);
     const gateway = gatewayOf(config);

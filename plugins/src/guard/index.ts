@@ -212,9 +212,9 @@ const INVISIBLE_NAME: Hit = {
 };
 
 function askedBy({ method, params, paramsJson, targets, arguments: own }: Ctx): Asked {
-  if (METHODS_WITH_ARGUMENTS.has(method)) return { targets, value: own, params, paramsJson };
+  if (METHODS_WITH_ARGUMENTS.has(method)) return { method, targets, value: own, params, paramsJson };
   const { _meta, ...value } = params;
-  return { targets, value, params, paramsJson };
+  return { method, targets, value, params, paramsJson };
 }
 
 function refusal({ id, reason }: Hit): Refusal {

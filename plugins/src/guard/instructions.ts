@@ -265,7 +265,7 @@ export function judged(text: string): Judgement {
 export function withoutInstructions(text: string): string {
   let out = '';
   let isCut = false;
-  for (const sentence of text.split(/(?<=[.!?\n])(?=\s|[^\s])/)) {
+  for (const sentence of text.split(/(?<=[.!?])(?=\s)|(?<=[\n。！？])/)) {
     if (judged(sentence).score === 0) {
       out += sentence;
       isCut = false;

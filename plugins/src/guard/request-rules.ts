@@ -19,6 +19,7 @@ export interface Hit {
 
 /** What is held against the rules. */
 export interface Asked {
+  readonly method: string;
   readonly targets: readonly Pick<Target, 'upstream' | 'name'>[];
   /** Where texts are looked for: the arguments, or the parameters of what has none. */
   readonly value: JsonObject;
@@ -29,6 +30,14 @@ export interface Asked {
 /** Texts of one request that are looked at; more are an attack by themselves, and refused. */
 const MAX_TEXT_COUNT = 100_000;
 const MAX_DEPTH = 64;
+/** These are about a tool, a prompt or a resource; others, such as `initialize`, hold nothing that a tool acts on. */
+const METHODS_WITH_TARGETS: ReadonlySet<string> = new Set([
+  'tools/call',
+  'prompts/get',
+  'resources/read',
+  'resources/subscribe',
+  'completion/complete',
+]);
 
 interface Located extends Text {
   readonly path: readonly string[];
@@ -77,10 +86,15 @@ export class RequestRules {
 
   /** All rules that a request falls under, those that refuse it first; once there is one, no other of its set. */
   hits(asked: Asked): readonly Hit[] {
-    const isFor = (matches: Matches) => asked.targets.length === 0 || asked.targets.some(matches);
+    const { method, targets } = asked;
+    // What reaches a server without anybody knowing whose it is falls under all rules but those for certain targets.
+    const isUnknown = targets.length === 0 && METHODS_WITH_TARGETS.has(method);
+    const isFor = (matches: Matches) => isUnknown || targets.some(matches);
     const sets = this.sets.filter((each) => isFor(each.isFor));
-    const own = this.own.filter((each) => isFor(each.isFor));
-    const hits = this.json.filter((each) => isFor(each.isFor)).flatMap((each) => jsonHits(each, asked));
+    const own = this.own.filter((each) => (each.isAlways ? targets.some(each.isFor) : isFor(each.isFor)));
+    const hits = this.json
+      .filter((each) => targets.length === 0 || isFor(each.isFor))
+      .flatMap((each) => jsonHits(each, asked));
     if (sets.length > 0 || own.length > 0) {
       const texts: Located[] = [];
       collect(asked.value, [], '', texts);
