@@ -12,6 +12,8 @@ import {
 import { bundleProblems } from './bundle.js';
 import { inputProblems } from './input.js';
 
+/** How long something waits for its turn; what waited longer is denied without having been asked about. */
+export const MAX_WAIT_MS = 5_000;
 export const PAGE_BYTES = 65_536;
 /** What a module of OPA has to have at its start: 5 pages. */
 const MIN_MEMORY_BYTES = 5 * PAGE_BYTES;

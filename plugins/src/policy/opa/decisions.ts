@@ -4,6 +4,9 @@ import type { MaybePromise } from '@sluice/sdk';
 import { LRUCache } from 'lru-cache';
 import type { Verdict } from '../decision-point.js';
 
+/** Longest question to a person that is kept, in characters of JSON; they may have forms. */
+const MAX_KEPT_LENGTH = 8_192;
+
 interface Kept {
   readonly verdict: Verdict;
   readonly untilMs: number;
@@ -37,7 +40,7 @@ export class KeptDecisions {
     const asking = ask().then(
       (verdict) => {
         this.asked.delete(key);
-        this.kept.set(key, { verdict, untilMs: now + this.ttlMs });
+        if (isShort(verdict)) this.kept.set(key, { verdict, untilMs: now + this.ttlMs });
         return verdict;
       },
       (thrown: unknown) => {
@@ -48,4 +51,8 @@ export class KeptDecisions {
     this.asked.set(key, asking);
     return asking;
   }
+}
+
+function isShort({ ask }: Verdict): boolean {
+  return ask === undefined || JSON.stringify(ask).length <= MAX_KEPT_LENGTH;
 }

@@ -31,6 +31,7 @@ const WHOLE: readonly string[] = [
   'session',
   'transport',
 ];
+const CLIENT_PARTS: readonly string[] = ['client.name', 'client.version', 'client.capabilities'];
 /** A part of something, or a claim or header by its name. */
 const FIELD = /^([a-z]+)(?:\.(.+))?$/;
 
@@ -63,9 +64,11 @@ export class OpaInput {
 
   /** @param fields without problems. */
   constructor(private readonly fields: readonly string[]) {
+    // What a client is it says when it is asked for each.
+    const parts = fields.flatMap((field) => (field === 'client' ? CLIENT_PARTS : [field]));
     const isFact = (field: string) => FACTS.includes(field);
     this.paths = fields.filter(isFact);
-    this.reads = outermost(fields.filter((field) => !isFact(field)));
+    this.reads = outermost(parts.filter((field) => !isFact(field)));
     this.scopeOf = compileScope(this.reads);
     this.scopeLater = compileScope(this.reads.filter((read) => !/^arguments(?:\.|$)/.test(read)));
   }

@@ -64,6 +64,12 @@ describe('an OPA elsewhere', () => {
     ['a reason that is none', { result: { allow: true, reason: 1 } }, 403, 'cannot say whether'],
     ['a question without words', { result: { ask: {} } }, 403, 'cannot say whether'],
     ['a page that is none', { result: { ask: { message: 'a', url: 'x' } } }, 403, 'cannot say whether'],
+    [
+      'a page that is a program',
+      { result: { ask: { message: 'a', url: 'javascript:a()' } } },
+      403,
+      'cannot say',
+    ],
     ['a list in place of all', [], 403, 'cannot say whether'],
   ])('says %s', async (_, answer, status, message) => {
     const gateway = gatewayOf(() => answer);
@@ -111,6 +117,23 @@ describe('an OPA elsewhere', () => {
     expect(gateway.reached).toEqual([]);
     // Nobody's plugin is switched off by that.
     expect(gateway.logged.map(({ message }) => message)).not.toContain('switched off');
+  });
+
+  it('has no time for what has waited too long', async () => {
+    const waiting: (() => void)[] = [];
+    const fetch = async () => {
+      await new Promise<void>((resolve) => waiting.push(resolve));
+      return { ...OK, text: '{"result":true}' };
+    };
+    const gateway = testPlugin(policy, { config: { opa: { rest: { url: URL } } }, fetch });
+    const calls = Array.from({ length: 70 }, (_, n) => gateway.call({ ...call, arguments: { n } }));
+    await expect.poll(() => waiting.length).toBe(64);
+    gateway.clock.advance(5_001);
+    waiting[0]?.();
+    const statuses = (await Promise.all(calls.slice(64))).map(({ status }) => status);
+    expect(statuses).toEqual(Array(6).fill(403));
+    for (const resolve of waiting) resolve();
+    expect((await Promise.all(calls.slice(0, 64))).every(({ status }) => status === 200)).toBe(true);
   });
 
   it('is asked by no more at a time than it takes, and refuses what waits beyond', async () => {
@@ -260,6 +283,18 @@ describe('a decision', () => {
     expect(two.asked).toHaveLength(4);
   });
 
+  it('with a long form is not kept', async () => {
+    const schema = { type: 'object', properties: { a: { type: 'string', title: 'x'.repeat(9_000) } } };
+    const gateway = gatewayOf(
+      () => ({ result: { ask: { message: 'Sure?', schema } } }),
+      {},
+      { options: { person: () => ({ action: 'decline' }) } },
+    );
+    await gateway.call({ ...call, revision: '2025-11-25' });
+    await gateway.call({ ...call, revision: '2025-11-25' });
+    expect(gateway.asked).toHaveLength(2);
+  });
+
   it('of one minute is of another one in the next', async () => {
     const gateway = gatewayOf(() => YES, { input: ['target', 'now'], cache: { ttl: '1h' } });
     await gateway.call(call);
@@ -318,6 +353,18 @@ describe('what is told', () => {
       session: null,
       transport: 'http',
     });
+  });
+
+  it('is of a client what it says of itself, and nothing of how it is held', async () => {
+    const gateway = gatewayOf(() => YES, { input: ['client'] });
+    const { route, asked } = gateway;
+    const known = { ...call, client: { name: 'bot', capabilities: { roots: {} } } };
+    await gateway.call(known);
+    expect(asked[0]?.input).toEqual({ client: { name: 'bot', capabilities: { roots: {} } } });
+    expect(route.bindings.at(-1)?.reads).toEqual(
+      expect.arrayContaining(['client.name', 'client.version', 'client.capabilities']),
+    );
+    expect(route.bindings.at(-1)?.reads).not.toContain('client');
   });
 
   it('cannot be made something else by what a caller sends', async () => {

@@ -49,7 +49,8 @@ export class OpaRules implements DecisionPoint {
     const { wasm, rest, cache } = this.config;
     const kept = new KeptDecisions(durationMs(cache.ttl), cache.max_entries);
     if (wasm !== undefined) this.running = { opa: new WasmOpa(wasm, host.clock), kept, host };
-    else if (rest !== undefined) this.running = { opa: new RestOpa(rest, host.fetch), kept, host };
+    else if (rest !== undefined)
+      this.running = { opa: new RestOpa(rest, host.fetch, host.clock), kept, host };
   }
 
   decide(question: Question): MaybePromise<Verdict | undefined> {

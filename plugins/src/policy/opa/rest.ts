@@ -1,6 +1,6 @@
 /** An OPA that runs elsewhere, over its data API (openpolicyagent.org/docs/rest-api, "Get a Document (with Input)"). */
-import { durationMs, type PluginHost } from '@sluice/sdk';
-import type { RestConfig } from './config.js';
+import { type Clock, durationMs, type PluginHost } from '@sluice/sdk';
+import { MAX_WAIT_MS, type RestConfig } from './config.js';
 import { OpaFailure } from './result.js';
 
 /** Longest answer; a decision is short. */
@@ -20,6 +20,7 @@ export class RestOpa {
   constructor(
     { url, token, timeout }: RestConfig,
     private readonly fetch: PluginHost['fetch'],
+    private readonly clock: Clock,
   ) {
     this.url = url;
     this.timeoutMs = durationMs(timeout);
@@ -37,8 +38,11 @@ export class RestOpa {
    * @throws OpaFailure
    */
   async evaluate(input: string): Promise<unknown> {
+    const since = this.clock.now();
     await this.turn();
     try {
+      if (this.clock.now() - since > MAX_WAIT_MS)
+        throw new OpaFailure('busy', `OPA had no time for it within ${MAX_WAIT_MS} ms`);
       return resultOf(await this.post(`{"input":${input}}`));
     } finally {
       const next = this.waiting.shift();

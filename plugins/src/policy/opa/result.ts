@@ -53,7 +53,8 @@ function askingOf(ask: unknown): Asking {
   if (schema !== undefined && (typeof schema !== 'object' || schema === null || Array.isArray(schema)))
     throw nonsense('an `ask.schema` that is no object');
   const page = textOf(url, 'ask.url', MAX_URL_LENGTH);
-  if (page !== undefined && !URL.canParse(page)) throw nonsense('an `ask.url` that is no URL');
+  if (page !== undefined && !(/^https?:/.test(page) && URL.canParse(page)))
+    throw nonsense('an `ask.url` that is no URL of a page');
   return { message: messageOf(message), schema: schema as JsonObject | undefined, url: page };
 }
 

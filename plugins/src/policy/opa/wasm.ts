@@ -6,7 +6,7 @@ import { Worker } from 'node:worker_threads';
 import { type Clock, durationMs, sizeBytes } from '@sluice/sdk';
 import { readBundle } from './bundle.js';
 import { CompiledPolicy, type EvaluatedMessage, type PolicyOrder } from './compiled-policy.js';
-import { PAGE_BYTES, type WasmConfig } from './config.js';
+import { MAX_WAIT_MS, PAGE_BYTES, type WasmConfig } from './config.js';
 import { OpaFailure } from './result.js';
 
 /** Inputs that wait for their turn. */
@@ -21,6 +21,8 @@ const PROGRAM = new URL('../../../dist/policy/opa/thread.js', import.meta.url);
 
 interface Waiting {
   readonly input: string;
+  /** Milliseconds of the clock. */
+  readonly sinceMs: number;
   resolve(result: unknown): void;
   reject(failure: OpaFailure): void;
 }
@@ -60,7 +62,7 @@ export class WasmOpa {
     if (this.waiting.length >= MAX_WAITING_COUNT)
       throw new OpaFailure('busy', 'too many requests wait for the policy already');
     return new Promise((resolve, reject) => {
-      this.waiting.push({ input, resolve, reject });
+      this.waiting.push({ input, sinceMs: this.clock.now(), resolve, reject });
       this.next();
     });
   }
@@ -76,6 +78,7 @@ export class WasmOpa {
 
   private next(): void {
     if (this.current !== undefined) return;
+    this.dropStale();
     const first = this.waiting[0];
     this.stopTimer();
     if (first === undefined) {
@@ -99,6 +102,15 @@ export class WasmOpa {
     const why = `the policy said nothing within ${this.timeoutMs} ms`;
     this.stopTimer = this.clock.after(this.timeoutMs, () => this.failed(new OpaFailure('timeout', why)));
     this.thread.evaluate(first.input);
+  }
+
+  /** Behind many that take their whole time nobody waits without end. */
+  private dropStale(): void {
+    const now = this.clock.now();
+    while (this.waiting[0] !== undefined && now - this.waiting[0].sinceMs > MAX_WAIT_MS) {
+      const why = `the policy had no time for it within ${MAX_WAIT_MS} ms`;
+      this.waiting.shift()?.reject(new OpaFailure('busy', why));
+    }
   }
 
   private evaluated(message: EvaluatedMessage): void {
