@@ -27,6 +27,7 @@ function actions() {
     validate: record('validate', EXIT.configuration),
     health: record('health', EXIT.unhealthy),
     admin: record('admin', EXIT.ok),
+    audit: record('audit', EXIT.ok),
     completion: record('completion', EXIT.ok),
     createKey: record('createKey', EXIT.configuration),
     createToken: record('createToken', EXIT.ok),

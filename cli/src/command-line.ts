@@ -3,6 +3,7 @@ import type { AdminCommand } from './admin/commands.js';
 import { addConfigCommand, CONFIG_EXAMPLES } from './admin/config-command-line.js';
 import { addNodesCommand, NODES_EXAMPLES } from './admin/nodes-command-line.js';
 import { addRolloutCommand, ROLLOUT_EXAMPLES } from './admin/rollout-command-line.js';
+import { AUDIT_EXAMPLES, type AuditActions, addAuditCommand } from './audit-command-line.js';
 import {
   addCompletionCommand,
   COMPLETION_EXAMPLES,
@@ -29,7 +30,8 @@ const MAX_PORT = 65_535;
 
 /** What each command does; every function resolves to the exit code. */
 export interface CommandActions
-  extends CompletionActions,
+  extends AuditActions,
+    CompletionActions,
     ControlPlaneActions,
     KeysActions,
     NodeActions,
@@ -97,6 +99,7 @@ const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
   ...ROLLOUT_EXAMPLES,
   ...KEYS_EXAMPLES,
   ...PIN_EXAMPLES,
+  ...AUDIT_EXAMPLES,
   ...PLUGIN_EXAMPLES,
   ...POLICY_EXAMPLES,
   ...COMPLETION_EXAMPLES,
@@ -231,6 +234,7 @@ export function createCommandLine(actions: CommandActions, finish: (exitCode: nu
   addPinCommand(program, actions, finish, configOption);
   addPluginCommand(program, actions, finish);
   addPolicyCommand(program, actions, finish);
+  addAuditCommand(program, actions, finish, wholeNumber);
   addCompletionCommand(program, actions, finish);
 
   program

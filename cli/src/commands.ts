@@ -63,6 +63,10 @@ export function runCommandLine(argv: readonly string[]): Promise<number> {
       const { runAdminCommand } = await import('./admin/run.js');
       return runAdminCommand(command, { out: process.stdout, err: process.stderr, input: process.stdin });
     },
+    audit: async (command) => {
+      const { runAuditCommand } = await import('./audit/run.js');
+      return runAuditCommand(command, { out: process.stdout, err: process.stderr, nowMs: Date.now() });
+    },
     completion: async (shell, program) => {
       const { completionScript } = await import('./completion.js');
       process.stdout.write(completionScript(program, shell));

@@ -14,6 +14,7 @@ export function renderReference(): string {
       validate: nothing,
       health: nothing,
       admin: nothing,
+      audit: nothing,
       completion: nothing,
       createKey: nothing,
       createToken: nothing,
@@ -73,6 +74,7 @@ const VARIABLES = [
     'who the control plane is at NATS, when neither the address nor a file says it',
   ],
   ['`SLUICE_…`', 'every setting of the configuration; see the configuration reference'],
+  ['`SLUICE_AUDIT_FILE`', 'the file of `sluice audit`, when `--file` is not given'],
   ['`NO_COLOR`', 'no colours, whatever the output is'],
   ['`FORCE_COLOR`', 'colours even when the output is not a terminal; `0` for none'],
 ];
