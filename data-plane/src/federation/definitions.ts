@@ -2,7 +2,7 @@
  * Tools as their upstreams list them, for whoever has to know what a call is a call of. What everybody is shown is at
  * hand; where a caller may be shown something else, that is asked for as for a list, and kept as long.
  */
-import { type JsonObject, Refusal } from '@sluice/sdk';
+import { type JsonObject, type MaybePromise, Refusal } from '@sluice/sdk';
 import type { Caller } from '../exchange/exchange.js';
 import { ErrorCode, RpcError } from '../protocol/errors.js';
 import { isJsonObject } from '../routing/json-object.js';
@@ -13,7 +13,6 @@ import { reasonOf } from '../upstream/reason.js';
 import type { Upstream } from '../upstream/upstream.js';
 import { CapabilityViews } from './capability-views.js';
 import type { Discovery, Known } from './discovery.js';
-import type { Offers } from './offers.js';
 import type { OwnLeg } from './own-leg.js';
 
 /** By their names at the upstream. */
@@ -46,54 +45,56 @@ export function notTold(upstream: string, thrown: unknown): Refusal {
   );
 }
 
+/** The tools of one upstream as callers are shown them who may be shown something else than everybody. */
+export interface ShownTools {
+  /** False for a caller who is shown what everybody is. */
+  hasOwn(caller: Caller): boolean;
+  /** Undefined where they have to be asked for. */
+  settled(caller: Caller): ToolsByName | undefined;
+  /** Undefined for a caller who is shown what everybody is. */
+  of(caller: Caller): Promise<ToolsByName | undefined>;
+}
+
 /** Of the upstreams of one endpoint. */
 export class Definitions {
-  private readonly views = new WeakMap<Upstream, CapabilityViews<ToolsByName>>();
-
+  /** @param shownBy what the lists of the endpoint are made of; not to be asked for once more by another way */
   constructor(
     private readonly discovery: Discovery,
-    private readonly offers: Offers = discovery.offers,
+    private readonly shownBy: (known: Known) => ShownTools,
   ) {}
 
   /** Throws, or rejects with, a Refusal when the upstream does not tell. */
-  of(known: Known, name: string, caller: Caller): JsonObject | undefined | Promise<JsonObject | undefined> {
-    const { upstream } = known;
-    const views = this.viewsOf(upstream);
-    if (this.discovery.isUpToDate(known) && !views.hasOwn(caller))
-      return toolsByName(known.offer.tools).get(name);
-    return this.later(known, name, caller, views);
+  of(known: Known, name: string, caller: Caller): MaybePromise<JsonObject | undefined> {
+    const shown = this.shownBy(known);
+    if (!this.discovery.isUpToDate(known)) return this.later(known, name, caller, shown);
+    const tools = shown.hasOwn(caller) ? shown.settled(caller) : toolsByName(known.offer.tools);
+    return tools === undefined ? this.later(known, name, caller, shown) : tools.get(name);
   }
 
   private async later(
     known: Known,
     name: string,
     caller: Caller,
-    views: CapabilityViews<ToolsByName>,
+    shown: ShownTools,
   ): Promise<JsonObject | undefined> {
-    const { upstream } = known;
     try {
       await this.discovery.upToDate(known);
-      return ((await views.of(caller)) ?? toolsByName(known.offer.tools)).get(name);
+      return ((await shown.of(caller)) ?? toolsByName(known.offer.tools)).get(name);
     } catch (thrown) {
-      throw notTold(upstream.name, thrown);
+      throw notTold(known.upstream.name, thrown);
     }
   }
+}
 
-  private viewsOf(upstream: Upstream): CapabilityViews<ToolsByName> {
-    let views = this.views.get(upstream);
-    if (views === undefined) {
-      const { discovery } = this;
-      views = new CapabilityViews({
-        discovery,
-        offers: this.offers,
-        kinds: ['tools'],
-        upstreams: () => [discovery.of(upstream)],
-        make: ([offer]) => toolsByName(offer?.tools ?? []),
-      });
-      this.views.set(upstream, views);
-    }
-    return views;
-  }
+/** Of one upstream that is served by itself. */
+export function shownByItself(upstream: Upstream, discovery: Discovery): ShownTools {
+  return new CapabilityViews({
+    discovery,
+    offers: discovery.offers,
+    kinds: ['tools'],
+    upstreams: () => [discovery.of(upstream)],
+    make: ([offer]) => toolsByName(offer?.tools ?? []),
+  });
 }
 
 /** Tools as one legacy session at its upstream is shown them: a server may show each session others. */

@@ -11,7 +11,7 @@ import { isTaskMethod } from '../protocol/untranslatable.js';
 import type { Sealer } from '../sessions/seal.js';
 import type { UpstreamCall, UpstreamReply } from '../upstream/call.js';
 import type { Upstream } from '../upstream/upstream.js';
-import { Definitions } from './definitions.js';
+import { Definitions, shownByItself } from './definitions.js';
 import { DirectLegacy } from './direct-legacy.js';
 import type { Discovery } from './discovery.js';
 import { discoverResult, routableCapabilities } from './facts.js';
@@ -37,7 +37,8 @@ export class DirectEndpoint implements RoutedEndpoint {
     this.path = `/mcp/${upstream.name}`;
     this.label = upstream.name;
     this.mirrored = new MirroredHeaders(upstream, discovery);
-    this.definitions = new Definitions(discovery);
+    const shown = shownByItself(upstream, discovery);
+    this.definitions = new Definitions(discovery, () => shown);
   }
 
   async modern(exchange: Exchange): Promise<Outcome> {

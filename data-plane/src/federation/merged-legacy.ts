@@ -2,7 +2,7 @@
  * A legacy client's session at `/mcp`: with upstreams that can, a session of its own, opened when it is first
  * needed, so that asks reach this client; with the others, the shared connection.
  */
-import type { Target as ChainTarget, JsonObject } from '@sluice/sdk';
+import type { Target as ChainTarget, JsonObject, MaybePromise } from '@sluice/sdk';
 import type { Caller, Exchange, Outcome } from '../exchange/exchange.js';
 import { SparseMap, SparseSet } from '../exchange/sparse-map.js';
 import type { HeldBefore, LegacyBacking, LegHost } from '../front/endpoint.js';
@@ -20,8 +20,8 @@ import { type ListKind, OFFER_KINDS, readList } from '../upstream/offers.js';
 import { ownCall } from '../upstream/own-request.js';
 import type { Upstream } from '../upstream/upstream.js';
 import { ClientAsks } from './client-asks.js';
-import { toolsByName } from './definitions.js';
-import { ROUND_PAUSE_MS, upstreamRemoved } from './discovery.js';
+import { notTold } from './definitions.js';
+import { type Known, ROUND_PAUSE_MS, upstreamRemoved } from './discovery.js';
 import { initializeResult } from './facts.js';
 import { HeldHere } from './held-here.js';
 import type { MergedEndpoint } from './merged.js';
@@ -52,8 +52,8 @@ export class MergedLegacy implements LegacyBacking {
   /** What this client sees, when its own capabilities may make upstreams offer more; built when first asked for. */
   private view: Promise<Catalogue> | undefined;
   private viewBegunAt = 0;
-  /** Tools of which a view was made, by the upstreams' ids. */
-  private readonly shown = new WeakMap<Catalogue, ReadonlyMap<string, UpstreamOffer['tools']>>();
+  /** A view that has been built. */
+  private seen: { readonly of: Promise<Catalogue>; readonly catalogue: Catalogue } | undefined;
   private hasCapabilities = false;
 
   constructor(
@@ -156,11 +156,23 @@ export class MergedLegacy implements LegacyBacking {
     return outcomeOf(inWordsOf(exchange.caller.revision, method, answer));
   }
 
-  async definition(target: ChainTarget, caller: Caller): Promise<JsonObject | undefined> {
-    const view = await this.ownView();
+  definition(target: ChainTarget, caller: Caller): MaybePromise<JsonObject | undefined> {
     const known = this.endpoint.member(target.upstream);
-    if (view === undefined || known === undefined) return this.endpoint.definition(target, caller);
-    return toolsByName(this.shown.get(view)?.get(known.upstream.id) ?? []).get(target.name);
+    if (!this.hasCapabilities || known === undefined) return this.endpoint.definition(target, caller);
+    const { seen, endpoint } = this;
+    if (seen !== undefined && seen.of === this.view && endpoint.discovery.isUpToDate(known))
+      return endpoint.toolsIn(seen.catalogue, known).get(target.name);
+    return this.definitionLater(target, known);
+  }
+
+  private async definitionLater({ name }: ChainTarget, known: Known): Promise<JsonObject | undefined> {
+    try {
+      await this.endpoint.discovery.upToDate(known);
+      const catalogue = await this.ownView();
+      return catalogue === undefined ? undefined : this.endpoint.toolsIn(catalogue, known).get(name);
+    } catch (thrown) {
+      throw notTold(known.upstream.name, thrown);
+    }
   }
 
   notification(message: Message): void {
@@ -336,9 +348,14 @@ export class MergedLegacy implements LegacyBacking {
       const view = this.buildView();
       this.viewBegunAt = Date.now();
       this.view = view;
-      view.catch(() => {
-        if (this.view === view) this.view = undefined;
-      });
+      view.then(
+        (catalogue) => {
+          this.seen = { of: view, catalogue };
+        },
+        () => {
+          if (this.view === view) this.view = undefined;
+        },
+      );
     }
     return this.view;
   }
@@ -356,9 +373,7 @@ export class MergedLegacy implements LegacyBacking {
         return (await Promise.race([own, late])) ?? offer;
       }),
     );
-    const view = this.endpoint.catalogueOf(offers);
-    this.shown.set(view, new Map(offers.map(({ upstreamId, tools }) => [upstreamId, tools] as const)));
-    return view;
+    return this.endpoint.shownAs(offers);
   }
 
   private async ownOffer(upstream: Upstream, shared: UpstreamOffer): Promise<UpstreamOffer | undefined> {

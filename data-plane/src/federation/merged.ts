@@ -22,7 +22,7 @@ import { OFFER_KINDS } from '../upstream/offers.js';
 import { GATEWAY_INFO } from '../upstream/own-request.js';
 import type { Upstream } from '../upstream/upstream.js';
 import { CapabilityViews } from './capability-views.js';
-import { Definitions } from './definitions.js';
+import { Definitions, type ShownTools, type ToolsByName, toolsByName } from './definitions.js';
 import type { Discovery, Known } from './discovery.js';
 import { discoverResult, mergedCapabilities, mergedInstructions } from './facts.js';
 import { MergedLegacy } from './merged-legacy.js';
@@ -96,6 +96,8 @@ export class MergedEndpoint implements RoutedEndpoint {
   readonly targets: Targets;
   private readonly views: CapabilityViews<Catalogue>;
   private readonly definitions: Definitions;
+  /** Tools of which a catalogue for some was made, by the upstreams' ids. */
+  private readonly madeOf = new WeakMap<Catalogue, ReadonlyMap<string, UpstreamOffer['tools']>>();
   private membersByName:
     | { readonly of: readonly Known[]; readonly byName: ReadonlyMap<string, Known> }
     | undefined;
@@ -112,13 +114,13 @@ export class MergedEndpoint implements RoutedEndpoint {
       (list, exposed) =>
         neverAnswered(this.members, list, exposed, this.server.selection, this.offers.naming),
     );
-    this.definitions = new Definitions(options.discovery, options.offers);
+    this.definitions = new Definitions(options.discovery, (known) => this.shownTools(known));
     this.views = new CapabilityViews({
       discovery: options.discovery,
       offers: options.offers,
       kinds: OFFER_KINDS,
       upstreams: () => this.members,
-      make: (offers) => this.catalogueOf(offers),
+      make: (offers) => this.shownAs(offers),
     });
   }
 
@@ -223,6 +225,29 @@ export class MergedEndpoint implements RoutedEndpoint {
   definition({ upstream, name }: ChainTarget, caller: Caller): MaybePromise<JsonObject | undefined> {
     const known = this.member(upstream);
     return known === undefined ? undefined : this.definitions.of(known, name, caller);
+  }
+
+  /** A catalogue for some, of which {@link toolsIn} knows what it was made of. */
+  shownAs(offers: readonly UpstreamOffer[]): Catalogue {
+    const catalogue = this.catalogueOf(offers);
+    this.madeOf.set(catalogue, new Map(offers.map(({ upstreamId, tools }) => [upstreamId, tools] as const)));
+    return catalogue;
+  }
+
+  /** The tools of an upstream of which a catalogue for some was made. */
+  toolsIn(catalogue: Catalogue, { upstream }: Known): ToolsByName {
+    return toolsByName(this.madeOf.get(catalogue)?.get(upstream.id) ?? []);
+  }
+
+  private shownTools(known: Known): ShownTools {
+    const toolsIn = (catalogue: Catalogue | undefined) =>
+      catalogue === undefined ? undefined : this.toolsIn(catalogue, known);
+    const { views } = this;
+    return {
+      hasOwn: (caller) => views.hasOwn(caller),
+      settled: (caller) => toolsIn(views.settled(caller)),
+      of: async (caller) => toolsIn(await views.of(caller)),
+    };
   }
 
   /** One of the upstreams behind it, by its name. */

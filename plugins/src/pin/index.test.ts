@@ -23,6 +23,8 @@ interface World {
   /** What a list shows a client, where that is something else. */
   listed?: readonly JsonObject[];
   failing?: boolean;
+  /** Has to be waited for. */
+  isSlow?: boolean;
 }
 
 function gatewayOf(config: object, world: World) {
@@ -30,7 +32,9 @@ function gatewayOf(config: object, world: World) {
     config,
     definitions: (target) => {
       if (world.failing) throw new Refusal('failed', 'upstream "files" does not tell');
-      return target.upstream === 'files' ? world.now.find(({ name }) => name === target.name) : undefined;
+      const own =
+        target.upstream === 'files' ? world.now.find(({ name }) => name === target.name) : undefined;
+      return world.isSlow ? Promise.resolve(own) : own;
     },
     upstream: ({ method }) =>
       method === 'tools/list'
@@ -228,10 +232,35 @@ describe('a list', () => {
     expect(await lacking.names('/mcp/files')).toEqual([]);
   });
 
-  it('keeps what an endpoint has made of what did not change', async () => {
-    const listed = { ...WORDED, title: 'Ours', inputSchema: { ...READ.inputSchema, title: 'exposed' } };
-    const gateway = gatewayOf({ accepted: acceptedOf(READ) }, { now: [WORDED], listed: [listed] });
-    expect(await gateway.tools()).toEqual([{ ...shown(READ), inputSchema: listed.inputSchema }]);
+  it('keeps what an endpoint has made of what did not change: URIs, and words of its own', async () => {
+    const paged = { ...READ, _meta: { ui: { resourceUri: 'ui://page' } } };
+    const config = { accepted: acceptedOf(paged) };
+    const listed = { ...paged, description: 'Ours.', _meta: { ui: { resourceUri: 'files+ui://page' } } };
+    const shownAt = async (endpoint: string, now: JsonObject) =>
+      (await gatewayOf(config, { now: [now], listed: [listed] }).tools(endpoint))[0];
+    expect(await shownAt('/mcp/team', paged)).toEqual(shown(listed));
+    expect(await shownAt('/mcp', paged)).toEqual(shown({ ...paged, _meta: listed._meta }));
+    expect(await shownAt('/mcp/team', { ...paged, title: 'new' })).toEqual(
+      shown({ ...paged, _meta: listed._meta }),
+    );
+  });
+
+  it('that is older than what is known by now shows nothing that was not accepted', async () => {
+    const waited: World = { now: [READ], listed: [WORDED], isSlow: true };
+    const at = async (endpoint: string, world: World) =>
+      gatewayOf({ accepted: acceptedOf(READ) }, world).tools(endpoint);
+    for (const endpoint of ['/mcp', '/mcp/files', '/mcp/team'])
+      expect(await at(endpoint, waited)).toEqual([shown(READ)]);
+    expect(await at('/mcp', { now: [READ], listed: [WORDED] })).toEqual([shown(READ)]);
+  });
+
+  it('that is long is all looked at', async () => {
+    const many = Array.from({ length: 300 }, (_, index) => ({
+      name: `t${index}`,
+      inputSchema: { type: 'object' },
+    }));
+    const gateway = gatewayOf({ accepted: acceptedOf(...many.slice(0, 290)) }, { now: many });
+    expect(await gateway.names()).toEqual(many.slice(0, 290).map(({ name }) => `files:${name}`));
   });
 
   it('loses the tools of an upstream that does not tell, and nothing else', async () => {
@@ -286,17 +315,20 @@ it('what is shown is always what was accepted, and what is not shown is never ca
       config,
       fc.array(tool),
       fc.array(tool),
-      fc.boolean(),
-      async (own, accepted, all, isDirect) => {
+      fc.array(tool),
+      fc.constantFrom('/mcp', '/mcp/files'),
+      async (own, accepted, all, listed, endpoint) => {
         // A merged list has each name once.
-        const now = isDirect ? all : [...new Map(all.map((each) => [each.name, each])).values()];
-        const gateway = gatewayOf({ ...own, accepted: acceptedOf(...accepted) }, { now });
+        const now =
+          endpoint === '/mcp/files' ? all : [...new Map(all.map((each) => [each.name, each])).values()];
+        const gateway = gatewayOf({ ...own, accepted: acceptedOf(...accepted) }, { now, listed });
         const known = new Map(accepted.map((each) => [`files:${each.name}`, each]));
-        const tools = await gateway.tools(isDirect ? '/mcp/files' : '/mcp');
+        const tools = await gateway.tools(endpoint);
         for (const each of tools) expect(each).toEqual({ ...known.get(String(each.name)), name: each.name });
-        const names = new Set(tools.map(({ name }) => name));
+        const same = gatewayOf({ ...own, accepted: acceptedOf(...accepted) }, { now });
+        const names = new Set(await same.names(endpoint));
         for (const name of ['one', 'two', 'three'])
-          if (!names.has(`files:${name}`)) expect(await gateway.said(name)).toContain('forbidden');
+          if (!names.has(`files:${name}`)) expect(await same.said(name)).toContain('forbidden');
       },
     ),
     { numRuns: 200 },

@@ -4,6 +4,8 @@
  * accepted stands in the configuration, where `sluice pin accept` writes it. Stands among the plugins that shape;
  * written last there, it sees what the server shows.
  */
+import { createHash } from 'node:crypto';
+import { setImmediate } from 'node:timers/promises';
 import {
   type Changes,
   definePlugin,
@@ -26,6 +28,8 @@ import { FirstSeen } from './first-seen.js';
 
 /** Tools that wait and were said to; beyond it they are said again. */
 const MAX_TOLD_COUNT = 10_000;
+/** Entries of a list that are looked at in one go. */
+const ENTRIES_AT_ONCE_COUNT = 64;
 /** Names in one remark. */
 const MAX_NAMED_COUNT = 20;
 
@@ -81,6 +85,9 @@ type Verdict =
       readonly reference: JsonObject;
       readonly changes: readonly DefinitionChange[];
     };
+
+/** Shows tools in the words of their upstreams. */
+const MERGED_PATH = '/mcp';
 
 const ACCEPTED: Verdict = { kind: 'accepted' };
 const NEW: Verdict = { kind: 'new' };
@@ -198,7 +205,13 @@ class Pins {
 
   async entries(ctx: Ctx, entries: readonly ListEntry[]): Promise<readonly ListEntry[]> {
     const held: string[] = [];
-    const shown = await Promise.all(entries.map((listed) => this.shown(ctx, listed, held)));
+    const shown: (ListEntry | undefined)[] = [];
+    // Others are served between the parts of a long list.
+    for (let from = 0; from < entries.length; from += ENTRIES_AT_ONCE_COUNT) {
+      if (from > 0) await setImmediate();
+      const part = entries.slice(from, from + ENTRIES_AT_ONCE_COUNT);
+      shown.push(...(await Promise.all(part.map((listed) => this.shown(ctx, listed, held)))));
+    }
     if (held.length > 0) {
       ctx.remark({
         kind: 'held',
@@ -218,8 +231,12 @@ class Pins {
     // Most are as they were accepted, whatever else is known of their upstream.
     if (this.accepted.get(key) === canonicalText(own)) return listed;
     let definition: JsonObject | undefined;
+    let isOfNow = true;
     try {
-      definition = await ctx.definition(target);
+      const asked = ctx.definition(target);
+      // What had to be waited for is newer than the list.
+      isOfNow = !(asked instanceof Promise);
+      definition = await asked;
     } catch (thrown) {
       // One upstream that does not tell costs its own entries.
       if (!(thrown instanceof Refusal)) throw thrown;
@@ -230,13 +247,20 @@ class Pins {
     const verdict = isDirect
       ? await this.verdictOnShown(target, own, definition)
       : await this.verdict(target, definition);
-    if (verdict.kind === 'accepted') return listed;
-    held.push(key);
-    if (verdict.kind === 'new' || this.config.changed === 'hide') return undefined;
-    // An endpoint that shows its upstream as it is has made nothing of its entries, but to leave this out.
-    const outputSchema = own.outputSchema ?? definition?.outputSchema;
-    const base = isDirect || definition === undefined ? { ...own, outputSchema } : definition;
-    return { target, entry: asAccepted(verdict.reference, base, entry) };
+    if (verdict.kind === 'accepted' && isDirect) return listed;
+    if (verdict.kind === 'new') {
+      held.push(key);
+      return undefined;
+    }
+    if (verdict.kind === 'changed') {
+      held.push(key);
+      if (this.config.changed === 'hide') return undefined;
+    }
+    const reference = verdict.kind === 'changed' ? verdict.reference : (definition as JsonObject);
+    // An endpoint that puts upstreams together may have words of its own for what it has made its list of.
+    const hasOwnWords = !isDirect && ctx.endpoint !== MERGED_PATH && verdict.kind === 'accepted' && isOfNow;
+    const shown = asAccepted(reference, listed, definition, hasOwnWords);
+    return canonicalText(shown) === canonicalText(entry) ? listed : { target, entry: shown };
   }
 
   /** An upstream may show a client something else than it showed a moment before. */
@@ -295,7 +319,7 @@ class Pins {
     what: string,
     changes: readonly DefinitionChange[],
   ): void {
-    const key = `${keyOf(target)} ${canonicalText(definition)}`;
+    const key = digestOf(`${keyOf(target)} ${canonicalText(definition)}`);
     if (this.told.has(key)) return;
     if (this.told.size >= MAX_TOLD_COUNT) this.told.clear();
     this.told.add(key);
@@ -307,24 +331,35 @@ class Pins {
   }
 }
 
+function digestOf(text: string): string {
+  return createHash('sha256').update(text).digest('base64url');
+}
+
 /** `files:read`; no upstream has a colon in its name. */
 function keyOf({ upstream, name }: Pick<Target, 'upstream' | 'name'>): string {
   return `${upstream}:${name}`;
 }
 
 /**
- * The accepted definition as this endpoint shows it: what has not changed stays as it came, with names and URIs.
- *
- * @param base what the entry was made of
+ * The accepted definition as an endpoint shows it. Nothing of an entry is taken over but what an endpoint itself has made:
+ * the list may be older than what is known of its upstream.
  */
-function asAccepted(reference: JsonObject, base: JsonObject, entry: JsonObject): JsonObject {
-  const shown: Record<string, JsonObject[string]> = Object.create(null);
-  for (const [member, value] of Object.entries(reference)) {
-    const isKept = base[member] !== undefined && canonicalText(base[member]) === canonicalText(value);
-    if (!isKept) shown[member] = value;
-    else if (entry[member] !== undefined) shown[member] = entry[member];
-  }
-  // By this name it is called here.
-  shown.name = entry.name;
+function asAccepted(
+  reference: JsonObject,
+  { target, entry }: ListEntry,
+  definition: JsonObject | undefined,
+  hasOwnWords: boolean,
+): JsonObject {
+  const shown: Record<string, JsonObject[string]> = { ...reference, name: entry.name };
+  if (hasOwnWords && entry.description !== undefined) shown.description = entry.description;
+  // Clients of older revisions are shown none that describes no object.
+  if (entry.outputSchema === undefined && definition?.outputSchema !== undefined) delete shown.outputSchema;
+  const meta = withoutUpstream(target, entry._meta);
+  if (meta !== undefined && meta === withoutUpstream(target, reference._meta)) shown._meta = entry._meta;
   return shown;
+}
+
+/** Merged lists have the upstream in front of its URIs. */
+function withoutUpstream({ upstream }: Target, meta: JsonObject[string]): string | undefined {
+  return meta === undefined ? undefined : canonicalText(meta).replaceAll(`"${upstream}+`, '"');
 }
