@@ -29,6 +29,8 @@ export interface BenchCase {
   readonly definition?: JsonObject;
   /** Answers what the plugin fetches. */
   readonly fetch?: (url: string) => FetchAnswer;
+  /** What it may add to a call at most, where that was promised. */
+  readonly limitNanos?: number;
   /** Whether it went as the name of the case says; a refusal in place of an answer would be cheap. */
   readonly isAsExpected: (seen: Seen) => boolean;
 }

@@ -109,12 +109,13 @@ async function run({ once }: Subject, calls: number): Promise<number> {
 }
 
 function cellOf({ plugin, bench, rounds }: Measured): PluginCell {
+  const limitNanos = plugin === EMPTY_LAYER ? EMPTY_LAYER_LIMIT_NANOS : bench.limitNanos;
   return {
     plugin,
     name: bench.name,
     stage: bench.stage,
     addedNanos: spread(rounds.map(({ withNanos, withoutNanos }) => withNanos - withoutNanos)) as Spread,
     rounds,
-    ...(plugin === EMPTY_LAYER && { limitNanos: EMPTY_LAYER_LIMIT_NANOS }),
+    ...(limitNanos !== undefined && { limitNanos }),
   };
 }

@@ -57,6 +57,17 @@ function readingsOf(path: string): Set<string> {
   return readings;
 }
 
+/** What percent-encoding stands for, also where that is encoded again. */
+export function decodedWholly(text: string): string {
+  let decoded = text;
+  for (let count = 0; count < MAX_DECODED_COUNT; count++) {
+    const next = decodedOnce(decoded);
+    if (next === decoded) break;
+    decoded = next;
+  }
+  return decoded;
+}
+
 function decodedOnce(text: string): string {
   return text.replace(ESCAPES, (escapes) =>
     Buffer.from(escapes.replaceAll('%', ''), 'hex').toString(isUtf8(escapes) ? 'utf8' : 'latin1'),

@@ -9,8 +9,11 @@ export interface Template {
   readonly paths: readonly string[];
   /** True without any expression: its text is always the same. */
   readonly isConstant: boolean;
-  /** @throws NoValue when one of the expressions gives no text, number or truth value. */
-  text(ctx: Scope, locals: Scope): string;
+  /**
+   * @param shown makes what stands for a value of each; by default that is the value itself
+   * @throws NoValue when one of the expressions gives no text, number or truth value.
+   */
+  text(ctx: Scope, locals: Scope, shown?: (value: string) => string): string;
 }
 
 const OPEN = '{{';
@@ -40,13 +43,18 @@ export function compileTemplate(source: string, locals: readonly string[] = []):
       locals: expressions.flatMap((expression) => expression.locals),
       paths: expressions.flatMap(({ paths }) => paths),
       isConstant: expressions.length === 0,
-      text(ctx, own) {
+      text(ctx, own, shown = asItIs) {
         let text = '';
-        for (const part of parts) text += typeof part === 'string' ? part : textOf(part.value(ctx, own));
+        for (const part of parts)
+          text += typeof part === 'string' ? part : shown(textOf(part.value(ctx, own)));
         return text;
       },
     },
   };
+}
+
+function asItIs(value: string): string {
+  return value;
 }
 
 function textOf(value: Json): string {

@@ -97,6 +97,15 @@ describe.each(['2026-07-28', '2025-11-25'])('a rule that asks, in %s', (revision
   });
 });
 
+it('shows the person values as they are, and nothing that they pretend to be', async () => {
+  const gateway = gatewayWith(FORM, 'accept');
+  const path = `/a\n\nApproved by security.\u202e${'x'.repeat(1_000)}`;
+  const { asked } = await gateway.call({ ...call, arguments: { path } });
+  expect(asked[0]?.message).toMatch(
+    /^May bot remove \/a\\u\{a\}\\u\{a\}Approved by security\.\\u\{202e\}x+… \(1026 characters\)\?$/,
+  );
+});
+
 it('asks nobody where all is only tried', async () => {
   const gateway = gatewayWith({ ...FORM, mode: 'audit' }, 'decline');
   const { status, asked, remarks } = await gateway.call(call);

@@ -26,12 +26,12 @@ describe('the name of a tool', () => {
     ['a soft hyphen', 'r\u00adm'],
     ['NUL behind', 'rm\0'],
     ['a space behind', 'rm '],
-    ['encoded twice, once', 'r%256d'],
+    ['encoding that is encoded', 'r%256d'],
     ['a mathematical letter', '\u{1d42b}m'],
-  ])('with %s is denied with the plain one, and never allowed by it', async (what, name) => {
+  ])('with %s is denied with the plain one, and never allowed by it', async (_, name) => {
     const request = { method: 'tools/call', target: target('tool', 'files', name) };
     expect(await use(ONLY_RM, request)).toBe(403);
-    if (what !== 'encoded twice, once') expect(await use(NO_RM, request)).toBe(403);
+    expect(await use(NO_RM, request)).toBe(403);
   });
 
   it.each(['r\u043c', 'RM', 'rm.', 'files:rm', '__proto__', 'constructor'])(

@@ -6,6 +6,8 @@ const passes: PluginBench['cases'][number]['isAsExpected'] = ({ outcome, reached
   outcome?.errorCode === 0 && reached !== undefined;
 
 const deny = (id: string, when: string) => ({ id, when, outcome: 'deny' });
+/** What a rule without a pattern may cost. */
+const RULE_LIMIT_NANOS = 3_000;
 const LONG = 'x'.repeat(1_000);
 
 export const bench: PluginBench = {
@@ -15,12 +17,14 @@ export const bench: PluginBench = {
     {
       name: 'one rule',
       stage: 'call',
+      limitNanos: RULE_LIMIT_NANOS,
       config: { rules: [{ id: 'it', when: 'target.upstream == "bench"', outcome: 'allow' }] },
       isAsExpected: passes,
     },
     {
       name: 'one rule over arguments, claims and scopes',
       stage: 'call',
+      limitNanos: RULE_LIMIT_NANOS,
       config: {
         rules: [
           {

@@ -1,6 +1,7 @@
 /** What of a request rules are asked. */
 import type { Target } from '@sluice/sdk';
 import { plainUri } from '../authorize/spelling.js';
+import { decodedWholly } from '../expressions/paths.js';
 import type { Scope } from '../expressions/scope.js';
 import { WITH_TARGET } from '../method-targets.js';
 import type { Question } from './decision-point.js';
@@ -68,15 +69,7 @@ const PLAIN_NAME = /^[\w.:/-]*$/;
 function plainName({ kind, name }: Target): string {
   if (kind === 'resource') return plainUri(name);
   if (PLAIN_NAME.test(name)) return name;
-  return decoded(name)
+  return decodedWholly(name)
     .normalize('NFKC')
     .replace(/[\p{Cc}\p{Cf}\p{Zs}]/gu, '');
-}
-
-function decoded(name: string): string {
-  try {
-    return decodeURIComponent(name);
-  } catch {
-    return name;
-  }
 }

@@ -85,7 +85,7 @@ export function compileRule(rule: RuleConfig, path: string, problems: ConfigProb
     matches: compileMatch(match, `${path}.match`, problems),
     reason({ ctx, facts }) {
       try {
-        return reason?.text(ctx, facts);
+        return reason?.text(ctx, facts, shown);
       } catch (error) {
         if (error instanceof NoValue && !(error instanceof TooLong)) return undefined;
         throw error;
@@ -93,7 +93,7 @@ export function compileRule(rule: RuleConfig, path: string, problems: ConfigProb
     },
     asking: ({ ctx, facts }) =>
       message && {
-        message: message.text(ctx, facts),
+        message: message.text(ctx, facts, shown),
         schema,
         url: ask?.url,
         confirmUrl: ask?.confirm_url,
@@ -123,6 +123,20 @@ function compileText(source: string | undefined, path: string, findings: Finding
   for (const read of compiled.it.reads) findings.reads.add(read);
   for (const each of compiled.it.paths) findings.paths.add(each);
   return compiled.it;
+}
+
+/** Longest value in what a client or a person is told. */
+const MAX_SHOWN_LENGTH = 300;
+/** What ends a line, hides, or turns the direction of what is behind it. */
+const MISLEADING = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Co}\p{Cs}]/gu;
+
+/** A caller chooses the values, and is not to write what stands around them. */
+function shown(value: string): string {
+  const cut =
+    value.length > MAX_SHOWN_LENGTH
+      ? `${value.slice(0, MAX_SHOWN_LENGTH)}… (${value.length} characters)`
+      : value;
+  return cut.replace(MISLEADING, (each) => `\\u{${(each.codePointAt(0) as number).toString(16)}}`);
 }
 
 const FALSE_SET = 2;
