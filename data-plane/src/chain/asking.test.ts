@@ -7,7 +7,7 @@ import { ScriptedEndpoint } from '../front/scripted-endpoint.js';
 import { methodRow } from '../protocol/methods.js';
 import { scanMessage } from '../protocol/scan.js';
 import type { Message } from '../protocol/translate.js';
-import { createSealer } from '../sessions/seal.js';
+import { createSealer, type Sealer } from '../sessions/seal.js';
 import { ChainedEndpoint, passageOf } from './chained-endpoint.js';
 import { ANSWER_LIFETIME_MS } from './rounds.js';
 import { namedBy, type RoutedEndpoint } from './routed-endpoint.js';
@@ -72,9 +72,11 @@ function asking({ name = 'asking', keys = ['sure'], after = false, say, heard }:
 
 const sealer = createSealer({ current: Buffer.alloc(32, 7), previous: [] });
 
-function setUp(...bindings: Binding[]) {
+const setUp = (...bindings: Binding[]) => setUpWith(sealer, ...bindings);
+
+function setUpWith(own: Sealer, ...bindings: Binding[]) {
   const inner = new Inner();
-  const endpoint = new ChainedEndpoint(inner, sealer);
+  const endpoint = new ChainedEndpoint(inner, own);
   const route = compileRoute(bindings.length === 0 ? [asking()] : bindings);
   endpoint.use(passageOf(route));
   const reached = () => inner.requests.map(({ bytes }) => JSON.parse(bytes.toString()).params);
@@ -233,6 +235,41 @@ describe('a modern client', () => {
     await callOne({ inputResponses: { ...forged, theirs: { action: 'accept' } } });
     expect(reached()).toEqual([]);
     expect(reachedOne()[0].inputResponses).toEqual({ theirs: { action: 'accept' } });
+  });
+
+  it('comes again to any node with the same keys, also when they have been replaced, and to no other', async () => {
+    const [old, current] = [Buffer.alloc(32, 7), Buffer.alloc(32, 8)];
+    const retry = answers((await setUp().call()).result);
+    const node = setUpWith(createSealer({ current, previous: [old] }));
+    expect((await node.call(retry)).result).toEqual({ modern: true });
+    const stranger = setUpWith(createSealer({ current, previous: [] }));
+    expect((await stranger.call(retry)).error?.code).toBe(-32602);
+    expect(stranger.reached()).toEqual([]);
+  });
+
+  it('has its call sent on as it was written', async () => {
+    const { call, inner } = setUp();
+    const written = '"arguments": {"n": 1.50e2, "big": 9007199254740993,\n"text":"\\u00e9"}, "name":"tool"';
+    const { inputRequests, requestState } = (await call(`{${written}}`)).result;
+    const said = JSON.stringify(answers({ inputRequests, requestState }).inputResponses);
+    await call(`{"requestState":"${requestState}", "inputResponses": ${said} , ${written}}`);
+    const sent = inner.requests.map(({ bytes }) => bytes.toString());
+    expect(sent).toEqual([expect.stringContaining('"arguments": {"n": 1.50e2, "big": 9007199254740993,')]);
+    expect(sent[0]).not.toMatch(/sluice|requestState|inputResponses/);
+  });
+
+  it.each([
+    'true',
+    '"x"',
+    '{"sluice/asking/sure":{"action":"accept","content":[]}}',
+    '{"sluice/asking/sure":"accept"}',
+    '{"__proto__":{"sluice/asking/sure":{"action":"accept"}}}',
+  ])('cannot pass with %s for an answer', async (said) => {
+    const { call, reached } = setUp();
+    const { requestState } = (await call()).result;
+    const own = `{"name":"tool","arguments":{"n":1},"requestState":"${requestState}","inputResponses":${said}}`;
+    expect((await call(own)).result.resultType).toBe('input_required');
+    expect(reached()).toEqual([]);
   });
 
   it('is asked by several plugins, one after the other', async () => {
