@@ -70,6 +70,12 @@ function withMore(plugin: ResolvedPlugin, member: string, more: readonly object[
   };
 }
 
+/** What was made of a credential: it stays the very same object, so that nobody looks into all of them for one. */
+const callers = new WeakMap<
+  Credential,
+  { readonly consumer: Consumer; readonly tenant: string; readonly caller: object }
+>();
+
 /** What is made of consumers and credentials. */
 export function derivedCallers({
   consumers,
@@ -82,27 +88,31 @@ export function derivedCallers({
   for (const credential of credentials) {
     const consumer = known.get(credential.consumer);
     if (consumer === undefined || consumer.disabled) continue;
-    const who = {
-      consumer: consumer.name,
-      // What a tenant has made opens what is the tenant's, and nothing else.
-      ...(tenant !== '' && { tenant, endpoints_below: `/mcp/${tenant}/` }),
-      scopes: [...consumer.scopes],
-      claims: consumer.claims === undefined ? {} : structuredClone(consumer.claims),
-    };
-    const { kind } = credential;
-    if (kind.case === 'apiKey') {
-      const { prefix, hash, expires } = kind.value;
-      keys.push({
-        prefix,
-        hash,
-        ...who,
-        ...(expires && { expires_at: timestampDate(expires).toISOString() }),
-      });
-    } else if (kind.case === 'password') {
-      users.push({ user: kind.value.user || consumer.name, password_hash: kind.value.hash, ...who });
-    }
+    const last = callers.get(credential);
+    const isLast = last?.consumer === consumer && last.tenant === tenant;
+    const caller = isLast ? last.caller : callerOf(credential, consumer, tenant);
+    if (!isLast) callers.set(credential, { consumer, tenant, caller });
+    if (credential.kind.case === 'apiKey') keys.push(caller);
+    else if (credential.kind.case === 'password') users.push(caller);
   }
   return { keys, users };
+}
+
+function callerOf({ kind }: Credential, consumer: Consumer, tenant: string): object {
+  const who = {
+    consumer: consumer.name,
+    // What a tenant has made opens what is the tenant's, and nothing else.
+    ...(tenant !== '' && { tenant, endpoints_below: `/mcp/${tenant}/` }),
+    scopes: [...consumer.scopes],
+    claims: consumer.claims === undefined ? {} : structuredClone(consumer.claims),
+  };
+  if (kind.case === 'apiKey') {
+    const { prefix, hash, expires } = kind.value;
+    return { prefix, hash, ...who, ...(expires && { expires_at: timestampDate(expires).toISOString() }) };
+  }
+  if (kind.case === 'password')
+    return { user: kind.value.user || consumer.name, password_hash: kind.value.hash, ...who };
+  return who;
 }
 
 /**

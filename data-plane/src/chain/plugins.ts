@@ -12,6 +12,9 @@ import { Editions } from './editions.js';
 import type { Loaded } from './isolation/load.js';
 import { type PluginHostParts, pluginHost } from './plugin-host.js';
 
+/** As many as are looked at between two pauses of those that go on as they are. */
+const FEW_COUNT = 100;
+
 export interface PluginsOptions extends PluginHostParts {
   readonly log: Logger;
   /** What a binding names; undefined when there is no such plugin. */
@@ -141,19 +144,17 @@ export class Plugins {
     const editions = new Editions(configuration);
     const routes = new Map<string, Route>();
     const together = oneForTheSame();
-    const tenants = tenantsByPath(configuration);
+    const tenants = yield* tenantsByPath(configuration);
     for (const path of paths) {
       const bindings = placed(path);
       if (bindings.length === 0) continue;
       const edition = bindings.some(({ reads }) => reads.includes('view')) ? editions.of(path) : '';
       const tenant = tenants.get(path);
-      routes.set(
-        path,
+      const kept =
         keptRoute(this.now.routes.get(path), bindings, edition, tenant) ??
-          keptRoute(lender?.routes.get(path), bindings, edition, tenant) ??
-          together(bindings, edition, tenant),
-      );
-      yield;
+        keptRoute(lender?.routes.get(path), bindings, edition, tenant);
+      routes.set(path, kept ?? together(bindings, edition, tenant));
+      if (kept === undefined || routes.size % FEW_COUNT === 0) yield;
     }
     return {
       running: new Map(inOrder.map((each) => [each.resolved.name, each])),
@@ -369,11 +370,20 @@ function* bindingsByPath(
   };
 }
 
-/** Paths that are of a tenant. */
-function tenantsByPath({ upstreams, servers }: ResolvedConfiguration): ReadonlyMap<string, string> {
+/** Paths that are of a tenant. Yields now and then. */
+function* tenantsByPath({
+  upstreams,
+  servers,
+}: ResolvedConfiguration): Generator<void, ReadonlyMap<string, string>, void> {
   const tenants = new Map<string, string>();
-  for (const { name, tenant } of upstreams) if (tenant !== undefined) tenants.set(`/mcp/${name}`, tenant);
-  for (const { path, tenant } of servers) if (tenant !== undefined) tenants.set(path, tenant);
+  for (const [index, { name, tenant }] of upstreams.entries()) {
+    if (tenant !== undefined) tenants.set(`/mcp/${name}`, tenant);
+    if (index % FEW_COUNT === 0) yield;
+  }
+  for (const [index, { path, tenant }] of servers.entries()) {
+    if (tenant !== undefined) tenants.set(path, tenant);
+    if (index % FEW_COUNT === 0) yield;
+  }
   return tenants;
 }
 

@@ -72,6 +72,9 @@ export const ROUND_PAUSE_MS = 250;
  */
 const ASKED_PER_TURN_COUNT = 16;
 
+/** As many as are looked at between two pauses of those that go on as they are. */
+const FEW_COUNT = 100;
+
 /** The upstreams of a revision, and how what they offer is named. */
 interface UpstreamGroup {
   readonly upstreams: Iterable<Upstream>;
@@ -166,7 +169,7 @@ export class Discovery {
       known.push(each);
       byUpstream.set(upstream, each);
       byId.set(upstream.id, each);
-      yield;
+      if (before === undefined || known.length % FEW_COUNT === 0) yield;
     }
     return { group: { known, byId, naming }, fresh };
   }
@@ -202,7 +205,8 @@ export class Discovery {
     tellsAll: boolean,
   ): Generator<void, void, void> {
     if (isAllThere && !renamed) return;
-    for (const known of before) {
+    for (const [index, known] of before.entries()) {
+      if (index % FEW_COUNT === 0) yield;
       if (this.has(known)) continue;
       this.forget(known);
       yield;

@@ -1,5 +1,6 @@
 /* Servers, consumers, policies and limits of the operator and of tenants, as a node runs them. */
 import { create, type Entry, entryOf, type Resource, ResourceSchema } from '@sluice/proto/cluster';
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { CompileError } from './compile-error.js';
 import { type CompileContext, type Compiled, compile } from './compiler.js';
@@ -196,6 +197,92 @@ describe('consumers and credentials', () => {
     expect(named(second, 'anonymous')).toBe(named(first, 'anonymous'));
     expect(named(second, 'auth-api-key')).not.toBe(named(first, 'auth-api-key'));
   });
+});
+
+/** One of each kind that is of a tenant, in two forms. */
+const FORMS: readonly ((tenant: string, form: boolean) => Entry)[] = [
+  (tenant) => upstream('files', tenant),
+  (tenant, form) =>
+    entry(tenant, {
+      case: 'upstream',
+      value: {
+        name: 'web',
+        // The id of another one, of which there may be one alone.
+        id: form ? 'files' : '',
+        transport: { case: 'http', value: { url: 'http://127.0.0.1:1/mcp' } },
+      },
+    }),
+  (tenant, form) => server('team', tenant, form && tenant !== '' ? `/mcp/${tenant}/files` : ''),
+  (tenant, form) =>
+    entry(tenant, {
+      case: 'endpoint',
+      value: { name: 'some', path: `/mcp/${tenant && `${tenant}/`}some`, upstreams: form ? ['web'] : [] },
+    }),
+  (tenant, form) => consumer(form ? 'ada' : 'bob', tenant),
+  (tenant, form) => credential('one', form ? 'ada' : 'bob', tenant),
+  (tenant) => credential('two', 'ada', tenant),
+  (tenant, form) => policy('p', form ? 'files:*' : 'web:*', tenant),
+  (tenant, form) => policy('q', 'files:*', tenant, form && tenant !== '' ? [`/mcp/${tenant}/some`] : []),
+  (tenant) => limit('calls', tenant),
+  (tenant, form) =>
+    entry(tenant, {
+      case: 'plugin',
+      value: {
+        plugin: 'auth-api-key',
+        config: { hash_key: 'a secret of thirty-two characters' },
+        order: form ? 1 : 0,
+      },
+    }),
+];
+
+it('comes to the same by any way of changes as at once', () => {
+  const one = fc.record({
+    form: fc.boolean(),
+    kind: fc.nat(FORMS.length - 1),
+    removed: fc.integer({ min: 0, max: 3 }).map((each) => each === 0),
+    tenant: fc.constantFrom('', 'acme', 'globex'),
+  });
+  const attempt = (how: () => Compiled) => {
+    try {
+      return how();
+    } catch (thrown) {
+      expect(thrown).toBeInstanceOf(CompileError);
+      return undefined;
+    }
+  };
+  let refused = 0;
+  fc.assert(
+    fc.property(fc.array(fc.array(one, { minLength: 1, maxLength: 3 }), { maxLength: 25 }), (revisions) => {
+      let now = new Map<string, Entry>();
+      let compiled: Compiled | undefined;
+      for (const steps of revisions) {
+        const next = new Map(now);
+        const changed = new Map<string, Entry>();
+        const removed = new Set<string>();
+        for (const { form, kind, removed: isRemoved, tenant } of steps) {
+          const each = (FORMS[kind] as (typeof FORMS)[number])(tenant, form);
+          if (changed.has(each.key) || removed.has(each.key)) continue;
+          if (isRemoved) {
+            removed.add(each.key);
+            next.delete(each.key);
+          } else {
+            changed.set(each.key, each);
+            next.set(each.key, each);
+          }
+        }
+        const change = { changed: [...changed.values()], removed: [...removed] as Entry['key'][] };
+        const before = compiled;
+        const after = attempt(() => compile(before, change, context));
+        const atOnce = attempt(() => run([...next.values()]));
+        expect(after?.configuration).toEqual(atOnce?.configuration);
+        if (after === undefined) refused++;
+        else [compiled, now] = [after, next];
+      }
+    }),
+    { numRuns: 200 },
+  );
+  // There was something to refuse.
+  expect(refused).toBeGreaterThan(0);
 });
 
 describe('policies and limits', () => {

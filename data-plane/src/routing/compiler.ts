@@ -27,10 +27,12 @@ import {
 } from '@sluice/proto/cluster';
 import { CompileError } from './compile-error.js';
 import { keptByName, keptIfAllSame, keptIfSame } from './kept.js';
+import { inKeyOrder, type KeyOrder } from './key-order.js';
 import {
   type Access,
-  type AccessByTenant,
+  type BoundPlugins,
   type PlacedServer,
+  type Placement,
   serversInOrder,
   type WrittenPlugin,
   withAccess,
@@ -64,7 +66,9 @@ export interface CompileContext {
 export interface Compiled {
   readonly configuration: ResolvedConfiguration;
   readonly parts: ReadonlyMap<KeyText, Part>;
-  readonly access: AccessByTenant;
+  readonly upstreamOrder: KeyOrder;
+  readonly placement: Placement;
+  readonly bound: BoundPlugins;
 }
 
 /** What one resource makes. */
@@ -133,8 +137,7 @@ export function* compileInSteps(
     parts.set(key, partOf(entry, secrets));
     yield;
   }
-  const { configuration, access } = yield* together(parts, before, context);
-  return { configuration, parts, access };
+  return { parts, ...(yield* together(parts, before, context)) };
 }
 
 /** As much as is done at once of what takes a microsecond or less each. */
@@ -158,7 +161,7 @@ function* together(
   parts: ReadonlyMap<KeyText, Part>,
   before: Compiled | undefined,
   { node }: CompileContext,
-): Generator<void, Pick<Compiled, 'configuration' | 'access'>, void> {
+): Generator<void, Omit<Compiled, 'parts'>, void> {
   const upstreams: (readonly [KeyText, ResolvedUpstream])[] = [];
   const bindings: PlacedPlugin[] = [];
   const servers: (readonly [KeyText, PlacedServer])[] = [];
@@ -173,43 +176,37 @@ function* together(
     else if (made.kind === 'access') access.push(made.access);
     if (++count % FEW_COUNT === 0) yield;
   }
-  yield* sortByKey(upstreams);
+  const { entries: sorted, order } = yield* inKeyOrder(upstreams, before?.upstreamOrder);
   yield;
-  yield* refuseSameIds(upstreams);
   const last = before?.configuration;
-  const placed = yield* serversInOrder(servers, upstreams, last?.servers);
+  yield* refuseSameIds(sorted, last?.upstreams);
+  const placement = yield* serversInOrder(servers, sorted, before?.placement);
   yield;
-  const written = yield* pluginsInOrder(bindings, upstreams, placed, last?.plugins);
+  const written = yield* pluginsInOrder(bindings, sorted, placement.servers, last?.plugins);
   yield;
-  const bound = yield* withAccess(written, access, upstreams, placed, before?.access ?? new Map());
+  const bound = yield* withAccess(written, access, placement, before?.bound);
   yield;
   const next: ResolvedConfiguration = {
     gateway: keptIfSame(last?.gateway, withNodeSettings(gateway ?? resolveGateway(undefined), node)),
     upstreams: keptIfAllSame(
       last?.upstreams,
-      upstreams.map(([, upstream]) => upstream),
+      sorted.map(([, upstream]) => upstream),
     ),
-    servers: keptIfAllSame(last?.servers, placed),
-    plugins: keptIfAllSame(last?.plugins, keptByName(last?.plugins, bound.plugins)),
+    servers: keptIfAllSame(last?.servers, placement.servers),
+    plugins:
+      last !== undefined && bound === before?.bound
+        ? last.plugins
+        : keptIfAllSame(last?.plugins, keptByName(last?.plugins, bound.plugins)),
   };
-  return { configuration: Object.freeze(next), access: bound.byTenant };
+  return { configuration: Object.freeze(next), upstreamOrder: order, placement, bound };
 }
 
-/** Sorts runs first, with pauses; to sort what is made of sorted runs takes little. */
-function* sortByKey(upstreams: (readonly [KeyText, unknown])[]): Generator<void, void, void> {
-  const byKey = ([a]: readonly [KeyText, unknown], [b]: readonly [KeyText, unknown]) =>
-    a < b ? -1 : a > b ? 1 : 0;
-  for (let start = 0; start < upstreams.length; start += FEW_COUNT) {
-    const run = upstreams.slice(start, start + FEW_COUNT).sort(byKey);
-    for (const [index, each] of run.entries()) upstreams[start + index] = each;
-    yield;
-  }
-  upstreams.sort(byKey);
-}
-
+/** @param before among which none had the id of another. */
 function* refuseSameIds(
   upstreams: readonly (readonly [KeyText, ResolvedUpstream])[],
+  before: readonly ResolvedUpstream[] | undefined,
 ): Generator<void, void, void> {
+  if (before?.length === upstreams.length && upstreams.every(([, { id }], i) => id === before[i]?.id)) return;
   const owners = new Map<string, KeyText>();
   for (const [key, { id }] of upstreams) {
     const other = owners.get(id);

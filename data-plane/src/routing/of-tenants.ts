@@ -10,7 +10,8 @@ import {
 } from '@sluice/proto';
 import { type Entry, type KeyText, keyNameOf, parseKeyText } from '@sluice/proto/cluster';
 import { CompileError } from './compile-error.js';
-import { keptByName, keptIfSame } from './kept.js';
+import { keptByName, keptIfSame, sameItems } from './kept.js';
+import { inKeyOrder, type KeyOrder } from './key-order.js';
 
 /** A server, and whose it is; empty for the operator. */
 export interface PlacedServer {
@@ -27,10 +28,35 @@ export interface Access {
 /** As much as is done at once of what takes a microsecond or less each. */
 const FEW_COUNT = 500;
 
+/** Below it is what is served. */
+const ROOT = '/mcp/';
+
 /** What tenants' servers take, as it was placed last; it stays as long as the names lead to the same. */
 const placements = new WeakMap<
   ResolvedServer,
   { readonly takes: readonly string[]; readonly placed: ResolvedServer }
+>();
+
+/** Servers in their places among upstreams, and what the next ones go on from. */
+export interface Placement {
+  /** Of all upstreams; the same object as before where none has come or gone. */
+  readonly names: ReadonlySet<string>;
+  readonly order: KeyOrder;
+  readonly written: readonly PlacedServer[];
+  readonly servers: readonly ResolvedServer[];
+  readonly paths: Paths;
+}
+
+/** Where anything is served: upstreams, then servers. */
+interface Paths {
+  readonly all: readonly string[];
+  readonly ofTenant: ReadonlyMap<string, readonly string[]>;
+}
+
+/** What was made of a server among upstreams of these names. */
+const placedAmong = new WeakMap<
+  PlacedServer,
+  { readonly names: ReadonlySet<string>; readonly placed: ResolvedServer }
 >();
 
 /**
@@ -38,48 +64,93 @@ const placements = new WeakMap<
  * after each.
  */
 export function* serversInOrder(
-  servers: (readonly [KeyText, PlacedServer])[],
+  unsorted: readonly (readonly [KeyText, PlacedServer])[],
   upstreams: readonly (readonly [KeyText, ResolvedUpstream])[],
-  before: readonly ResolvedServer[] | undefined,
-): Generator<void, ResolvedServer[], void> {
-  if (servers.length === 0) return [];
+  before: Placement | undefined,
+): Generator<void, Placement, void> {
+  const names = yield* namesOf(upstreams, before?.names);
+  const { entries, order } = yield* inKeyOrder(unsorted, before?.order);
+  yield;
+  const written = entries.map(([, each]) => each);
+  if (before !== undefined && names === before.names && sameItems(written, before.written)) return before;
+  const servers: ResolvedServer[] = [];
+  const earlier = new Map(before?.servers.map((each) => [each.name, each]));
+  const owners = new Map<string, KeyText>();
+  for (const [key, each] of entries) {
+    yield;
+    const { path } = each.server;
+    const owner = owners.get(path);
+    if (owner !== undefined) throw takenAt(key, path, keyNameOf(owner));
+    owners.set(path, key);
+    const last = placedAmong.get(each);
+    if (last?.names === names) {
+      servers.push(last.placed);
+      continue;
+    }
+    const own = placedOf(key, each, names);
+    const placed = keptIfSame(earlier.get(own.name), own);
+    placedAmong.set(each, { names, placed });
+    servers.push(placed);
+  }
+  const hasSamePaths =
+    names === before?.names &&
+    servers.length === before.servers.length &&
+    servers.every(({ path }, index) => path === before.servers[index]?.path);
+  const paths = hasSamePaths ? before.paths : yield* pathsOf(upstreams, servers);
+  return { names, order, written, servers, paths };
+}
+
+function* namesOf(
+  upstreams: readonly (readonly [KeyText, ResolvedUpstream])[],
+  before: ReadonlySet<string> | undefined,
+): Generator<void, ReadonlySet<string>, void> {
+  if (before?.size === upstreams.length && upstreams.every(([, { name }]) => before.has(name))) return before;
   const names = new Set<string>();
-  const paths = new Map<string, KeyText | undefined>();
   for (const [, { name }] of upstreams) {
     names.add(name);
-    paths.set(`/mcp/${name}`, undefined);
     if (names.size % FEW_COUNT === 0) yield;
   }
   yield;
-  servers.sort(([a], [b]) => (a < b ? -1 : 1));
-  yield;
-  const placed: ResolvedServer[] = [];
-  const earlier = new Map(before?.map((each) => [each.name, each]));
-  for (const [key, { server, tenant }] of servers) {
-    yield;
-    const { path } = server;
-    if (tenant !== '' && !path.startsWith(`/mcp/${tenant}/`))
-      throw new CompileError(
-        parseKeyText(key),
-        'path',
-        `${path} is not of the tenant: its paths begin with /mcp/${tenant}/`,
-      );
-    const owner = paths.get(path);
-    if (paths.has(path))
-      throw new CompileError(
-        parseKeyText(key),
-        'path',
-        `at ${path} ${owner === undefined ? 'an upstream' : keyNameOf(owner)} is served`,
-      );
-    paths.set(path, key);
-    const foreign = tenant === '' ? undefined : namesIn(server.selection).find((name) => name.includes('/'));
-    if (foreign !== undefined)
-      throw new CompileError(parseKeyText(key), '', `${foreign} is no name of an upstream`);
-    const own = tenant === '' ? server : placedIn(server, tenant, names);
-    const old = earlier.get(own.name);
-    placed.push(own === old ? own : keptIfSame(old, own));
+  return names;
+}
+
+function placedOf(
+  key: KeyText,
+  { server, tenant }: PlacedServer,
+  names: ReadonlySet<string>,
+): ResolvedServer {
+  const { path } = server;
+  if (tenant !== '' && !path.startsWith(`${ROOT}${tenant}/`))
+    throw new CompileError(
+      parseKeyText(key),
+      'path',
+      `${path} is not of the tenant: its paths begin with ${ROOT}${tenant}/`,
+    );
+  if (path.startsWith(ROOT) && names.has(path.slice(ROOT.length))) throw takenAt(key, path, 'an upstream');
+  if (tenant === '') return server;
+  const foreign = namesIn(server.selection).find((name) => name.includes('/'));
+  if (foreign !== undefined)
+    throw new CompileError(parseKeyText(key), '', `${foreign} is no name of an upstream`);
+  return placedIn(server, tenant, names);
+}
+
+function takenAt(key: KeyText, path: string, by: string): CompileError {
+  return new CompileError(parseKeyText(key), 'path', `at ${path} ${by} is served`);
+}
+
+function* pathsOf(
+  upstreams: readonly (readonly [KeyText, ResolvedUpstream])[],
+  servers: readonly ResolvedServer[],
+): Generator<void, Paths, void> {
+  const all = [...upstreams.map(([, { name }]) => `${ROOT}${name}`), ...servers.map(({ path }) => path)];
+  const ofTenant = new Map<string, string[]>();
+  for (const [index, path] of all.entries()) {
+    if (index % FEW_COUNT === 0) yield;
+    const end = path.indexOf('/', ROOT.length);
+    if (end > 0) added(ofTenant, path.slice(ROOT.length, end), path);
   }
-  return placed;
+  yield;
+  return { all, ofTenant };
 }
 
 function placedIn(server: ResolvedServer, tenant: string, names: ReadonlySet<string>): ResolvedServer {
@@ -108,10 +179,6 @@ function namesIn(selection: ResolvedServer['selection']): readonly string[] {
   if (selection.kind === 'upstreams') return selection.upstreams;
   const { tools, prompts, resources } = selection;
   return [...tools, ...prompts, ...resources].map(({ upstream }) => upstream);
-}
-
-function sameItems<T>(a: readonly T[], b: readonly T[]): boolean {
-  return a.length === b.length && a.every((each, index) => each === b[index]);
 }
 
 function selectionIn(
@@ -147,8 +214,14 @@ interface TenantAccess {
   readonly plugins: readonly ResolvedPlugin[];
 }
 
-/** What the next configuration goes on from. */
-export type AccessByTenant = ReadonlyMap<string, TenantAccess>;
+/** What plugins are bound to, and what the next configuration goes on from. */
+export interface BoundPlugins {
+  readonly plugins: readonly ResolvedPlugin[];
+  readonly written: readonly WrittenPlugin[];
+  readonly access: readonly Access[];
+  readonly paths: Paths;
+  readonly byTenant: ReadonlyMap<string, TenantAccess>;
+}
 
 /** What plugins that know callers were made to, as long as they know the same. */
 const known = new WeakMap<
@@ -160,29 +233,29 @@ const known = new WeakMap<
 export function* withAccess(
   written: readonly WrittenPlugin[],
   access: readonly Access[],
-  upstreams: readonly (readonly [KeyText, ResolvedUpstream])[],
-  servers: readonly ResolvedServer[],
-  before: AccessByTenant,
-): Generator<void, { plugins: readonly ResolvedPlugin[]; byTenant: AccessByTenant }, void> {
+  { paths }: Placement,
+  before: BoundPlugins | undefined,
+): Generator<void, BoundPlugins, void> {
+  if (before !== undefined && paths === before.paths && sameItems(access, before.access)) {
+    const isSameWritten = sameItems(
+      written.map(({ plugin }) => plugin),
+      before.written.map(({ plugin }) => plugin),
+    );
+    if (isSameWritten) return before;
+  }
   const byTenant = new Map<string, TenantAccess>();
-  if (access.length === 0) return { plugins: written.map(({ plugin }) => plugin), byTenant };
+  if (access.length === 0)
+    return { plugins: written.map(({ plugin }) => plugin), written, access, paths, byTenant };
   const accessOf = new Map<string, Access[]>();
   for (const [index, each] of access.entries()) {
     added(accessOf, each.tenant, each);
     if (index % FEW_COUNT === 0) yield;
   }
-  const all = [...upstreams.map(([, { name }]) => `/mcp/${name}`), ...servers.map(({ path }) => path)];
-  const pathsOf = new Map<string, string[]>();
-  for (const [index, path] of all.entries()) {
-    if (index % FEW_COUNT === 0) yield;
-    const end = path.indexOf('/', '/mcp/'.length);
-    if (end > 0) added(pathsOf, path.slice('/mcp/'.length, end), path);
-  }
-  yield;
   for (const tenant of [...accessOf.keys()].sort()) {
     const own = accessOf.get(tenant) ?? [];
-    const paths = tenant === '' ? ['/mcp', ...all] : (pathsOf.get(tenant) ?? []);
-    byTenant.set(tenant, accessIn(tenant, own, paths, before.get(tenant)));
+    const last = before?.byTenant.get(tenant);
+    const ownPaths = tenant === '' ? everyPath(paths) : (paths.ofTenant.get(tenant) ?? []);
+    byTenant.set(tenant, accessIn(tenant, own, ownPaths, last));
     yield;
   }
   const everybody = [...byTenant.values()].map(({ callers }) => callers);
@@ -194,7 +267,16 @@ export function* withAccess(
     yield;
   }
   for (const each of byTenant.values()) bound.push(...each.plugins);
-  return { plugins: bound, byTenant };
+  return { plugins: bound, written, access, paths, byTenant };
+}
+
+const everyPaths = new WeakMap<Paths, readonly string[]>();
+
+/** With that of all together. */
+function everyPath(paths: Paths): readonly string[] {
+  const every = everyPaths.get(paths) ?? ['/mcp', ...paths.all];
+  everyPaths.set(paths, every);
+  return every;
 }
 
 function accessIn(

@@ -92,6 +92,9 @@ interface Merged {
   readonly endpoint: ChainedEndpoint;
 }
 
+/** As much as is looked at between two pauses of what goes on as it is. */
+const FEW_COUNT = 100;
+
 /** The running form of the newest configuration. */
 export class Runtime implements ProcessHost {
   private upstreams: ReadonlyMap<string, Upstream> = new Map();
@@ -291,25 +294,28 @@ export class Runtime implements ProcessHost {
       direct.set(upstream, endpoint);
       byName.set(upstream.name, endpoint);
       served.push(endpoint);
-      yield;
+      if (before === undefined || served.length % FEW_COUNT === 0) yield;
     }
     const servers = new Map<string, Served>();
     for (const server of configuration.servers) {
+      const before = this.servers.get(server.path);
       const own = this.servedOf(server, pageSize);
-      if (own !== this.servers.get(server.path)) fresh.add(own.endpoint);
+      if (own !== before) fresh.add(own.endpoint);
       servers.set(server.path, own);
       byName.set(server.path.slice('/mcp/'.length), own.endpoint);
       served.push(own.endpoint);
-      yield;
+      if (own !== before || served.length % FEW_COUNT === 0) yield;
     }
     const paths = served.map(({ path }) => path);
     const plugins = yield* this.host.plugins.prepare(configuration, paths);
     const passages: [ChainedEndpoint, Passage | undefined][] = [];
-    for (const endpoint of served) {
+    for (const [index, endpoint] of served.entries()) {
       const route = plugins.routes.get(endpoint.path);
-      if (fresh.has(endpoint)) endpoint.use(passageOf(route));
-      else if (route !== endpoint.route) passages.push([endpoint, passageOf(route)]);
-      yield;
+      const isFresh = fresh.has(endpoint);
+      const isOther = route !== endpoint.route;
+      if (isFresh) endpoint.use(passageOf(route));
+      else if (isOther) passages.push([endpoint, passageOf(route)]);
+      if (isFresh || isOther || index % FEW_COUNT === 0) yield;
     }
     const trial = yield* this.trialOf(configuration, { upstreams, direct, plugins });
     const parts = trial?.trial.parts;
@@ -419,7 +425,7 @@ export class Runtime implements ProcessHost {
             each?.egressText === egressText && sameUpstream(each.config, config) && !this.apart.has(each),
         );
       next.set(config.id, goesOn ?? this.upstreamOf(config, egress, egressText, isTrial));
-      yield;
+      if (goesOn === undefined || next.size % FEW_COUNT === 0) yield;
     }
     return next;
   }
