@@ -19,7 +19,8 @@ export class CelRules implements DecisionPoint {
 
   /** @param problems is given what is wrong with the rules, by their path. */
   constructor(rules: readonly RuleConfig[], problems: ConfigProblem[]) {
-    this.rules = rules.map((rule, index) => compileRule(rule, `rules[${index}]`, problems));
+    const ids = new Set(rules.map(({ id }) => id));
+    this.rules = rules.map((rule, index) => compileRule(rule, `rules[${index}]`, problems, ids));
     const conditions = this.rules.flatMap(({ condition }) => condition ?? []);
     this.reads = [...new Set(this.rules.flatMap(({ reads }) => reads))];
     this.paths = [...new Set(this.rules.flatMap(({ paths }) => paths))];

@@ -26,6 +26,25 @@ const LATER_PATHS = /^(?:arguments|session|now)(?:\.|$)/;
 /** What is known of a target whose name is not. */
 const KNOWN_OF_TARGET: readonly string[] = ['target.kind', 'target.upstream'];
 
+/** What facts have, that are not plain values. */
+const MEMBERS: Readonly<Record<string, readonly string[]>> = {
+  agent: ['name', 'version', 'capabilities', 'source'],
+  session: ['count', 'tools', 'rules'],
+  target: ['kind', 'upstream', 'name'],
+};
+
+/** Why a path leads to nothing that there is; undefined when it may lead somewhere. */
+function pathProblem(path: string, ids: ReadonlySet<string>): string | undefined {
+  const [root = '', member, ...rest] = path.split('.');
+  const members = MEMBERS[root];
+  if (members === undefined || member === undefined) return undefined;
+  if (!members.includes(member)) return `reads ${root}.${member}; it has ${members.join(', ')}`;
+  const [id] = rest;
+  if (root === 'session' && member === 'rules' && id !== undefined && !ids.has(id))
+    return `reads session.rules.${id}, and there is no such rule`;
+  return undefined;
+}
+
 export interface CompiledRule {
   readonly id: string;
   readonly outcome: Verdict['outcome'];
@@ -44,11 +63,21 @@ interface Findings {
   readonly problems: ConfigProblem[];
   readonly reads: Set<string>;
   readonly paths: Set<string>;
+  /** Of all rules. */
+  readonly ids: ReadonlySet<string>;
 }
 
-/** @param path of the rule in the configuration. */
-export function compileRule(rule: RuleConfig, path: string, problems: ConfigProblem[]): CompiledRule {
-  const findings: Findings = { problems, reads: new Set(), paths: new Set() };
+/**
+ * @param path of the rule in the configuration.
+ * @param ids of all rules.
+ */
+export function compileRule(
+  rule: RuleConfig,
+  path: string,
+  problems: ConfigProblem[],
+  ids: ReadonlySet<string>,
+): CompiledRule {
+  const findings: Findings = { problems, reads: new Set(), paths: new Set(), ids };
   const { id, outcome, match, ask } = rule;
   if (outcome === 'ask' && ask === undefined)
     problems.push({
@@ -101,6 +130,15 @@ export function compileRule(rule: RuleConfig, path: string, problems: ConfigProb
   };
 }
 
+function found({ reads, paths }: Pick<Condition, 'reads' | 'paths'>, path: string, findings: Findings): void {
+  for (const read of reads) findings.reads.add(read);
+  for (const each of paths) {
+    findings.paths.add(each);
+    const message = pathProblem(each, findings.ids);
+    if (message !== undefined) findings.problems.push({ path, message });
+  }
+}
+
 function compileWhen(source: string | undefined, path: string, findings: Findings): Condition | undefined {
   if (source === undefined) return undefined;
   const compiled = compileCondition(source, FACTS);
@@ -108,8 +146,7 @@ function compileWhen(source: string | undefined, path: string, findings: Finding
     findings.problems.push({ path, message: compiled.problem });
     return undefined;
   }
-  for (const read of compiled.it.reads) findings.reads.add(read);
-  for (const each of compiled.it.paths) findings.paths.add(each);
+  found(compiled.it, path, findings);
   return compiled.it;
 }
 
@@ -120,8 +157,7 @@ function compileText(source: string | undefined, path: string, findings: Finding
     findings.problems.push({ path, message: compiled.problem });
     return undefined;
   }
-  for (const read of compiled.it.reads) findings.reads.add(read);
-  for (const each of compiled.it.paths) findings.paths.add(each);
+  found(compiled.it, path, findings);
   return compiled.it;
 }
 
