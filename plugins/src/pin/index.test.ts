@@ -61,7 +61,10 @@ function gatewayOf(config: object, world: World) {
   };
 }
 
-const shown = (tool: { readonly name: string }) => ({ ...tool, name: `files:${tool.name}` });
+const shown = (tool: { readonly name: string; readonly [member: string]: unknown }) => ({
+  ...tool,
+  name: `files:${tool.name}`,
+});
 
 describe('a tool as it was accepted', () => {
   it('is shown and called, however its members are ordered', async () => {
