@@ -37,7 +37,8 @@ describe('sluice.pins.json', () => {
     const { resources, problems } = await loadResourceFile(file);
     expect(problems).toEqual([]);
     const [pin] = resources.flatMap(({ resource: { spec } }) => (spec.case === 'plugin' ? [spec.value] : []));
-    const read = JSON.stringify(READ).replaceAll('${', '$${');
+    const read =
+      '{"name":"read","description":"Costs $5, $${HOME} $${secret:db} $$${X}","inputSchema":{"type":"object"}}';
     expect(pin?.config).toEqual({ new: 'hold', accepted: { files: { read } } });
   });
 

@@ -69,7 +69,9 @@ export async function addPins(
   const read = await readPins(pinsFileOf(file));
   if ('problem' in read) return [read.problem];
   if (read.pins === undefined) return [];
-  const accepted = acceptedOf(read.pins, (text) => (hasReferences ? text.replaceAll('${', '$${') : text));
+  const accepted = acceptedOf(read.pins, (text) =>
+    hasReferences ? text.replaceAll('${', () => '$${') : text,
+  );
   for (const binding of without) binding.config = { ...binding.config, accepted };
   return [];
 }
