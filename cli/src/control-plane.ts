@@ -16,7 +16,13 @@ import {
 import { compileCheck } from './compile-check.js';
 import type { ControlPlaneFlags } from './control-plane-flags.js';
 import { EXIT } from './exit-codes.js';
-import { firstTokens, forgetFirstTokens, type MadeTokens, showFirstTokens } from './first-tokens.js';
+import {
+  firstTokens,
+  forgetFirstTokens,
+  type MadeTokens,
+  StateFolderError,
+  showFirstTokens,
+} from './first-tokens.js';
 import type { Output } from './health.js';
 import { openLog } from './log.js';
 import { packageVersion } from './version.js';
@@ -77,6 +83,7 @@ export async function runControlPlane(flags: ControlPlaneFlags, out: Output, err
 function exitCodeOf(error: unknown): number {
   const isSetting =
     error instanceof SettingError ||
+    error instanceof StateFolderError ||
     error instanceof TokenFileError ||
     error instanceof StoreDamagedError ||
     error instanceof TypeError;

@@ -17,6 +17,11 @@ export interface MadeTokens {
   readonly files: readonly string[];
 }
 
+/** What has to be kept cannot be written there. */
+export class StateFolderError extends Error {
+  override readonly name = 'StateFolderError';
+}
+
 interface Wanted {
   readonly nodeTokensFile: string | undefined;
   readonly adminTokensFile: string | undefined;
@@ -34,18 +39,35 @@ export function firstTokens(
   readonly nodeTokensFile: string | undefined;
   readonly adminTokensFile: string | undefined;
 } {
-  mkdirSync(folder, { recursive: true, mode: OWNER_ONLY.folder });
-  const nodes = fileOf(nodeTokensFile, hasOtherNodes, join(folder, NODE_TOKENS_FILE), () => {
-    const { token, sha256 } = newToken('node');
-    return { token, text: nodeEntry({ node: '*', sha256 }) };
-  });
-  const admins = fileOf(adminTokensFile, hasOtherCallers, join(folder, ADMIN_TOKENS_FILE), () => {
-    const { token, sha256 } = newToken('admin');
-    return { token, text: adminEntry({ name: 'first', sha256, role: 'admin' }) };
-  });
-  const files = [nodes, admins].flatMap(({ token, file }) =>
-    token === undefined || file === undefined ? [] : [file],
-  );
+  const files: string[] = [];
+  const written = (own: string, text: string) => {
+    files.push(own);
+    writeFileSync(own, `# Digests of tokens; sluice keys create-token makes more entries.\n${text}`, {
+      mode: OWNER_ONLY.file,
+      flag: 'wx',
+    });
+  };
+  let nodes: TokenFile;
+  let admins: TokenFile;
+  try {
+    mkdirSync(folder, { recursive: true, mode: OWNER_ONLY.folder });
+    nodes = fileOf(nodeTokensFile, hasOtherNodes, join(folder, NODE_TOKENS_FILE), (own) => {
+      const { token, sha256 } = newToken('node');
+      written(own, nodeEntry({ node: '*', sha256 }));
+      return token;
+    });
+    admins = fileOf(adminTokensFile, hasOtherCallers, join(folder, ADMIN_TOKENS_FILE), (own) => {
+      const { token, sha256 } = newToken('admin');
+      written(own, adminEntry({ name: 'first', sha256, role: 'admin' }));
+      return token;
+    });
+  } catch (error) {
+    removed(files);
+    const reason = (error as Error).message;
+    throw new StateFolderError(
+      `the state folder ${folder} cannot be used: ${reason}; choose another with --state-dir`,
+    );
+  }
   return {
     made: files.length > 0 ? { folder, node: nodes.token, admin: admins.token, files } : undefined,
     nodeTokensFile: nodes.file,
@@ -53,25 +75,31 @@ export function firstTokens(
   };
 }
 
+interface TokenFile {
+  readonly file: string | undefined;
+  /** Undefined for a file that was there. */
+  readonly token: string | undefined;
+}
+
+/** @param make writes the file, and returns the token that it holds the digest of */
 function fileOf(
   named: string | undefined,
   isNeedless: boolean,
   own: string,
-  make: () => { readonly token: string; readonly text: string },
-): { readonly file: string | undefined; readonly token: string | undefined } {
+  make: (own: string) => string,
+): TokenFile {
   if (named !== undefined) return { file: named, token: undefined };
   if (existsSync(own)) return { file: own, token: undefined };
   if (isNeedless) return { file: undefined, token: undefined };
-  const { token, text } = make();
-  writeFileSync(own, `# Digests of tokens; sluice keys create-token makes more entries.\n${text}`, {
-    mode: OWNER_ONLY.file,
-    flag: 'wx',
-  });
-  return { file: own, token };
+  return { file: own, token: make(own) };
 }
 
 /** Has the next start make others: the digest of a token that nobody was shown would keep everybody out. */
 export function forgetFirstTokens({ files }: MadeTokens): void {
+  removed(files);
+}
+
+function removed(files: readonly string[]): void {
   for (const file of files) rmSync(file, { force: true });
 }
 

@@ -16,7 +16,8 @@ export function explainStartFailure(
 ): { exitCode: number; explanation: string } {
   const chain = causes(error);
   for (const { code, message } of chain) {
-    if (code === 'CERTIFICATE_UNUSABLE') return { exitCode: EXIT.configuration, explanation: message };
+    if (code === 'CERTIFICATE_UNUSABLE' || code === 'FOLDER_TAKEN')
+      return { exitCode: EXIT.configuration, explanation: message };
     const reason = typeof code === 'string' ? ADDRESS_FAILURES[code] : undefined;
     if (reason) {
       const [{ address, port }] = chain.filter((cause) => cause.code === code) as [SystemError];

@@ -74,6 +74,8 @@ export class ConfigurationHead {
   private away: string | undefined;
   /** Why what is known here may not be what the store holds: nothing is written then. */
   private doubt: string | undefined;
+  /** Why the store added nothing when it was last asked to, though it can be read. */
+  private unwritten: string | undefined;
   private closed = false;
   private rereading: Promise<void> | undefined;
   private endRetry: (() => void) | undefined;
@@ -154,6 +156,7 @@ export class ConfigurationHead {
   private async commitInTurn(proposal: Proposal): Promise<Revision | undefined> {
     const id = proposal.id ?? this.timing.newId();
     let base = this.revisionNow;
+    let hasFailed = false;
     for (let attempt = 1; attempt <= MAX_COMMIT_ATTEMPTS; attempt++) {
       const made = this.revisions.find((each) => each.id === id);
       if (made !== undefined) return made;
@@ -171,7 +174,11 @@ export class ConfigurationHead {
       const stored = await this.append(
         revisionOf({ proposal, id, number, timeMs: this.options.nowMs(), state, change }),
       );
-      if (stored !== undefined) return stored;
+      if (stored instanceof StoreUnavailableError) {
+        // Once may be an answer that was lost; twice is a store that cannot write, such as one whose disk is full.
+        if (hasFailed) throw this.notWritten(stored);
+        hasFailed = true;
+      } else if (stored !== undefined) return stored;
     }
     throw this.conflict(proposal.expected ?? base);
   }
@@ -365,7 +372,7 @@ export class ConfigurationHead {
   }
 
   private tellReachable(isOtherReason = false): void {
-    const reason = this.doubt ?? this.away;
+    const reason = this.doubt ?? this.away ?? this.unwritten;
     const isReachable = reason === undefined;
     if (this.isReachable === isReachable && !isOtherReason) return;
     this.isReachable = isReachable;
@@ -377,8 +384,18 @@ export class ConfigurationHead {
     if (this.doubt !== undefined) throw new StoreUnavailableError(`nothing can be written: ${this.doubt}`);
   }
 
-  /** Resolves to what is in the store, which holds here then too; to undefined when others were faster. */
-  private async append(revision: Revision): Promise<Revision | undefined> {
+  private notWritten(error: StoreUnavailableError): StoreUnavailableError {
+    const isOther = this.unwritten !== undefined && this.unwritten !== error.message;
+    this.unwritten = error.message;
+    this.tellReachable(isOther);
+    return error;
+  }
+
+  /**
+   * Resolves to what is in the store, which holds here then too; to undefined when others were faster; to why the store
+   * has added nothing.
+   */
+  private async append(revision: Revision): Promise<Revision | StoreUnavailableError | undefined> {
     let outcome: AppendOutcome;
     try {
       outcome = await this.options.log.append(revision, this.storeIdNow, this.revisions.at(-1)?.id);
@@ -391,6 +408,8 @@ export class ConfigurationHead {
       throw error;
     }
     if (outcome.appended) {
+      this.unwritten = undefined;
+      this.tellReachable();
       this.heard(revision);
       return revision;
     }
@@ -404,13 +423,14 @@ export class ConfigurationHead {
   private async appendedAllTheSame(
     { number, id }: Revision,
     error: StoreUnavailableError,
-  ): Promise<Revision | undefined> {
+  ): Promise<Revision | StoreUnavailableError | undefined> {
     const found = await this.options.log.history(Number(number) + 1, 1).catch(() => undefined);
     if (found === undefined) throw error;
     const [newest] = found;
     // All revisions were forgotten since, maybe this one among them.
     if (newest === undefined && this.revisions.length > 0) throw error;
-    if (newest?.id !== id) return undefined;
+    if (newest === undefined || newest.number < number) return error;
+    if (newest.id !== id) return undefined;
     this.heard(newest);
     return newest;
   }

@@ -29,6 +29,7 @@ import { connectionList, connectionQuery } from './connection-list.js';
 import type { Timing } from './delivery-port.js';
 import { type Held, SnapshotDisk } from './disk.js';
 import { refuseExposure } from './exposure.js';
+import { claimFolder } from './folder-claim.js';
 import { Follower, type Refused } from './follower.js';
 import { type GrpcOptions, GrpcTransport } from './grpc-transport.js';
 import { ownLookup } from './lookup.js';
@@ -106,6 +107,7 @@ export class ClusterNode {
   private port: number;
   private load: Partial<Health> = {};
   private loadAtMs = 0;
+  private giveUpFolder = async () => {};
 
   constructor(private readonly options: ClusterNodeOptions) {
     const { settings, region, log } = options;
@@ -123,6 +125,7 @@ export class ClusterNode {
       log.warn(
         'nothing is kept on the disk: a start without a control plane has nothing to serve; see --state-dir',
       );
+    else this.giveUpFolder = await this.claimFolder();
     if (sharing !== undefined) this.cluster = await connectCluster({ ...sharing, node, log });
     const kept = await this.startFromDisk();
     this.replica = new Replica(kept?.refused === undefined ? kept?.held : undefined);
@@ -162,6 +165,12 @@ export class ClusterNode {
     await this.transport?.close();
     await this.cluster?.close();
     await this.disk?.flush();
+    await this.giveUpFolder();
+  }
+
+  private async claimFolder(): Promise<() => Promise<void>> {
+    const { node, settings, log } = this.options;
+    return claimFolder(settings.stateDir ?? '', `the node ${node} (process ${process.pid})`, log);
   }
 
   // The configuration.

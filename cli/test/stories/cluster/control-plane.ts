@@ -41,7 +41,7 @@ export async function tokenFiles(folder: string): Promise<string[]> {
 /** Starts a replica on free ports; those that it had before, when they are given. */
 export async function startControlPlane(
   args: readonly string[],
-  { ports, env = {}, token = ADMIN_TOKEN }: StartOptions = {},
+  { ports, env = {}, token = ADMIN_TOKEN, fileBlockCount }: StartOptions = {},
 ): Promise<RunningControlPlane> {
   const [nodesPort, adminPort, healthPort] = ports ?? [await freePort(), await freePort(), await freePort()];
   const [nodes, admin, health] = [nodesPort, adminPort, healthPort].map((port) => `127.0.0.1:${port}`) as [
@@ -50,7 +50,11 @@ export async function startControlPlane(
     string,
   ];
   const listen = ['--listen', nodes, '--admin-listen', admin, '--health-listen', health];
-  const process = startCommand(['control-plane', '--log-format', 'json', ...listen, ...args], env);
+  const process = startCommand(
+    ['control-plane', '--log-format', 'json', ...listen, ...args],
+    env,
+    fileBlockCount,
+  );
   const client = connectAdmin({ address: admin, token });
   const ready = async () => {
     const answer = await fetch(`http://${health}/ready`).catch(() => undefined);
@@ -83,6 +87,8 @@ interface StartOptions {
   readonly env?: Record<string, string>;
   /** Of the admin API. */
   readonly token?: string;
+  /** How large its files may become (`ulimit -f`). */
+  readonly fileBlockCount?: number;
 }
 
 /** The ports of a replica, to start it again. */

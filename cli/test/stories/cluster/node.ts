@@ -44,7 +44,7 @@ export function startCommand(
   fileBlockCount?: number,
 ): RunningNode {
   const command = [process.execPath, COMMAND, ...args];
-  const limited = ['/bin/sh', '-c', `ulimit -f ${fileBlockCount}; exec "$@"`, 'sh', ...command];
+  const limited = ['/bin/sh', '-c', `ulimit -S -f ${fileBlockCount}; exec "$@"`, 'sh', ...command];
   const [program = '', ...rest] = fileBlockCount === undefined ? command : limited;
   const child = spawn(program, rest, {
     env: { ...process.env, ...env },
