@@ -38,13 +38,14 @@ describeUnless(missing('bash', 'bash'), 'bash completes', () => {
 
   test.each<[string, string[]]>([
     ['conf', ['config']],
-    ['config ""', ['get', 'apply', 'diff', 'history', 'rollback', 'wait', 'export', 'import']],
+    ['config ""', ['get', 'apply', 'delete', 'diff', 'history', 'rollback', 'wait', 'export', 'import']],
     ['config apply --pru', ['--prune', '--prune-tenant', '--prune-kind', '--prune-label']],
     ['config apply --prune-kind up', ['upstream']],
     ['config history --kind lim', ['limit']],
     ['config get -o ""', ['table', 'yaml', 'json', 'name']],
     ['config get --server cp:7070 ""', ['upstream/files', 'upstream/maps']],
     ['config get upstream/m', ['upstream/maps']],
+    ['config delete upstream/files upstream/m', ['upstream/maps']],
     ['config apply -f fi', ['fish']],
     ['nodes drain ""', ['eu-1']],
     ['serve --listener u', ['uws']],
