@@ -14,8 +14,10 @@ export interface Address {
 /** So many hosts of one text are looked at; more make it an attack by itself, which other limits end. */
 const MAX_HOST_COUNT = 1_000;
 const MAX_HOST_LENGTH = 512;
+/** What the parser of URLs leaves out wherever it stands in one. */
+const LEFT_OUT = /[\t\r\n]/g;
 const IN_ADDRESS =
-  /\b[a-z][a-z0-9+.-]{0,20}:[\\/]{1,4}([^\s"'<>\\/?#]{1,512})|(?:^|[\s"'=(,])[\\/]{2}([^\s"'<>\\/?#]{1,512})/gi;
+  /\b(?:[a-z][a-z0-9+.-]{0,20}:[\\/]{1,4}|(?:https?|wss?|ftp):)([^\s"'<>\\/?#]{1,512})|(?:^|[\s"'=(,])[\\/]{2}([^\s"'<>\\/?#]{1,512})/gi;
 const DOTTED = /(?<![\w.])(?:0x[0-9a-f]{1,8}|\d{1,11})(?:[.。．｡](?:0x[0-9a-f]{1,8}|\d{1,11})){3}(?!\.?\w)/gi;
 const BRACKETED = /\[([0-9a-f:.]{2,45})(?:%[\w.-]{1,20})?\]/gi;
 const BARE_IPV6 = /(?<![\w:.])[0-9a-f]{0,4}:[0-9a-f:.]{1,45}(?![\w:])/gi;
@@ -83,6 +85,8 @@ export function hostsIn({ text, member }: Text): readonly string[] {
     if (host !== undefined) hosts.add(host);
   };
   if (/[.:。．｡]|\/\//.test(text)) {
+    if (text.search(LEFT_OUT) !== -1)
+      for (const match of text.replace(LEFT_OUT, '').matchAll(IN_ADDRESS)) add(match[1] ?? match[2]);
     for (const match of text.matchAll(IN_ADDRESS)) add(match[1] ?? match[2]);
     for (const match of text.matchAll(DOTTED)) add(match[0]);
     for (const match of text.matchAll(BRACKETED)) add(`[${match[1]}]`);

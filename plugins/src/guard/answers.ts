@@ -27,6 +27,7 @@ const OPAQUE: ReadonlySet<string> = new Set([
 const DESCRIPTIVE: ReadonlySet<string> = new Set(['description', 'title']);
 /** What an entry of a list is called by. */
 const IDENTITIES: ReadonlySet<string> = new Set(['name', 'uri', 'uriTemplate']);
+const RELATED_TASK = 'io.modelcontextprotocol/related-task';
 /** Numbers that lose digits when they are read. */
 const LONG_NUMBER = /(?<=[:,[\s])[0-9]{17,19}(?=[\s,\]}])/g;
 
@@ -68,7 +69,8 @@ export class Answers {
     let own = changed(joined, {
       ...visitor,
       isKept: (name, depth) => depth === 0 && OPAQUE.has(name),
-      member: (name, value, owner) => this.bytesMember(name, value, owner, visitor),
+      member: (name, value, owner) =>
+        isNameOfTask(name, owner) ? value : this.bytesMember(name, value, owner, visitor),
     }) as JsonObject;
     this.judgeTogether(own, report);
     // What reads the first of two members of one name would read what was not looked at.
@@ -80,7 +82,7 @@ export class Answers {
   error(error: OutcomeError): Guarded<OutcomeError> {
     const report = newReport(this.config.instructions.min_score);
     const visitor = this.visitor(report);
-    const message = visitor.text(error.message, 'message');
+    const message = visitor.text(String(error.message), 'message');
     const data = error.data === undefined ? undefined : changed(error.data, visitor);
     this.decide(report);
     const isSame = message === error.message && data === error.data;
@@ -221,6 +223,12 @@ export class Answers {
     report.denied ??= { rule: 'max_result_bytes', reason, isTooLarge: true };
     return result;
   }
+}
+
+/** What a client asks for a task by, in the task itself and in the results that belong to it. */
+function isNameOfTask(name: string, owner: JsonObject): boolean {
+  if (name === RELATED_TASK) return true;
+  return name === 'taskId' && typeof owner.status === 'string';
 }
 
 function instructionsDenied(signals: readonly string[]): NonNullable<Report['denied']> {

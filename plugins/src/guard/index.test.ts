@@ -160,6 +160,20 @@ describe('calls', () => {
     expect((await gatewayOf(own).call(twice)).status).toBe(403);
   });
 
+  it('held against hostile patterns of hundreds of thousands of characters end', async () => {
+    const patterns = ['(?:a+)+$', '(?:a|aa)+!', '(?:.*a){12}!', '(?:[a-z]+)*[0-9]!'];
+    const own = {
+      sets: [],
+      rules: [{ id: 'slow', reason: 'x', patterns: patterns.slice(1) }],
+      redaction: {
+        patterns: patterns.map((pattern, index) => ({ id: `p-${index}`, pattern })),
+      },
+    };
+    const gateway = gatewayOf(own, () => text(`${'a'.repeat(200_000)}b`));
+    const { status } = await gateway.call({ tool: 'files:read', arguments: { text: 'a'.repeat(300_000) } });
+    expect(status).toBe(200);
+  });
+
   it('that are long are looked through in a thread', async () => {
     const long = 'word '.repeat(30_000);
     const gateway = gatewayOf(config);
@@ -220,8 +234,14 @@ describe('answers', () => {
   });
 
   it('keep what is opaque', async () => {
-    const result = { resultType: 'input_required', requestState: KEY, nextCursor: CARD, ...text('x') };
+    const result = {
+      ...{ resultType: 'input_required', requestState: KEY, nextCursor: CARD, ...text('x') },
+      task: { taskId: KEY, status: 'working' },
+      _meta: { 'io.modelcontextprotocol/related-task': { taskId: KEY } },
+    };
     expect((await answer(config, result)).outcome.result).toEqual(result);
+    const hidden = { structuredContent: { requestState: KEY, taskId: KEY } };
+    expect(JSON.stringify((await answer(config, hidden)).outcome.result)).not.toContain(KEY);
   });
 
   it('have tokens for secrets that are split over blocks', async () => {
@@ -482,6 +502,10 @@ describe('instructions', () => {
     expect(await list({ instructions: { action: 'deny' } })).toEqual([{ name: 'a:c' }]);
     expect((await list({ instructions: { action: 'cut' } }))[0].description).not.toContain('password');
     expect(await list({})).toEqual(tools);
+    const gateway = gatewayOf({}, () => ({ tools }));
+    for (let count = 0; count < 3; count += 1)
+      expect((await gateway.call({ method: 'tools/list' })).remarks).toHaveLength(1);
+    expect(gateway.logged).toHaveLength(1);
   });
 });
 
@@ -492,6 +516,7 @@ describe('notifications and questions', () => {
   };
   const ctx = (session?: string) => ({
     session,
+    targets: [],
     signal: new AbortController().signal,
     remark: () => undefined,
   });

@@ -86,6 +86,8 @@ export default definePlugin({
     const notifications = new Notifications(answers.redactor, invisible === 'strip');
     const known = new KnownEntries(answers);
     const isTrusted = compilePatterns(config.trusted);
+    const isAllTrusted = ({ targets }: Pick<Ctx, 'targets'>) =>
+      targets.length > 0 && targets.every(isTrusted);
     const tell = teller(host, isEnforced);
 
     function exchange(ctx: Ctx, next: () => MaybePromise<Outcome>): MaybePromise<Outcome | Refusal> {
@@ -116,8 +118,7 @@ export default definePlugin({
     }
 
     function outcome(ctx: Ctx, came: Outcome): MaybePromise<Outcome | Refusal> {
-      if (came.refusal !== undefined || LISTS.has(ctx.method)) return came;
-      if (ctx.targets.length > 0 && ctx.targets.every(isTrusted)) return came;
+      if (came.refusal !== undefined || LISTS.has(ctx.method) || isAllTrusted(ctx)) return came;
       return came.errorCode === 0 ? result(ctx, came) : failure(ctx, came);
     }
 
@@ -168,8 +169,8 @@ export default definePlugin({
           tell.hit(ctx, INVISIBLE_NAME);
           return isEnforced ? [] : [each];
         }
-        const { value, report } = known.of(entry);
-        const denied = tell.answer(ctx, report, target);
+        const { value, report, isNew } = known.of(entry);
+        const denied = tell.answer(ctx, report, { target, isNew });
         if (!isEnforced) return [each];
         if (denied !== undefined) return [];
         return value === entry ? [each] : [{ target, entry: value }];
@@ -177,7 +178,7 @@ export default definePlugin({
     }
 
     function notification(ctx: Ctx, sent: Notification): JsonObject | 'drop' | undefined {
-      if (sent.direction === 'to upstream') return undefined;
+      if (sent.direction === 'to upstream' || isAllTrusted(ctx)) return undefined;
       const found: string[] = [];
       const own = notifications.passed(sent, ctx, (id) => found.push(id));
       for (const id of found) tell.redacted(id);
@@ -186,6 +187,7 @@ export default definePlugin({
     }
 
     function input(ctx: Ctx, { params }: InputRequest): Refusal | undefined {
+      if (isAllTrusted(ctx)) return undefined;
       const report = answers.look(params);
       const id = Object.keys(report.redacted).find((each) => SECRET_IDS.has(each));
       if (id !== undefined)
@@ -223,6 +225,12 @@ function refusal({ id, reason }: Hit): Refusal {
   });
 }
 
+/** An entry of a list, and whether it was never seen before. */
+interface LookedAt {
+  readonly target: Target;
+  readonly isNew: boolean;
+}
+
 /** Says what was found, to metrics, records and logs; nothing of the texts. */
 function teller({ metrics, log }: PluginHost, isEnforced: boolean) {
   const enforced = isEnforced ? {} : { isEnforced: false as const };
@@ -243,7 +251,7 @@ function teller({ metrics, log }: PluginHost, isEnforced: boolean) {
     },
 
     /** A refusal where it cannot go on. */
-    answer({ remark }: Ctx, report: Report, target?: Target): Refusal | undefined {
+    answer({ remark }: Ctx, report: Report, entry?: LookedAt): Refusal | undefined {
       const { score, signals, invisible, isCut, isShortened, denied } = report;
       for (const [id, count] of Object.entries(report.redacted)) {
         redacted(id, count);
@@ -256,14 +264,16 @@ function teller({ metrics, log }: PluginHost, isEnforced: boolean) {
           'instructions_total',
           'Answers and descriptions that look like instructions to a model.',
         );
-        const at = target === undefined ? {} : { target: `${target.upstream}:${target.name}` };
+        const at = entry === undefined ? {} : { target: `${entry.target.upstream}:${entry.target.name}` };
         remark({
           kind: 'flagged',
           rule: 'instructions',
           data: { score, signals: [...signals], ...at },
           ...enforced,
         });
-        log.warn({ score, signals, ...at }, 'something looks like instructions to a model');
+        // Lists are asked for often; once is enough to know.
+        if (entry?.isNew !== false)
+          log.warn({ score, signals, ...at }, 'something looks like instructions to a model');
       }
       if (isShortened) remark({ kind: 'redacted', rule: 'max_result_bytes', ...enforced });
       if (denied === undefined) return undefined;

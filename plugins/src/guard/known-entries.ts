@@ -12,12 +12,13 @@ export class KnownEntries {
 
   constructor(private readonly answers: Answers) {}
 
-  of(entry: JsonObject): Guarded<JsonObject> {
+  /** Beside what it is, whether it was looked at now. */
+  of(entry: JsonObject): Guarded<JsonObject> & { readonly isNew: boolean } {
     const key = JSON.stringify(entry);
     const known = this.known.get(key);
     // One that was not changed goes on as the object that it is now.
-    if (known !== undefined) return { value: known.value ?? entry, report: known.report };
-    const own = this.answers.entry(entry);
+    if (known !== undefined) return { value: known.value ?? entry, report: known.report, isNew: false };
+    const own = { ...this.answers.entry(entry), isNew: true };
     if (key.length > MAX_KNOWN_LENGTH) return own;
     if (this.known.size >= MAX_KNOWN_COUNT) this.known.clear();
     this.known.set(key, { value: own.value === entry ? undefined : own.value, report: own.report });

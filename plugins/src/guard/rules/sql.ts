@@ -6,6 +6,7 @@ function read(text: string): string | undefined {
   const own = text
     .replace(/\/\*!\d{0,6}/g, ' ')
     .replace(/\/\*[^*]{0,2000}(?:\*(?!\/)[^*]{0,2000}){0,100}\*\//g, ' ')
+    .replace(/\*\//g, ' ')
     .replace(/(?:--[ \t]|#)[^\n]{0,2000}/g, ' ')
     .replace(/\s+/g, ' ')
     .replace(/[`[\]]/g, '');
@@ -26,7 +27,14 @@ export const sql: RuleSet = {
       of(
         '\\b(?:drop|truncate|alter)\\s{1,8}(?:table|database|schema|view|index|column|sequence|trigger|function|procedure|user|role|extension)\\b|\\btruncate\\s{1,8}\\w',
       ),
-      ['DROP TABLE users', 'drop/**/table x', 'truncate x', 'ALTER TABLE x ADD y int', 'DROP\nDATABASE x'],
+      [
+        'DROP TABLE users',
+        'drop/**/table x',
+        '/*!50000DROP*/ TABLE x',
+        'truncate x',
+        'ALTER TABLE x ADD y int',
+        'DROP\nDATABASE x',
+      ],
       ['select dropped from tables', 'raindrop table'],
     ),
     rule(
@@ -42,7 +50,7 @@ export const sql: RuleSet = {
       'sql-write',
       'a statement that writes',
       of(
-        `\\binsert\\s{1,8}into\\s|\\breplace\\s{1,8}into\\s|\\bmerge\\s{1,8}into\\s|\\bdelete\\s{1,8}from\\s|\\bupdate\\s{1,8}${NAME}\\s{1,8}set\\b|\\bcreate\\s{1,8}(?:or\\s{1,8}replace\\s{1,8})?(?:temp(?:orary)?\\s{1,8})?(?:table|view|index|function|procedure|trigger|database|schema|extension)\\b|\\bselect\\b[^;]{0,2000}\\binto\\s{1,8}(?:temp\\s|table\\s)`,
+        `\\binsert\\s{1,8}into\\s|\\breplace\\s{1,8}into\\s|\\bmerge\\s{1,8}into\\s|\\bdelete\\s{1,8}(?:\\w{1,64}\\s{1,8})?from\\s|\\bupdate\\s{1,8}${NAME}\\s{1,8}set\\b|\\bcreate\\s{1,8}(?:or\\s{1,8}replace\\s{1,8})?(?:temp(?:orary)?\\s{1,8})?(?:table|view|index|function|procedure|trigger|database|schema|extension)\\b|\\bselect\\b[^;]{0,2000}\\binto\\s{1,8}(?:temp\\s|table\\s)`,
       ),
       [
         'INSERT INTO x VALUES (1)',
@@ -62,27 +70,38 @@ export const sql: RuleSet = {
     rule(
       'sql-tautology',
       'a condition that is always true',
-      /['")]\s{0,8}(?:or|and|\|\|)\s{1,8}(?:not\s{1,8})?\(?(['"]?)(\w{1,32})\1\s{0,4}(?:=|like|<=>)\s{0,4}['"]?\2|\bor\s{1,8}(\d{1,9})\s{0,4}=\s{0,4}\3\b|['"]\s{0,8}or\s{1,8}true\b|'\s{0,8}(?:--|#|\/\*)/i,
-      ["' or '1'='1", "x' OR 1=1 --", "') or ('a'='a", "admin'--", '1 or 1=1'],
+      /['")]\s{0,8}(?:or|and|\|\|)\s{1,8}(?:not\s{1,8})?\(?(['"]?)(\w{1,32})\1\s{0,4}(?:=|like|<=>)\s{0,4}['"]?\2|\bor\s{1,8}(\d{1,9})\s{0,4}=\s{0,4}\3\b|['"]\s{0,8}or\s{1,8}(?:''|"")\s{0,4}=|\bor\s{1,8}\d{1,9}\s{0,4}[<>]=?\s{0,4}\d|\d\s{1,8}or\s{1,8}true\b|['"]\s{0,8}or\s{1,8}true\b|'\s{0,8}(?:--|#|\/\*)/i,
+      [
+        "' or '1'='1",
+        "x' OR 1=1 --",
+        "') or ('a'='a",
+        "admin'--",
+        '1 or 1=1',
+        '" or ""="',
+        "' or 2>1 --",
+        '1 or true',
+      ],
       ["it's or not", 'a or b = c', "where name = 'x'"],
     ),
     rule(
       'sql-union',
       'a second query whose rows are added',
-      /\bunion\s{1,8}(?:all\s{1,8}|distinct\s{1,8})?\(?\s{0,8}select\b/i,
-      ["x' UNION SELECT password FROM users", 'union all select 1', 'union/**/select 1'],
+      /\bunion(?:\s{1,8}(?:all|distinct))?[\s(]{1,8}select\b/i,
+      ["x' UNION SELECT password FROM users", 'union all select 1', 'UNION(SELECT 1)', 'union/**/select 1'],
       ['the union selects a leader', 'trade union'],
     ),
     rule(
       'sql-outside',
       'a statement that reads or writes files, or runs programs',
-      /\binto\s{1,8}(?:out|dump)file\b|\bload_file\s{0,4}\(|\bload\s{1,8}data\b|\bcopy\b[^;]{0,500}\b(?:from|to)\s{1,8}(?:program\b|')|\bxp_(?:cmdshell|dirtree|regread|fileexist)\b|\bsp_(?:oacreate|configure|executesql)\b|\bpg_(?:read_file|read_binary_file|ls_dir|execute_server_program)\b|\blo_(?:import|export)\s{0,4}\(|\butl_(?:http|file|tcp)\b|\battach\s{1,8}database\b|\bload_extension\s{0,4}\(|\bopenrowset\b|\bdblink\s{0,4}\(/i,
+      /\binto\s{1,8}(?:out|dump)file\b|\bload_file\s{0,4}\(|\bload\s{1,8}data\b|\bcopy\b[^;]{0,500}\b(?:from|to)\s{1,8}(?:program\b|')|\bxp_(?:cmdshell|dirtree|regread|fileexist)\b|\bsp_(?:oacreate|configure|executesql)\b|\bpg_(?:read_file|read_binary_file|ls_dir|execute_server_program)\b|\blo_(?:import|export)\s{0,4}\(|\butl_(?:http|file|tcp)\b|\battach\s{1,8}database\b|\bload_extension\s{0,4}\(|\bopenrowset\b|\bdblink\s{0,4}\(|\bexecute\s{1,8}immediate\b|\bpragma\s{1,8}\w{1,64}\s{0,4}=|\bvacuum\s{1,8}into\b/i,
       [
         "select 1 into outfile '/tmp/x'",
         "COPY x TO PROGRAM 'id'",
         "exec xp_cmdshell 'id'",
         "select load_file('/x')",
         "attach database 'x' as y",
+        'PRAGMA writable_schema=1',
+        "VACUUM INTO 'x'",
       ],
       ['copy of the program', 'load the data'],
     ),
