@@ -10,12 +10,13 @@ import { LOOP_MARK, scriptedBundle } from '../../../../plugins/src/policy/opa/sc
 import { type RunningGateway, startGateway } from '../../gateway.js';
 import { metric } from '../gateway-metrics.js';
 import { closeClients, connect, KINDS } from '../official-client.js';
-import { plain } from '../upstreams.js';
+import { type HttpServer, plain, startFixtureOn } from '../upstreams.js';
 
 /* "My organisation has its policies in OPA, and the gateway does what they say." */
 
 const TOKEN = 'a-token-of-opa';
 const ELSEWHERE = '/elsewhere';
+const MULTI_ROUND = 'test_input_required_result_multi_round';
 
 /** A server that speaks OPA's data API, with a policy that goes by the text that a tool is given. */
 class OpaServer {
@@ -58,6 +59,9 @@ async function answer(
   };
   switch (input.arguments?.text) {
     case undefined:
+      // Of what it has asked about it says nothing in lists.
+      if (input.target.name === MULTI_ROUND && !input.later)
+        return json({ result: { ask: 'May it ask you?' } });
       return json({ result: input.target.name === 'echo' });
     case 'deny':
       return json({ result: { allow: false, reason: 'OPA says no' } });
@@ -83,12 +87,13 @@ async function answer(
 }
 
 let opa: OpaServer;
+let fixture: HttpServer;
 let folder: string;
 let overRest: RunningGateway;
 let compiled: RunningGateway;
 
 beforeAll(async () => {
-  opa = await OpaServer.start();
+  [opa, fixture] = await Promise.all([OpaServer.start(), startFixtureOn(0, 'modern')]);
   folder = await mkdtemp(join(tmpdir(), 'sluice-opa-story-'));
   const bundle = scriptedBundle();
   await writeFile(join(folder, 'bundle.tar.gz'), bundle);
@@ -96,7 +101,10 @@ beforeAll(async () => {
   const gatewayWith = (own: object) =>
     startGateway({
       workers: 1,
-      config: { upstreams: [plain('plain')], plugins: [{ plugin: 'policy', config: { opa: own } }] },
+      config: {
+        upstreams: [plain('plain'), { name: 'modern', url: fixture.url }],
+        plugins: [{ plugin: 'policy', config: { opa: own } }],
+      },
     });
   [overRest, compiled] = await Promise.all([
     gatewayWith({ rest: { url: opa.url, token: TOKEN, timeout: '300ms' } }),
@@ -107,6 +115,7 @@ afterEach(closeClients);
 afterAll(async () => {
   await Promise.all([overRest?.stop(), compiled?.stop()]);
   opa?.stop();
+  await fixture?.kill();
   await rm(folder, { recursive: true, force: true });
 });
 
@@ -131,6 +140,20 @@ describe.each(KINDS)('%s', (kind) => {
     await expect(client.say('plain__echo', { text: 'deny' })).rejects.toThrow('OPA says no');
     expect(await client.say('plain__echo', { text: 'ask' })).toBe('ask');
     expect(asked).toEqual(['May echo run?']);
+  });
+
+  it('is asked once when the server asks in two rounds afterwards', async () => {
+    const asked: string[] = [];
+    const onElicit = ({ message }: { message: string }) => {
+      asked.push(message);
+      return { action: 'accept', content: { name: 'Ada', color: 'red' } };
+    };
+    const client = await connect(kind, `${overRest.url}/mcp`, { onElicit });
+    for (let count = 0; count < 2; count++)
+      expect(await client.say(`modern__${MULTI_ROUND}`)).toBe('Ada likes red');
+    expect(asked).toHaveLength(6);
+    expect(asked[0]).toBe('May it ask you?');
+    expect(asked[3]).toBe('May it ask you?');
   });
 
   it('calls what a compiled policy allows', async () => {
