@@ -98,21 +98,30 @@ export function derivedCallers({
   return { keys, users };
 }
 
+/** Frozen, so that whoever has checked it once knows it. */
 function callerOf({ kind }: Credential, consumer: Consumer, tenant: string): object {
   const who = {
     consumer: consumer.name,
     // What a tenant has made opens what is the tenant's, and nothing else.
     ...(tenant !== '' && { tenant, endpoints_below: `/mcp/${tenant}/` }),
-    scopes: [...consumer.scopes],
-    claims: consumer.claims === undefined ? {} : structuredClone(consumer.claims),
+    scopes: Object.freeze([...consumer.scopes]),
+    claims: frozen(consumer.claims === undefined ? {} : structuredClone(consumer.claims)),
   };
   if (kind.case === 'apiKey') {
     const { prefix, hash, expires } = kind.value;
-    return { prefix, hash, ...who, ...(expires && { expires_at: timestampDate(expires).toISOString() }) };
+    const expiry = expires && { expires_at: timestampDate(expires).toISOString() };
+    return Object.freeze({ prefix, hash, ...who, ...expiry });
   }
   if (kind.case === 'password')
-    return { user: kind.value.user || consumer.name, password_hash: kind.value.hash, ...who };
+    return Object.freeze({ user: kind.value.user || consumer.name, password_hash: kind.value.hash, ...who });
   return who;
+}
+
+/** Through and through. */
+function frozen<T>(value: T): T {
+  if (typeof value !== 'object' || value === null) return value;
+  for (const member of Object.values(value)) frozen(member);
+  return Object.freeze(value);
 }
 
 /**

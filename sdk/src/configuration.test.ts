@@ -199,6 +199,24 @@ describe('a configuration that is checked in steps', () => {
     expect(JSON.stringify(value)).toBe(before);
   });
 
+  it('does not check again what is frozen, and comes to the same', () => {
+    const fixed = items(200).map((item) => Object.freeze(item));
+    const keysOf = (value: unknown) => {
+      const { said } = inSteps(Config, value);
+      return said.ok ? (said.config as { keys: object[] }).keys : undefined;
+    };
+    const first = keysOf({ keys: fixed });
+    const value = { keys: [...fixed.slice(1), ...items(1)] };
+    const second = keysOf(value);
+    expect(second?.slice(0, 199).every((each, index) => each === first?.[index + 1])).toBe(true);
+    expect(second?.[199]).not.toBe(first?.[0]);
+    expect(inSteps(Config, value).said).toEqual(checked(Config, value));
+    const wrong = { keys: [...fixed, Object.freeze({ name: 'other' })] };
+    for (let round = 0; round < 2; round++)
+      expect(inSteps(Config, wrong).said).toEqual(checked(Config, wrong));
+    expect(checked(Config, wrong).ok).toBe(false);
+  });
+
   it('comes to the same where a list holds more than its entries say', () => {
     const unique = Type.Object({ keys: Type.Array(Type.String(), { uniqueItems: true }) });
     const value = { keys: Array.from({ length: 200 }, (_, index) => `k${index % 150}`) };

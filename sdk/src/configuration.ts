@@ -8,6 +8,8 @@ import type { ConfigProblem, Plugin } from './plugin.js';
 
 /** Entries of a list that are checked at once: less than a millisecond. */
 const ITEMS_PER_STEP = 50;
+/** And of those that were checked before. */
+const KNOWN_PER_STEP = 20 * ITEMS_PER_STEP;
 /** What a schema has of which the members can be checked one after the other. */
 const PLAIN_OBJECT: ReadonlySet<string> = new Set([
   ...['type', 'properties', 'required', 'additionalProperties', 'default', 'title', 'description'],
@@ -40,23 +42,34 @@ export function checkConfig(plugin: Plugin, value: unknown): CheckedConfig {
 
 /**
  * As {@link checkConfig}, and yields every few entries of a long list, so that whoever runs it can do something else in
- * between. What the plugin checks by itself is one step. A configuration that is wrong is checked at once.
+ * between. What the plugin checks by itself is one step. A configuration that is wrong is checked at once. An entry that
+ * is frozen has to be frozen through and through.
  */
 export function* checkConfigInSteps(plugin: Plugin, value: unknown): Generator<void, CheckedConfig, void> {
   const name = longestList(plugin, value);
   if (name === undefined) return checkConfig(plugin, value);
   const { [name]: list = [], ...rest } = value as Record<string, readonly unknown[]>;
   const schema = plugin.config.properties[name] as TSchema;
+  const known = knownEntries(schema.items);
   const filled: unknown[] = [];
   while (filled.length < list.length) {
     const few = list.slice(filled.length, filled.length + ITEMS_PER_STEP);
-    if (few.some((each) => prototypeProblems(each, '').length > 0)) return checkConfig(plugin, value);
-    for (const each of structuredClone(few)) {
-      const item = withDefaults(schema.items, each);
+    const fresh = few.filter((each) => !known.has(each as object));
+    if (fresh.some((each) => prototypeProblems(each, '').length > 0)) return checkConfig(plugin, value);
+    const made = fresh.length === 0 ? [] : structuredClone(fresh);
+    let next = 0;
+    for (const each of few) {
+      const before = known.get(each as object);
+      if (before !== undefined) {
+        filled.push(before);
+        continue;
+      }
+      const item = withDefaults(schema.items, made[next++]);
       if (!Value.Check(schema.items, item)) return checkConfig(plugin, value);
       filled.push(item);
+      if (typeof each === 'object' && each !== null && Object.isFrozen(each)) known.set(each, item as object);
     }
-    yield;
+    if (fresh.length > 0 || filled.length % KNOWN_PER_STEP === 0) yield;
   }
   // The rest of it, beside a list of which only the length is still to be looked at.
   const properties = { ...plugin.config.properties, [name]: { ...schema, items: Type.Unknown() } };
@@ -66,6 +79,21 @@ export function* checkConfigInSteps(plugin: Plugin, value: unknown): Generator<v
     return checkConfig(plugin, value);
   yield;
   return checkedByPlugin(plugin, config);
+}
+
+/**
+ * What was made of entries that are frozen, by the schema of an entry: whoever has one key more hands the others on as
+ * they are, and those are not checked again.
+ */
+const checkedEntries = new WeakMap<TSchema, WeakMap<object, object>>();
+
+function knownEntries(schema: TSchema): WeakMap<object, object> {
+  let known = checkedEntries.get(schema);
+  if (known === undefined) {
+    known = new WeakMap();
+    checkedEntries.set(schema, known);
+  }
+  return known;
 }
 
 /** The longest list that can be checked one by one; undefined when none is long. */

@@ -7,6 +7,7 @@ import type { PageAnswer, PageRequest, Plugin, Refusal, UpstreamChange } from '@
 import { PHASES } from '@sluice/sdk';
 import { Binding, compileRoute, type Route } from '@sluice/sdk/engine';
 import type { Logger } from 'pino';
+import { isSame } from '../routing/kept.js';
 import { CannotRun } from '../snapshot/cannot-run.js';
 import { Editions } from './editions.js';
 import type { Loaded } from './isolation/load.js';
@@ -411,12 +412,9 @@ function oneForTheSame(): (
 /** Which endpoints it serves is the matter of routes. */
 function sameUse(a: ResolvedPlugin, b: ResolvedPlugin): boolean {
   if (a === b) return true;
-  const { endpoints: _a, config: configA, ...restA } = a;
-  const { endpoints: _b, config: configB, ...restB } = b;
-  return (
-    JSON.stringify(restA) === JSON.stringify(restB) &&
-    (configA === configB || JSON.stringify(configA) === JSON.stringify(configB))
-  );
+  const { endpoints: _a, ...restA } = a;
+  const { endpoints: _b, ...restB } = b;
+  return isSame(restA, restB);
 }
 
 function* checkedConfig(plugin: Plugin, { name, config }: ResolvedPlugin): Generator<void, unknown, void> {

@@ -149,12 +149,29 @@ export default definePlugin({
 });
 
 /** Whose key it is, by the paths below which it counts; the longest is asked first. */
-type Known = readonly { readonly below: string; readonly identity: Identity }[];
+type Known = readonly Holder[];
+
+interface Holder {
+  readonly below: string;
+  readonly identity: Identity;
+}
+
+/** Of keys that go on when others come and go. */
+const holders = new WeakMap<Static<typeof Key>, Holder>();
+
+function holderOf(key: Static<typeof Key>): Holder {
+  let holder = holders.get(key);
+  if (holder === undefined) {
+    holder = { below: key.endpoints_below ?? '', identity: identityOf(key) };
+    holders.set(key, holder);
+  }
+  return holder;
+}
 
 function knownKeys(keys: readonly Static<typeof Key>[]): ReadonlyMap<string, Known> {
   const known = new Map<string, Known>();
   for (const key of keys) {
-    const one = { below: key.endpoints_below ?? '', identity: identityOf(key) };
+    const one = holderOf(key);
     const others = known.get(key.hash);
     known.set(
       key.hash,
