@@ -40,6 +40,19 @@ export function pluginStoresCases(name: string, make: (limits: StoreLimits) => P
       expect(await store.keys('c')).toEqual([]);
     });
 
+    it('lists what lies in a folder, however deep, and nothing beside it', async () => {
+      const store = (await make({ ...CASE_LIMITS, maxKeyCount: 20, maxListedCount: 10 })).of('one');
+      const keys = ['x', 'x/', 'x/a', 'x/b/', 'x/b/c', 'x/b/c/d/e', 'x//f', 'xy/a', '/x/a', '/'];
+      for (const key of keys) await store.set(key, key);
+      const below = (prefix: string) =>
+        keys
+          .filter((key) => key.startsWith(prefix))
+          .sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
+      for (const prefix of ['', 'x', 'x/', 'x/b', 'x/b/', 'x/b/c/', 'x/b/c/d/', 'x//', '/', '/x/', 'y/'])
+        expect([prefix, await store.keys(prefix)]).toEqual([prefix, below(prefix)]);
+      for (const key of keys) expect(await store.get(key)).toBe(key);
+    });
+
     it('takes texts as they are', async () => {
       const store = (await make(CASE_LIMITS)).of('one');
       for (const text of ["';--", 'a\0b', '__proto__', 'é', 'e\u0301']) {

@@ -23,6 +23,8 @@ const UNCOUNTED_SHARE = 0.1;
 /** Says when somebody looked last; no plugin has it, whose keys have two parts. */
 const SWEPT_KEY = 'swept';
 const UNTIL_BYTES = 8;
+/** Parts of a key that NATS can look for by themselves: `a/b/` is listed without all else that there is. */
+const MAX_FOLDER_COUNT = 2;
 
 interface Stored {
   readonly value: string;
@@ -73,7 +75,7 @@ export class NatsPluginStores implements PluginStores {
         if (key !== '') await bucket.erase(keyOf(first, key));
       },
       keys: async (prefix) => {
-        const keys = (await bucket.keys(`${first}.>`))
+        const keys = (await bucket.keys(filterOf(first, prefix)))
           .map((own) => ({ own, key: textOf(own) }))
           .filter(({ key }) => key.startsWith(prefix))
           .sort((a, b) => Buffer.compare(Buffer.from(a.key), Buffer.from(b.key)));
@@ -98,7 +100,7 @@ export class NatsPluginStores implements PluginStores {
       const last = await this.bucket.get(SWEPT_KEY);
       if (last !== undefined && Date.now() - last.created.getTime() < intervalMs) return;
       const isMine = await this.bucket.replace(SWEPT_KEY, new Uint8Array(0), last?.revision ?? 0);
-      if (isMine !== undefined) await this.keepAlive(await this.bucket.keys('*.*'));
+      if (isMine !== undefined) await this.keepAlive(await this.bucket.keys('>'));
     } catch (thrown) {
       this.log.debug({ err: thrown }, 'what plugins stored could not be swept');
     }
@@ -140,13 +142,31 @@ export class NatsPluginStores implements PluginStores {
   }
 }
 
-/** In an alphabet that NATS has for keys. */
+/** In an alphabet that NATS has for keys: `a/b/c/d` is the parts `a`, `b` and `c/d`. */
 function keyOf(first: string, key: string): string {
-  return `${first}.${Buffer.from(key).toString('base64url')}`;
+  return [first, ...partsOf(key).map(tokenOf)].join('.');
 }
 
 function textOf(own: string): string {
-  return Buffer.from(own.slice(own.indexOf('.') + 1), 'base64url').toString();
+  const [, ...tokens] = own.split('.');
+  return tokens.map((token) => Buffer.from(token.slice(1), 'base64url').toString()).join('/');
+}
+
+/** What all keys that begin with a text are among. */
+function filterOf(first: string, prefix: string): string {
+  const folders = partsOf(prefix).slice(0, -1);
+  return [first, ...folders.map(tokenOf), '>'].join('.');
+}
+
+function partsOf(key: string): string[] {
+  const parts = key.split('/');
+  const folders = parts.splice(0, Math.min(MAX_FOLDER_COUNT, parts.length - 1));
+  return [...folders, parts.join('/')];
+}
+
+/** No part is empty to NATS. */
+function tokenOf(part: string): string {
+  return `_${Buffer.from(part).toString('base64url')}`;
 }
 
 function toBytes(value: string, untilMs: number): Buffer {
