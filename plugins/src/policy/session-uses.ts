@@ -43,12 +43,19 @@ interface Stored {
   readonly tools: Record<string, number>;
 }
 
+/** A use on its way. */
+interface Pending {
+  readonly tool: string | undefined;
+  /** That it says let it through. */
+  rules: readonly string[];
+  /** When it last began to read what others have, in the order of its worker. */
+  readAt: number;
+}
+
 /** The same with what is on its way. */
 interface Own extends Stored {
   readonly key: string;
-  readonly pendingTools: Map<string, number>;
-  readonly pendingRules: Map<string, number>;
-  pendingCount: number;
+  readonly pending: Set<Pending>;
   writing: Promise<void> | undefined;
   queued: Promise<void> | undefined;
 }
@@ -66,37 +73,6 @@ export interface Reserved {
   release(): void;
 }
 
-/** One use on its way, in what its worker counts. */
-class Pending {
-  rules: readonly string[] = [];
-
-  constructor(
-    private readonly own: Own,
-    readonly tool: string | undefined,
-  ) {
-    own.pendingCount++;
-    if (tool !== undefined) addTo(own.pendingTools, tool, 1);
-  }
-
-  claim(rules: readonly string[]): void {
-    for (const rule of this.rules) addTo(this.own.pendingRules, rule, -1);
-    this.rules = rules;
-    for (const rule of rules) addTo(this.own.pendingRules, rule, 1);
-  }
-
-  end(): void {
-    this.claim([]);
-    this.own.pendingCount--;
-    if (this.tool !== undefined) addTo(this.own.pendingTools, this.tool, -1);
-  }
-}
-
-function addTo(counts: Map<string, number>, name: string, by: number): void {
-  const count = (counts.get(name) ?? 0) + by;
-  if (count === 0) counts.delete(name);
-  else counts.set(name, count);
-}
-
 interface Options {
   readonly store: PluginStore;
   readonly clock: Clock;
@@ -108,6 +84,7 @@ interface Options {
 export class SessionUses {
   private readonly writer = randomUUID();
   private readonly atHand = new Map<string, Own>();
+  private readCount = 0;
 
   constructor(private readonly options: Options) {}
 
@@ -128,32 +105,35 @@ export class SessionUses {
   async reserve(session: string, ends: boolean, tool: string | undefined): Promise<Reserved> {
     const folder = folderOf(session);
     const own = this.own(folder);
-    const pending = new Pending(own, tool);
+    if (tool !== undefined && !Object.hasOwn(own.tools, tool)) checkRoom(own);
+    const pending: Pending = { tool, rules: [], readAt: Number.POSITIVE_INFINITY };
+    own.pending.add(pending);
     const later = () => void this.write(own, ends).catch(this.options.failed);
     const before = async () => {
       await this.write(own, ends);
+      // Whoever begins to read last has all others before it: here by this number, elsewhere because they have written.
+      pending.readAt = ++this.readCount;
       return this.sum([own, ...(await this.others(folder))], ends, pending);
     };
     try {
-      if (tool !== undefined && !Object.hasOwn(own.tools, tool)) checkRoom(own);
       return {
         before: await before(),
         claim: (rules) => {
-          pending.claim(rules);
+          pending.rules = rules;
           return before();
         },
         confirm: (rules) => {
-          pending.end();
+          own.pending.delete(pending);
           this.add(own, ends, tool, rules);
           later();
         },
         release: () => {
-          pending.end();
+          own.pending.delete(pending);
           later();
         },
       };
     } catch (error) {
-      pending.end();
+      own.pending.delete(pending);
       throw error;
     }
   }
@@ -162,7 +142,7 @@ export class SessionUses {
   forget(session: string): void {
     const folder = folderOf(session);
     const own = this.atHand.get(folder);
-    if (own !== undefined && own.pendingCount === 0) this.atHand.delete(folder);
+    if (own?.pending.size === 0) this.atHand.delete(folder);
     this.erase(folder, own).catch(this.options.failed);
   }
 
@@ -181,9 +161,7 @@ export class SessionUses {
       key,
       parts: {},
       tools: {},
-      pendingTools: new Map(),
-      pendingRules: new Map(),
-      pendingCount: 0,
+      pending: new Set(),
       writing: undefined,
       queued: undefined,
     };
@@ -194,9 +172,9 @@ export class SessionUses {
 
   /** What is stored counts on as that of another. */
   private letGo(): void {
-    for (const [folder, { pendingCount, writing }] of this.atHand) {
+    for (const [folder, { pending, writing }] of this.atHand) {
       if (this.atHand.size <= MAX_AT_HAND_COUNT * 0.9) return;
-      if (pendingCount === 0 && writing === undefined) this.atHand.delete(folder);
+      if (pending.size === 0 && writing === undefined) this.atHand.delete(folder);
     }
   }
 
@@ -233,13 +211,14 @@ export class SessionUses {
     if (!ends) this.expire(own, nowMs);
     const name = String(ends ? 0 : this.partOf(nowMs));
     const part = own.parts[name] ?? { count: 0, rules: {} };
-    const tools = Object.fromEntries([...own.pendingTools.keys()].map((tool) => [tool, nowMs]));
+    const tools = { ...own.tools };
     const rules = { ...part.rules };
-    for (const [rule, times] of own.pendingRules) rules[rule] = (rules[rule] ?? 0) + times;
-    const stored: Stored = {
-      parts: { ...own.parts, [name]: { count: part.count + own.pendingCount, rules } },
-      tools: { ...own.tools, ...tools },
-    };
+    for (const pending of own.pending) {
+      if (pending.tool !== undefined) tools[pending.tool] = nowMs;
+      for (const rule of pending.rules) rules[rule] = (rules[rule] ?? 0) + 1;
+    }
+    const whole = { count: part.count + own.pending.size, rules };
+    const stored: Stored = { parts: { ...own.parts, [name]: whole }, tools };
     const ttlMs = ends ? SESSION_TTL_MS : windowMs + windowMs / PART_COUNT;
     return store.set(own.key, JSON.stringify(stored), { ttlMs });
   }
@@ -263,8 +242,8 @@ export class SessionUses {
     return values.flatMap((value) => (value === undefined ? [] : [JSON.parse(value) as Stored]));
   }
 
-  /** @param except the request that asks: it is none before itself. */
-  private sum(all: readonly (Stored | Own)[], ends: boolean, except?: Pending): Uses {
+  /** @param asker the use that is on its way, where one asks. */
+  private sum(all: readonly (Stored | Own)[], ends: boolean, asker?: Pending): Uses {
     const nowMs = this.options.clock.now();
     const oldest = ends ? 0 : this.partOf(nowMs) - PART_COUNT;
     const since = ends ? Number.NEGATIVE_INFINITY : nowMs - this.options.windowMs;
@@ -275,7 +254,7 @@ export class SessionUses {
       if (rule in rules) rules[rule] = (rules[rule] ?? 0) + times;
     };
     const tools = new Set<string>();
-    let count = except === undefined ? 0 : -1;
+    let count = 0;
     for (const each of all) {
       for (const [name, part] of Object.entries(each.parts)) {
         if (Number(name) < oldest) continue;
@@ -283,19 +262,21 @@ export class SessionUses {
         for (const [rule, times] of Object.entries(part.rules)) add(rule, times);
       }
       for (const [tool, atMs] of Object.entries(each.tools)) if (atMs > since) tools.add(tool);
-      if (!('pendingTools' in each)) continue;
-      count += each.pendingCount;
-      for (const [tool, times] of each.pendingTools)
-        if (times > (tool === except?.tool ? 1 : 0)) tools.add(tool);
-      for (const [rule, times] of each.pendingRules) add(rule, times);
+      if (!('pending' in each)) continue;
+      for (const other of each.pending) {
+        // Those that read later have this one before them.
+        if (asker !== undefined && other.readAt >= asker.readAt) continue;
+        count++;
+        if (other.tool !== undefined) tools.add(other.tool);
+        for (const rule of other.rules) add(rule, 1);
+      }
     }
-    for (const rule of except?.rules ?? []) add(rule, -1);
     return { count, tools: [...tools].sort(), rules };
   }
 }
 
-function checkRoom({ tools, pendingTools }: Own): void {
-  if (Object.keys(tools).length + pendingTools.size > MAX_TOOL_COUNT) throw new TooManyTools();
+function checkRoom({ tools, pending }: Own): void {
+  if (Object.keys(tools).length + pending.size >= MAX_TOOL_COUNT) throw new TooManyTools();
 }
 
 /** A digest: keys of a store have an end, and what names a session may be of any length. */
