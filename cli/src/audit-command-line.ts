@@ -1,5 +1,7 @@
 import { type Command, Option } from 'commander';
 import type { Example } from './command-line.js';
+import { listed } from './node-command-line.js';
+import type { NodeFlags } from './node-flags.js';
 
 /** Which records. */
 export interface RecordFlags {
@@ -42,7 +44,22 @@ export interface ChangeFlags {
   readonly key?: string | undefined;
 }
 
+/** Those of a node about NATS, and how the file is kept. */
+export interface CollectFlags
+  extends ChangeFlags,
+    Pick<
+      NodeFlags,
+      'natsReplicas' | 'cluster' | 'keyFile' | 'natsCredentials' | 'natsCa' | 'natsCert' | 'natsKey'
+    > {
+  readonly nats: readonly string[];
+  /** As typed: `400d`. */
+  readonly maxAge?: string | undefined;
+  /** As typed: `20GiB`. */
+  readonly maxSize?: string | undefined;
+}
+
 export type AuditCommand =
+  | { readonly name: 'collect'; readonly flags: CollectFlags }
   | { readonly name: 'query'; readonly flags: QueryFlags }
   | { readonly name: 'export'; readonly flags: ExportFlags }
   | { readonly name: 'verify'; readonly flags: VerifyFlags }
@@ -87,6 +104,12 @@ export const AUDIT_EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
     ['sluice audit verify --public-key node-1.pub', 'with a key that is kept elsewhere'],
     ['sluice audit verify --expect 12000:9f86d081…', 'with a hash of the end that was noted before'],
   ],
+  'audit collect': [
+    [
+      'sluice audit collect --nats nats://nats:4222 --key-file /run/secrets/cluster --max-age 400d',
+      'writes what the nodes of a cluster record, whose plugins say to: cluster',
+    ],
+  ],
   'audit erase': [
     ['sluice audit erase --principal auth-jwt:ada', 'all that is known of ada; the chain holds'],
   ],
@@ -103,6 +126,7 @@ export const AUDIT_EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
 type Check = (what: string, min: number, max: number) => (text: string) => number;
 
 const MAX_LIMIT = 1_000_000;
+const MAX_REPLICAS = 5;
 
 export function addAuditCommand(
   program: Command,
@@ -164,6 +188,47 @@ export function addAuditCommand(
     .addOption(several(new Option('--public-key <file>', 'of the node, in PEM; by default FILE.key.pub')))
     .addOption(several(new Option('--expect <record:hash>', 'the hash of a record as it was printed before')))
     .action((flags: VerifyFlags) => run({ name: 'verify', flags }));
+
+  const shared = (flags: string, meaning: string, variable: string) =>
+    new Option(flags, meaning).env(`SLUICE_NODE_${variable}`);
+  withKey(audit.command('collect'))
+    .summary('write the records of a cluster')
+    .description(
+      'Takes what nodes record whose plugin says to: cluster out of NATS, and writes it to a file as a node would. ' +
+        'Records stay in NATS until they are on the disk. Several may run for one cluster, each with a file of its own: ' +
+        'a record comes to one of them. Runs until it is told to stop.',
+    )
+    .addOption(
+      shared('--nats <url>', 'NATS; may be given several times', 'NATS')
+        .argParser(listed)
+        .makeOptionMandatory(),
+    )
+    .addOption(
+      shared('--nats-credentials <file>', 'the credentials of a user of NATS (.creds)', 'NATS_CREDENTIALS'),
+    )
+    .addOption(shared('--nats-ca <file>', 'the authority that NATS is trusted by (PEM)', 'NATS_CA'))
+    .addOption(shared('--nats-cert <file>', 'the certificate that it shows to NATS (PEM)', 'NATS_CERT'))
+    .addOption(shared('--nats-key <file>', 'the key of that certificate (PEM)', 'NATS_KEY'))
+    .addOption(
+      shared(
+        '--nats-replicas <number>',
+        'how many NATS servers keep a copy, as at the nodes',
+        'NATS_REPLICAS',
+      )
+        .argParser(wholeNumber('copies', 1, MAX_REPLICAS))
+        .default(1),
+    )
+    .addOption(shared('--cluster <name>', 'the name of the cluster', 'CLUSTER').default('default'))
+    .addOption(
+      shared(
+        '--key-file <file>',
+        'the secret that all nodes have; batches of others are left out. Else the variable SLUICE_NODE_KEY',
+        'KEY_FILE',
+      ),
+    )
+    .option('--max-age <age>', 'older records are removed, such as 400d')
+    .option('--max-size <size>', 'the oldest records are removed while the file is larger, such as 4GiB')
+    .action((flags: CollectFlags) => run({ name: 'collect', flags }));
 
   withKey(audit.command('erase'))
     .summary('take out what is known of a principal')

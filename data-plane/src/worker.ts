@@ -8,7 +8,7 @@ import type { Logger } from 'pino';
 import { AdminDoor } from './admin/admin-door.js';
 import { NodeAdmin, type NodeAdminSource } from './admin/node-admin.js';
 import { type TrialCounts, WorkerPart } from './admin/worker-part.js';
-import { bucketsOf, type PluginSharing } from './chain/plugin-sharing.js';
+import { bucketsOf, type PluginSharing, recordsOf } from './chain/plugin-sharing.js';
 import { pluginStores } from './chain/plugin-stores.js';
 import { Plugins } from './chain/plugins.js';
 import { ofTrial, type SharedMemory } from './chain/shared-memory.js';
@@ -188,6 +188,7 @@ export class Worker {
       find: ({ plugin }) => builtIn(plugin),
       store: (binding) => this.stores.of(binding),
       buckets: (binding) => bucketsOf(binding, options.sharing),
+      records: (binding) => recordsOf(binding, options.sharing),
       shared: (binding) => this.shared.get(binding),
       watch: (upstream, uri) => this.runtime.watchResource(upstream, uri),
       egress: () =>

@@ -33,6 +33,7 @@ export {
   type PluginHost,
   type PluginLog,
   type PluginMetrics,
+  type PluginRecords,
   type PluginStore,
   type UpstreamChange,
 } from './plugin.js';

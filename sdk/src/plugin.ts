@@ -157,6 +157,15 @@ export interface PluginStore {
   keys(prefix: string): Promise<readonly string[]>;
 }
 
+/** Where a cluster gathers what the plugins of its nodes record. */
+export interface PluginRecords {
+  /**
+   * Resolves when the cluster keeps the batch until somebody has collected it, and rejects when it does not. A batch that
+   * is sent again may arrive twice. At most 512 KiB.
+   */
+  send(batch: string): Promise<void>;
+}
+
 /** What a plugin has beside its configuration. */
 export interface PluginHost {
   /** Name of the binding, unique in the configuration. */
@@ -166,6 +175,8 @@ export interface PluginHost {
   readonly metrics: PluginMetrics;
   readonly store: PluginStore;
   readonly buckets: PluginBuckets;
+  /** Undefined where the node shares nothing with others, and where the plugin does not run inline. */
+  readonly records?: PluginRecords | undefined;
   /** Memory that all workers of the node share for this binding, as large as `sharedBytes` says; zeroed at first. */
   readonly shared: SharedArrayBuffer;
   /**

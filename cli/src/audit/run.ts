@@ -48,6 +48,10 @@ async function done(command: AuditCommand, around: AuditSurroundings): Promise<n
       return exportRecords(command.flags, around);
     case 'verify':
       return verify(command.flags, around);
+    case 'collect': {
+      const { collect } = await import('./collect.js');
+      return collect(command.flags);
+    }
     case 'erase': {
       const { principal } = command.flags;
       const { erasedCount, heldCount } = changing(command.flags, nowMs, (file) =>

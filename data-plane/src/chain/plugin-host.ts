@@ -1,5 +1,5 @@
 /** What a plugin has beside its configuration: time, log, counters, a store, shared memory and a way out. */
-import type { Plugin, PluginBuckets, PluginHost, PluginStore } from '@sluice/sdk';
+import type { Plugin, PluginBuckets, PluginHost, PluginRecords, PluginStore } from '@sluice/sdk';
 import type { Logger } from 'pino';
 import type { EgressPolicy } from '../upstream/transport/egress-policy.js';
 import { fetchThroughEgress } from './plugin-fetch.js';
@@ -31,6 +31,8 @@ export interface PluginHostParts {
   readonly metrics: PluginSeries;
   readonly store: (binding: string) => PluginStore;
   readonly buckets: (binding: string) => PluginBuckets;
+  /** Absent where the node shares nothing. */
+  readonly records?: (binding: string) => PluginRecords | undefined;
   /** Memory that all workers of the node share, by the name of the binding. */
   readonly shared: (binding: string) => SharedArrayBuffer | undefined;
   /** See `watch` of a plugin's host. */
@@ -73,6 +75,7 @@ export function pluginHost(
     },
     store: parts.store(binding),
     buckets: parts.buckets(binding),
+    records: parts.records?.(binding),
     shared: parts.shared(binding) ?? new SharedArrayBuffer(sharedBytes),
     watch: parts.watch,
     fetch: (url, options) => fetchThroughEgress(parts.egress(), url, options),

@@ -11,6 +11,7 @@ import { LIMIT_BUCKETS, NatsBuckets } from './nats-buckets.js';
 import { NatsBus } from './nats-bus.js';
 import { NatsLink } from './nats-link.js';
 import { NatsPluginStores } from './nats-plugin-stores.js';
+import { NatsRecords } from './nats-records.js';
 import { NatsSessionStore } from './nats-session-store.js';
 import { SessionSweep } from './session-sweep.js';
 
@@ -66,12 +67,13 @@ export async function connect(options: ClusterOptions): Promise<ClusterConnectio
     ...{ link, name: `sluice_${cluster}_plugins`, replicas: nats.replicas ?? 1, maxAgeMs: 0, log },
   });
   const stores = new NatsPluginStores(stored, STORE_LIMITS, log);
+  const records = new NatsRecords({ link, cluster, node, key: options.key, replicas: nats.replicas ?? 1 });
   const limits = await bucketsFor(options, link);
   await link.open();
   return {
     bus,
     announcements,
-    plugins: { buckets: limits.buckets, stores },
+    plugins: { buckets: limits.buckets, stores, records },
     sessions,
     metricsText: () => metrics.text(),
     async close() {

@@ -28,6 +28,7 @@ export interface ThreadData {
   readonly inCluster: boolean;
   /** What plugins store is all nodes', and reached over the main thread. */
   readonly sharesStores: boolean;
+  readonly sharesRecords: boolean;
 }
 
 /** What can be asked of all threads together. */

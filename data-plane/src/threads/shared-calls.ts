@@ -1,6 +1,6 @@
 /** Worker threads reach over the main thread what plugins share. */
 import type { BucketAllowance, PluginBuckets, PluginStore } from '@sluice/sdk';
-import type { PluginSharing } from '../chain/plugin-sharing.js';
+import type { PluginSharing, SharedRecords } from '../chain/plugin-sharing.js';
 import type { PluginStores } from '../chain/store-limits.js';
 
 export type SharedCall =
@@ -10,6 +10,7 @@ export type SharedCall =
       readonly allowance: BucketAllowance;
       readonly count: number;
     }
+  | { readonly what: 'send'; readonly binding: string; readonly batch: string }
   | { readonly what: 'get' | 'delete' | 'keys'; readonly binding: string; readonly key: string }
   | {
       readonly what: 'set';
@@ -30,8 +31,12 @@ export async function serveShared(sharing: PluginSharing, call: SharedCall): Pro
   }
 }
 
-function served({ buckets, stores }: PluginSharing, call: SharedCall): Promise<unknown> {
+function served({ buckets, stores, records }: PluginSharing, call: SharedCall): Promise<unknown> {
   if (call.what === 'take') return buckets.take(call.bucket, call.allowance, call.count);
+  if (call.what === 'send') {
+    if (records === undefined) throw new Error('nobody gathers records of this node');
+    return records.send(call.binding, call.batch);
+  }
   if (stores === undefined) throw new Error('this node shares no store');
   const store = stores.of(call.binding);
   if (call.what === 'set') {
@@ -49,12 +54,15 @@ export class SharingOfMainThread implements PluginSharing {
     take: (bucket, allowance, count) => this.ask({ what: 'take', bucket, allowance, count }),
   };
   readonly stores: PluginStores | undefined;
+  readonly records: SharedRecords | undefined;
 
   constructor(
     private readonly tell: (id: number, call: SharedCall) => void,
-    sharesStores: boolean,
+    { sharesStores, sharesRecords }: { readonly sharesStores: boolean; readonly sharesRecords: boolean },
   ) {
     if (sharesStores) this.stores = { of: (binding) => this.storeOf(binding), close: () => undefined };
+    if (sharesRecords)
+      this.records = { send: (binding, batch) => this.ask({ what: 'send', binding, batch }) };
   }
 
   /** The main thread has answered. */

@@ -14,7 +14,7 @@ import { faultOf, ThreadSwaps } from './swaps.js';
 const STATUS_INTERVAL_MS = 500;
 
 const port = parentPort as NonNullable<typeof parentPort>;
-const { configuration, key, node, index, count, logLevel, inCluster, sharesStores } =
+const { configuration, key, node, index, count, logLevel, inCluster, sharesStores, sharesRecords } =
   workerData as ThreadData;
 const tell = (message: FromThread) => port.postMessage(message);
 const log = pino(
@@ -25,7 +25,10 @@ const log = pino(
 onProcessGroups((leaderPid, lives) => tell({ type: 'processGroup', leaderPid, lives }));
 
 const sessionStore = new StoreOfMainThread(tell);
-const sharing = new SharingOfMainThread((id, call) => tell({ type: 'serve', id, call }), sharesStores);
+const sharing = new SharingOfMainThread((id, call) => tell({ type: 'serve', id, call }), {
+  sharesStores,
+  sharesRecords,
+});
 
 let askCount = 0;
 const asked = new Map<number, (value: never) => void>();

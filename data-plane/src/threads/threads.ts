@@ -113,6 +113,7 @@ class Team {
           logLevel: options.log.level,
           inCluster: options.cluster !== undefined,
           sharesStores: this.sharing.stores !== undefined,
+          sharesRecords: this.sharing.records !== undefined,
         };
         const thread = new Thread(new URL('./thread.js', import.meta.url), { workerData: data });
         this.threads.push(thread);

@@ -1,9 +1,11 @@
 /** How the plugin is configured. */
-import { type ConfigProblem, Duration, durationMs, Size, type Static, Type } from '@sluice/sdk';
+import { type ConfigProblem, Duration, durationMs, Size, type Static, sizeBytes, Type } from '@sluice/sdk';
 import { RedactionConfig, redactionProblems } from '../redaction/index.js';
 
 const MIN_FLUSH_MS = 10;
 const MAX_FLUSH_MS = 60_000;
+/** Escaped and in three bytes a character it still is below what NATS takes as one message. */
+const MAX_SENT_BYTES = 131_072;
 
 const Retention = Type.Object(
   {
@@ -24,12 +26,19 @@ const Retention = Type.Object(
 
 export const Config = Type.Object(
   {
-    file: Type.String({
-      minLength: 1,
-      maxLength: 4_096,
+    to: Type.Union([Type.Literal('file'), Type.Literal('cluster')], {
+      default: 'file',
       description:
-        'The file of SQLite that records are written to, best with its whole path. All workers of a node write to one; its folder is made where there is none.',
+        'Where records go: to a file of the node, or over NATS to sluice audit collect, which writes those of all nodes into one.',
     }),
+    file: Type.Optional(
+      Type.String({
+        minLength: 1,
+        maxLength: 4_096,
+        description:
+          'With to: file, the file of SQLite that records are written to, best with its whole path. All workers of a node write to one; its folder is made where there is none.',
+      }),
+    ),
     signing_key: Type.Optional(
       Type.String({
         minLength: 1,
@@ -102,6 +111,18 @@ export function configProblems(config: Config): ConfigProblem[] {
   const flushMs = durationMs(config.flush_interval);
   if (flushMs < MIN_FLUSH_MS || flushMs > MAX_FLUSH_MS)
     problems.push({ path: 'flush_interval', message: 'is not between 10ms and 1m' });
+  if (config.to === 'file' && config.file === undefined)
+    problems.push({ path: 'file', message: 'is missing', hint: 'for example /var/lib/sluice/audit.sqlite' });
+  if (config.to === 'cluster') {
+    for (const field of ['file', 'signing_key', 'retention'] as const)
+      if (config[field] !== undefined)
+        problems.push({ path: field, message: 'is for files; sluice audit collect has it for a cluster' });
+    if (sizeBytes(config.max_arguments) > MAX_SENT_BYTES)
+      problems.push({
+        path: 'max_arguments',
+        message: 'is more than 128KiB, which is the most with to: cluster',
+      });
+  }
   if (durationMs(config.checkpoint_interval) < 1_000)
     problems.push({ path: 'checkpoint_interval', message: 'is shorter than 1s' });
   if (config.durability === 'none_lost' && config.on_full === 'lose')

@@ -294,6 +294,11 @@ describe('when records cannot be written', () => {
 it.each<[object, string, string]>([
   [{}, 'file', 'is missing'],
   [{ file: '' }, 'file', ''],
+  [{ to: 'cluster', file: 'a' }, 'file', 'is for files'],
+  [{ to: 'cluster', signing_key: 'a' }, 'signing_key', 'is for files'],
+  [{ to: 'cluster', retention: {} }, 'retention', 'is for files'],
+  [{ to: 'cluster', max_arguments: '1MiB' }, 'max_arguments', 'more than 128KiB'],
+  [{ to: 'nowhere', file: 'a' }, 'to', ''],
   [{ file: 'a', arguments: 'some' }, 'arguments', ''],
   [{ file: 'a', durability: 'none_lost', on_full: 'lose' }, 'on_full', 'none is lost'],
   [{ file: 'a', flush_interval: '1ms' }, 'flush_interval', 'between 10ms and 1m'],
@@ -314,6 +319,17 @@ it.each<[object, string, string]>([
   const problem = configProblems(plugin, config).find((each) => each.path === path);
   expect(problem?.message).toContain(message);
 });
+
+it('says what is missing where records are for a cluster and there is none', async () => {
+  const gateway = testPlugin(plugin, { config: { to: 'cluster' } });
+  await gateway.call(CALL);
+  gateway.clock.advance(200);
+  await vi.waitFor(
+    () => expect(gateway.logged[0]?.message).toMatch('start it as a node with --nats'),
+    10_000,
+  );
+  await gateway.close();
+}, 30_000);
 
 it('says what is wrong with a key that is none', async () => {
   const file = fresh();

@@ -12,6 +12,7 @@ import {
   type Identity,
   type MaybePromise,
   type Outcome,
+  type PluginRecords,
   Refusal,
   type Remarked,
   sizeBytes,
@@ -92,7 +93,12 @@ export default definePlugin({
     const maxParamsLength = sizeBytes(config.max_arguments);
     const withAddress = config.address;
     const queue = new RecordQueue({
-      open: (events) => new WriterLink(() => writerOptions(config, nodeSecret(host.shared)), events),
+      open: (events) =>
+        new WriterLink(
+          () => writerOptions(config, nodeSecret(host.shared)),
+          events,
+          host.records && ((batch) => (host.records as PluginRecords).send(batch)),
+        ),
       clock,
       log: host.log,
       metrics: host.metrics,
@@ -238,8 +244,9 @@ function sizeOf(outcome: Outcome): number {
 
 function writerOptions(config: Config, secret: Uint8Array): WriterOptions {
   const { retention = {}, redaction } = config;
-  const file = resolve(config.file);
+  const file = resolve(config.file ?? '');
   return {
+    isFile: config.to === 'file',
     file,
     keyFile: config.signing_key === undefined ? keyFileOf(file) : resolve(config.signing_key),
     checkpoint: {

@@ -7,6 +7,8 @@ import type { FromWriter, ToWriter } from './writer-thread.js';
 /** Threads run what was built, also where this is run from its source. */
 const PROGRAM = new URL('../../dist/audit/writer-thread.js', import.meta.url);
 const RESTART_MS = 1_000;
+const FIRST_RETRY_MS = 100;
+const LONGEST_RETRY_MS = 5_000;
 const END_MS = 2_000;
 
 export class WriterLink implements RecordSink {
@@ -15,10 +17,14 @@ export class WriterLink implements RecordSink {
   private hasStarted = false;
   private isEnding = false;
 
-  /** @param options asked for when there is a first batch; until then there is no thread. */
+  /**
+   * @param options asked for when there is a first batch; until then there is no thread.
+   * @param send takes batches that are not for a file.
+   */
   constructor(
     private readonly options: () => WriterOptions,
     private readonly events: SinkEvents,
+    private readonly send: ((batch: string) => Promise<void>) | undefined,
   ) {}
 
   write(batch: Batch): void {
@@ -66,9 +72,40 @@ export class WriterLink implements RecordSink {
 
   private receive(message: FromWriter): void {
     if (message.type === 'failing') this.events.failing(message.reason);
-    if (message.type !== 'written') return;
+    else if (message.type === 'written') this.written();
+    else if (message.type === 'shaped') void this.sendAll(message.texts);
+  }
+
+  private written(): void {
     this.batch = undefined;
     this.events.written();
+  }
+
+  /** One after the other, each until it is taken. */
+  private async sendAll(texts: readonly string[]): Promise<void> {
+    const { batch } = this;
+    for (const text of texts) {
+      for (let retryMs = FIRST_RETRY_MS; !(await this.hasSent(text)); retryMs *= 2) {
+        if (this.isEnding || this.batch !== batch) return;
+        await new Promise((resolve) => setTimeout(resolve, Math.min(retryMs, LONGEST_RETRY_MS)).unref());
+      }
+    }
+    // A thread that ended meanwhile has been given it once more.
+    if (this.batch === batch) this.written();
+  }
+
+  private async hasSent(text: string): Promise<boolean> {
+    try {
+      if (this.send === undefined)
+        throw new Error(
+          'this gateway shares nothing with others; start it as a node with --nats, or say to: file',
+        );
+      await this.send(text);
+      return true;
+    } catch (thrown) {
+      this.events.failing(thrown instanceof Error ? thrown.message : String(thrown));
+      return false;
+    }
   }
 
   private post(message: ToWriter): void {

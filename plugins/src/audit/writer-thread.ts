@@ -6,6 +6,8 @@ import { Writer, type WriterOptions } from './writer.js';
 export type ToWriter = { readonly type: 'batch'; readonly batch: Batch } | { readonly type: 'end' };
 export type FromWriter =
   | { readonly type: 'written' }
+  /** To be sent elsewhere. */
+  | { readonly type: 'shaped'; readonly texts: readonly string[] }
   | { readonly type: 'failing'; readonly reason: string }
   | { readonly type: 'ended' };
 
@@ -13,7 +15,8 @@ const FIRST_RETRY_MS = 100;
 const LONGEST_RETRY_MS = 5_000;
 const RETENTION_INTERVAL_MS = 60_000;
 
-const writer = new Writer(workerData as WriterOptions, () => Date.now());
+const options = workerData as WriterOptions;
+const writer = new Writer(options, () => Date.now());
 const port = parentPort as NonNullable<typeof parentPort>;
 let retry: NodeJS.Timeout | undefined;
 
@@ -26,6 +29,7 @@ retain();
 
 function write(batch: Batch, retryMs: number): void {
   try {
+    if (!options.isFile) return tell({ type: 'shaped', texts: writer.sent(batch) });
     writer.write(batch);
     tell({ type: 'written' });
   } catch (thrown) {

@@ -1,11 +1,14 @@
 /** Writes batches to the file of the node: again until it can be done, and what is too old or too much goes. */
-import { AuditFile, type CheckpointEvery } from './audit-file.js';
+import { AuditFile, type CheckpointEvery, type NewRecord } from './audit-file.js';
 import { note, type Retention, retain } from './erasure.js';
 import type { Batch } from './record-queue.js';
+import { sentBatches } from './sent-batch.js';
 import { Shaping, type ShapingOptions } from './shaping.js';
 import { signingKey } from './signing-key.js';
 
 export interface WriterOptions {
+  /** False: batches are only shaped, and sent elsewhere. */
+  readonly isFile: boolean;
   readonly file: string;
   readonly keyFile: string;
   readonly checkpoint: CheckpointEvery;
@@ -25,10 +28,20 @@ export class Writer {
   }
 
   /** Puts a batch on the disk. Throws an Error when that cannot be done now; nothing of it is there then. */
-  write({ notes, lostCount }: Batch): void {
+  write(batch: Batch): void {
+    const records = this.shaped(batch);
+    this.withFile((file) => file.append(records));
+  }
+
+  /** A batch as texts that can be sent elsewhere. */
+  sent(batch: Batch): string[] {
+    return sentBatches(this.shaped(batch));
+  }
+
+  private shaped({ notes, lostCount }: Batch): NewRecord[] {
     const records = notes.map((each) => this.shaping.record(each));
     if (lostCount > 0) records.unshift(note('gap', this.now(), { lost: lostCount }));
-    this.withFile((file) => file.append(records));
+    return records;
   }
 
   /** Removes some of what may go; true when there may be more. */
