@@ -1,5 +1,6 @@
 /** One rule of the configuration, compiled. */
 import type { ConfigProblem, Target } from '@sluice/sdk';
+import { LRUCache } from 'lru-cache';
 import { plainUri } from '../authorize/spelling.js';
 import {
   ANYTHING,
@@ -10,6 +11,7 @@ import {
   type Part,
   TRUE,
 } from '../expressions/condition.js';
+import type { Compiled } from '../expressions/expression.js';
 import { NoValue, TooLong } from '../expressions/functions.js';
 import type { Scope } from '../expressions/scope.js';
 import { compileTemplate, type Template } from '../expressions/template.js';
@@ -139,9 +141,20 @@ function found({ reads, paths }: Pick<Condition, 'reads' | 'paths'>, path: strin
   }
 }
 
+/** A configuration is looked at more than once, and the next one has most of the same rules. */
+const compiledConditions = new LRUCache<string, Compiled<Condition>>({ max: 10_000 });
+
+function conditionOf(source: string): Compiled<Condition> {
+  const known = compiledConditions.get(source);
+  if (known !== undefined) return known;
+  const compiled = compileCondition(source, FACTS);
+  compiledConditions.set(source, compiled);
+  return compiled;
+}
+
 function compileWhen(source: string | undefined, path: string, findings: Findings): Condition | undefined {
   if (source === undefined) return undefined;
-  const compiled = compileCondition(source, FACTS);
+  const compiled = conditionOf(source);
   if (!compiled.ok) {
     findings.problems.push({ path, message: compiled.problem });
     return undefined;
@@ -215,13 +228,31 @@ function compileTarget(pattern: string): (target: Target, question: Question) =>
   };
 }
 
-/** Whether a part cannot be told before the use itself. */
-function isOpen({ expression }: Part, { isLater, isNameOpen }: Question): boolean {
-  return expression.paths.some((path) => {
-    if (isLater && LATER_PATHS.test(path)) return true;
-    const isOfTarget = path === 'target' || path.startsWith('target.');
-    return isNameOpen && isOfTarget && !KNOWN_OF_TARGET.includes(path);
-  });
+/** What of a part is not known before the use itself. */
+interface Openness {
+  readonly isLater: boolean;
+  readonly isNamed: boolean;
+}
+
+const openness = new WeakMap<Part, Openness>();
+
+function opennessOf(part: Part): Openness {
+  const known = openness.get(part);
+  if (known !== undefined) return known;
+  const { paths } = part.expression;
+  const isOfName = (path: string) =>
+    (path === 'target' || path.startsWith('target.')) && !KNOWN_OF_TARGET.includes(path);
+  const found = {
+    isLater: paths.some((path) => LATER_PATHS.test(path)),
+    isNamed: paths.some(isOfName),
+  };
+  openness.set(part, found);
+  return found;
+}
+
+function isOpen(part: Part, { isLater, isNameOpen }: Question): boolean {
+  const open = opennessOf(part);
+  return (isLater && open.isLater) || (isNameOpen && open.isNamed);
 }
 
 /**
