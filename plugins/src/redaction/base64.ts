@@ -1,4 +1,4 @@
-/** Texts that are written in base64 inside of a text (RFC 4648, sections 4 and 5), with line breaks or without. */
+/** Texts that are written in base64 or in hexadecimal digits inside of a text (RFC 4648, sections 4, 5 and 8). */
 
 /** Shorter ones hold no secret. */
 const MIN_RUN_LENGTH = 16;
@@ -6,6 +6,9 @@ const MIN_RUN_LENGTH = 16;
 const MAX_DECODED_LENGTH = 262_144;
 /** So many bytes at its beginning say whether it is a text. */
 const PROBE_BYTES = 18;
+const MIN_HEX_LENGTH = 24;
+const HEX = /^(?:[0-9A-Fa-f]{2})+$/;
+
 /** 1 for characters of base64 and base64url, 2 for those between its lines. */
 const KIND = new Uint8Array(128);
 for (const character of 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/_-')
@@ -45,6 +48,11 @@ function addRun(text: string, start: number, behind: number, runs: Base64Run[]):
   let end = start + own.length;
   while (text[end] === '=') end += 1;
   const plain = own.replace(/[\r\n]/g, '').slice(0, MAX_DECODED_LENGTH);
+  // Its letters are those of base64 too.
+  if (plain.length >= MIN_HEX_LENGTH && HEX.test(plain)) {
+    const bytes = Buffer.from(plain, 'hex');
+    if (isText(bytes.subarray(0, PROBE_BYTES))) runs.push({ start, end, decoded: bytes.toString('utf8') });
+  }
   // What stands directly before it may shift it; each of the four ways to read it is looked at.
   for (let shift = 0; shift < 4; shift += 1) {
     const probe = Buffer.from(plain.slice(shift, shift + (PROBE_BYTES / 3) * 4), 'base64');

@@ -197,7 +197,8 @@ export const SECRETS: readonly Detector[] = [
     example:
       'eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U',
     isDefault: true,
-    anchors: ['eyJ'],
+    // `{"`, and with a space or a line break between.
+    anchors: ['eyJ', 'eyAi', 'ewog', 'ewoi', 'ewoJ', 'ew0K'],
     at: jwtAt,
   },
   {
@@ -221,7 +222,11 @@ function entraAt(text: string, place: number): Found | undefined {
 }
 
 /** How many characters of a run of digits are looked at for one number. */
-const MAX_CARD_SPAN = 40;
+const MAX_CARD_SPAN = 57;
+const CARD_SEPARATOR = /[\s./_\u2010-\u2015\u2212-]{1,2}/y;
+const CARD_LAYOUTS: ReadonlySet<string> = new Set([
+  ...['4-4-4-4', '4-4-4-4-3', '4-4-4-1', '4-6-5', '4-6-4', '6-13', '8-8', '6-10', '12-4'],
+]);
 const MAIL_LOCAL = /[\w.%+'\-\u00a1-\ud7ff\ue000-\uffff]/;
 const MAX_LOCAL_LENGTH = 64;
 /** What stands before the host in an address of the web is no mailbox. */
@@ -257,22 +262,40 @@ const card: Detector = {
   isDefault: true,
   anchors: [],
   at(text, start) {
+    const groups = [0];
     let digits = '';
+    let separator: string | undefined;
     const limit = Math.min(text.length, start + MAX_CARD_SPAN);
     let found: Found | undefined;
-    for (let place = start; place < limit && digits.length < 19; place += 1) {
-      const code = text.charCodeAt(place);
-      if (code >= 48 && code <= 57) {
-        digits += text[place];
-        const next = text.charCodeAt(place + 1);
-        // Inside of a longer number nothing ends.
-        if (digits.length >= 13 && !(next >= 48 && next <= 57) && isCard(digits))
-          found = { start, end: place + 1, secret: digits };
-      } else if (code !== 32 && code !== 45 && code !== 46) break;
+    for (let place = start; place < limit && digits.length < 19; ) {
+      if (!isDigit(text.charCodeAt(place))) {
+        CARD_SEPARATOR.lastIndex = place;
+        const own = CARD_SEPARATOR.exec(text)?.[0];
+        if (own === undefined || (separator ?? own) !== own) break;
+        separator = own;
+        groups.push(0);
+        place += own.length;
+        continue;
+      }
+      digits += text[place];
+      groups[groups.length - 1] = (groups.at(-1) as number) + 1;
+      place += 1;
+      // Inside of a longer number nothing ends.
+      if (digits.length < 13 || isDigit(text.charCodeAt(place)) || !isCardLayout(groups)) continue;
+      if (isCard(digits)) found = { start, end: place, secret: digits };
     }
     return found;
   },
 };
+
+function isDigit(code: number): boolean {
+  return code >= 48 && code <= 57;
+}
+
+/** As cards are printed; other groups are tables of numbers, of which one in ten has a right check digit. */
+function isCardLayout(groups: readonly number[]): boolean {
+  return groups.length === 1 || CARD_LAYOUTS.has(groups.join('-')) || groups.every((length) => length === 1);
+}
 
 const iban: Detector = {
   id: 'iban',
@@ -324,7 +347,7 @@ const email: Detector = {
 };
 
 export const NUMBERS: readonly Numbers[] = [
-  { detector: card, begins: /(?<![0-9])[2-6](?=[0-9](?:[ .-]?[0-9]){11})/g },
+  { detector: card, begins: /(?<![0-9])[2-6](?=(?:[\s./_\u2010-\u2015\u2212-]{0,2}[0-9]){12})/g },
   { detector: iban, begins: /[A-Za-z][A-Za-z][0-9][0-9](?=[ -]?[A-Za-z0-9]{2})/g },
 ];
 

@@ -54,6 +54,7 @@ describe('what only looks like a secret stays', () => {
   it.each([
     'order 4111 1111 1111 1112 of 2024-01-01',
     'the 1234567890123456th word',
+    'rows 41 111 1111 1111 111 and 4111 1111-1111 1111',
     'DE89 3704 0044 0532 0130 01',
     'risk-based and task-oriented sk-short',
     'eyJhbGciOiJIUzI1NiJ9 without a signature',
@@ -81,6 +82,13 @@ describe('however it is written', () => {
     ['full-width', wide],
     ['with characters that nobody sees', [...KEY].join('\u200b')],
     ['with variation selectors', [...KEY].join('\u{e0101}')],
+    ['as other escapes', [...KEY].map((each) => `\\u{${each.charCodeAt(0).toString(16)}}`).join('')],
+    [
+      'in octal digits',
+      [...KEY].map((each) => `\\${each.charCodeAt(0).toString(8).padStart(3, '0')}`).join(''),
+    ],
+    ['in hexadecimal digits', Buffer.from(KEY).toString('hex')],
+    ['with marks on its letters', [...KEY].join('\u0301')],
     ['in base64', base64],
     ['in base64 behind something', `x${base64}`],
     ['in base64 with line breaks', base64.replace(/(.{8})/g, '$1\r\n')],
@@ -101,6 +109,11 @@ describe('however it is written', () => {
       expect(all.text(text)).toBe(token);
     expect(all.text('4111-1111-1111-1111')).toBe(all.text(CARD));
     expect(all.text('4111111111111111')).toBe(all.text(CARD));
+    for (const own of ['\u2013', '\n', '\t', '  '])
+      expect(all.text(CARD.replaceAll(' ', own))).toBe(all.text(CARD));
+    expect(all.text([...CARD.replaceAll(' ', '')].join(' '))).toBe(all.text(CARD));
+    const digits = [...CARD].map((each) => (each === ' ' ? each : String.fromCharCode(0x660 + Number(each))));
+    expect(all.text(digits.join(''))).toBe(all.text(CARD));
   });
 
   it('leaves what stands beside it in the text', () => {

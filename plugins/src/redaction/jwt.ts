@@ -10,7 +10,7 @@ const PARTS = new RegExp(`(?:\\.[A-Za-z0-9_-]{0,${MAX_PART_LENGTH}}){2,4}`, 'y')
 export function jwtAt(text: string, start: number): Found | undefined {
   // Behind `{"` begins a name; this alone rules out most of what only begins so.
   const first = Buffer.from(text.slice(start, start + 4), 'base64')[2];
-  if (first === undefined || !/\w/.test(String.fromCharCode(first))) return undefined;
+  if (first === undefined || !/[\w\s"]/.test(String.fromCharCode(first))) return undefined;
   const near = text.slice(start, start + MAX_HEADER_LENGTH + 1);
   const dot = near.indexOf('.');
   const header = near.slice(0, dot);

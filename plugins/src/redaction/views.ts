@@ -16,21 +16,24 @@ const MAX_LAYER_COUNT = 4;
 
 /** Letters, digits and signs that NFKC makes ASCII, and characters that nobody sees. */
 const COMPATIBLE =
-  '\\u00a0\\u00ad\\u00aa\\u00b2\\u00b3\\u00b9\\u00ba\\u02b0-\\u02b8\\u034f\\u061c\\u115f\\u1160\\u17b4\\u17b5\\u180b-\\u180f\\u1d2c-\\u1d6a' +
+  '\\u00a0\\u00ad\\u00aa\\u00b2\\u00b3\\u00b9\\u00ba\\u02b0-\\u02b8\\u061c\\u115f\\u1160\\u17b4\\u17b5\\u180b-\\u180f\\u1d2c-\\u1d6a' +
   '\\u2000-\\u206f\\u2070-\\u209c\\u2100-\\u214f\\u2160-\\u217f\\u2460-\\u24ff\\u3000\\u3164\\ufb00-\\ufb06\\ufe00-\\ufe0f\\ufe13-\\ufe19\\ufe30-\\ufe6b' +
+  '\\u0300-\\u036f\\u0660-\\u0669\\u06f0-\\u06f9\\u07c0-\\u07c9\\u0966-\\u096f\\u09e6-\\u09ef\\u0e50-\\u0e59\\u0ed0-\\u0ed9' +
   '\\ufeff\\uff01-\\uff5e\\uffa0\\ufff9-\\ufffb\\u{1d400}-\\u{1d7ff}\\u{1f100}-\\u{1f1ff}\\u{1fbf0}-\\u{1fbf9}\\u{e0000}-\\u{e0fff}';
 const WRITTEN_SOURCE =
-  '(?:%[89A-Fa-f][0-9A-Fa-f])+|%[0-7][0-9A-Fa-f]' +
+  '(?:%[89A-Fa-f][0-9A-Fa-f])+|%[0-7][0-9A-Fa-f]|%u[0-9A-Fa-f]{4}' +
   '|&(?:#[0-9]{1,8}|#[xX][0-9A-Fa-f]{1,7}|[A-Za-z]{2,12});?' +
-  '|\\\\(?:u[0-9A-Fa-f]{4}|x[0-9A-Fa-f]{2}|["\\\\/bfnrt])' +
+  '|\\\\(?:u[0-9A-Fa-f]{4}|u\\{[0-9A-Fa-f]{1,6}\\}|U[0-9A-Fa-f]{8}|x[0-9A-Fa-f]{2}|[0-3][0-7]{2}|["\\\\/bfnrt])' +
   `|[${COMPATIBLE}]`;
 const WRITTEN = new RegExp(WRITTEN_SOURCE, 'gu');
 const IS_WRITTEN = new RegExp(WRITTEN_SOURCE, 'u');
 const UNSEEN = new RegExp(
-  '^[\\u00ad\\u034f\\u061c\\u115f\\u1160\\u17b4\\u17b5\\u180b-\\u180f\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f' +
+  '^[\\u00ad\\u0300-\\u036f\\u061c\\u115f\\u1160\\u17b4\\u17b5\\u180b-\\u180f\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f' +
     '\\u3164\\ufe00-\\ufe0f\\ufeff\\uffa0\\ufff9-\\ufffb\\u{e0000}-\\u{e0fff}]$',
   'u',
 );
+/** Where other scripts have the ten digits, which NFKC leaves as they are. */
+const ZEROS: readonly number[] = [0x0660, 0x06f0, 0x07c0, 0x0966, 0x09e6, 0x0e50, 0x0ed0];
 const NAMED: ReadonlyMap<string, string> = new Map([
   ...([
     ['amp', '&'],
@@ -141,14 +144,22 @@ function meaningOf(own: string): string {
   if (first === 38) return referenceMeaning(own);
   if (first === 92) {
     const kind = own[1] as string;
-    return kind === 'u' || kind === 'x'
-      ? String.fromCharCode(Number.parseInt(own.slice(2), 16))
-      : (ESCAPED[kind] ?? own);
+    if (/[0-3]/.test(kind)) return String.fromCharCode(Number.parseInt(own.slice(1), 8));
+    return /[uUx]/.test(kind) ? characterOf(own.slice(2).replace(/[{}]/g, '')) : (ESCAPED[kind] ?? own);
   }
-  return UNSEEN.test(own) ? '' : own.normalize('NFKC');
+  if (UNSEEN.test(own)) return '';
+  const zero = ZEROS.find((each) => first >= each && first < each + 10);
+  return zero === undefined ? own.normalize('NFKC') : String(first - zero);
+}
+
+/** The character of a code that is written in hexadecimal digits. */
+function characterOf(digits: string): string {
+  const code = Number.parseInt(digits, 16);
+  return code <= 0x10ffff ? String.fromCodePoint(code) : '\ufffd';
 }
 
 function percentMeaning(own: string): string {
+  if (own[1] === 'u') return characterOf(own.slice(2));
   try {
     return decodeURIComponent(own);
   } catch {
