@@ -32,7 +32,8 @@ export const EXIT_MEANINGS: readonly (readonly [code: number, meaning: string])[
   [EXIT.address, 'the address cannot be listened on, for example because the port is taken'],
   [
     EXIT.conflict,
-    'somebody else has changed the configuration of the cluster first, or a rollout is under way',
+    'somebody else has changed the configuration of the cluster first, or a rollout is under way; for pin accept: a tool ' +
+      'is another than the one that was looked at',
   ],
   [EXIT.behind, 'the change is made, and the nodes that were waited for do not run it'],
   [EXIT.refused, 'the control plane refuses it: the caller may not, or there is no such thing'],

@@ -35,6 +35,7 @@ export const PIN_EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
   ],
   'pin accept': [
     ['sluice pin accept files:read files:write', 'writes these two into sluice.pins.json'],
+    ['sluice pin accept files:read@9f86d081884c7d65', 'only if it is still what was looked at'],
     ['sluice pin accept --all', 'all that wait, as at the beginning'],
   ],
 };
@@ -85,7 +86,10 @@ export function addPinCommand(
       'Writes the present definitions of tools into sluice.pins.json. A gateway that runs takes them in at once; a ' +
         'cluster is given them with sluice config apply. A tool that is not listed any more is removed.',
     )
-    .argument('[tools...]', 'upstream:name')
+    .argument(
+      '[tools...]',
+      'upstream:name, or upstream:name@digest for exactly what status or diff has shown',
+    )
     .option('--all', 'all that wait')
     .addOption(configOption())
     .addOption(outputOption())

@@ -25,7 +25,7 @@ export async function runPin(command: PinCommand, out: Output, err: Output): Pro
   if (typeof found === 'number') return found;
   const paint = palette(usesColour(out));
   const chosen = chosenOf(command, found, err);
-  if (chosen === undefined) return EXIT.usage;
+  if (typeof chosen === 'number') return chosen;
   const isAccepting = command.name === 'accept';
   if (isAccepting) await write(found, chosen);
   if (command.flags.output === 'json') {
@@ -87,28 +87,40 @@ function listedOf(offered: readonly OfferedTools[]) {
   return new Map(offered.flatMap((each) => ('tools' in each ? [[each.upstream, each.tools] as const] : [])));
 }
 
-/** The tools that are named, or all that wait; undefined after saying which of them there is not. */
+/** The tools that are named, or all that wait; an exit code after saying which of them there is not. */
 function chosenOf(
   { name, tools, flags }: PinCommand,
   found: Found,
   err: Output,
-): readonly PinnedTool[] | undefined {
+): readonly PinnedTool[] | number {
   if (tools.length === 0) {
     if (name === 'accept' && !flags.all) {
       err.write('error: name the tools that are accepted, as upstream:name, or say --all\n');
-      return undefined;
+      return EXIT.usage;
     }
     return found.tools.filter(({ state }) => state !== 'accepted');
   }
   const byName = new Map(found.tools.map((tool) => [labelOf(tool), tool]));
-  const unknown = tools.filter((tool) => !byName.has(tool));
+  const chosen = tools.map((asked) => {
+    // With the digest of what was looked at; a server may call another tool just so.
+    const [, label = '', digest] = /^(.*)@([0-9a-f]{16})$/.exec(asked) ?? [];
+    const tool = byName.get(label);
+    return tool === undefined
+      ? { asked, tool: byName.get(asked), digest: undefined }
+      : { asked, tool, digest };
+  });
+  const unknown = chosen.filter(({ tool }) => tool === undefined);
   if (unknown.length > 0) {
-    err.write(
-      `error: there is no pinned tool ${unknown.map((tool) => JSON.stringify(tool)).join(', ')}; sluice pin status -o json lists those that wait\n`,
-    );
-    return undefined;
+    const names = unknown.map(({ asked }) => JSON.stringify(asked)).join(', ');
+    err.write(`error: there is no pinned tool ${names}; sluice pin status lists those that wait\n`);
+    return EXIT.usage;
   }
-  return tools.map((tool) => byName.get(tool) as PinnedTool);
+  const others = chosen.filter(({ tool, digest }) => digest !== undefined && tool?.digest !== digest);
+  for (const { tool } of others)
+    err.write(
+      `error: ${visible(labelOf(tool as PinnedTool))} is another than that by now; look at it again\n`,
+    );
+  return others.length > 0 ? EXIT.conflict : chosen.map(({ tool }) => tool as PinnedTool);
 }
 
 function labelOf({ upstream, name }: PinnedTool): string {
@@ -145,7 +157,12 @@ function byName([one]: readonly [string, unknown], [other]: readonly [string, un
 
 function tellStatus({ tools }: Found, chosen: readonly PinnedTool[], out: Output, paint: Palette): void {
   const accepted = tools.filter(({ state }) => state === 'accepted').length;
-  const rows = chosen.map((tool) => [stateText(tool, paint), visible(labelOf(tool)), whatText(tool)]);
+  const rows = chosen.map((tool) => [
+    stateText(tool, paint),
+    visible(labelOf(tool)),
+    paint.dim(tool.digest),
+    whatText(tool),
+  ]);
   for (const line of alignColumns(rows)) out.write(`${line}\n`);
   const waiting = tools.filter(({ state }) => state !== 'accepted').length;
   out.write(`${accepted} accepted, ${waiting} waiting\n`);
@@ -168,7 +185,10 @@ function whatText({ changes }: PinnedTool): string {
 
 function tellDifferences(chosen: readonly PinnedTool[], out: Output, paint: Palette): void {
   for (const tool of chosen) {
-    out.write(`${paint.bold(visible(labelOf(tool)))} ${stateText(tool, paint)}\n`);
+    out.write(
+      `${paint.bold(visible(labelOf(tool)))} ${stateText(tool, paint)} ${paint.dim(tool.digest)}`.trimEnd() +
+        '\n',
+    );
     for (const { path, what, isBreaking } of tool.changes)
       out.write(`  ${isBreaking ? paint.red('breaking') : paint.dim('harmless')} ${visible(path)} ${what}\n`);
     if (tool.state !== 'accepted') out.write(differenceText(tool.before, tool.after, paint));

@@ -1,4 +1,5 @@
 /** What waits to be accepted, for whoever accepts it. */
+import { createHash } from 'node:crypto';
 import type { JsonObject } from '@sluice/sdk';
 import { compilePatterns } from '../patterns.js';
 import { canonicalText } from './canonical-text.js';
@@ -14,6 +15,8 @@ export interface PinnedTool {
   readonly state: 'accepted' | 'changed' | 'gone' | 'new';
   readonly isBreaking: boolean;
   readonly changes: readonly DefinitionChange[];
+  /** Names the definition that is listed; empty for one that is gone. */
+  readonly digest: string;
   readonly before?: JsonObject;
   readonly after?: JsonObject;
 }
@@ -50,11 +53,19 @@ function compared(
   before: JsonObject | undefined,
   after: JsonObject | undefined,
 ): Omit<PinnedTool, 'upstream' | 'name'> {
-  const both = { ...(before && { before }), ...(after && { after }) };
+  const digest = after === undefined ? '' : digestOf(after);
+  const both = { digest, ...(before && { before }), ...(after && { after }) };
   if (before === undefined) return { state: 'new', isBreaking: false, changes: [], ...both };
   if (after === undefined) return { state: 'gone', isBreaking: false, changes: [], ...both };
   if (canonicalText(before) === canonicalText(after))
     return { state: 'accepted', isBreaking: false, changes: [], ...both };
   const changes = changesBetween(before, after);
   return { state: 'changed', isBreaking: changes.some((each) => each.isBreaking), changes, ...both };
+}
+
+/** Long enough that nobody finds another definition with the same. */
+const DIGEST_LENGTH = 16;
+
+function digestOf(definition: JsonObject): string {
+  return createHash('sha256').update(canonicalText(definition)).digest('hex').slice(0, DIGEST_LENGTH);
 }

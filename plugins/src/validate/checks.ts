@@ -1,8 +1,8 @@
 /** Checks of schemas, made once for each content, off the event loop, and kept as long as there is room. */
 import { createHash } from 'node:crypto';
-import type { MaybePromise } from '@sluice/sdk';
+import { type MaybePromise, Refusal } from '@sluice/sdk';
 import { offLoop } from '../matching/index.js';
-import { type Finding, findingOf } from './finding.js';
+import { type Finding, findingOf, TOO_COSTLY } from './finding.js';
 import { type Check, checkOf } from './runtime.js';
 import type { Compiled, CompileTask, LongTask } from './thread.js';
 
@@ -14,15 +14,18 @@ const MAX_AT_ONCE_LENGTH = 65_536;
 /** Threads run what was built, also where this is run from its source. */
 const PROGRAM = new URL('../../dist/validate/thread.js', import.meta.url);
 
+/** A longer program takes the event loop some milliseconds to be read, so it runs beside it. */
+const MAX_LOOP_PROGRAM_LENGTH = 262_144;
+
 /** What holds values against one schema. */
 export class SchemaCheck {
-  private readonly check: Check;
+  private readonly check: Check | undefined;
 
   constructor(
     readonly schema: unknown,
     private readonly program: string,
   ) {
-    this.check = checkOf(program);
+    if (program.length <= MAX_LOOP_PROGRAM_LENGTH) this.check = checkOf(program);
   }
 
   get length(): number {
@@ -32,12 +35,23 @@ export class SchemaCheck {
   /**
    * What is wrong with a value; undefined when nothing is.
    *
-   * @param text the JSON of an object that has the value as a member
+   * @param text the JSON of an object that has the value as a member; undefined where it has none
    */
   find(value: unknown, text: string | undefined, member: string): MaybePromise<Finding | undefined> {
-    if (text === undefined || text.length <= MAX_AT_ONCE_LENGTH) return findingOf(this.check, value);
+    const isShort = text === undefined || text.length <= MAX_AT_ONCE_LENGTH;
+    if (this.check !== undefined && isShort) return findingOf(this.check, value);
+    return this.findElsewhere(text ?? JSON.stringify({ [member]: value }), member);
+  }
+
+  private async findElsewhere(text: string, member: string): Promise<Finding | undefined> {
     const task: LongTask = { program: this.program, text, member };
-    return offLoop<Finding | undefined>(PROGRAM, 'checkLong', task);
+    try {
+      return await offLoop<Finding | undefined>(PROGRAM, 'checkLong', task);
+    } catch (thrown) {
+      // Whoever brings a thread to its end does not bring the plugin to its own.
+      if (thrown instanceof Refusal) throw thrown;
+      return TOO_COSTLY;
+    }
   }
 }
 
@@ -85,6 +99,11 @@ export class SchemaChecks {
   private compile(key: string, schema: string, own: unknown): Promise<Made> {
     const task: CompileTask = { schema, formats: this.formats };
     const compiling = offLoop<Compiled>(PROGRAM, 'compileSchema', task)
+      .catch((thrown: unknown): Compiled => {
+        // As a schema can whose program takes all memory of a thread.
+        if (thrown instanceof Refusal) throw thrown;
+        return { unfit: 'it cannot be compiled within what a thread may take' };
+      })
       .then((compiled) => {
         const made = 'unfit' in compiled ? new Unfit(compiled.unfit) : new SchemaCheck(own, compiled.program);
         this.keep(key, made);

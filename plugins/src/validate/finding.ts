@@ -12,6 +12,14 @@ export interface Finding {
   readonly isTooCostly?: true;
 }
 
+/** What is said where it was not found out. */
+export const TOO_COSTLY: Finding = {
+  path: '',
+  expected: 'costs too much to check',
+  schemaPath: '',
+  isTooCostly: true,
+};
+
 const MAX_PATH_LENGTH = 300;
 const MAX_VALUES_LENGTH = 200;
 const MAX_NAME_LENGTH = 100;
@@ -26,7 +34,7 @@ export function findingOf(check: Check, value: unknown): Finding | undefined {
   } catch (thrown) {
     const isTooDeep = thrown instanceof RangeError;
     if (!isTooDeep && !(thrown instanceof TooCostly)) throw thrown;
-    return { path: '', expected: 'costs too much to check', schemaPath: '', isTooCostly: true };
+    return TOO_COSTLY;
   }
   return told(chosen(check.errors ?? []));
 }

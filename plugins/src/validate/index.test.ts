@@ -97,6 +97,18 @@ describe('arguments', () => {
       '/left/left/value must be integer',
     ],
     [
+      'that need another one',
+      { dependentRequired: { a: ['b'] } },
+      { a: 1 },
+      'they must have property b when property a is present',
+    ],
+    [
+      'that need another one in draft-07',
+      { $schema: DRAFT_07, dependencies: { a: ['b'], c: { required: ['d'] } } },
+      { c: 1 },
+      "they must have required property 'd'",
+    ],
+    [
       'that repeat',
       { properties: { a: { uniqueItems: true } } },
       { a: [{ x: 1, y: [] }, 'x', { y: [], x: 1 }] },
@@ -366,6 +378,15 @@ describe('schemas', () => {
     await call();
     expect(gateway.counted.get('compiled_total{outcome="ready"}')).toBe(1);
     expect(gateway.reached).toHaveLength(4);
+  });
+
+  it('of which a long program is made are held against values beside the event loop', async () => {
+    const input = { anyOf: Array.from({ length: 2_000 }, (_, index) => ({ required: [`p${index}`] })) };
+    expect((await tried({ input, arguments: { p1999: 1 } })).reached).toBe(1);
+    expect((await tried({ input })).error?.message).toContain('they must match a schema in anyOf');
+    const output = { type: 'array', items: input };
+    const result = { content: [], structuredContent: [{ p7: 1 }, {}] };
+    expect((await tried({ output, result })).error?.message).toContain('structuredContent/1 must');
   });
 
   it('that say the same of themselves by $id are apart', async () => {

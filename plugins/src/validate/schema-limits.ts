@@ -18,7 +18,7 @@ export class UnfitSchema extends Error {
 }
 
 /** Their values are data and no schemas, or change nothing; a reference into one is not followed. */
-const DATA = new Set(['const', 'enum']);
+const DATA = new Set(['const', 'dependentRequired', 'enum']);
 /** What stays beside a reference of draft-07, where nothing else counts (core, section 8.3). */
 const BESIDE_REFERENCES = new Set(['$id', '$ref', '$schema', '$defs', 'definitions']);
 /** Their members are schemas, and their own names are no keywords. */
