@@ -196,6 +196,24 @@ describe('arguments', () => {
   });
 });
 
+it('a request whose target was copied on the way to another process is decided by its arguments all the same', () => {
+  const rules = [{ id: 'it', when: 'arguments.path.mayBeBelow("/etc")', outcome: 'deny' }];
+  const { route } = testPlugin(policy, { config: { default: 'allow', rules } });
+  const hooks = route.bindings.find(({ name }) => name === 'policy')?.hooks;
+  const decided = (path: string, targets: readonly object[]) =>
+    hooks?.decide?.({
+      method: 'tools/call',
+      target: target('tool', 'files', 'x'),
+      targets,
+      arguments: { path },
+      remark: () => undefined,
+    });
+  expect(decided('/tmp', [target('tool', 'files', 'x')])).toBe('permit');
+  expect(decided('/etc', [target('tool', 'files', 'x')])).toMatchObject({ kind: 'forbidden' });
+  // An entry of a list, for which no arguments have been passed.
+  expect(decided('/etc', [])).toBe('permit');
+});
+
 describe('a condition that cannot be computed', () => {
   const when = 'arguments.path.startsWith("/tmp")';
   it('never lets through', async () => {

@@ -87,7 +87,7 @@ export class Decider {
   decide(ctx: Ctx): MaybePromise<Decision> {
     const { target, targets } = ctx;
     // An entry of a list is none of what the request is about.
-    const isRequest = target === undefined || targets.includes(target);
+    const isRequest = target === undefined || targets.some((each) => isSame(each, target));
     if (isRequest && this.waits) return 'permit';
     return after(this.factsOf(ctx), (facts) => {
       if (facts instanceof Refusal) return this.isAudit ? 'permit' : facts;
@@ -244,6 +244,13 @@ export class Decider {
   private count({ rule, outcome }: Verdict): void {
     this.host.metrics.count('decided_total', 'What was decided, by rule.', { rule, outcome });
   }
+}
+
+/** Not by identity, which is lost on the way to another process. */
+function isSame(one: Target, other: Target): boolean {
+  return (
+    one === other || (one.name === other.name && one.upstream === other.upstream && one.kind === other.kind)
+  );
 }
 
 /** Of no form that the name of a principal has. */

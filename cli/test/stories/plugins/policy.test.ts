@@ -147,6 +147,25 @@ describe.each(KINDS)('%s', (kind) => {
   });
 });
 
+it.each(['pool', 'process'])('decides by arguments also with isolation: %s', async (isolation) => {
+  const own = await startGateway({
+    workers: 1,
+    config: {
+      upstreams: [plain('plain')],
+      plugins: [{ plugin: 'policy', isolation, config: { default: 'allow', rules: [RULES[1]] } }],
+    },
+  });
+  try {
+    const client = await connect('SDK v2 auto', `${own.url}/mcp`);
+    expect(await client.say('plain__echo', { text: '/tmp/a' })).toBe('/tmp/a');
+    await expect(client.say('plain__echo', { text: '/etc/a' })).rejects.toThrow('no-etc');
+    expect(await client.toolNames()).toContain('plain__echo');
+    await client.close();
+  } finally {
+    await own.stop();
+  }
+});
+
 describe('who goes around a rule', () => {
   const message = (method: string, params: object, id: number) => ({
     jsonrpc: '2.0',
