@@ -6,6 +6,7 @@ import {
   type ControlPlaneOptions,
   type NatsOptions,
   type NodeGrant,
+  type RenewedAccess,
   readAdminAccess,
   readNodeGrants,
   StoreDamagedError,
@@ -13,6 +14,7 @@ import {
   startControlPlane,
   TokenFileError,
 } from '@sluice/control-plane/cluster';
+import { watchConfigurationFile } from '@sluice/control-plane/watch';
 import { compileCheck } from './compile-check.js';
 import type { ControlPlaneFlags } from './control-plane-flags.js';
 import { EXIT } from './exit-codes.js';
@@ -46,6 +48,7 @@ export async function runControlPlane(flags: ControlPlaneFlags, out: Output, err
   );
   let plane: ControlPlane | undefined;
   let unseen: MadeTokens | undefined;
+  let endWatch = () => {};
   let isStopping = false;
   const stopped = new Promise<void>((resolve) => {
     for (const signal of ['SIGINT', 'SIGTERM'] as const)
@@ -61,6 +64,7 @@ export async function runControlPlane(flags: ControlPlaneFlags, out: Output, err
     const tokens = tokenFiles(flags);
     unseen = tokens.made;
     plane = await startControlPlane(settings(flags, tokens, log));
+    endWatch = followAccess(flags, tokens, plane, log);
     const served = await Promise.race([plane.serving, stopped]);
     if (served && unseen) {
       showFirstTokens(unseen, served, out);
@@ -75,6 +79,7 @@ export async function runControlPlane(flags: ControlPlaneFlags, out: Output, err
     await plane?.stop();
     return exitCodeOf(error);
   } finally {
+    endWatch();
     if (unseen) forgetFirstTokens(unseen);
     await flush();
   }
@@ -97,33 +102,70 @@ function exitCodeOf(error: unknown): number {
 /** What was asked for, with everything read that a file or a variable holds. */
 function settings(
   flags: ControlPlaneFlags,
-  {
-    nodeTokensFile,
-    adminTokensFile,
-  }: Pick<ReturnType<typeof tokenFiles>, 'nodeTokensFile' | 'adminTokensFile'>,
+  tokens: TokenFiles,
   log: ControlPlaneOptions['log'],
 ): ControlPlaneOptions {
   const { listen, adminListen } = flags;
+  const { nodes, admin } = accessOf(flags, tokens);
   return {
     cluster: flags.cluster,
     store: storeOptions(flags),
     keepRevisionsCount: flags.keepRevisions,
-    nodes: {
-      ...listen,
-      tls: nodeTls(flags),
-      grants: nodeTokensFile === undefined ? BY_CERTIFICATE : readNodeGrants(nodeTokensFile),
-    },
-    admin: {
-      ...adminListen,
-      tls: adminTls(flags),
-      insecure: flags.insecure,
-      access: { ...(adminTokensFile !== undefined && readAdminAccess(adminTokensFile)), ...oidc(flags) },
-    },
+    nodes: { ...listen, ...nodes },
+    admin: { ...adminListen, ...admin, insecure: flags.insecure },
     compile: compileCheck(),
     doors: flags.healthListen,
     nats: natsOptions(flags),
     log,
     version: packageVersion(),
+  };
+}
+
+type TokenFiles = Pick<ReturnType<typeof tokenFiles>, 'nodeTokensFile' | 'adminTokensFile'>;
+
+/** Who may come in, and by which certificates, as the files say now. */
+function accessOf(flags: ControlPlaneFlags, { nodeTokensFile, adminTokensFile }: TokenFiles): RenewedAccess {
+  return {
+    nodes: {
+      tls: nodeTls(flags),
+      grants: nodeTokensFile === undefined ? BY_CERTIFICATE : readNodeGrants(nodeTokensFile),
+    },
+    admin: {
+      tls: adminTls(flags),
+      access: { ...(adminTokensFile !== undefined && readAdminAccess(adminTokensFile)), ...oidc(flags) },
+    },
+  };
+}
+
+/**
+ * Reads certificates and tokens again whenever one of their files changes. A certificate and its key change one after the
+ * other, so the first change may be refused; the second is then taken.
+ *
+ * @returns ends the watching
+ */
+function followAccess(
+  flags: ControlPlaneFlags,
+  tokens: TokenFiles,
+  plane: ControlPlane,
+  log: ControlPlaneOptions['log'],
+): () => void {
+  const { listenCert, listenKey, listenClientCa, adminCert, adminKey, adminClientCa } = flags;
+  const files = [listenCert, listenKey, listenClientCa, adminCert, adminKey, adminClientCa];
+  const watched = [tokens.nodeTokensFile, tokens.adminTokensFile, ...files].filter(
+    (file) => file !== undefined,
+  );
+  const renew = (file: string) => {
+    try {
+      plane.renew(accessOf(flags, tokens));
+      log.info({ file }, `${file} was read again`);
+    } catch (error) {
+      const reason = (error as Error).message;
+      log.warn({ file, reason }, `${file} has changed and is not taken, what was good stays: ${reason}`);
+    }
+  };
+  const watches = [...new Set(watched)].map((file) => watchConfigurationFile(file, () => renew(file)));
+  return () => {
+    for (const watch of watches) watch.close();
   };
 }
 

@@ -4,6 +4,7 @@ export type { AccessOptions } from './admin/index.js';
 export {
   type ControlPlane,
   type ControlPlaneOptions,
+  type RenewedAccess,
   startControlPlane,
 } from './control-plane.js';
 export type { NatsOptions } from './delivery/nats-bus.js';

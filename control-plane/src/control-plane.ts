@@ -2,14 +2,15 @@
  * One replica of the control plane. What it needs to start comes first and what depends on it last; it stops in the
  * other direction.
  */
+import { createSecureContext } from 'node:tls';
 import { RolloutEventKind } from '@sluice/proto/cluster';
 import type { Logger } from 'pino';
-import { type AccessOptions, type AdminListen, startAdminApi } from './admin/index.js';
+import { type AccessOptions, type AdminApi, type AdminListen, startAdminApi } from './admin/index.js';
 import { builtInCatalogue } from './catalogue.js';
 import { AnnouncementSigner } from './delivery/announcement-signer.js';
 import { announceOver } from './delivery/announcer.js';
 import { NatsBus, type NatsOptions } from './delivery/nats-bus.js';
-import { type NodeGrant, nodeAccess } from './delivery/node-access.js';
+import { type NodeAccess, type NodeGrant, nodeAccess } from './delivery/node-access.js';
 import { type NodeListen, serveNodes } from './delivery/node-server.js';
 import { deliveryService } from './delivery/service.js';
 import { Views } from './delivery/views.js';
@@ -50,6 +51,12 @@ export interface ServedAddresses {
   readonly admin: string;
 }
 
+/** What can be another while a replica runs. */
+export interface RenewedAccess {
+  readonly nodes: Pick<ControlPlaneOptions['nodes'], 'tls' | 'grants'>;
+  readonly admin: Pick<ControlPlaneOptions['admin'], 'tls' | 'access'>;
+}
+
 export interface ControlPlane {
   /** Where the health of the process is asked for; there from the start. */
   readonly doorsAddress: string;
@@ -59,6 +66,13 @@ export interface ControlPlane {
    * @throws StoreDamagedError, and what the listeners throw
    */
   readonly serving: Promise<ServedAddresses | undefined>;
+  /**
+   * Takes other certificates, nodes and callers from now on. Nodes that may not come any more, or see something else, have
+   * to come again.
+   *
+   * @throws what is wrong with them, and nothing is changed then
+   */
+  renew(access: RenewedAccess): void;
   /** Tells nodes, ends their streams, and closes the store. */
   stop(): Promise<void>;
 }
@@ -84,8 +98,16 @@ class Replica {
   private bus: NatsBus | undefined;
   /** Why changes are refused. */
   private storeTrouble: string | undefined;
+  private access: RenewedAccess;
+  private nodeAccess: NodeAccess;
+  private api: AdminApi | undefined;
+  /** Makes the access count for nodes, once they are served. */
+  private renewed = () => {};
 
-  constructor(private readonly options: ControlPlaneOptions) {}
+  constructor(private readonly options: ControlPlaneOptions) {
+    this.access = options;
+    this.nodeAccess = nodeAccess(options.nodes.grants);
+  }
 
   async start(): Promise<ControlPlane> {
     const { store: storeOptions, cluster, doors: place } = this.options;
@@ -105,6 +127,7 @@ class Replica {
     return {
       doorsAddress: doors.address,
       serving,
+      renew: (access) => this.renew(access),
       stop: () => this.stop(serving),
     };
   }
@@ -130,7 +153,7 @@ class Replica {
       fleet,
       cluster,
       announcementKey: signer?.publicKey,
-      access: nodeAccess(nodesOptions.grants),
+      access: (claim) => this.nodeAccess(claim),
       isOnNats: () => bus?.isUp ?? false,
       onTrouble: (error) => log.error({ err: error }, 'a node could not be answered'),
     });
@@ -140,9 +163,14 @@ class Replica {
       endAnnouncing?.();
       views.close();
     });
-    const nodes = await serveNodes(delivery, nodesOptions);
+    const nodes = await serveNodes(delivery, { ...nodesOptions, ...this.access.nodes });
     this.endings.push(() => nodes.close());
     const admin = await this.startAdmin(head, fleet, rollouts);
+    this.renewed = () => {
+      const { tls } = this.access.nodes;
+      if (tls !== undefined) nodes.renew(tls);
+      delivery.admitAgain();
+    };
     this.waitsFor = undefined;
     const addresses = { nodes: nodes.address, admin };
     log.info(
@@ -154,11 +182,8 @@ class Replica {
 
   /** Resolves with where it is. */
   private async startAdmin(head: ConfigurationHead, fleet: Fleet, rollouts: Rollouts): Promise<string> {
-    const {
-      admin: { access, ...listen },
-      compile,
-      log,
-    } = this.options;
+    const { admin, compile, log } = this.options;
+    const { access, ...listen } = { ...admin, ...this.access.admin };
     const api = await startAdminApi({
       head,
       fleet,
@@ -174,6 +199,7 @@ class Replica {
         else log.warn({ reason: error.reason }, text);
       },
     });
+    this.api = api;
     this.endings.push(() => api.close(ADMIN_GRACE_MS));
     return `${api.host.includes(':') ? `[${api.host}]` : api.host}:${api.port}`;
   }
@@ -264,6 +290,15 @@ class Replica {
     this.bus = bus;
     this.endings.push(() => bus.close());
     return bus;
+  }
+
+  private renew(access: RenewedAccess): void {
+    const { nodes, admin } = access;
+    if (nodes.tls !== undefined) createSecureContext({ ...nodes.tls, ca: nodes.tls.clientCa });
+    this.api?.renew(admin.access, admin.tls);
+    this.access = access;
+    this.nodeAccess = nodeAccess(nodes.grants);
+    this.renewed();
   }
 
   private async stop(serving: Promise<unknown>): Promise<void> {

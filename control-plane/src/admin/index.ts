@@ -5,10 +5,10 @@ import type { PluginDescription } from '@sluice/proto/admin';
 import type { FleetView } from '../fleet/fleet-view.js';
 import type { ConfigurationHead } from '../revisions/head.js';
 import type { Compile } from '../validation/resources.js';
-import { type AccessOptions, createAccess } from './access/access.js';
+import { type Access, type AccessOptions, createAccess } from './access/access.js';
 import type { AdminError } from './admin-error.js';
 import { type GrpcServer, grpcServer } from './grpc/grpc-server.js';
-import { type AdminTls, sharedServer } from './listener.js';
+import { type AdminTls, renewTls, sharedServer } from './listener.js';
 import { REASONS } from './reasons.js';
 import { REST_LIMITS, refuseBytes, restListener } from './rest/rest-server.js';
 import type { RolloutControl } from './services/rollouts.js';
@@ -45,6 +45,12 @@ export interface AdminListen {
 export interface AdminApi {
   readonly host: string;
   readonly port: number;
+  /**
+   * Takes others for callers from now on, and shows another certificate to those who connect.
+   *
+   * @throws TypeError for options that contradict themselves; Error for a certificate that cannot be used
+   */
+  renew(access: AccessOptions, tls: AdminTls | undefined): void;
   /** Takes no new calls, gives those under way so long, and ends. */
   close(graceMs: number): Promise<void>;
 }
@@ -57,7 +63,8 @@ export async function startAdminApi(options: AdminApiOptions): Promise<AdminApi>
   const { access: accessOptions, listen, onFailure } = options;
   const { host = '127.0.0.1', port, tls } = listen;
   refuseUnsafe(host, listen, accessOptions);
-  const access = createAccess(accessOptions);
+  let current = createAccess(accessOptions);
+  const access: Access = { authenticate: (credentials) => current.authenticate(credentials) };
   const methods = boundServices(options);
   const tell = (error: AdminError) => {
     if (REASONS[error.reason].httpStatus >= SERVER_FAULT) onFailure(error);
@@ -78,7 +85,13 @@ export async function startAdminApi(options: AdminApiOptions): Promise<AdminApi>
       resolve();
     });
   });
-  return { host, port: (server.address() as AddressInfo).port, close };
+  const renew: AdminApi['renew'] = (nextAccess, nextTls) => {
+    refuseUnsafe(host, { ...listen, tls: nextTls }, nextAccess);
+    const next = createAccess(nextAccess);
+    if (nextTls !== undefined) renewTls(server, nextTls);
+    current = next;
+  };
+  return { host, port: (server.address() as AddressInfo).port, renew, close };
 }
 
 /** Follows what is open on a server, and makes the function that ends it. */

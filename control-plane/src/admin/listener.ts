@@ -1,6 +1,6 @@
 /** One address for gRPC and REST: what a client speaks shows in ALPN with TLS, and in the first bytes without. */
 import { createServer, type RequestListener, type Server, type ServerOptions } from 'node:http';
-import { createServer as createTlsServer } from 'node:https';
+import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { HANDSHAKE_TIMEOUT_MS, HEADER_TIMEOUT_MS, MAX_CONNECTION_COUNT } from './limits.js';
@@ -73,6 +73,16 @@ function tlsServer(
     else (alpnProtocol === 'h2' ? onHttp2 : onHttp1)(socket);
   });
   return server;
+}
+
+/** Shows another certificate to those who connect from now on. Throws when it cannot be used. */
+export function renewTls(server: Server, { cert, key, ca }: AdminTls): void {
+  (server as TlsServer).setSecureContext({
+    cert,
+    key,
+    minVersion: 'TLSv1.2',
+    ...(ca !== undefined && { ca }),
+  });
 }
 
 /** Puts a choice in front of what a server does with its connections. */

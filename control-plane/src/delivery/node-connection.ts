@@ -9,8 +9,10 @@ import {
   type Order,
   type Trial,
   TrialSchema,
+  viewId,
 } from '@sluice/proto/cluster';
 import type { Fleet } from '../fleet/fleet.js';
+
 import type { KnownNode, NodeStream } from '../fleet/known-node.js';
 import { SYSTEM_TIMING, type Timing } from '../timing.js';
 import { admit, refusalOf } from './admission.js';
@@ -113,6 +115,19 @@ export class NodeConnection implements NodeStream {
     if (view !== this.given || (isOnNats && this.hello?.hearsAnnouncements)) return;
     if (this.isFull) this.missedAnnouncement = true;
     else this.write(response);
+  }
+
+  /** Whoever is not let in any more, or sees something else, has to come again. */
+  admitAgain(): void {
+    if (this.hello === undefined || this.known === undefined) return;
+    try {
+      const seen = admit(this.options.access, this.call, this.hello);
+      if (viewId(seen) !== this.known.view.id)
+        this.end(status.ABORTED, 'what this node may see is something else now');
+    } catch (error) {
+      const { code, details } = refusalOf(error);
+      this.end(code, details);
+    }
   }
 
   order(order: Order): void {

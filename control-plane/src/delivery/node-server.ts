@@ -1,6 +1,7 @@
 /** The listener for nodes. */
-import { logVerbosity, Server, ServerCredentials, setLogVerbosity } from '@grpc/grpc-js';
+import { experimental, logVerbosity, Server, ServerCredentials, setLogVerbosity } from '@grpc/grpc-js';
 import { passOverClosedStreams } from '@sluice/proto/grpc';
+import { type NodeTls, RenewedCertificate } from './renewed-certificate.js';
 import type { Delivery } from './service.js';
 
 /** What a node says is small. */
@@ -17,13 +18,14 @@ export interface NodeListen {
   readonly host: string;
   /** 0 lets the system choose. */
   readonly port: number;
-  /** PEM texts. */
-  readonly tls?: { readonly cert: Buffer; readonly key: Buffer; readonly clientCa?: Buffer } | undefined;
+  readonly tls?: NodeTls | undefined;
 }
 
 export interface NodeServer {
   /** `host:port`, with the port that was chosen. */
   readonly address: string;
+  /** Shows another certificate to those who come from now on, and asks for those of another authority. */
+  renew(tls: NodeTls): void;
   close(): Promise<void>;
 }
 
@@ -39,10 +41,11 @@ export async function serveNodes(delivery: Delivery, { host, port, tls }: NodeLi
   });
   passOverClosedStreams(server);
   server.addService(delivery.definition, delivery.implementation);
+  const certificate = tls === undefined ? undefined : new RenewedCertificate(tls);
   const urlHost = host.includes(':') ? `[${host}]` : host;
   const chosen = await new Promise<number>((resolve, reject) => {
     const at = `${urlHost}:${port}`;
-    server.bindAsync(at, credentials(tls), (error, bound) => {
+    server.bindAsync(at, credentials(certificate, tls), (error, bound) => {
       if (error)
         reject(new Error(`cannot listen for nodes on ${at}: ${bindReason(error)}`, { cause: error }));
       else resolve(bound);
@@ -50,6 +53,7 @@ export async function serveNodes(delivery: Delivery, { host, port, tls }: NodeLi
   });
   return {
     address: `${urlHost}:${chosen}`,
+    renew: (next) => certificate?.renew(next),
     async close() {
       delivery.close();
       const timer = setTimeout(() => server.forceShutdown(), CLOSE_TIMEOUT_MS);
@@ -65,12 +69,13 @@ function bindReason({ message }: Error): string {
 }
 
 /** Where there is an authority for clients, each has to show a certificate of it. */
-function credentials(tls: NodeListen['tls']): ServerCredentials {
-  if (tls === undefined) return ServerCredentials.createInsecure();
-  const { cert, key, clientCa } = tls;
-  return ServerCredentials.createSsl(
-    clientCa ?? null,
-    [{ cert_chain: cert, private_key: key }],
-    clientCa !== undefined,
-  );
+function credentials(
+  certificate: RenewedCertificate | undefined,
+  tls: NodeTls | undefined,
+): ServerCredentials {
+  if (certificate === undefined) return ServerCredentials.createInsecure();
+  const isNodeAsked = tls?.clientCa !== undefined;
+  const { createCertificateProviderServerCredentials: provided } = experimental;
+  // Its types have the two providers the wrong way around.
+  return provided(certificate, isNodeAsked ? certificate : null, isNodeAsked);
 }

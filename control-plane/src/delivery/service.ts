@@ -35,6 +35,8 @@ export interface Delivery {
   readonly implementation: UntypedServiceImplementation;
   /** Tells all nodes over their streams what holds: those that heard it over NATS may have missed something. */
   announceAll(): void;
+  /** Who may come in is another question now: ends the streams of those who may not, or see something else. */
+  admitAgain(): void;
   /** Ends the streams of all nodes. */
   close(): void;
 }
@@ -69,6 +71,9 @@ export function deliveryService(options: DeliveryOptions): Delivery {
         encoded.set(view, response);
         connection.announce(view, response, false);
       }
+    },
+    admitAgain() {
+      for (const connection of [...connections]) connection.admitAgain();
     },
     close() {
       for (const end of endings) end();

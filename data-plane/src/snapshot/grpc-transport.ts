@@ -1,4 +1,5 @@
 /** The control planes over gRPC. */
+import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import {
   ChannelCredentials,
@@ -65,6 +66,8 @@ export class GrpcTransport implements DeliveryTransport {
   private readonly ending = new Set<Promise<void>>();
   /** Which one is asked. */
   private index: number;
+  /** Of the node's own certificate; a control plane that refuses it cannot say so (RFC 8446, section 6.2). */
+  private validTo: Date | undefined;
 
   /** Throws when a file cannot be read. */
   constructor(private readonly options: GrpcOptions) {
@@ -78,7 +81,7 @@ export class GrpcTransport implements DeliveryTransport {
     try {
       for await (const piece of call) yield piece as PullResponse;
     } catch (thrown) {
-      throw new Error(reasonOf(thrown));
+      throw new Error(this.reasonOf(thrown));
     } finally {
       call.cancel();
     }
@@ -99,13 +102,13 @@ export class GrpcTransport implements DeliveryTransport {
     try {
       call = this.current().connect(this.metadata());
     } catch (thrown) {
-      setImmediate(end, reasonOf(thrown));
+      setImmediate(end, this.reasonOf(thrown));
       return { address, say: () => undefined, close: () => undefined };
     }
     call.on('data', (response: ConnectResponse) => {
       if (!isOver) hears.heard(response);
     });
-    call.on('error', (error) => end(reasonOf(error)));
+    call.on('error', (error) => end(this.reasonOf(error)));
     call.on('end', () => end('it ended the stream'));
     return {
       address,
@@ -146,7 +149,16 @@ export class GrpcTransport implements DeliveryTransport {
     const { tls } = this.options;
     if (tls === undefined) return ChannelCredentials.createInsecure();
     const read = (file: string | undefined) => (file === undefined ? null : readFileSync(file));
-    return ChannelCredentials.createSsl(read(tls.caFile), read(tls.keyFile), read(tls.certFile));
+    const cert = read(tls.certFile);
+    this.validTo = cert === null ? undefined : new Date(new X509Certificate(cert).validTo);
+    return ChannelCredentials.createSsl(read(tls.caFile), read(tls.keyFile), cert);
+  }
+
+  private reasonOf(thrown: unknown): string {
+    const { validTo, options } = this;
+    const reason = reasonOf(thrown);
+    if (validTo === undefined || validTo.getTime() > Date.now()) return reason;
+    return `${reason}; the certificate ${options.tls?.certFile} has expired on ${validTo.toISOString()}`;
   }
 
   private metadata(): Metadata {

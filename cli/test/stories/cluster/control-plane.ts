@@ -27,7 +27,7 @@ export interface RunningControlPlane extends RunningNode {
   isReady(): Promise<void>;
 }
 
-const sha256 = (text: string) => createHash('sha256').update(text).digest('hex');
+export const sha256 = (text: string) => createHash('sha256').update(text).digest('hex');
 
 /** Files of tokens that let every node and one admin in; the arguments that name them. */
 export async function tokenFiles(folder: string): Promise<string[]> {
