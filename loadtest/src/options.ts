@@ -102,7 +102,7 @@ Examples:
   npm run bench -- --only sluice-merged-modern --rounds 1 --profile
   npm run bench -- --streams 10000
   npm run bench -- --propagation --nodes 20
-  npm run bench -- --plugins --only ratelimit,authorize
+  npm run bench:micro -- --only ratelimit,authorize
   npm run bench -- --swap 10000
 
 Exit codes: 0 measured (slow or not), 1 something did not run or answered wrongly, 2 wrong usage, 130 interrupted.`;

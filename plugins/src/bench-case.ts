@@ -1,4 +1,4 @@
-/** What `npm run bench -- --plugins` measures of a plugin: each folder declares its cases in `bench.ts`. */
+/** What `npm run bench:micro` measures of a plugin: each folder declares its cases in `bench.ts`. */
 import type {
   Changes,
   FetchAnswer,
