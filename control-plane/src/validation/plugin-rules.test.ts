@@ -104,6 +104,7 @@ plugins:
     ],
     ['plugins: [{ plugin: auth-api-key, config: 3 }]', 'a single value where a mapping belongs'],
     ['plugins: [{ plugin: auth-api-key, isolation: far }]', '`far` is not one of'],
+    ['plugins: [{ plugin: validate, isolation: pool }]', 'validate reads definition, which cannot be sent'],
   ])('are refused with the place and a way out: %s', (text, message) => {
     expect(problemsOf(text).join('\n')).toContain(message);
   });

@@ -149,7 +149,7 @@ function keyOf({ principal, capabilities }: Caller): string {
 }
 
 /** A legacy upstream whose only connection is everybody's hears no client's capabilities. */
-function mayShowOwn({ upstream, state }: Known, caller: Caller): boolean {
+export function mayShowOwn({ upstream, state }: Known, caller: Caller): boolean {
   if (state !== 'ready') return false;
   if (!canBeAsked(caller)) return upstream.hasOwnLists(caller.principal);
   return upstream.era === 'modern' || upstream.traits.canHaveOwnSessions;

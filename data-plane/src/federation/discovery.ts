@@ -352,6 +352,8 @@ export class Discovery {
    */
   async upToDate(known: Known): Promise<void> {
     const until = Date.now() + this.deadlineMs;
+    // One that has failed would be asked again only after a while.
+    if (known.round === undefined) void this.refresh(known);
     while (!this.isUpToDate(known)) {
       const leftMs = until - Date.now();
       const isOver = leftMs <= 0 || this.stopped || !this.has(known);

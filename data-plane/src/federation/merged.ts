@@ -21,7 +21,7 @@ import type { UpstreamReply } from '../upstream/call.js';
 import { OFFER_KINDS } from '../upstream/offers.js';
 import { GATEWAY_INFO } from '../upstream/own-request.js';
 import type { Upstream } from '../upstream/upstream.js';
-import { CapabilityViews } from './capability-views.js';
+import { CapabilityViews, mayShowOwn } from './capability-views.js';
 import { Definitions, type ShownTools, type ToolsByName, toolsByName } from './definitions.js';
 import type { Discovery, Known } from './discovery.js';
 import { discoverResult, mergedCapabilities, mergedInstructions } from './facts.js';
@@ -244,7 +244,7 @@ export class MergedEndpoint implements RoutedEndpoint {
       catalogue === undefined ? undefined : this.toolsIn(catalogue, known);
     const { views } = this;
     return {
-      hasOwn: (caller) => views.hasOwn(caller),
+      hasOwn: (caller) => mayShowOwn(known, caller),
       settled: (caller) => toolsIn(views.settled(caller)),
       of: async (caller) => toolsIn(await views.of(caller)),
     };

@@ -414,7 +414,6 @@ describe('the definition of a tool', () => {
         message: expect.stringContaining('upstream "up" does not tell what its tools are: '),
       });
       (server as FakeServer).listless = false;
-      runtime.discovery.offerChanged(known().upstream, 'tools');
       await expect.poll(() => define(path, 'one').catch(() => undefined)).toMatchObject({ name: 'one' });
     },
   );
