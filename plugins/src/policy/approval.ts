@@ -59,6 +59,8 @@ export async function approved(
   if (count === 0) return refused('deny', 'the approval has been used already; each counts once');
   if (confirmUrl !== undefined) {
     const answer = await pageAnswer(confirmUrl.replaceAll(PLACE_OF_ID, id), ctx.signal, host);
+    if (answer === 'away')
+      return new Refusal('failed', 'nobody can be asked whether it was approved; try again later');
     if (answer === 'waiting')
       return refused('declined', 'nobody has approved it in time; it can be asked again');
     if (answer === 'declined') return refused('declined', 'it was declined on the page');
@@ -71,14 +73,23 @@ export async function approved(
 async function pageAnswer(
   url: string,
   signal: AbortSignal,
-  { clock, fetch }: PluginHost,
-): Promise<'approved' | 'declined' | 'waiting'> {
+  { clock, fetch, log }: PluginHost,
+): Promise<'approved' | 'declined' | 'waiting' | 'away'> {
   const untilMs = clock.now() + PAGE_WAIT_MS;
   for (;;) {
-    const { status } = await fetch(url);
+    let status: number;
+    try {
+      ({ status } = await fetch(url));
+    } catch (error) {
+      log.warn({ err: error }, 'the page of approvals cannot be asked');
+      return 'away';
+    }
     if (status === 200 || status === 204) return 'approved';
     if (status === 403 || status === 410) return 'declined';
-    if (status !== 202 && status !== 404) throw new Error(`the page of approvals answers with ${status}`);
+    if (status !== 202 && status !== 404) {
+      log.warn({ status }, 'the page of approvals says nothing that is understood');
+      return 'away';
+    }
     if (signal.aborted || clock.now() >= untilMs) return 'waiting';
     await new Promise<void>((resolve) => void clock.after(PAGE_INTERVAL_MS, resolve));
   }

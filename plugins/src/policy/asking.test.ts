@@ -106,6 +106,24 @@ it('shows the person values as they are, and nothing that they pretend to be', a
   );
 });
 
+it('is not switched off by pages that are away, or by questions of which nothing is left', async () => {
+  const away = gatewayWith(PAGE, 'accept', {
+    fetch: () => {
+      throw new Error('away');
+    },
+  });
+  const wrong = gatewayWith(PAGE, 'accept', { fetch: () => ({ status: 500, headers: {}, text: '' }) });
+  const empty = { rules: [{ id: 'it', outcome: 'ask', ask: { message: '{{arguments.path}}' } }] };
+  const blank = gatewayWith(empty, 'accept');
+  for (let round = 0; round < 30; round++) {
+    expect([(await away.call(call)).status, (await wrong.call(call)).status]).toEqual([503, 503]);
+    expect((await blank.call({ ...call, arguments: { path: ' ' } })).status).toBe(403);
+  }
+  expect((await blank.call(call)).status).toBe(200);
+  for (const { logged } of [away, wrong, blank])
+    expect(logged.filter(({ level }) => level === 'error')).toEqual([]);
+});
+
 it('asks nobody where all is only tried', async () => {
   const gateway = gatewayWith({ ...FORM, mode: 'audit' }, 'decline');
   const { status, asked, remarks } = await gateway.call(call);

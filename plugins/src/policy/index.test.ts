@@ -121,6 +121,14 @@ describe('policy', () => {
     [{ rules: [deny('true', { ask: { message: 'x' } })] }, 'rules[0].ask'],
     [{ rules: [deny('now.within("always", "UTC")')] }, 'rules[0].when'],
     [{ rules: [deny('now.within("Mon 09:00-10:00", "Mars/Base")')] }, 'rules[0].when'],
+    [
+      { rules: [{ id: 'a', outcome: 'ask', ask: { message: 'x', url: 'https://a/{id}' } }] },
+      'rules[0].ask.confirm_url',
+    ],
+    [
+      { rules: [{ id: 'a', outcome: 'ask', ask: { message: 'x', schema: { a: 1 } } }] },
+      'rules[0].ask.schema',
+    ],
     [{ rules: [deny('session.countt > 1')] }, 'rules[0].when'],
     [{ rules: [deny('session.rules.other > 1')] }, 'rules[0].when'],
     [{ rules: [deny('target.nam == "a"')] }, 'rules[0].when'],

@@ -102,6 +102,13 @@ export function compileRule(
       path: `${path}.ask.url`,
       message: 'has no {id}, so the page cannot know what it is about',
     });
+  const form = ask?.schema;
+  if (form !== undefined && (form.type !== 'object' || typeof form.properties !== 'object'))
+    problems.push({
+      path: `${path}.ask.schema`,
+      message: 'is no schema of a form',
+      hint: 'write type: object, and properties with its fields',
+    });
   const condition = compileWhen(rule.when, `${path}.when`, findings);
   const reason = compileText(rule.reason, `${path}.reason`, findings);
   const message = compileText(ask?.message, `${path}.ask.message`, findings);
@@ -122,13 +129,12 @@ export function compileRule(
         throw error;
       }
     },
-    asking: ({ ctx, facts }) =>
-      message && {
-        message: message.text(ctx, facts, shown),
-        schema,
-        url: ask?.url,
-        confirmUrl: ask?.confirm_url,
-      },
+    asking({ ctx, facts }) {
+      if (message === undefined) return undefined;
+      const text = message.text(ctx, facts, shown);
+      if (text.trim() === '') throw new NoValue('there is nothing to ask');
+      return { message: text, schema, url: ask?.url, confirmUrl: ask?.confirm_url };
+    },
   };
 }
 

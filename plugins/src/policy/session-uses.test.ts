@@ -169,6 +169,17 @@ describe('uses of a session', () => {
     expect((await one.reserve('s', true, 'x:1')).before.count).toBe(500);
   });
 
+  it('keep little of names that are long', async () => {
+    const { all, store } = workers(1);
+    const [one] = all as [SessionUses];
+    for (let index = 0; index < 3; index++)
+      (await one.reserve('s', true, `x:${'a'.repeat(1_000_000)}${index}`)).confirm([]);
+    const { tools } = (await one.reserve('s', true, 'x:b')).before;
+    expect([tools.length, tools.every(({ length }) => length < 600)]).toEqual([3, true]);
+    const [key] = await store.keys('');
+    expect((await store.get(key as string))?.length).toBeLessThan(10_000);
+  });
+
   it('are forgotten when the session has ended, also what was on its way', async () => {
     const { all, make, store } = workers(2, () => 1);
     const [one, two] = all as [SessionUses, SessionUses];

@@ -11,6 +11,7 @@ const PART_COUNT = 60;
 /** What is kept of a session of which nobody says that it has ended: longer than one lives that nobody uses. */
 const SESSION_TTL_MS = 86_400_000;
 const MAX_TOOL_COUNT = 500;
+const MAX_TOOL_LENGTH = 512;
 /** Sessions that a worker has at hand without asking the store. */
 const MAX_AT_HAND_COUNT = 10_000;
 
@@ -99,12 +100,13 @@ export class SessionUses {
   }
 
   /**
-   * @param tool that is used, as `upstream:name`.
+   * @param named the tool that is used, as `upstream:name`.
    * @throws TooManyTools
    */
-  async reserve(session: string, ends: boolean, tool: string | undefined): Promise<Reserved> {
+  async reserve(session: string, ends: boolean, named: string | undefined): Promise<Reserved> {
     const folder = folderOf(session);
     const own = this.own(folder);
+    const tool = named === undefined ? undefined : keptName(named);
     if (tool !== undefined && !Object.hasOwn(own.tools, tool)) checkRoom(own);
     const pending: Pending = { tool, rules: [], readAt: Number.POSITIVE_INFINITY };
     own.pending.add(pending);
@@ -273,6 +275,12 @@ export class SessionUses {
     }
     return { count, tools: [...tools].sort(), rules };
   }
+}
+
+/** Callers choose names, and a value of the store has an end; what is this long is told apart all the same. */
+function keptName(tool: string): string {
+  if (tool.length <= MAX_TOOL_LENGTH) return tool;
+  return `${tool.slice(0, MAX_TOOL_LENGTH)}…${hash('sha256', tool, 'base64url')}`;
 }
 
 function checkRoom({ tools, pending }: Own): void {
