@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { runBenchmark, type Surroundings } from './benchmark.js';
 import { renderMarkdown } from './markdown.js';
 import {
+  type AuditOptions,
   HELP,
   type Options,
   type PluginOptions,
@@ -50,7 +51,7 @@ async function main(args: string[]): Promise<number> {
   return runAndReport(options);
 }
 
-type AnyOptions = Options | StreamOptions | PluginOptions | PropagationOptions | SwapOptions;
+type AnyOptions = Options | StreamOptions | PluginOptions | PropagationOptions | SwapOptions | AuditOptions;
 
 async function runAndReport(options: AnyOptions): Promise<number> {
   const out = resolve(options.out ?? join(RESULTS, `${new Date().toISOString().replaceAll(':', '-')}.json`));
@@ -93,6 +94,12 @@ async function measure(options: AnyOptions, surroundings: Surroundings) {
     const { measurePlugins } = await import('./plugins/measure.js');
     const result = await measurePlugins(options, surroundings.progress);
     return { result, report: renderPlugins(result), problems: [] };
+  }
+  if ('audited' in options) {
+    const { measureAudit } = await import('./audit/measure.js');
+    const { renderAudit } = await import('./audit/markdown.js');
+    const result = await measureAudit(options, surroundings.progress);
+    return { result, report: renderAudit(result), problems: [] };
   }
   if ('propagation' in options) {
     // Loads the client of the admin API, which nothing else here needs.

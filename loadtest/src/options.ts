@@ -45,6 +45,15 @@ export interface PropagationOptions {
   out?: string;
 }
 
+/** What `--audit` asks for. */
+export interface AuditOptions {
+  audited: true;
+  rounds: number;
+  /** Time of one case in one round, with the plugin and once more without. */
+  seconds: number;
+  out?: string;
+}
+
 /** What `--swap` asks for. */
 export interface SwapOptions {
   /** How many resources the configuration has. */
@@ -63,6 +72,7 @@ const MAX_STREAMS = 100_000;
 const DEFAULTS = { rounds: '5', seconds: '3', connections: '1,10,64' };
 /** Rounds are short, so that what else the machine does meets all cases alike. */
 const PLUGIN_DEFAULTS = { rounds: '15', seconds: '0.1' };
+const AUDIT_QUICK = { rounds: '2', seconds: '1' };
 const PLUGIN_QUICK = { rounds: '3', seconds: '0.05' };
 const MIN_PLUGIN_SECONDS = 0.01;
 const PROPAGATION_DEFAULTS = { nodes: '100', resources: '10000', changes: '100' };
@@ -83,6 +93,7 @@ Usage: npm run bench -- [options]
   --only TEXT[,TEXT]    only rows whose id contains one of the texts
   --streams N           instead of calls: the memory of N streams on which nothing happens, of each kind
   --plugins             instead of calls: what each plugin costs a call, in nanoseconds of one thread
+  --audit               instead of calls: what audit records cost at 20,000 a second, and whether any are lost
   --propagation         instead of calls: a cluster, and how long a change takes to reach all of its nodes
   --nodes N             with it: nodes that only follow, beside three that serve (default ${PROPAGATION_DEFAULTS.nodes})
   --resources N         with it: resources of the configuration (default ${PROPAGATION_DEFAULTS.resources})
@@ -104,6 +115,7 @@ Examples:
   npm run bench -- --propagation --nodes 20
   npm run bench:micro -- --only ratelimit,authorize
   npm run bench -- --swap 10000
+  npm run bench -- --audit --quick
 
 Exit codes: 0 measured (slow or not), 1 something did not run or answered wrongly, 2 wrong usage, 130 interrupted.`;
 
@@ -113,13 +125,14 @@ Exit codes: 0 measured (slow or not), 1 something did not run or answered wrongl
  */
 export function readOptions(
   args: string[],
-): Options | StreamOptions | PluginOptions | PropagationOptions | SwapOptions | 'help' {
+): Options | StreamOptions | PluginOptions | PropagationOptions | SwapOptions | AuditOptions | 'help' {
   const values = parse(args);
   if (values.help) return 'help';
   if (values.propagation) return readPropagationOptions(values);
   for (const name of ['nodes', 'resources', 'changes'] as const)
     if (values[name] !== undefined) throw new UsageError(`--${name} goes with --propagation`);
   if (values.swap !== undefined) return readSwapOptions(values, values.swap);
+  if (values.audit) return readAuditOptions(values);
   if (values.plugins) return readPluginOptions(values);
   if (values.streams !== undefined) return readStreamOptions(values, values.streams);
   const defaults = values.quick ? QUICK : DEFAULTS;
@@ -153,6 +166,22 @@ function readSwapOptions(values: ReturnType<typeof parse>, resources: string): S
   const [other] = Object.keys(others);
   if (other !== undefined) throw new UsageError(`--${other} is about calls: beside --swap there is --out`);
   return { swapped: readNumber('--swap', resources, MIN_RESOURCES, MAX_RESOURCES, true), out };
+}
+
+function readAuditOptions(values: ReturnType<typeof parse>): AuditOptions {
+  for (const name of ['connections', 'only', 'profile', 'plugins', 'streams'] as const) {
+    if (values[name] !== undefined)
+      throw new UsageError(
+        `--${name} is about others: beside --audit there are --rounds, --seconds, --quick and --out`,
+      );
+  }
+  const defaults = values.quick ? AUDIT_QUICK : DEFAULTS;
+  return {
+    audited: true,
+    rounds: readNumber('--rounds', values.rounds ?? defaults.rounds, 1, MAX_ROUNDS, true),
+    seconds: readNumber('--seconds', values.seconds ?? defaults.seconds, 0.1, MAX_SECONDS, false),
+    out: values.out,
+  };
 }
 
 function readPluginOptions(values: ReturnType<typeof parse>): PluginOptions {
@@ -208,6 +237,7 @@ function parse(args: string[]) {
         streams: { type: 'string' },
         swap: { type: 'string' },
         out: { type: 'string' },
+        audit: { type: 'boolean' },
         plugins: { type: 'boolean' },
         propagation: { type: 'boolean' },
         nodes: { type: 'string' },

@@ -24,6 +24,8 @@ const require = createRequire(import.meta.url);
 
 /** Another who writes is done long before; a verification in another process only reads. */
 const BUSY_TIMEOUT_MS = 10_000;
+/** Pages that are gathered before they go from the log to the file, of 4 KiB each. */
+const WAL_PAGE_COUNT = 4_000;
 const SCHEMA_VERSION = 1;
 
 /**
@@ -265,7 +267,8 @@ function openDatabase(file: string): DatabaseSyncInstance {
     chmodSync(file, 0o600);
     database = new (sqlite().DatabaseSync)(file, { timeout: BUSY_TIMEOUT_MS });
     database.exec(
-      'PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON;',
+      'PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON;' +
+        `PRAGMA wal_autocheckpoint = ${WAL_PAGE_COUNT};`,
     );
     createTables(database);
     return database;

@@ -2,7 +2,7 @@
  * What makes the records of a node a chain: each one's hash covers the one before it, its place, and the digests of its
  * two parts. Personal data stands beside a salted digest, so it can be taken out and the chain still holds.
  */
-import { createHash, type KeyObject, sign, verify } from 'node:crypto';
+import { hash, type KeyObject, sign, verify } from 'node:crypto';
 
 /** The hash before the first record. */
 export const NO_HASH: Uint8Array = Buffer.alloc(32);
@@ -11,19 +11,22 @@ export const NO_DIGEST: Uint8Array = Buffer.alloc(0);
 
 export const SALT_BYTES = 16;
 
+/** The number of a record, while its hash is made. */
+const PLACE = Buffer.alloc(8);
+
 export function openDigest(open: string): Buffer {
-  return createHash('sha256').update(open).digest();
+  return hash('sha256', open, 'buffer');
 }
 
 export function personalDigest(salt: Uint8Array, personal: string): Buffer {
-  return createHash('sha256').update(salt).update(personal).digest();
+  return hash('sha256', Buffer.concat([salt, Buffer.from(personal)]), 'buffer');
 }
 
 /** The hash of the record with this number. */
 export function linked(before: Uint8Array, seq: number, open: Uint8Array, personal: Uint8Array): Buffer {
-  const place = Buffer.alloc(8);
-  place.writeBigUInt64BE(BigInt(seq));
-  return createHash('sha256').update(before).update(place).update(open).update(personal).digest();
+  PLACE.writeUInt32BE(Math.floor(seq / 2 ** 32), 0);
+  PLACE.writeUInt32BE(seq >>> 0, 4);
+  return hash('sha256', Buffer.concat([before, PLACE, open, personal]), 'buffer');
 }
 
 /** A place in the chain that a node vouches for. */
