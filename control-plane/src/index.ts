@@ -7,7 +7,7 @@ export {
   loadConfigurationWithoutFile,
   parseConfiguration,
 } from './file/load.js';
-export { type Pins, readPins } from './file/pins.js';
+export { type Pins, pinsBelowTenant, readPins } from './file/pins.js';
 export { pinsFileOf } from './file/pins-file.js';
 export {
   loadResourceFile,

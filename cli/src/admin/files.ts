@@ -7,6 +7,7 @@ import {
   loadResourceFile,
   type Problem,
   parseResources,
+  pinsBelowTenant,
   repeatedResources,
   type WrittenResource,
 } from '@sluice/control-plane';
@@ -53,6 +54,7 @@ export async function readResources(
   for (const { resource } of written) {
     const isOfOperator = NOT_PRUNED.includes(keyOf(resource)?.kind ?? ResourceKind.GATEWAY);
     if (flags.tenant !== undefined && resource.tenant === '' && !isOfOperator) resource.tenant = flags.tenant;
+    pinsBelowTenant(resource);
   }
   if (!problems.some(isError)) problems.push(...repeatedResources(written));
   const colour = paint.red('') !== '';

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
 import { formatProblem } from '../validation/problem.js';
 import { loadConfigurationFile } from './load.js';
+import { pinsBelowTenant } from './pins.js';
 import { loadResourceFile } from './resources.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'sluice-pins-'));
@@ -40,6 +41,19 @@ describe('sluice.pins.json', () => {
     const read =
       '{"name":"read","description":"Costs $5, $${HOME} $${secret:db} $$${X}","inputSchema":{"type":"object"}}';
     expect(pin?.config).toEqual({ new: 'hold', accepted: { files: { read } } });
+  });
+
+  it('is that of the upstreams of a tenant in a resource of a tenant', async () => {
+    const { resources } = await loadResourceFile(file);
+    for (const { resource } of resources) {
+      resource.tenant = 'acme';
+      pinsBelowTenant(resource);
+      pinsBelowTenant(resource);
+    }
+    const [accepted] = resources.flatMap(({ resource: { spec } }) =>
+      spec.case === 'plugin' ? [spec.value.config?.accepted as object] : [],
+    );
+    expect(Object.keys(accepted as object)).toEqual(['acme/files']);
   });
 
   it('is left alone where the configuration has definitions of its own, or no pin, or there is none', async () => {

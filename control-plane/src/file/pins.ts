@@ -5,6 +5,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import type { JsonObject, JsonValue } from '@bufbuild/protobuf';
 import type { PluginBinding } from '@sluice/proto';
+import type { Resource } from '@sluice/proto/cluster';
 import type { Problem } from '../validation/problem.js';
 import { pinsFileOf } from './pins-file.js';
 
@@ -74,6 +75,17 @@ export async function addPins(
   );
   for (const binding of without) binding.config = { ...binding.config, accepted };
   return [];
+}
+
+/** Nodes call an upstream of a tenant `acme/files`, where the file beside a configuration says `files`. */
+export function pinsBelowTenant({ tenant, spec }: Resource): void {
+  if (tenant === '' || spec.case !== 'plugin' || spec.value.plugin !== 'pin') return;
+  const { config } = spec.value;
+  const accepted = config?.accepted;
+  if (!isObject(accepted)) return;
+  const below = (name: string) => (name.startsWith(`${tenant}/`) ? name : `${tenant}/${name}`);
+  const own = Object.entries(accepted).map(([name, tools]) => [below(name), tools as JsonValue]);
+  spec.value.config = { ...config, accepted: Object.fromEntries(own) };
 }
 
 /** As `pin` takes them: text keeps the order and the depth of a definition, whatever carries it. */
