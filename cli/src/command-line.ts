@@ -1,6 +1,7 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import type { AdminCommand } from './admin/commands.js';
 import { addConfigCommand, CONFIG_EXAMPLES } from './admin/config-command-line.js';
+import { addConnectionsCommand, CONNECTIONS_EXAMPLES } from './admin/connections-command-line.js';
 import { addNodesCommand, NODES_EXAMPLES } from './admin/nodes-command-line.js';
 import { addRolloutCommand, ROLLOUT_EXAMPLES } from './admin/rollout-command-line.js';
 import { AUDIT_EXAMPLES, type AuditActions, addAuditCommand } from './audit-command-line.js';
@@ -96,6 +97,7 @@ const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
   ...CONTROL_PLANE_EXAMPLES,
   ...CONFIG_EXAMPLES,
   ...NODES_EXAMPLES,
+  ...CONNECTIONS_EXAMPLES,
   ...ROLLOUT_EXAMPLES,
   ...KEYS_EXAMPLES,
   ...PIN_EXAMPLES,
@@ -229,6 +231,7 @@ export function createCommandLine(actions: CommandActions, finish: (exitCode: nu
   const runAdmin = async (command: AdminCommand) => finish(await actions.admin(command));
   addConfigCommand(program, runAdmin);
   addNodesCommand(program, runAdmin);
+  addConnectionsCommand(program, runAdmin);
   addRolloutCommand(program, runAdmin);
   addKeysCommand(program, actions, finish);
   addPinCommand(program, actions, finish, configOption);

@@ -272,6 +272,7 @@ class Replica {
       nowMs: () => Date.now(),
       elapsedMs: () => performance.now(),
       orderElsewhere: (node, order) => shared.order(node, order),
+      answerElsewhere: (list) => shared.answer(list),
     });
     const shared = new SharedFleet({ fleet, records, log, hasPeers: store.kind === 'etcd' });
     this.fleet = fleet;

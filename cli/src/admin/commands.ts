@@ -127,6 +127,17 @@ export type AdminCommand =
   | { readonly name: 'nodes'; readonly flags: { readonly region?: string } & Common }
   | { readonly name: 'drain'; readonly node: string; readonly flags: { readonly reason?: string } & Common }
   | {
+      readonly name: 'connections';
+      readonly node?: string | undefined;
+      readonly flags: { readonly count: number } & Common;
+    }
+  | {
+      readonly name: 'closeConnection';
+      readonly node: string;
+      readonly connection: string;
+      readonly flags: Common;
+    }
+  | {
       readonly name: 'events';
       readonly node?: string | undefined;
       readonly flags: { readonly count: number } & Common;

@@ -232,12 +232,12 @@ function revisionOption(meaning: string): Option {
 }
 
 /** How many of a list. */
-export function countOption(what: string): Option {
+export function countOption(what: string, byDefault = 20): Option {
   return new Option('-n, --count <number>', `at most so many ${what}`)
     .argParser((text) => {
       const count = Number(text);
       if (/^\d+$/.test(text) && count >= 1 && count <= MAX_COUNT) return count;
       throw new InvalidArgumentError(`Give a number from 1 to ${MAX_COUNT}.`);
     })
-    .default(20);
+    .default(byDefault);
 }

@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { type AdminClient, connectAdmin } from '@sluice/sdk/admin';
 import type { AdminCommand, ServerFlags } from './commands.js';
+import { closeConnection, connections } from './connections.js';
 import { tellFailure } from './failures.js';
 import { drain, events, nodes } from './nodes.js';
 import { diff, exportBackup, get, history, wait } from './read.js';
@@ -60,6 +61,10 @@ function runOn(command: AdminCommand, surroundings: Surroundings): Promise<numbe
       return nodes(command, surroundings);
     case 'drain':
       return drain(command, surroundings);
+    case 'connections':
+      return connections(command, surroundings);
+    case 'closeConnection':
+      return closeConnection(command, surroundings);
     case 'events':
       return events(command, surroundings);
   }

@@ -582,3 +582,41 @@ describe('nodes', () => {
     expect(out).not.toContain('eu-1');
   });
 });
+
+describe('connections', () => {
+  const connections = (...argv: string[]) => as(TOKENS.admin, ['connections', ...argv]);
+  beforeEach(() => {
+    cluster.join('eu-1', 'eu', true);
+    cluster.join('us-1', 'us', true);
+  });
+
+  test('of all nodes, or of one, are listed', async () => {
+    expect(await connections('-o', 'name')).toEqual({
+      code: EXIT.ok,
+      out: ['eu-1/c0', 'eu-1/c1', 'eu-1/c2', 'us-1/c0', 'us-1/c1', 'us-1/c2', ''].join('\n'),
+      err: '',
+    });
+    expect((await connections('-n', '4', '-o', 'name')).out).toBe('eu-1/c0\neu-1/c1\neu-1/c2\nus-1/c0\n');
+    expect((await connections('list', 'us-1', '-n', '1')).out).toMatch(
+      /^NODE +CONNECTION +ENDPOINT +TRANSPORT +CALLER +CLIENT +REVISION +CALLS +USED\nus-1 +c0 +\/mcp +ann +0\n$/,
+    );
+    expect(JSON.parse((await connections('list', 'us-1', '-o', 'json')).out).connections).toHaveLength(3);
+    expect(await connections('list', 'mars')).toMatchObject({ code: EXIT.refused, out: '' });
+  });
+
+  test('of a node that does not answer hide nothing of the others', async () => {
+    cluster.join('deaf', 'eu');
+    const { code, out, err } = await connections('-o', 'name');
+    expect([code, out.match(/c\d/g)]).toEqual([EXIT.unhealthy, ['c0', 'c1', 'c2', 'c0', 'c1', 'c2']]);
+    expect(err).toMatch(/^sluice: node deaf has no connection to a control plane; .*\n$/);
+    expect(await connections('list', 'deaf')).toMatchObject({ out: '' });
+  });
+
+  test('are ended', async () => {
+    expect(await connections('close', 'eu-1', 'c1')).toMatchObject({
+      code: EXIT.ok,
+      out: 'eu-1 was told to end c1\n',
+    });
+    expect(cluster.orders).toEqual(['eu-1: endSession']);
+  });
+});

@@ -16,10 +16,10 @@ export class AskedNodes {
   private readonly open = new Map<string, Asked>();
 
   /**
-   * @param send is given what the answer has to name
+   * @param send is given what the answer has to name; when it rejects, so does this
    * @throws NodeUnreachableError when it does not answer in time
    */
-  ask(node: string, send: (request: string) => void): Promise<ConnectionList> {
+  ask(node: string, send: (request: string) => void | Promise<void>): Promise<ConnectionList> {
     const request = randomUUID();
     return new Promise<ConnectionList>((resolve, reject) => {
       const end = () => {
@@ -40,14 +40,16 @@ export class AskedNodes {
         resolve(list);
       };
       this.open.set(request, { node, settle, fail });
-      send(request);
+      void Promise.resolve(send(request)).catch(fail);
     });
   }
 
-  /** What nobody asked this node for is passed over. */
-  answered(list: ConnectionList): void {
+  /** False for what nobody here asked this node for. */
+  answered(list: ConnectionList): boolean {
     const asked = this.open.get(list.request);
-    if (asked?.node === list.node) asked.settle(list);
+    if (asked?.node !== list.node) return false;
+    asked.settle(list);
+    return true;
   }
 
   close(): void {

@@ -66,6 +66,8 @@ export interface FleetOptions {
   readonly elapsedMs: () => number;
   /** Tells a node that has no stream here; false when it cannot. */
   readonly orderElsewhere: (node: string, order: Order) => boolean | Promise<boolean>;
+  /** Takes the answer of a node to the replica that asked, if one did. */
+  readonly answerElsewhere?: ((list: ConnectionList) => void) | undefined;
   readonly healthIntervalMs?: number;
   readonly timing?: Timing | undefined;
 }
@@ -280,20 +282,21 @@ export class Fleet implements FleetView {
   ): Promise<ConnectionList | undefined> {
     const node = this.known.get(name);
     if (node === undefined) return undefined;
-    const { stream } = node;
-    if (stream === undefined)
-      throw new NodeUnreachableError(
-        `node ${name} has no stream to this replica of the control plane; ask the one that it has it to`,
-      );
     return this.asked.ask(name, (request) => {
       const value = { request, limit: limitCount, cursor };
-      stream.order(create(OrderSchema, { what: { case: 'listConnections', value } }));
+      return this.order(node, create(OrderSchema, { what: { case: 'listConnections', value } }));
     });
   }
 
-  /** A node answered what it was asked for. */
+  /** A node answered what it was asked for, here or by another replica. */
   listed(list: ConnectionList): void {
-    this.asked.answered(saidConnections(list));
+    const said = saidConnections(list);
+    if (!this.asked.answered(said)) this.options.answerElsewhere?.(said);
+  }
+
+  /** The answer of a node that has its stream to another replica. */
+  listedElsewhere(list: ConnectionList): boolean {
+    return this.asked.answered(list);
   }
 
   convergence(request: ConvergenceRequest): Promise<Convergence> {

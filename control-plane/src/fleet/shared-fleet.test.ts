@@ -1,5 +1,6 @@
 import {
   AcknowledgementSchema,
+  ConnectionListSchema,
   create,
   HealthSchema,
   HelloSchema,
@@ -57,6 +58,7 @@ async function replica(log = new MemoryLog()) {
     nowMs: () => Date.now(),
     elapsedMs: () => performance.now(),
     orderElsewhere: (node, order) => shared.order(node, order),
+    answerElsewhere: (list) => shared.answer(list),
     healthIntervalMs: INTERVAL_MS,
   });
   const shared = new SharedFleet({ fleet, records: store, log: pino({ level: 'silent' }), hasPeers: true });
@@ -86,6 +88,25 @@ describe('what replicas know together of nodes', () => {
     expect(b.kinds()).toEqual([NodeEventKind.APPLIED, NodeEventKind.JOINED]);
     await new Promise((resolve) => setTimeout(resolve, INTERVAL_MS * 6));
     expect(b.presence()).toBe(Presence.PRESENT);
+  });
+
+  it('asks a node for its clients that has its stream to another replica, and takes no other answer', async () => {
+    const [a, b] = [await replica(), await replica()];
+    const stream = new Stream();
+    a.fleet.joined(hello(), EU, stream);
+    await until(() => b.presence() === Presence.PRESENT);
+    const listed = b.fleet.connections('n1', { limitCount: 5, cursor: 'c' });
+    await until(() => stream.orders.length === 1);
+    const { what } = stream.orders[0] as Order;
+    expect(what).toMatchObject({ case: 'listConnections', value: { limit: 5, cursor: 'c' } });
+    const { request } = what.value as { request: string };
+    const answer = (node: string, id: string, to = request) =>
+      a.fleet.listed(create(ConnectionListSchema, { node, request: to, connections: [{ id }] }));
+    answer('n2', 'forged');
+    answer('n1', 'unasked', 'something else');
+    answer('n1', 'c1');
+    expect(await listed).toMatchObject({ connections: [{ id: 'c1' }] });
+    await expect.poll(() => store?.list('answers')).toEqual([]);
   });
 
   it('does not forget a node when all replicas start anew, and waits for it', async () => {

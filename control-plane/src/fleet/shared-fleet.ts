@@ -1,10 +1,12 @@
 /**
  * What replicas of the control plane know together of nodes, in the store: which there are, so that none is forgotten
- * when replicas start anew; what each replica hears of those that have their stream to it; and orders to nodes that
- * have theirs elsewhere.
+ * when replicas start anew; what each replica hears of those that have their stream to it; orders to nodes that have
+ * theirs elsewhere, and what those answer.
  */
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import {
+  type ConnectionList,
+  ConnectionListSchema,
   HealthSchema,
   HeardNodeSchema,
   type HeardNodes,
@@ -24,6 +26,7 @@ import type { KnownNode } from './known-node.js';
 const NODES = 'nodes';
 const HEARD = 'heard';
 const ORDERS = 'orders';
+const ANSWERS = 'answers';
 
 /** Many nodes speak at once: what they say is written when it has come in. */
 const WRITE_AFTER_MS = 100;
@@ -59,6 +62,8 @@ export class SharedFleet {
   private nameInWriting: string | undefined;
   /** What nobody has given yet, as the store has it. */
   private orders: readonly KeptRecord[] = [];
+  /** Nodes that were asked for others, by what their answer has to name. */
+  private readonly askedForOthers = new Map<string, { readonly node: string; readonly forget: () => void }>();
   private endWrite: (() => void) | undefined;
   private writing: Promise<void> | undefined;
   private isAway = false;
@@ -99,6 +104,7 @@ export class SharedFleet {
           void this.giveOrders(all);
         },
       }),
+      records.watch(ANSWERS, { records: (all) => void this.takeAnswers(all) }),
     );
     this.endings.push(this.timing.every(fleet.healthIntervalMs, () => void this.stayHeard()));
   }
@@ -112,11 +118,25 @@ export class SharedFleet {
     return true;
   }
 
+  /** Leaves the answer of a node for the replica that asked by way of this one. */
+  answer(list: ConnectionList): void {
+    const { records, log } = this.options;
+    const asked = this.askedForOthers.get(list.request);
+    if (asked?.node !== list.node) return;
+    asked.forget();
+    this.askedForOthers.delete(list.request);
+    const value = toBinary(ConnectionListSchema, list);
+    records.put(ANSWERS, list.request, value, { expected: 'any', ttlMs: ORDER_TTL_MS }).catch((error) => {
+      log.warn({ err: error, node: list.node }, 'the answer of a node could not be passed on');
+    });
+  }
+
   /** Writes what is not written yet, and says that nobody is heard here any more. */
   async close(): Promise<void> {
     if (this.isClosed) return;
     this.isClosed = true;
     for (const end of this.endings) end();
+    for (const { forget } of this.askedForOthers.values()) forget();
     this.endWrite?.();
     await this.writing;
     await this.write();
@@ -275,9 +295,29 @@ export class SharedFleet {
     for (const { key, value, version } of all) {
       if (!here.has(key)) continue;
       try {
-        if (await records.delete(ORDERS, key, version)) fleet.orderHere(key, fromBinary(OrderSchema, value));
+        if (!(await records.delete(ORDERS, key, version))) continue;
+        const order = fromBinary(OrderSchema, value);
+        if (order.what.case === 'listConnections') this.expectAnswer(key, order.what.value.request);
+        fleet.orderHere(key, order);
       } catch (error) {
         log.warn({ err: error, node: key }, 'an order could not be given to a node');
+      }
+    }
+  }
+
+  private expectAnswer(node: string, request: string): void {
+    const forget = this.timing.after(ORDER_TTL_MS, () => this.askedForOthers.delete(request));
+    this.askedForOthers.set(request, { node, forget });
+  }
+
+  private async takeAnswers(all: readonly KeptRecord[]): Promise<void> {
+    const { fleet, records, log } = this.options;
+    for (const { key, value, version } of all) {
+      try {
+        if (fleet.listedElsewhere(fromBinary(ConnectionListSchema, value)))
+          await records.delete(ANSWERS, key, version);
+      } catch (error) {
+        log.warn({ err: error }, 'the answer of a node could not be taken');
       }
     }
   }
