@@ -1,3 +1,4 @@
+import { Refusal } from '@sluice/sdk';
 import fc from 'fast-check';
 import { RE2JS } from 're2js';
 import { describe, expect, it } from 'vitest';
@@ -32,6 +33,18 @@ describe('patterns in texts', () => {
     expect(matches.map(({ start, end }) => text.slice(start, end))).toEqual(['TICKET-1234', 'ada']);
     expect(await patterns.found(text)).toEqual(['ticket', 'name']);
     expect(threadCount()).toBeGreaterThan(0);
+  });
+
+  it('are refused when too many long texts wait', async () => {
+    const patterns = new TextPatterns(NAMES);
+    const text = `${'x '.repeat(LONG)}ada`;
+    const all = await Promise.allSettled(Array.from({ length: 100 }, async () => patterns.found(text)));
+    const refused = all.filter((each) => each.status === 'rejected').map(({ reason }) => reason);
+    expect(refused.length).toBeGreaterThan(0);
+    for (const each of refused) expect([each instanceof Refusal, each.kind]).toEqual([true, 'limited']);
+    const found = all.filter((each) => each.status === 'fulfilled').map(({ value }) => value);
+    expect(found.length).toBeGreaterThan(60);
+    expect(found).toEqual(found.map(() => ['name']));
   });
 
   it('need no thread where there are none', () => {

@@ -45,17 +45,21 @@ function changedList(list: readonly Json[], visitor: Visitor, name: string, dept
 }
 
 function changedObject(object: JsonObject, visitor: Visitor, depth: number): JsonObject {
-  let isSame = true;
-  const members: [string, Json | undefined][] = [];
-  for (const [name, before] of Object.entries(object)) {
+  // Nothing is made for an object that stays as it is, as most do.
+  let members: [string, Json | undefined][] | undefined;
+  let count = 0;
+  for (const name of Object.keys(object)) {
+    const before = object[name];
     const isKept = before === undefined || visitor.isKept?.(name, depth) === true;
     const own = isKept ? name : (visitor.name?.(name) ?? name);
     const after = isKept
       ? before
       : (visitor.member?.(name, before, object) ?? changed(before, visitor, name, depth + 1));
-    if (after !== before || own !== name) isSame = false;
-    members.push([own, after]);
+    if (members === undefined && (after !== before || own !== name))
+      members = Object.entries(object).slice(0, count);
+    members?.push([own, after]);
+    count += 1;
   }
   // `fromEntries` defines members, so one that is called `__proto__` stays a member.
-  return isSame ? object : (Object.fromEntries(members) as JsonObject);
+  return members === undefined ? object : (Object.fromEntries(members) as JsonObject);
 }
