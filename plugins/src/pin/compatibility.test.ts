@@ -189,6 +189,13 @@ describe('breaks nothing, and is told', () => {
   });
 });
 
+it('is given up where it would take long, and then breaks calls', () => {
+  const anyOf = Array.from({ length: 1_500 }, (_, i) => ({ required: [`p${i}`, 'x'] }));
+  const turned = [...anyOf].reverse();
+  expect(texts(tool({ anyOf }), tool({ anyOf: turned }))).toEqual(['!  is too large to be compared']);
+  expect(texts(tool(BASE), tool(BASE))).toEqual([]);
+});
+
 it('what is said to break nothing breaks no call that could be made before', () => {
   const leaf = fc.oneof(
     fc.record({ type: fc.constantFrom('string', 'integer', 'number', 'boolean') }),

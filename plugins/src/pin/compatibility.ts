@@ -21,8 +21,27 @@ const CAUTIOUS_HINTS: Readonly<Record<string, boolean>> = {
   openWorldHint: true,
 };
 
+/** Characters that are written to compare two definitions; ways of many ways take their square. */
+const MAX_COMPARED_LENGTH = 2_000_000;
+/** What is left of it: one comparison ends before another begins. */
+let leftLength = 0;
+
+class TooLarge extends Error {
+  override readonly name = 'TooLarge';
+}
+
 /** Of a definition by another one; empty when both say the same. */
 export function changesBetween(before: JsonObject, after: JsonObject): readonly DefinitionChange[] {
+  leftLength = MAX_COMPARED_LENGTH;
+  try {
+    return comparedMembers(before, after);
+  } catch (thrown) {
+    if (!(thrown instanceof TooLarge)) throw thrown;
+    return [{ path: '', what: 'is too large to be compared', isBreaking: true }];
+  }
+}
+
+function comparedMembers(before: JsonObject, after: JsonObject): readonly DefinitionChange[] {
   const changes: DefinitionChange[] = [];
   const members = new Set([...Object.keys(before), ...Object.keys(after)]);
   for (const member of [...members].sort()) {
@@ -242,7 +261,11 @@ function namesOf(required: Json | undefined): readonly string[] {
 }
 
 function isSame(a: unknown, b: unknown): boolean {
-  return a === b || (a !== undefined && b !== undefined && canonicalText(a) === canonicalText(b));
+  if (a === b || a === undefined || b === undefined) return a === b;
+  const text = canonicalText(a);
+  leftLength -= text.length;
+  if (leftLength < 0) throw new TooLarge();
+  return text === canonicalText(b);
 }
 
 function isObject(value: Json | undefined): value is JsonObject {
