@@ -248,8 +248,9 @@ export class DeliveredView {
   /** The digest of the view at a revision; undefined when that is forgotten, or not there yet. */
   private digestAt(revision: number): string | undefined {
     if (revision > Number(this.positionNow.revision) || revision < this.knownSince) return undefined;
-    const later = this.steps.find((step) => step.revision > revision);
-    return later?.digestBefore ?? hex(this.positionNow.digest);
+    // From the newest on: what is asked for is seldom old.
+    const place = this.steps.findLastIndex((step) => step.revision <= revision);
+    return this.steps[place + 1]?.digestBefore ?? hex(this.positionNow.digest);
   }
 
   /** How many of the newest steps lead from what a node has to here; undefined when it cannot be known. */

@@ -7,9 +7,11 @@ import { type KnownNode, regionOf, rejectionOf, runs, trialOf, trialRejectionOf 
 
 /** What became of waiting. */
 export interface ConvergenceNow {
-  readonly convergence: Convergence;
+  readonly isReached: boolean;
   /** It cannot be reached any more by this revision: too many nodes refused it. */
   readonly isHopeless: boolean;
+  /** In full; made when it is asked for, since those who wait look often. Call it at once. */
+  told(): Convergence;
 }
 
 /** How nodes are asked about a revision that is given to some of them, or to some of their callers. */
@@ -47,23 +49,26 @@ export function convergenceNow(
   const refused = behind.filter((node) => refusalOf(node, revision) !== undefined);
   const neededCount = Math.max(neededOf(wait, concerned.length), held === undefined ? 0 : 1);
   const activeCount = concerned.length - behind.length;
+  const isReached = activeCount >= neededCount;
   return {
+    isReached,
     isHopeless: concerned.length >= neededCount && concerned.length - refused.length < neededCount,
-    convergence: create(ConvergenceSchema, {
-      revision: BigInt(revision),
-      reached: activeCount >= neededCount,
-      active: activeCount,
-      concerned: concerned.length,
-      behind: behind.map((node) =>
-        create(NodeBehindSchema, {
-          node: node.hello.node,
-          region: regionOf(node),
-          revision: node.running?.revision ?? 0n,
-          rejection: refusalOf(node, revision, mayTell) ?? '',
-          presence: node.presence,
-        }),
-      ),
-    }),
+    told: () =>
+      create(ConvergenceSchema, {
+        revision: BigInt(revision),
+        reached: isReached,
+        active: activeCount,
+        concerned: concerned.length,
+        behind: behind.map((node) =>
+          create(NodeBehindSchema, {
+            node: node.hello.node,
+            region: regionOf(node),
+            revision: node.running?.revision ?? 0n,
+            rejection: refusalOf(node, revision, mayTell) ?? '',
+            presence: node.presence,
+          }),
+        ),
+      }),
   };
 }
 

@@ -300,12 +300,12 @@ export class Fleet implements FleetView {
   }
 
   convergence(request: ConvergenceRequest): Promise<Convergence> {
-    const { convergence, isHopeless } = this.now(request);
+    const now = this.now(request);
     const { signal, deadlineMs } = request;
-    if (convergence.reached || isHopeless || deadlineMs <= 0 || signal?.aborted)
-      return Promise.resolve(convergence);
+    if (now.isReached || now.isHopeless || deadlineMs <= 0 || signal?.aborted)
+      return Promise.resolve(now.told());
     return new Promise((resolve) => {
-      const giveUp = () => waiter.settle(this.now(request).convergence);
+      const giveUp = () => waiter.settle(this.now(request).told());
       const endDeadline = this.timing.after(Math.min(deadlineMs, LONGEST_WAIT_MS), giveUp);
       const waiter: Waiter = {
         request,
@@ -327,7 +327,7 @@ export class Fleet implements FleetView {
     this.stopLooking?.();
     this.endFollowing();
     this.asked.close();
-    for (const { request, settle } of [...this.waiters]) settle(this.now(request).convergence);
+    for (const { request, settle } of [...this.waiters]) settle(this.now(request).told());
   }
 
   /** @throws NodeUnreachableError */
@@ -460,8 +460,8 @@ export class Fleet implements FleetView {
     this.stopLooking = this.timing.soon(() => {
       this.stopLooking = undefined;
       for (const { request, settle } of [...this.waiters]) {
-        const { convergence, isHopeless } = this.now(request);
-        if (convergence.reached || isHopeless) settle(convergence);
+        const now = this.now(request);
+        if (now.isReached || now.isHopeless) settle(now.told());
       }
     });
   }

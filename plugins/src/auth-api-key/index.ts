@@ -137,8 +137,9 @@ export default definePlugin({
     /** Undefined for what is no API key. */
     function found(key: string): Known | Refusal | undefined {
       if (!KEY.test(key)) return undefined;
-      const one = known.get(hashOf(key, hash_key));
-      if (one === undefined) return unknown(key);
+      const keysOfHash = known.get(hashOf(key, hash_key));
+      if (keysOfHash === undefined) return unknown(key);
+      const one = keysOfHash.map(holderOf).sort((a, b) => b.below.length - a.below.length);
       if (remembered.size >= MAX_REMEMBERED_COUNT) remembered.clear();
       remembered.set(key, one);
       return one;
@@ -168,15 +169,12 @@ function holderOf(key: Static<typeof Key>): Holder {
   return holder;
 }
 
-function knownKeys(keys: readonly Static<typeof Key>[]): ReadonlyMap<string, Known> {
-  const known = new Map<string, Known>();
+/** By their hashes. Whose they are is made out when they are used: there may be very many of them. */
+function knownKeys(keys: readonly Static<typeof Key>[]): ReadonlyMap<string, readonly Static<typeof Key>[]> {
+  const known = new Map<string, readonly Static<typeof Key>[]>();
   for (const key of keys) {
-    const one = holderOf(key);
     const others = known.get(key.hash);
-    known.set(
-      key.hash,
-      others === undefined ? [one] : [...others, one].sort((a, b) => b.below.length - a.below.length),
-    );
+    known.set(key.hash, others === undefined ? [key] : [...others, key]);
   }
   return known;
 }

@@ -162,13 +162,13 @@ export default definePlugin({
 });
 
 /** @param seen where each name was first seen. */
-function userProblems(
-  { user, password_hash, endpoints_below = '' }: User,
-  index: number,
-  seen: Map<string, number>,
-): ConfigProblem[] {
+function userProblems(each: User, index: number, seen: Map<string, number>): ConfigProblem[] {
+  const { user, password_hash, endpoints_below = '' } = each;
   const at = `users[${index}]`;
-  if (user.includes(':') || /\p{Cc}/u.test(user) || user !== user.normalize('NFC'))
+  // Of one that goes on, only whether there is another of its name is to be looked at.
+  const isChecked = knownUsers.has(each);
+  const isText = isChecked || !(user.includes(':') || /\p{Cc}/u.test(user) || user !== user.normalize('NFC'));
+  if (!isText)
     return [
       { path: `${at}.user`, message: 'has a colon, a control character or is not in Unicode form NFC' },
     ];
@@ -177,6 +177,7 @@ function userProblems(
   if (first !== undefined)
     return [{ path: `${at}.user`, message: `is that of users[${first}] too`, hint: 'leave one of them out' }];
   seen.set(own, index);
+  if (isChecked) return [];
   try {
     parsePasswordHash(password_hash);
     return [];
@@ -186,15 +187,13 @@ function userProblems(
   }
 }
 
-function knownUser({
-  user,
-  password_hash,
-  consumer,
-  tenant,
-  scopes,
-  claims,
-  endpoints_below = '',
-}: User): Known {
+/** Of users that go on when others come and go. */
+const knownUsers = new WeakMap<User, Known>();
+
+function knownUser(each: User): Known {
+  const before = knownUsers.get(each);
+  if (before !== undefined) return before;
+  const { user, password_hash, consumer, tenant, scopes, claims, endpoints_below = '' } = each;
   const identity: Identity = frozen({
     // Users of two tenants may have one name, and are two callers.
     id: `auth-basic:${tenant === undefined ? '' : `${JSON.stringify(tenant)}/`}${user}`,
@@ -204,7 +203,9 @@ function knownUser({
     claims: claims as Identity['claims'],
     credential: user,
   });
-  return { user, below: endpoints_below, identity, hash: parsePasswordHash(password_hash) };
+  const known = { user, below: endpoints_below, identity, hash: parsePasswordHash(password_hash) };
+  knownUsers.set(each, known);
+  return known;
 }
 
 /** RFC 7617, section 2.1: UTF-8, the same however it was composed, and no control characters. */
