@@ -29,6 +29,7 @@ export interface Condition {
   readonly reads: readonly string[];
   readonly locals: readonly string[];
   readonly paths: readonly string[];
+  readonly patterns: readonly string[];
   readonly tree: Node;
 }
 
@@ -39,7 +40,7 @@ export type Ask = (part: Part) => number;
 export function compileCondition(source: string, locals: readonly string[]): Compiled<Condition> {
   const whole = compileExpression(source, locals);
   if (!whole.ok) return whole;
-  const { reads, locals: used, paths, type } = whole.it;
+  const { reads, locals: used, paths, patterns, type } = whole.it;
   if (type !== 'bool' && type !== 'dyn')
     return { ok: false, problem: `gives a ${type}, and not true or false` };
   const problems: string[] = [];
@@ -51,7 +52,7 @@ export function compileCondition(source: string, locals: readonly string[]): Com
   });
   const [problem] = problems;
   if (problem !== undefined) return { ok: false, problem };
-  return { ok: true, it: { reads, locals: used, paths, tree } };
+  return { ok: true, it: { reads, locals: used, paths, patterns, tree } };
 }
 
 /** It checks nothing: the whole has been checked before. */

@@ -84,6 +84,7 @@ describe('an expression', () => {
     ['arguments.q.matches(arguments.pattern)', /not written out/],
     ['arguments.q.matches("(")', /which is none/],
     ['arguments.q.matches("(?=a)")', /which is none/],
+    ['arguments.q.matches("(?:[a-z]{900}){9}[a-z]{900}{9}")', /which (?:is none|repeats too much)/],
     ['cel.bind(x, arguments.a + arguments.a, x + x)', /cel.bind/],
     ['arguments.a.all(x, arguments.b.all(y, x == y))', /over something else than a part of x/],
     ['arguments.a.all(x, x.b.all(y, x.b.all(z, z == y)))', /over something else than a part of y/],

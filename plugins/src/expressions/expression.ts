@@ -36,6 +36,8 @@ export interface Expression {
   readonly locals: readonly string[];
   /** What it reads of both, as far as that is written out: `session.count`. */
   readonly paths: readonly string[];
+  /** Patterns that it holds texts against. */
+  readonly patterns: readonly string[];
   /** What it gives as the checker sees it: `bool`, `string`, `dyn`, … */
   readonly type: string;
   /**
@@ -87,6 +89,7 @@ export function compileExpression(source: string, locals: readonly string[] = []
       reads,
       locals: reading.it.locals,
       paths: reading.it.paths,
+      patterns,
       type,
       value(ctx, own) {
         // A text that is named and nothing else is what it is: most templates need no scope to be built.

@@ -30,6 +30,9 @@ export const LOCAL_CLOCK: ReadonlyMap<string, string> = new Map([
   ['getMinutes', 'localMinutes'],
 ]);
 
+/** What a counted repetition becomes is not seen in its text: `(?:a{1000}){1000}` is short. */
+const MAX_PROGRAM_SIZE = 20_000;
+
 const TIMESTAMP = 'google.protobuf.Timestamp';
 
 export function registerFunctions(environment: Environment): void {
@@ -68,7 +71,10 @@ const patternsByText = new Map<string, RE2JS>();
 export function addPattern(text: string): string | undefined {
   if (patternsByText.has(text)) return undefined;
   try {
-    patternsByText.set(text, RE2JS.compile(text));
+    const compiled = RE2JS.compile(text);
+    if (compiled.matcher('').programSize() > MAX_PROGRAM_SIZE)
+      return `has the pattern ${JSON.stringify(text)}, which repeats too much`;
+    patternsByText.set(text, compiled);
     return undefined;
   } catch (error) {
     if (!(error instanceof RE2JSException)) throw error;
@@ -76,22 +82,35 @@ export function addPattern(text: string): string | undefined {
   }
 }
 
-/** Whoever waits for long texts at this moment. Expressions are computed without a pause. */
-let longTexts: LongTexts | undefined;
+/** Characters that are held against patterns at once in one computation; RE2 takes 8 ms for so many at worst. */
+const MAX_AT_ONCE_LENGTH = 65_536;
 
-/** Computes something that may hold long texts against patterns; see {@link LongTexts}. */
-export function withLongTexts<T>(texts: LongTexts, compute: () => T): T {
-  const before = longTexts;
+/** Whoever computes something at this moment that can wait for texts. Expressions are computed without a pause. */
+let longTexts: LongTexts | undefined;
+let atOnceLength = Number.POSITIVE_INFINITY;
+
+/**
+ * Computes something that may hold texts against patterns, so many characters at once.
+ *
+ * @param texts answers about others, where there are some
+ * @throws TooLong when one is missing
+ */
+export function withLongTexts<T>(texts: LongTexts | undefined, compute: () => T): T {
   longTexts = texts;
+  atOnceLength = MAX_AT_ONCE_LENGTH;
   try {
     return compute();
   } finally {
-    longTexts = before;
+    longTexts = undefined;
+    atOnceLength = Number.POSITIVE_INFINITY;
   }
 }
 
 function matches(text: string, pattern: string): boolean {
-  if (text.length <= MAX_MATCHED_LENGTH) return patternsByText.get(pattern)?.matcher(text).find() === true;
+  if (text.length <= MAX_MATCHED_LENGTH && text.length <= atOnceLength) {
+    atOnceLength -= text.length;
+    return patternsByText.get(pattern)?.matcher(text).find() === true;
+  }
   const known = longTexts?.answer(text, pattern);
   if (known === undefined) throw new TooLong();
   return known;

@@ -1,5 +1,5 @@
 /** Patterns against texts that are too long to be matched while an expression is computed. */
-import { TextPatterns } from '../matching/index.js';
+import type { TextPatterns } from '../matching/index.js';
 import { NoValue } from './functions.js';
 
 /** Texts that are matched for one computation. */
@@ -10,10 +10,12 @@ const MAX_TEXT_COUNT = 64;
  * resolved.
  */
 export class LongTexts {
-  /** By pattern and text; undefined where it could not be found out. */
-  private readonly known = new Map<string, Map<string, boolean | undefined>>();
-  private readonly wanted: { readonly text: string; readonly pattern: string }[] = [];
-  private count = 0;
+  /** Patterns that are found in a text; undefined where that could not be found out. */
+  private readonly known = new Map<string, ReadonlySet<string> | undefined>();
+  private wanted = new Set<string>();
+
+  /** @param patterns all that may be asked for, each with itself as its id. */
+  constructor(private readonly patterns: TextPatterns) {}
 
   /**
    * Undefined: it is not known yet, and will be looked for.
@@ -21,33 +23,31 @@ export class LongTexts {
    * @throws NoValue when there are too many, or it could not be found out
    */
   answer(text: string, pattern: string): boolean | undefined {
-    const answers = this.known.get(pattern);
-    const known = answers?.get(text);
-    if (known !== undefined) return known;
-    if (answers?.has(text) === true) throw new NoValue('a long text could not be held against a pattern');
-    if (++this.count > MAX_TEXT_COUNT)
+    if (this.known.has(text)) {
+      const found = this.known.get(text);
+      if (found === undefined) throw new NoValue('a long text could not be held against a pattern');
+      return found.has(pattern);
+    }
+    if (this.known.size + this.wanted.size >= MAX_TEXT_COUNT && !this.wanted.has(text))
       throw new NoValue(`more than ${MAX_TEXT_COUNT} long texts are held against patterns`);
-    this.wanted.push({ text, pattern });
+    this.wanted.add(text);
     return undefined;
   }
 
   /** Never rejects: what goes wrong with a text of a caller is no failure of whoever asks. */
   async settled(): Promise<void> {
-    const wanted = this.wanted.splice(0);
-    await Promise.all(
-      wanted.map(async ({ text, pattern }) => {
-        const answer = await isFound(text, pattern);
-        const answers = this.known.get(pattern) ?? new Map<string, boolean | undefined>();
-        this.known.set(pattern, answers.set(text, answer));
-      }),
-    );
+    const texts = [...this.wanted];
+    this.wanted = new Set();
+    const found = await Promise.all(texts.map((text) => this.foundIn(text)));
+    texts.forEach((text, index) => void this.known.set(text, found[index]));
   }
-}
 
-async function isFound(text: string, pattern: string): Promise<boolean | undefined> {
-  try {
-    return (await new TextPatterns([{ id: 'it', pattern }]).found(text)).length > 0;
-  } catch {
-    return undefined;
+  /** One pass for all patterns. */
+  private async foundIn(text: string): Promise<ReadonlySet<string> | undefined> {
+    try {
+      return new Set(await this.patterns.found(text));
+    } catch {
+      return undefined;
+    }
   }
 }

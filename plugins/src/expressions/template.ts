@@ -7,6 +7,7 @@ export interface Template {
   readonly reads: readonly string[];
   readonly locals: readonly string[];
   readonly paths: readonly string[];
+  readonly patterns: readonly string[];
   /** True without any expression: its text is always the same. */
   readonly isConstant: boolean;
   /**
@@ -42,6 +43,7 @@ export function compileTemplate(source: string, locals: readonly string[] = []):
       reads: expressions.flatMap(({ reads }) => reads),
       locals: expressions.flatMap((expression) => expression.locals),
       paths: expressions.flatMap(({ paths }) => paths),
+      patterns: expressions.flatMap(({ patterns }) => patterns),
       isConstant: expressions.length === 0,
       text(ctx, own, shown = asItIs) {
         let text = '';

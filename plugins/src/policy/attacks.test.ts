@@ -242,6 +242,27 @@ describe('long texts', () => {
     expect(await use(config, { tool: 'files:x', arguments: { text: `${text}!` } })).toBe(200);
   });
 
+  it('are matched once for all rules, however many there are', async () => {
+    const rule = (index: number) => ({
+      id: `r${index}`,
+      when: `arguments.text.matches("nothing-${index}$")`,
+      outcome: 'deny',
+      ...(index % 2 === 0 && { mode: 'audit' }),
+    });
+    const rules = Array.from({ length: 100 }, (_, index) => rule(index));
+    const gateway = testPlugin(policy, { config: { default: 'allow', rules } });
+    const called = async (text: string) => {
+      const { status, remarks } = await gateway.call({ tool: 'files:x', arguments: { text } });
+      return [status, ...remarks.flatMap(({ rule: id, isEnforced }) => (isEnforced === false ? [id] : []))];
+    };
+    for (const length of [10_000, 100_000]) {
+      const text = 'a'.repeat(length);
+      expect(await called(text)).toEqual([200]);
+      expect(await called(`${text}nothing-99`)).toEqual([403]);
+      expect(await called(`${text}nothing-42`)).toEqual([200, 'r42']);
+    }
+  });
+
   it('that are too many are refused', async () => {
     const texts = Array.from({ length: 70 }, (_, index) => `${index}${'a'.repeat(17_000)}`);
     const each = {

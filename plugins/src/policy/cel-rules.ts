@@ -4,6 +4,8 @@ import { ERROR, FALSE, TRUE } from '../expressions/condition.js';
 import { NoValue, TooLong, withLongTexts } from '../expressions/functions.js';
 import { LongTexts } from '../expressions/long-texts.js';
 import { compileScope, type Scope } from '../expressions/scope.js';
+import { TextPatterns } from '../matching/index.js';
+import { after } from './after.js';
 import type { RuleConfig } from './config.js';
 import type { DecisionPoint, Prospect, Question, Verdict } from './decision-point.js';
 import { type CompiledRule, compileRule, holds } from './rule.js';
@@ -15,6 +17,9 @@ export class CelRules implements DecisionPoint {
   readonly paths: readonly string[];
   readonly asks: boolean;
   readonly rules: readonly CompiledRule[];
+  private readonly patterns: readonly string[];
+  /** All patterns as one; made when a text is first too long for each by itself. */
+  private together: TextPatterns | undefined;
   private readonly scopeOf: (ctx: Scope, facts: Scope) => Scope;
 
   /** @param problems is given what is wrong with the rules, by their path. */
@@ -24,6 +29,7 @@ export class CelRules implements DecisionPoint {
     const conditions = this.rules.flatMap(({ condition }) => condition ?? []);
     this.reads = [...new Set(this.rules.flatMap(({ reads }) => reads))];
     this.paths = [...new Set(this.rules.flatMap(({ paths }) => paths))];
+    this.patterns = [...new Set(this.rules.flatMap(({ patterns }) => patterns))];
     this.asks = this.rules.some(({ outcome, isEnforced }) => outcome === 'ask' && isEnforced);
     this.scopeOf = compileScope(outermost(conditions.flatMap(({ reads }) => reads)));
   }
@@ -33,21 +39,20 @@ export class CelRules implements DecisionPoint {
   }
 
   decide(question: Question, note: Note): MaybePromise<Verdict | undefined> {
-    try {
-      return this.first(question, note);
-    } catch (error) {
-      if (!(error instanceof TooLong)) throw error;
-      return this.decideLong(question, note);
-    }
+    if (!this.matchesTexts) return this.first(question, note);
+    let notes: Verdict[] = [];
+    const decided = this.computed(() => {
+      notes = [];
+      return this.first(question, (verdict) => notes.push(verdict));
+    });
+    return after(decided, (verdict) => {
+      for (const each of notes) note(each);
+      return verdict;
+    });
   }
 
   foresee(question: Question): MaybePromise<Prospect> {
-    try {
-      return this.prospect(question);
-    } catch (error) {
-      if (!(error instanceof TooLong)) throw error;
-      return untilKnown(() => this.prospect(question));
-    }
+    return this.matchesTexts ? this.computed(() => this.prospect(question)) : this.prospect(question);
   }
 
   /** What a rule's condition is held against. */
@@ -55,14 +60,19 @@ export class CelRules implements DecisionPoint {
     return this.scopeOf(ctx, facts);
   }
 
+  private get matchesTexts(): boolean {
+    return this.patterns.length > 0;
+  }
+
   /** Anew with what has been found out about long texts, until nothing is missing. */
-  private decideLong(question: Question, note: Note): Promise<Verdict | undefined> {
-    return untilKnown(() => {
-      const noted: Verdict[] = [];
-      const verdict = this.first(question, (each) => noted.push(each));
-      for (const each of noted) note(each);
-      return verdict;
-    });
+  private computed<T>(compute: () => T): MaybePromise<T> {
+    try {
+      return withLongTexts(undefined, compute);
+    } catch (error) {
+      if (!(error instanceof TooLong)) throw error;
+    }
+    this.together ??= new TextPatterns(this.patterns.map((pattern) => ({ id: pattern, pattern })));
+    return untilKnown(new LongTexts(this.together), compute);
   }
 
   private first(question: Question, note: Note): Verdict | undefined {
@@ -112,8 +122,7 @@ function verdictOf(rule: CompiledRule, question: Question, isError: boolean): Ve
   return outcome === 'allow' ? undefined : { outcome: 'deny', rule: id, isEnforced, isError: true };
 }
 
-async function untilKnown<T>(compute: () => T): Promise<T> {
-  const texts = new LongTexts();
+async function untilKnown<T>(texts: LongTexts, compute: () => T): Promise<T> {
   for (;;) {
     try {
       return withLongTexts(texts, compute);

@@ -53,6 +53,7 @@ export interface CompiledRule {
   readonly isEnforced: boolean;
   readonly reads: readonly string[];
   readonly paths: readonly string[];
+  readonly patterns: readonly string[];
   readonly condition: Condition | undefined;
   /** Whether the rule is for what the question is about, as a set of what may be; see `outcomes`. */
   matches(question: Question): number;
@@ -65,6 +66,7 @@ interface Findings {
   readonly problems: ConfigProblem[];
   readonly reads: Set<string>;
   readonly paths: Set<string>;
+  readonly patterns: Set<string>;
   /** Of all rules. */
   readonly ids: ReadonlySet<string>;
 }
@@ -79,7 +81,7 @@ export function compileRule(
   problems: ConfigProblem[],
   ids: ReadonlySet<string>,
 ): CompiledRule {
-  const findings: Findings = { problems, reads: new Set(), paths: new Set(), ids };
+  const findings: Findings = { problems, reads: new Set(), paths: new Set(), patterns: new Set(), ids };
   const { id, outcome, match, ask } = rule;
   if (outcome === 'ask' && ask === undefined)
     problems.push({
@@ -119,6 +121,7 @@ export function compileRule(
     isEnforced: rule.mode === 'enforce',
     reads: [...findings.reads],
     paths: [...findings.paths],
+    patterns: [...findings.patterns],
     condition,
     matches: compileMatch(match, `${path}.match`, problems),
     reason({ ctx, facts }) {
@@ -138,8 +141,13 @@ export function compileRule(
   };
 }
 
-function found({ reads, paths }: Pick<Condition, 'reads' | 'paths'>, path: string, findings: Findings): void {
+function found(
+  { reads, paths, patterns }: Pick<Condition, 'reads' | 'paths' | 'patterns'>,
+  path: string,
+  findings: Findings,
+): void {
   for (const read of reads) findings.reads.add(read);
+  for (const pattern of patterns) findings.patterns.add(pattern);
   for (const each of paths) {
     findings.paths.add(each);
     const message = pathProblem(each, findings.ids);
