@@ -190,6 +190,21 @@ describe('a tool that has changed', () => {
     expect(gateway.logged).toHaveLength(1);
   });
 
+  it('fills no log, however often it changes', async () => {
+    const world: World = { now: [READ] };
+    const gateway = gatewayOf({ accepted: acceptedOf(READ) }, world);
+    for (let count = 0; count < 150; count++) {
+      world.now = [{ ...READ, description: `${count}` }];
+      await gateway.said();
+    }
+    const warned = () => gateway.logged.filter(({ level }) => level === 'warn').length;
+    expect([warned(), gateway.counted.get('held_total{upstream="files"}')]).toEqual([100, 150]);
+    gateway.clock.advance(60_000);
+    world.now = [NARROWED];
+    await gateway.said();
+    expect(warned()).toBe(101);
+  });
+
   it('is one that changes between list and call', async () => {
     const world: World = { now: [READ] };
     const gateway = gatewayOf({ accepted: acceptedOf(READ) }, world);

@@ -28,6 +28,9 @@ import { FirstSeen } from './first-seen.js';
 
 /** Tools that wait and were said to; beyond it they are said again. */
 const MAX_TOLD_COUNT = 10_000;
+/** Lines that one use writes in a minute: a server may be another each time it is asked. */
+const MAX_LINES_A_MINUTE_COUNT = 100;
+const MINUTE_MS = 60_000;
 /** Entries of a list that are looked at in one go. */
 const ENTRIES_AT_ONCE_COUNT = 64;
 /** Names in one remark. */
@@ -141,6 +144,7 @@ class Pins {
   /** By the definitions' own objects, which lists keep from one request to the next. */
   private readonly verdicts = new WeakMap<object, { readonly of: string; readonly verdict: Verdict }>();
   private readonly told = new Set<string>();
+  private lines = { untilMs: 0, count: 0 };
 
   constructor(
     private readonly config: Config,
@@ -327,7 +331,15 @@ class Pins {
     const { upstream, name } = target;
     const isBreaking = changes.some((each) => each.isBreaking);
     metrics.count('held_total', 'Definitions of tools that were held back.', { upstream });
-    log.warn({ upstream, tool: name, isBreaking, changes: changes.slice(0, MAX_NAMED_COUNT) }, what);
+    const fields = { upstream, tool: name, isBreaking, changes: changes.slice(0, MAX_NAMED_COUNT) };
+    if (this.mayWrite()) log.warn(fields, what);
+    else log.debug(fields, what);
+  }
+
+  private mayWrite(): boolean {
+    const nowMs = this.host.clock.now();
+    if (nowMs >= this.lines.untilMs) this.lines = { untilMs: nowMs + MINUTE_MS, count: 0 };
+    return ++this.lines.count <= MAX_LINES_A_MINUTE_COUNT;
   }
 }
 
