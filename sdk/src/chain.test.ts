@@ -4,6 +4,7 @@ import type { Attribute, Attributes } from './attributes.js';
 import { Binding } from './binding.js';
 import { type Allowed, after, compileChain, type Handler, type Known, type Layer } from './chain.js';
 import { Admitted, type Arrival, type Call, type Changes, Exchange, type Target } from './exchange.js';
+import { RequestFailure } from './failures.js';
 import { ANONYMOUS } from './identity.js';
 import { Outcome } from './outcome.js';
 import { PHASES, type Phase } from './phases.js';
@@ -11,6 +12,10 @@ import { definePlugin, type Hooks, type MaybePromise, type PluginDeclaration } f
 import { Refusal } from './refusal.js';
 import { compileRoute, type Route } from './route.js';
 import { type TestOptions, type TestRequest, testPlugin } from './testing.js';
+
+vi.resetModules();
+/** As a plugin has it that brings a copy of the SDK of its own. */
+const { RequestFailure: OtherRequestFailure } = await import('./failures.js');
 
 function plugin(
   name: string,
@@ -445,6 +450,24 @@ describe('a plugin that fails', () => {
     gateway.clock.advance(1_000);
     expect((await gateway.call({ tool: 'files:read' })).status).toBe(200);
   });
+
+  it.each([RequestFailure, OtherRequestFailure])(
+    'is asked on when it fails over single requests',
+    async (Failure) => {
+      let asked = 0;
+      const throwing = failing(() => {
+        asked++;
+        throw new Failure('too much of it');
+      });
+      const closed = testPlugin(throwing);
+      for (let index = 0; index < 8; index++)
+        expect((await closed.call({ tool: 'files:read' })).status).toBe(503);
+      const open = testPlugin(throwing, { onFailure: 'allow' });
+      for (let index = 0; index < 8; index++)
+        expect((await open.call({ tool: 'files:read' })).status).toBe(200);
+      expect(asked).toBe(16);
+    },
+  );
 });
 
 describe('what sets callers apart', () => {

@@ -6,6 +6,25 @@ const MAX_FAILURES_IN_A_ROW_COUNT = 5;
 const FIRST_BACKOFF_MS = 1_000;
 const LONGEST_BACKOFF_MS = 60_000;
 
+const BRAND = Symbol.for('dev.sluice.request-failure');
+
+/**
+ * Thrown by a hook that could not do its duty for this one request, where that may be the request's own doing. It is a
+ * failure like others: `on_failure` says what it means. But the plugin is not left alone for it, so nobody switches it
+ * off for all others, and it is counted without a line in the log, which the plugin writes when there is something to
+ * say.
+ */
+export class RequestFailure extends Error {
+  static {
+    Object.defineProperty(RequestFailure.prototype, BRAND, { value: true });
+  }
+
+  /** A plugin may bring a copy of this module of its own. */
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    return typeof value === 'object' && value !== null && BRAND in value;
+  }
+}
+
 export interface FailureEvents {
   /** A hook threw. */
   failed(hook: string, thrown: unknown): void;
@@ -42,6 +61,7 @@ export class Failures {
 
   failed(hook: string, thrown: unknown): void {
     this.events.failed(hook, thrown);
+    if (thrown instanceof RequestFailure) return;
     this.inARow++;
     if (this.inARow < MAX_FAILURES_IN_A_ROW_COUNT || this.offUntilMs !== 0) return;
     this.offUntilMs = this.clock.now() + this.backoffMs;

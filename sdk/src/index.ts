@@ -6,6 +6,7 @@ export type { BucketAllowance, PluginBuckets, Portion } from './buckets.js';
 export { Secret, TargetPattern } from './configuration.js';
 export { Duration, durationMs } from './duration.js';
 export type { Changes, Target, TargetKind, Transport } from './exchange.js';
+export { RequestFailure } from './failures.js';
 export { frozen } from './frozen.js';
 export { ANONYMOUS, type Identity, type Json, type JsonObject } from './identity.js';
 export { Outcome, type OutcomeError, type OutcomeKind } from './outcome.js';

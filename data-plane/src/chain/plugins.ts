@@ -4,7 +4,7 @@
  */
 import type { ResolvedConfiguration, ResolvedPlugin } from '@sluice/proto';
 import type { PageAnswer, PageRequest, Plugin, Refusal, UpstreamChange } from '@sluice/sdk';
-import { PHASES } from '@sluice/sdk';
+import { PHASES, RequestFailure } from '@sluice/sdk';
 import { Binding, compileRoute, type Route } from '@sluice/sdk/engine';
 import type { Logger } from 'pino';
 import { isSame } from '../routing/kept.js';
@@ -318,7 +318,8 @@ export class Plugins {
       events: {
         failed: (hook, thrown) => {
           metrics.pluginFailed(name, hook);
-          log.error({ err: thrown, hook }, `plugin ${name} failed in ${hook}`);
+          if (!(thrown instanceof RequestFailure))
+            log.error({ err: thrown, hook }, `plugin ${name} failed in ${hook}`);
         },
         switchedOff: (forMs) => {
           metrics.pluginSwitched(name, true);

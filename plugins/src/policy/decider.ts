@@ -9,6 +9,7 @@ import {
   type PluginHost,
   Refusal,
   type Remark,
+  RequestFailure,
   type Target,
 } from '@sluice/sdk';
 import type { Scope } from '../expressions/scope.js';
@@ -17,7 +18,7 @@ import { compileAgent, type ReadAgent } from './agent.js';
 import { type ApprovalCtx, approved } from './approval.js';
 import { type Config, DEFAULT_WINDOW } from './config.js';
 import type { Verdict } from './decision-point.js';
-import { DEFAULT_RULE, type Policy, PROTOCOL_RULE } from './policy.js';
+import { type Policy, PROTOCOL_RULE } from './policy.js';
 import { questionsOf } from './question.js';
 import { type Reserved, SessionUses, TooManyTools, type Uses } from './session-uses.js';
 
@@ -199,15 +200,16 @@ export class Decider {
   ): MaybePromise<Verdict> {
     const questions = questionsOf(ctx, ctx.method, target, isRequest, facts);
     if (questions[0]?.isLater !== true) return this.policy.decide(questions, note);
-    return after(this.policy.mayPass(questions), foreseen);
+    return this.policy.foresee(questions);
   }
 
   /** Refuses, has people asked, or goes on. */
   private act(ctx: Ctx, judged: Judged | Refusal, next: Next): MaybePromise<Outcome | Refusal> {
     if (judged instanceof Refusal) return judged;
     for (const verdict of judged.notes) this.noted(ctx, verdict);
+    const verdicts = failuresLast(judged.verdicts);
     const from = (index: number): MaybePromise<Outcome | Refusal> => {
-      const verdict = judged.verdicts[index];
+      const verdict = verdicts[index];
       if (verdict === undefined) return next();
       const refusal = this.concluded(ctx, verdict, true);
       if (refusal !== undefined) return refusal;
@@ -220,18 +222,28 @@ export class Decider {
     return from(0);
   }
 
-  /** What becomes of a verdict; undefined: it goes on, or a person is asked. */
+  /**
+   * What becomes of a verdict; undefined: it goes on, or a person is asked.
+   *
+   * @throws RequestFailure where nobody could decide: then the binding does.
+   */
   private concluded(ctx: Ctx, verdict: Verdict, isRequest: boolean): Refusal | undefined {
     const { outcome, rule } = verdict;
     if (this.isAudit && outcome !== 'allow') {
       if (isRequest) this.noted(ctx, verdict);
       return undefined;
     }
+    if (verdict.failure !== undefined) throw this.failed(ctx, verdict, isRequest);
     if (isRequest && rule !== PROTOCOL_RULE && outcome !== 'ask') {
       this.count(verdict);
       ctx.remark({ kind: outcome, rule, ...whyOf(verdict) });
     }
     return outcome === 'deny' ? refusalOf(ctx, verdict) : undefined;
+  }
+
+  private failed(ctx: Ctx, { rule, failure }: Verdict, isRequest: boolean): RequestFailure {
+    if (isRequest) ctx.remark({ kind: 'flagged', rule, reason: 'nobody could be asked for a decision' });
+    return new RequestFailure('nobody could be asked for a decision', { cause: failure });
   }
 
   private noted(ctx: Ctx, verdict: Verdict): void {
@@ -265,12 +277,15 @@ function clientGroup(name: string): number {
   return hash('sha256', name, 'buffer').readUInt16BE(0) % CLIENT_GROUP_COUNT;
 }
 
-function whyOf({ isError }: Verdict): Pick<Remark, 'reason'> {
-  return isError === true ? { reason: 'the rule could not be computed' } : {};
+/** Where the binding lets pass what failed, it does not do so for what is denied beside it. */
+function failuresLast(verdicts: readonly Verdict[]): readonly Verdict[] {
+  const isFailure = ({ failure }: Verdict) => failure !== undefined;
+  if (!verdicts.some(isFailure)) return verdicts;
+  return [...verdicts.filter((each) => !isFailure(each)), ...verdicts.filter(isFailure)];
 }
 
-function foreseen(mayPass: boolean): Verdict {
-  return { outcome: mayPass ? 'allow' : 'deny', rule: DEFAULT_RULE, isEnforced: true };
+function whyOf({ isError }: Verdict): Pick<Remark, 'reason'> {
+  return isError === true ? { reason: 'the rule could not be computed' } : {};
 }
 
 function refusalOf({ method }: Ctx, { rule, reason, isError }: Verdict): Refusal {

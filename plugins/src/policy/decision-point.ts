@@ -37,6 +37,8 @@ export interface Verdict {
   readonly isEnforced: boolean;
   /** True where it is said because the rule could not be computed. */
   readonly isError?: boolean;
+  /** Why nobody could say anything. Then nothing is denied: what becomes of the request its binding says. */
+  readonly failure?: unknown;
 }
 
 export interface Asking {
@@ -56,6 +58,8 @@ export interface Prospect {
   readonly mayFail: boolean;
   /** These rules may say nothing about it, so the next ones decide. */
   readonly mayGoOn: boolean;
+  /** Why nobody can say; see {@link Verdict}. */
+  readonly failure?: unknown;
 }
 
 /** Rules of one kind, in their order. The first point that says something decides. */

@@ -6,7 +6,7 @@ import { compileAgent } from './agent.js';
 import type { Config } from './config.js';
 import type { Question } from './decision-point.js';
 import type { OpaHost } from './opa/point.js';
-import { DEFAULT_RULE, Policy } from './policy.js';
+import { Policy } from './policy.js';
 import { questionsOf } from './question.js';
 import { type CompiledRule, holds } from './rule.js';
 import type { Uses } from './session-uses.js';
@@ -106,8 +106,8 @@ async function explainedBy(
   const readings = await Promise.all(
     questionsOf(ctx, method, target, true, facts).map((question) => explained(policy, question)),
   );
-  const isListed = await policy.mayPass(questionsOf(ctx, method, target, false, facts));
-  return { readings, isListed };
+  const { outcome } = await policy.foresee(questionsOf(ctx, method, target, false, facts));
+  return { readings, isListed: outcome === 'allow' };
 }
 
 async function explained(policy: Policy, question: Question): Promise<ExplainedReading> {
@@ -123,9 +123,7 @@ async function explained(policy: Policy, question: Question): Promise<ExplainedR
 }
 
 async function decided(policy: Policy, question: Question) {
-  if (!question.isLater) return policy.decide([question], () => undefined);
-  const mayPass = await policy.mayPass([question]);
-  return { outcome: mayPass ? 'allow' : 'deny', rule: DEFAULT_RULE } as const;
+  return question.isLater ? policy.foresee([question]) : policy.decide([question], () => undefined);
 }
 
 function ruleOf(rule: CompiledRule, question: Question, scope: Scope, decides: boolean): ExplainedRule {

@@ -70,11 +70,11 @@ export class Policy {
     );
   }
 
-  /** Whether a use may pass that is still to come. */
-  mayPass(questions: readonly Question[]): MaybePromise<boolean> {
+  /** Whether a use may pass that is still to come: then it is allowed, else denied. */
+  foresee(questions: readonly Question[]): MaybePromise<Verdict> {
     return afterAll(
-      questions.map((question) => this.mayPassOne(question)),
-      (all) => all.every(Boolean),
+      questions.map((question) => this.foreseeOne(question)),
+      strictest,
     );
   }
 
@@ -93,25 +93,37 @@ export class Policy {
   }
 
   /** Of a name that nobody has it is told only to those who may use any name: to others it looks like a denied one. */
-  private mayPassOne(question: Question): MaybePromise<boolean> {
+  private foreseeOne(question: Question): MaybePromise<Verdict> {
     const isUnknown = question.target === undefined;
-    const from = (index: number): MaybePromise<boolean> => {
+    const from = (index: number): MaybePromise<Verdict> => {
       const point = this.points[index];
-      if (point === undefined) return this.byDefault.outcome === 'allow';
-      return after(point.foresee(question), ({ mayPass, mayFail, mayGoOn }) =>
-        isUnknown ? !mayFail && (!mayGoOn || from(index + 1)) : mayPass || (mayGoOn && from(index + 1)),
-      );
+      if (point === undefined) return foreseen(this.byDefault.outcome === 'allow');
+      return after(point.foresee(question), ({ mayPass, mayFail, mayGoOn, failure }) => {
+        if (failure !== undefined) return { ...foreseen(false), failure };
+        if (isUnknown ? mayFail : mayPass) return foreseen(!isUnknown);
+        return mayGoOn ? from(index + 1) : foreseen(isUnknown);
+      });
     };
     return from(0);
   }
+}
+
+function foreseen(mayPass: boolean): Verdict {
+  return { outcome: mayPass ? 'allow' : 'deny', rule: DEFAULT_RULE, isEnforced: true };
 }
 
 function afterAll<T, U>(all: readonly MaybePromise<T>[], use: (all: readonly T[]) => U): MaybePromise<U> {
   return all.some((each) => each instanceof Promise) ? Promise.all(all).then(use) : use(all as readonly T[]);
 }
 
-const STRICTNESS = { allow: 0, ask: 1, deny: 2 } as const;
+const STRICTNESS = { allow: 0, ask: 1, deny: 3 } as const;
+/** What cannot be said of one reading may be a permit by the binding, and what is denied of another one is not. */
+const STRICTNESS_OF_FAILURE = 2;
+
+function strictnessOf({ outcome, failure }: Verdict): number {
+  return failure === undefined ? STRICTNESS[outcome] : STRICTNESS_OF_FAILURE;
+}
 
 function strictest(verdicts: readonly Verdict[]): Verdict {
-  return verdicts.reduce((most, each) => (STRICTNESS[each.outcome] > STRICTNESS[most.outcome] ? each : most));
+  return verdicts.reduce((most, each) => (strictnessOf(each) > strictnessOf(most) ? each : most));
 }

@@ -10,7 +10,7 @@ import { LOOP_MARK, scriptedBundle } from '../../../../plugins/src/policy/opa/sc
 import { type RunningGateway, startGateway } from '../../gateway.js';
 import { metric } from '../gateway-metrics.js';
 import { closeClients, connect, KINDS } from '../official-client.js';
-import { type HttpServer, plain, startFixtureOn } from '../upstreams.js';
+import { DEAD_URL, type HttpServer, plain, startFixtureOn } from '../upstreams.js';
 
 /* "My organisation has its policies in OPA, and the gateway does what they say." */
 
@@ -91,6 +91,8 @@ let fixture: HttpServer;
 let folder: string;
 let overRest: RunningGateway;
 let compiled: RunningGateway;
+/** Lets pass where OPA cannot be asked. */
+let open: RunningGateway;
 
 beforeAll(async () => {
   [opa, fixture] = await Promise.all([OpaServer.start(), startFixtureOn(0, 'modern')]);
@@ -98,22 +100,24 @@ beforeAll(async () => {
   const bundle = scriptedBundle();
   await writeFile(join(folder, 'bundle.tar.gz'), bundle);
   const digest = `sha256-${createHash('sha256').update(bundle).digest('base64')}`;
-  const gatewayWith = (own: object) =>
+  const gatewayWith = (own: object, binding: object = {}, rules: readonly object[] = []) =>
     startGateway({
       workers: 1,
       config: {
         upstreams: [plain('plain'), { name: 'modern', url: fixture.url }],
-        plugins: [{ plugin: 'policy', config: { opa: own } }],
+        plugins: [{ plugin: 'policy', ...binding, config: { rules, opa: own } }],
       },
     });
-  [overRest, compiled] = await Promise.all([
+  const never = { id: 'never', when: 'arguments.text == "never"', outcome: 'deny', reason: 'not that' };
+  [overRest, compiled, open] = await Promise.all([
     gatewayWith({ rest: { url: opa.url, token: TOKEN, timeout: '300ms' } }),
     gatewayWith({ wasm: { path: join(folder, 'bundle.tar.gz'), digest, entrypoint: 'sluice/decision' } }),
+    gatewayWith({ rest: { url: DEAD_URL.replace('/mcp', '/v1/data/a') } }, { on_failure: 'allow' }, [never]),
   ]);
 });
 afterEach(closeClients);
 afterAll(async () => {
-  await Promise.all([overRest?.stop(), compiled?.stop()]);
+  await Promise.all([overRest?.stop(), compiled?.stop(), open?.stop()]);
   opa?.stop();
   await fixture?.kill();
   await rm(folder, { recursive: true, force: true });
@@ -170,12 +174,19 @@ it.each(['undefined', 'broken', 'nonsense', 'redirect', 'huge', 'slow'])(
   'nothing passes when the answer of OPA is %s',
   async (what) => {
     const client = await connect('SDK v1', `${overRest.url}/mcp`);
-    const says = what === 'undefined' ? 'does not allow' : 'cannot say whether';
+    const says = what === 'undefined' ? 'does not allow' : 'nothing passes without it';
     await expect(client.say('plain__echo', { text: what })).rejects.toThrow(says);
     expect(await client.say('plain__echo', { text: `after ${what}` })).toBe(`after ${what}`);
     expect(opa.followed).toEqual([]);
   },
 );
+
+it('passes without OPA where the binding says so, and not what a rule denies', async () => {
+  const client = await connect('SDK v1', `${open.url}/mcp`);
+  expect(await client.toolNames()).toContain('plain__echo');
+  expect(await client.say('plain__echo', { text: 'anything' })).toBe('anything');
+  await expect(client.say('plain__echo', { text: 'never' })).rejects.toThrow('not that');
+});
 
 it('a policy without end costs its own call alone', async () => {
   const client = await connect('SDK v1', `${compiled.url}/mcp`);

@@ -2,6 +2,7 @@
 import type { ConfigProblem } from '@sluice/sdk';
 import { compileScope, type Scope } from '../../expressions/scope.js';
 import type { Question } from '../decision-point.js';
+import { OpaFailure } from './result.js';
 
 /** Longest input that OPA is asked about, in characters of JSON. */
 const MAX_INPUT_LENGTH = 1_048_576;
@@ -73,7 +74,7 @@ export class OpaInput {
     this.scopeLater = compileScope(this.reads.filter((read) => !/^arguments(?:\.|$)/.test(read)));
   }
 
-  /** @throws RangeError when it is too long. */
+  /** @throws OpaFailure when it is too long. */
   of(question: Question): string {
     const { ctx, isLater, target } = question;
     const own: Record<string, unknown> = {};
@@ -86,7 +87,7 @@ export class OpaInput {
     if (isLater) own.later = true;
     const text = JSON.stringify((isLater ? this.scopeLater : this.scopeOf)(ctx, own));
     if (text.length > MAX_INPUT_LENGTH)
-      throw new RangeError(`the input for OPA is longer than ${MAX_INPUT_LENGTH} characters`);
+      throw new OpaFailure('input', `the input for OPA is longer than ${MAX_INPUT_LENGTH} characters`);
     return text;
   }
 }

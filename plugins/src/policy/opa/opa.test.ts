@@ -70,7 +70,7 @@ describe('an OPA elsewhere', () => {
       403,
       'cannot say',
     ],
-    ['a list in place of all', [], 403, 'cannot say whether'],
+    ['a list in place of all', [], 503, 'nothing passes without it'],
   ])('says %s', async (_, answer, status, message) => {
     const gateway = gatewayOf(() => answer);
     const { status: own, outcome } = await gateway.call(call);
@@ -107,16 +107,39 @@ describe('an OPA elsewhere', () => {
     ['sends elsewhere', () => ({ status: 307, headers: { location: URL }, text: '{"result":true}' })],
     ['answers with no JSON', () => ({ ...OK, text: '<html>' })],
     ['answers with two', () => ({ ...OK, text: '{"result":true}{"result":true}' })],
-  ])('that %s has nothing pass, again and again', async (_, fetch) => {
-    const gateway = testPlugin(policy, {
-      config: { opa: { rest: { url: URL } } },
-      fetch,
-      onFailure: 'allow',
-    });
-    for (let count = 0; count < 10; count++) expect((await gateway.call(call)).status).toBe(403);
-    expect(gateway.reached).toEqual([]);
-    // Nobody's plugin is switched off by that.
-    expect(gateway.logged.map(({ message }) => message)).not.toContain('switched off');
+  ])('that %s has nothing pass, again and again, unless the binding says so', async (_, fetch) => {
+    const config = { opa: { rest: { url: URL } } };
+    const closed = testPlugin(policy, { config, fetch });
+    for (let count = 0; count < 10; count++) {
+      const { status, outcome } = await closed.call(call);
+      expect([status, outcome.error?.code]).toEqual([503, -31011]);
+    }
+    expect(closed.reached).toEqual([]);
+    const open = testPlugin(policy, { config, fetch, onFailure: 'allow' });
+    for (let count = 0; count < 10; count++) {
+      const { status, remarks } = await open.call(call);
+      expect(status).toBe(200);
+      expect(remarks).toEqual([expect.objectContaining({ kind: 'flagged', rule: 'opa' })]);
+    }
+    expect(open.reached).toHaveLength(10);
+    // A caller who has OPA fail does not switch it off for the others.
+    for (const { logged } of [open, closed])
+      expect(logged.map(({ message }) => message)).not.toContain('switched off');
+  });
+
+  it.each([
+    ['r%6d', 'rm'],
+    ['rm', 'r%6d'],
+  ])('that fails over %s lets nothing pass that it denies as %s', async (failing, denied) => {
+    const config = { opa: { rest: { url: URL } } };
+    const fetch: TestOptions['fetch'] = async (_, { body } = {}) => {
+      const { input } = JSON.parse(body as string);
+      if (input.target.name === failing) throw new Error('gone');
+      return { ...OK, text: JSON.stringify({ result: input.target.name !== denied }) };
+    };
+    const gateway = testPlugin(policy, { config, fetch, onFailure: 'allow' });
+    expect((await gateway.call({ tool: 'files:r%6d' })).status).toBe(403);
+    expect((await gateway.call({ tool: `files:${failing}` })).status).toBe(failing === 'rm' ? 200 : 403);
   });
 
   it('has no time for what has waited too long', async () => {
@@ -131,7 +154,7 @@ describe('an OPA elsewhere', () => {
     gateway.clock.advance(5_001);
     waiting[0]?.();
     const statuses = (await Promise.all(calls.slice(64))).map(({ status }) => status);
-    expect(statuses).toEqual(Array(6).fill(403));
+    expect(statuses).toEqual(Array(6).fill(503));
     for (const resolve of waiting) resolve();
     expect((await Promise.all(calls.slice(0, 64))).every(({ status }) => status === 200)).toBe(true);
   });
@@ -158,7 +181,7 @@ describe('an OPA elsewhere', () => {
     }
     const statuses = (await all).map(({ status }) => status);
     expect(most).toBe(64);
-    expect(statuses.filter((status) => status === 403)).toHaveLength(1_200 - 64 - 1_024);
+    expect(statuses.filter((status) => status === 503)).toHaveLength(1_200 - 64 - 1_024);
     expect(gateway.counted.get('opa_total{how="busy"}')).toBe(112);
   });
 });
@@ -223,13 +246,21 @@ describe('rules and OPA', () => {
     expect(gateway.asked).toEqual([]);
   });
 
-  it('hides all when OPA is not there', async () => {
-    const gateway = testPlugin(policy, {
-      config: { opa: { rest: { url: URL } } },
-      upstream: () => list,
-      fetch: () => Promise.reject(new Error('refused')),
-    });
-    expect(names((await gateway.call({ method: 'tools/list' })).outcome.result)).toEqual([]);
+  it('hides all when OPA is not there, unless the binding says otherwise, and notes it in audit mode', async () => {
+    const listed = async (mode: string, onFailure: 'deny' | 'allow') => {
+      const gateway = testPlugin(policy, {
+        config: { mode, opa: { rest: { url: URL } } },
+        upstream: () => list,
+        fetch: () => Promise.reject(new Error('refused')),
+        onFailure,
+      });
+      const { status, remarks } = await gateway.call(call);
+      expect(remarks).toHaveLength(onFailure === 'allow' || mode === 'audit' ? 1 : 2);
+      return [status, names((await gateway.call({ method: 'tools/list' })).outcome.result).length];
+    };
+    expect(await listed('enforce', 'deny')).toEqual([503, 0]);
+    expect(await listed('enforce', 'allow')).toEqual([200, 4]);
+    expect(await listed('audit', 'deny')).toEqual([200, 4]);
   });
 });
 
@@ -269,7 +300,7 @@ describe('a decision', () => {
     };
     const gateway = testPlugin(policy, { config: { opa: { rest: { url: URL } } }, fetch });
     const both = await Promise.all([gateway.call(call), gateway.call(call)]);
-    expect([count, ...both.map(({ status }) => status)]).toEqual([1, 403, 403]);
+    expect([count, ...both.map(({ status }) => status)]).toEqual([1, 503, 503]);
     const all = await Promise.all([gateway.call(call), gateway.call(call), gateway.call(call)]);
     expect([count, ...all.map(({ status }) => status)]).toEqual([2, 200, 200, 200]);
   });

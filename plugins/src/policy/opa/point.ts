@@ -12,7 +12,7 @@ import { WasmOpa } from './wasm.js';
 /** Failures are counted, and told of now and then. */
 const TOLD_EVERY_MS = 10_000;
 
-const FAILED: Verdict = { outcome: 'deny', rule: OPA_RULE, isEnforced: true, isError: true };
+const NOT_PERMITTED: Verdict = { outcome: 'deny', rule: OPA_RULE, isEnforced: true, isError: true };
 
 interface Opa {
   evaluate(input: string): Promise<unknown>;
@@ -92,15 +92,16 @@ export class OpaRules implements DecisionPoint {
     }
   }
 
-  /** Whatever goes wrong is denied. */
+  /** What is too long to ask about is denied, as what is no permit; for what failed the binding says what it means. */
   private failed(host: OpaHost, thrown: unknown): Verdict {
-    count(host, thrown instanceof OpaFailure ? thrown.kind : 'input');
+    const kind = thrown instanceof OpaFailure ? thrown.kind : 'failed';
+    count(host, kind);
     const now = host.clock.now();
     if (now - this.toldAt >= TOLD_EVERY_MS) {
       this.toldAt = now;
-      host.log.warn({ err: thrown }, 'OPA could not be asked, and what it was to decide is denied');
+      host.log.warn({ err: thrown }, 'OPA could not be asked, or gave no decision');
     }
-    return FAILED;
+    return kind === 'input' || kind === 'decision' ? NOT_PERMITTED : { ...NOT_PERMITTED, failure: thrown };
   }
 }
 
@@ -108,6 +109,6 @@ function count({ metrics }: OpaHost, how: string): void {
   metrics.count('opa_total', 'What OPA was to decide, by how that went.', { how });
 }
 
-function prospectOf({ outcome }: Verdict): Prospect {
-  return { mayPass: outcome !== 'deny', mayFail: outcome === 'deny', mayGoOn: false };
+function prospectOf({ outcome, failure }: Verdict): Prospect {
+  return { mayPass: outcome !== 'deny', mayFail: outcome === 'deny', mayGoOn: false, failure };
 }

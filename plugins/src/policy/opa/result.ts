@@ -13,7 +13,7 @@ const MAX_URL_LENGTH = 2_048;
 export class OpaFailure extends Error {
   constructor(
     /** A word for the counter: `timeout`, `answer`. */
-    readonly kind: 'answer' | 'busy' | 'failed' | 'input' | 'timeout' | 'unreachable',
+    readonly kind: 'answer' | 'busy' | 'decision' | 'failed' | 'input' | 'timeout' | 'unreachable',
     message: string,
     options?: ErrorOptions,
   ) {
@@ -72,5 +72,5 @@ function textOf(value: unknown, name: string, maxLength: number): string | undef
 }
 
 function nonsense(what: string): OpaFailure {
-  return new OpaFailure('answer', `OPA answered with ${what}`);
+  return new OpaFailure('decision', `OPA answered with ${what}`);
 }
