@@ -22,7 +22,7 @@ const DOTTED = /(?<![\w.])(?:0x[0-9a-f]{1,8}|\d{1,11})(?:[.。．｡](?:0x[0-9a-
 const BRACKETED = /\[([0-9a-f:.]{2,45})(?:%[\w.-]{1,20})?\]/gi;
 const BARE_IPV6 = /(?<![\w:.])[0-9a-f]{0,4}:[0-9a-f:.]{1,45}(?![\w:])/gi;
 /** Members that hold a host and no address of the web. */
-const HOST_MEMBER =
+export const HOST_MEMBER =
   /^(?:host|hostname|host_name|ip|ip_address|address|addr|server|domain|target|remote|url|uri|endpoint|proxy)$/i;
 
 const own = (...ranges: (readonly [address: string, prefix: number])[]) => {

@@ -144,12 +144,15 @@ describe('calls', () => {
   it('of other methods are looked at too', async () => {
     const asks: TestRequest[] = [
       { method: 'resources/read', params: { uri: 'file:///etc/shadow' } },
+      { method: 'resources/subscribe', params: { uri: 'file:/docs/%2e%2e/%2e%2e/x' } },
       { method: 'completion/complete', params: { argument: { name: 'path', value: '../../' } } },
       { method: 'prompts/get', params: { name: 'p', arguments: { path: '../x' } } },
     ];
     for (const ask of asks) expect((await gatewayOf(config).call(ask)).status).toBe(403);
     const meta = { method: 'resources/read', params: { uri: 'docs:a', _meta: { note: '../..' } } };
     expect((await gatewayOf(config).call(meta)).status).toBe(200);
+    const file = { method: 'resources/read', params: { uri: 'file:///docs/a.md' } };
+    expect((await gatewayOf(config).call(file)).status).toBe(200);
   });
 
   it('that are about no target are looked at for their JSON alone', async () => {
@@ -158,6 +161,14 @@ describe('calls', () => {
     expect((await gatewayOf(own).call(ask)).status).toBe(200);
     const twice = { method: 'ping', paramsJson: '{"a":1,"a":2}' };
     expect((await gatewayOf(own).call(twice)).status).toBe(403);
+  });
+
+  it('have any number of numbers, and so many texts', async () => {
+    const rows = Array.from({ length: 120_000 }, (_, index) => index);
+    const gateway = gatewayOf(config);
+    expect((await gateway.call({ tool: 'files:read', arguments: { rows } })).status).toBe(200);
+    const { outcome } = await gateway.call({ tool: 'files:read', arguments: { rows: rows.map(String) } });
+    expect(outcome.error?.message).toContain('(rule json-size)');
   });
 
   it('held against hostile patterns of hundreds of thousands of characters end', async () => {
@@ -551,6 +562,21 @@ describe('notifications and questions', () => {
       params: { level: 'info', data: { key: KEY } },
     };
     expect(JSON.stringify(notification(own, log))).not.toContain('AKIA');
+  });
+  it('name resources and tasks as they are called', () => {
+    const { notification } = hooksOf({ redaction: {} });
+    const updated = {
+      direction: 'to client',
+      method: 'notifications/resources/updated',
+      params: { uri: `a:${KEY}` },
+    };
+    expect(notification(ctx(), updated)).toBeUndefined();
+    const changed = {
+      direction: 'to client',
+      method: 'notifications/other',
+      params: { text: 'see ada@exam' },
+    };
+    expect(notification(ctx(), changed)).toBeUndefined();
   });
   it.each(['session', undefined])('of one caller tell nothing to another (%s)', (session) => {
     const { notification, sessionEnd } = hooksOf({ redaction: {} });

@@ -38,6 +38,7 @@ const LISTS: ReadonlySet<string> = new Set([
   'resources/list',
   'resources/templates/list',
 ]);
+const OWN_SCHEME = /^file:\/{1,3}/i;
 const PROGRAM = new URL('../../dist/guard/thread.js', import.meta.url);
 /** In what servers ask people for, an address is no secret; a key is. */
 const SECRET_IDS: ReadonlySet<string> = new Set(
@@ -216,6 +217,15 @@ const INVISIBLE_NAME: Hit = {
 function askedBy({ method, params, paramsJson, targets, arguments: own }: Ctx): Asked {
   if (METHODS_WITH_ARGUMENTS.has(method)) return { method, targets, value: own, params, paramsJson };
   const { _meta, ...value } = params;
+  // A server's own resources are called by whatever scheme it likes; what counts is to where they lead.
+  if (method.startsWith('resources/') && typeof value.uri === 'string')
+    return {
+      method,
+      targets,
+      value: { ...value, uri: value.uri.replace(OWN_SCHEME, '/') },
+      params,
+      paramsJson,
+    };
   return { method, targets, value, params, paramsJson };
 }
 

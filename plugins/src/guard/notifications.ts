@@ -13,9 +13,14 @@ const KEPT: ReadonlySet<string> = new Set([
   '_meta',
   'requestId',
   'taskId',
+  'elicitationId',
+  'uri',
   'level',
   'status',
 ]);
+
+/** What these say goes on from one to the next. */
+const STREAMS: ReadonlySet<string> = new Set(['notifications/progress', 'notifications/message']);
 
 interface Streams {
   of(name: string): StreamRedactor;
@@ -41,7 +46,11 @@ export class Notifications {
     const streams = this.streams(by, found);
     const own =
       method === 'notifications/message' ? String(params.logger ?? '') : String(params.progressToken ?? '');
-    const visitor = this.visitor((text, name) => streams.of(`${method} ${own} ${name}`).feed(text), found);
+    const isStream = STREAMS.has(method);
+    const visitor = this.visitor(
+      (text, name) => (isStream ? streams.of(`${method} ${own} ${name}`).feed(text) : text),
+      found,
+    );
     return changed(params, visitor) as JsonObject;
   }
 

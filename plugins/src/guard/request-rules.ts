@@ -3,7 +3,7 @@ import { BlockList, isIP, isIPv6 } from 'node:net';
 import type { Json, JsonObject, Target } from '@sluice/sdk';
 import { CompiledTextPatterns } from '../matching/text-patterns.js';
 import { compilePatterns, type Matches } from '../patterns.js';
-import { addressesIn, hostsIn } from './addresses.js';
+import { addressesIn, HOST_MEMBER, hostsIn } from './addresses.js';
 import { type Config, JSON_RULES } from './config.js';
 import { hasPrototypeMember, hasRepeatedName } from './json-text.js';
 import { readings } from './readings.js';
@@ -97,7 +97,7 @@ export class RequestRules {
       .flatMap((each) => jsonHits(each, asked));
     if (sets.length > 0 || own.length > 0) {
       const texts: Located[] = [];
-      collect(asked.value, [], '', texts);
+      collect(asked.value, [], '', texts, own.length > 0);
       if (texts.length >= MAX_TEXT_COUNT)
         hits.push({ id: 'json-size', reason: 'it has more texts than are looked at', action: 'deny' });
       for (const set of sets) hits.push(...setHits(set, texts));
@@ -223,21 +223,33 @@ function hostTest(hosts: readonly string[]): (text: Text) => boolean {
     ) || addressesIn(text).some((each) => list.check(each.text, each.family));
 }
 
-/** Texts, numbers as texts, and names of members. */
-function collect(value: Json | undefined, path: readonly string[], member: string, texts: Located[]): void {
+/**
+ * Texts, names of members, and numbers as texts.
+ *
+ * @param withNumbers false where only those count that can be an address.
+ */
+function collect(
+  value: Json | undefined,
+  path: readonly string[],
+  member: string,
+  texts: Located[],
+  withNumbers: boolean,
+): void {
   if (texts.length >= MAX_TEXT_COUNT) return;
   if (typeof value === 'string') texts.push({ text: value, member, path });
-  else if (typeof value === 'number') texts.push({ text: String(value), member, path });
-  else if (typeof value !== 'object' || value === null) return;
+  else if (typeof value === 'number') {
+    // Of the rules that come with the plugin a number can be an address, and nothing else.
+    if (withNumbers || HOST_MEMBER.test(member)) texts.push({ text: String(value), member, path });
+  } else if (typeof value !== 'object' || value === null) return;
   else if (path.length >= MAX_DEPTH) texts.push({ text: JSON.stringify(value), member, path });
   else if (Array.isArray(value)) {
     // An entry of a list is called as the list is.
     for (const [index, each] of value.entries())
-      collect(each as Json, [...path, String(index)], member, texts);
+      collect(each as Json, [...path, String(index)], member, texts, withNumbers);
   } else {
     for (const [name, each] of Object.entries(value)) {
       texts.push({ text: name, member: '', path: [...path, name] });
-      collect(each as Json, [...path, name], name, texts);
+      collect(each as Json, [...path, name], name, texts, withNumbers);
     }
   }
 }
