@@ -39,6 +39,7 @@ function actions() {
     packPlugin: record('packPlugin', EXIT.ok),
     testPolicy: record('testPolicy', EXIT.unexpected),
     explainPolicy: record('explainPolicy', EXIT.ok),
+    replayPolicy: record('replayPolicy', EXIT.ok),
     version: record('version', EXIT.ok),
   };
   return { called, commands };

@@ -4,6 +4,18 @@ import type { Example } from './command-line.js';
 export interface PolicyActions {
   testPolicy(file: string | undefined): Promise<number>;
   explainPolicy(file: string | undefined, flags: ExplainFlags): Promise<number>;
+  replayPolicy(file: string | undefined, flags: ReplayFlags): Promise<number>;
+}
+
+export interface ReplayFlags {
+  /** Of the plugin audit. */
+  readonly file: string;
+  /** As typed: `1h`, or a time. */
+  readonly since?: string | undefined;
+  readonly until?: string | undefined;
+  /** Name of the binding. */
+  readonly plugin?: string | undefined;
+  readonly output: 'table' | 'jsonl';
 }
 
 export interface ExplainFlags {
@@ -33,6 +45,12 @@ export const POLICY_EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
       'what each rule says of it',
     ],
     ["sluice policy explain --case 'readers may not write'", 'a case of sluice.test.yaml'],
+  ],
+  'policy replay': [
+    [
+      'sluice policy replay gateway.yaml --file /var/lib/sluice/audit.sqlite --since 1h',
+      'which decisions of the last hour the rules of this file would change',
+    ],
   ],
 };
 
@@ -71,5 +89,30 @@ export function addPolicyCommand(
     .option('--plugin <name>', 'the policy, where the configuration has several')
     .action(async (file: string | undefined, flags: ExplainFlags) =>
       finish(await actions.explainPolicy(file, flags)),
+    );
+
+  policy
+    .command('replay')
+    .summary('decide recorded requests anew')
+    .description(
+      'Decides the requests of a file of the plugin audit by the rules of a configuration, and says which decisions would ' +
+        'be others. What records do not hold is said; arguments have to be recorded whole or redacted.',
+    )
+    .argument('[file]', 'the configuration; default $SLUICE_CONFIG, or sluice.yaml in this folder')
+    .addOption(
+      new Option('--file <file>', 'the file of the plugin audit')
+        .env('SLUICE_AUDIT_FILE')
+        .makeOptionMandatory(),
+    )
+    .option('--since <time>', 'from when on: 1h or 7d before now, or a time such as 2027-01-31T08:00Z')
+    .option('--until <time>', 'up to when')
+    .option('--plugin <name>', 'the policy, where the configuration has several')
+    .addOption(
+      new Option('-o, --output <format>', 'how changes are printed')
+        .choices(['table', 'jsonl'])
+        .default('table'),
+    )
+    .action(async (file: string | undefined, flags: ReplayFlags) =>
+      finish(await actions.replayPolicy(file, flags)),
     );
 }

@@ -24,7 +24,7 @@ const LISTED_BY = {
 } as const;
 
 /** What came out, by the words of a case. */
-interface Decided {
+export interface Decided {
   readonly outcome: 'allow' | 'deny' | 'ask';
   readonly rule: string;
   readonly reason: string | undefined;
@@ -144,7 +144,7 @@ export function methodOf(request: CaseRequest): string {
 }
 
 /** By what the plugin remarked, which stands in records too. */
-function decidedBy({ outcome, remarks, asked }: TestOutcome): Decided {
+export function decidedBy({ outcome, remarks, asked }: TestOutcome): Decided {
   const last = remarks.filter(({ rule, isEnforced }) => rule !== undefined && isEnforced !== false).at(-1);
   const isDenied = outcome.refusal !== undefined;
   const reason = isDenied ? outcome.refusal?.message : undefined;

@@ -25,6 +25,7 @@ export function renderReference(): string {
       packPlugin: nothing,
       testPolicy: nothing,
       explainPolicy: nothing,
+      replayPolicy: nothing,
       version: nothing,
     },
     () => {},

@@ -64,6 +64,11 @@ export const Config = Type.Object(
       default: {},
       description: 'What is looked for where arguments are redacted, and what keys tokens and digests.',
     }),
+    claims: Type.Array(Type.String({ minLength: 1, maxLength: 256 }), {
+      default: [],
+      maxItems: 32,
+      description: 'Names of claims of the principal that are recorded, as personal data.',
+    }),
     address: Type.Boolean({
       default: false,
       description: 'Whether the address of the client is recorded, as personal data.',

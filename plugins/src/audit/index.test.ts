@@ -50,7 +50,7 @@ async function recorded(
 const CALL: TestRequest = {
   tool: 'files:write',
   arguments: { path: '/tmp/a', text: 'mail ada@example.com, card 4111 1111 1111 1111' },
-  as: { id: 'ada', tenant: 'acme', consumer: 'team-a' },
+  as: { id: 'ada', tenant: 'acme', consumer: 'team-a', scopes: ['w'], claims: { team: 'blue', other: 1 } },
   client: { name: 'desk', version: '2.1.0' },
   headers: { traceparent: `00-${'4b'.repeat(16)}-${'a1'.repeat(8)}-01` },
   address: '198.51.100.7',
@@ -78,7 +78,9 @@ const rules = definePlugin({
 
 describe('a record', () => {
   it('says what happened, who decided, and of whom it was, apart', async () => {
-    const [row] = await recorded({ address: true }, [CALL], { beside: [{ plugin: rules }] });
+    const [row] = await recorded({ address: true, claims: ['team', 'none'] }, [CALL], {
+      beside: [{ plugin: rules }],
+    });
     expect(row?.open).toEqual({
       kind: 'exchange',
       id: expect.stringMatching(/^[\w-]{12}-0$/),
@@ -103,6 +105,8 @@ describe('a record', () => {
     expect(row?.personal).toEqual({
       principal: 'ada',
       consumer: 'team-a',
+      scopes: ['w'],
+      claims: { team: 'blue' },
       client: { name: 'desk', version: '2.1.0' },
       address: '198.51.100.7',
       arguments: {

@@ -92,6 +92,7 @@ export default definePlugin({
     const isDenying = deniesWhenFull(config);
     const maxParamsLength = sizeBytes(config.max_arguments);
     const withAddress = config.address;
+    const claimsOf = config.claims.length === 0 ? undefined : compileClaims(config.claims);
     const queue = new RecordQueue({
       open: (events) =>
         new WriterLink(
@@ -130,6 +131,8 @@ export default definePlugin({
         client.name,
         client.version,
         withAddress ? ctx.address : undefined,
+        principal.scopes.length === 0 ? undefined : principal.scopes,
+        claimsOf === undefined ? undefined : claimsOf(principal),
         targets.map(({ kind, upstream, name }) => [kind, upstream, name] as const),
         sizeOf(outcome),
         clock.now() - beganMs,
@@ -161,6 +164,8 @@ export default definePlugin({
         undefined,
         undefined,
         withAddress ? ctx.address : undefined,
+        undefined,
+        undefined,
         [],
         0,
         0,
@@ -215,12 +220,22 @@ export default definePlugin({
   },
 });
 
-function kindOf(ctx: Ctx, outcome: Outcome, remarks: readonly Remarked[]): Noted[18] {
+function kindOf(ctx: Ctx, outcome: Outcome, remarks: readonly Remarked[]): Noted[20] {
   if (outcome.refusal !== undefined) return 'refused';
   if (outcome.errorCode === 0) return asksForInput(outcome) ? 'input_required' : 'ok';
   // What refuses the beginning of a session ends as an error.
   if (remarks.some(({ kind, isEnforced }) => kind === 'deny' && isEnforced !== false)) return 'refused';
   return outcome.errorCode === INTERNAL_ERROR && ctx.signal.aborted ? 'cancelled' : 'error';
+}
+
+/** Those of a principal that have these names. */
+function compileClaims(
+  names: readonly string[],
+): (principal: Identity) => Record<string, unknown> | undefined {
+  return ({ claims }) => {
+    const found = names.filter((name) => Object.hasOwn(claims, name));
+    return found.length === 0 ? undefined : Object.fromEntries(found.map((name) => [name, claims[name]]));
+  };
 }
 
 /** Larger results are no questions; to read one for its kind would cost more than all else here. */

@@ -20,6 +20,9 @@ export type Noted = readonly [
   clientName: string | undefined,
   clientVersion: string | undefined,
   address: string | undefined,
+  scopes: readonly string[] | undefined,
+  /** Those that are asked for by name. */
+  claims: Readonly<Record<string, unknown>> | undefined,
   targets: readonly (readonly [kind: string, upstream: string, name: string])[],
   resultBytes: number,
   durationMs: number,

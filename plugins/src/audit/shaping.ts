@@ -33,9 +33,27 @@ export class Shaping {
   record([text, params]: NotedText): NewRecord {
     const noted = JSON.parse(text) as Noted;
     const [id, timeMs, kind, traceparent, endpoint, transport, method, revision, session] = noted;
-    const [, , , , , , , , , principal, tenant, consumer, clientName, clientVersion, address] = noted;
+    const [
+      ,
+      ,
+      ,
+      ,
+      ,
+      ,
+      ,
+      ,
+      ,
+      principal,
+      tenant,
+      consumer,
+      clientName,
+      clientVersion,
+      address,
+      scopes,
+      claims,
+    ] = noted;
     const [targets, resultBytes, durationMs, outcome, errorCode, refusedBy, reason, remarks, paramsLength] =
-      noted.slice(15) as unknown as Tail;
+      noted.slice(17) as unknown as Tail;
     const given = params === '' ? undefined : parsed(params);
     const [first, ...others] = targets.map(([of, upstream, name]) => ({
       kind: of,
@@ -71,6 +89,8 @@ export class Shaping {
     const personal = {
       principal: principal ?? undefined,
       consumer: consumer ?? undefined,
+      scopes: scopes ?? undefined,
+      claims: claims ?? undefined,
       client,
       session: session ?? undefined,
       address: address ?? undefined,
@@ -102,8 +122,6 @@ export class Shaping {
 }
 
 type Tail = [
-  Noted[15],
-  Noted[16],
   Noted[17],
   Noted[18],
   Noted[19],
@@ -111,10 +129,12 @@ type Tail = [
   Noted[21],
   Noted[22],
   Noted[23],
+  Noted[24],
+  Noted[25],
 ];
 
 /** What was decided in the end, by whom and by which rule. */
-function decisionOf(all: readonly object[], outcome: Noted[18], refusedBy: string | undefined) {
+function decisionOf(all: readonly object[], outcome: Noted[20], refusedBy: string | undefined) {
   const said = (all as readonly Remarked[]).filter(({ isEnforced }) => isEnforced !== false);
   const last = (...kinds: string[]) => said.findLast(({ kind }) => kinds.includes(kind));
   const isRefused = outcome === 'refused';
