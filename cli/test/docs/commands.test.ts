@@ -1,16 +1,17 @@
-import { execFile, spawnSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it } from 'vitest';
 import { renderScreen } from '../../src/screen.js';
 import { packageVersion } from '../../src/version.js';
 import { type RunningGateway, startGateway } from '../gateway.js';
+import { describeUnless } from '../servers/describe-unless.js';
+import { missing } from '../servers/server-process.js';
 import { type HttpServer, startDemo } from '../stories/upstreams.js';
 import { allBlocks, blocksOf } from './pages.js';
 
 /* "I paste a curl command of the documentation, and it answers." */
 
 const ADDRESS = 'http://127.0.0.1:8080';
-const hasCurl = spawnSync('curl', ['--version']).status === 0;
 const commands = allBlocks().filter(
   ({ language, text }) => language === 'sh' && text.startsWith('curl ') && text.includes(ADDRESS),
 );
@@ -37,7 +38,7 @@ async function answerTo(command: string): Promise<{ error?: unknown }> {
   return JSON.parse(body.slice(body.lastIndexOf('data: ') === -1 ? 0 : body.lastIndexOf('data: ') + 6));
 }
 
-describe.skipIf(!hasCurl)('curl commands', () => {
+describeUnless(missing('curl', 'curl'), 'curl commands', () => {
   it.each(commands)('$page:$line', async ({ text }) => {
     const answer = await answerTo(text);
     expect(answer).not.toHaveProperty('error');

@@ -1,9 +1,11 @@
-import { execFile, spawnSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { type RunningGateway, startGateway } from '../gateway.js';
+import { describeUnless } from '../servers/describe-unless.js';
+import { missing } from '../servers/server-process.js';
 import { blocksOf, ROOT } from './pages.js';
 
 /* "I follow the page on securing, step by step, and see what it shows." */
@@ -12,7 +14,6 @@ const PAGE = 'docs/operating/securing.md';
 const ADDRESS = 'http://localhost:8080';
 /** The keys on the page were made under it. */
 const SECRET = 'the secret of the examples in the documentation';
-const hasTools = ['bash', 'curl'].every((tool) => spawnSync(tool, ['--version']).status === 0);
 
 const blocks = blocksOf(PAGE);
 const setUp = blocks.find(({ text }) => text.startsWith('call() {'))?.text ?? '';
@@ -40,7 +41,7 @@ function timeless(text: string): string {
     .replaceAll(/^ +(?=\d+$)/gm, '');
 }
 
-describe.skipIf(!hasTools)('the page on securing', () => {
+describeUnless(missing('bash', 'bash') ?? missing('curl', 'curl'), 'the page on securing', () => {
   it('has steps', () => expect(steps.length).toBeGreaterThan(5));
 
   it.each(steps)('$line shows what it prints', async ({ command, shown }) => {

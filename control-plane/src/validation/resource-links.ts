@@ -26,6 +26,9 @@ export const idThing = (tenant: string, { id, name }: Upstream): Thing => `id ${
 export const ofTenantThing = (tenant: string): Thing => `of ${tenant}`;
 /** Given by every plugin of a tenant. */
 export const pluginsThing = (tenant: string): Thing => `plugins of ${tenant}`;
+/** Given by every credential of a tenant that is of a kind. */
+export const credentialsThing = (tenant: string, kind: 'apiKey' | 'password'): Thing =>
+  `credentials ${tenant}/${kind}`;
 const callersThing = (tenant: string, plugin: string): Thing => `callers ${tenant}/${plugin}`;
 const apiKeyThing = (tenant: string, hash: string): Thing => `key ${tenant}/${hash}`;
 const userThing = (tenant: string, user: string): Thing => `user ${tenant}/${user}`;
@@ -107,7 +110,10 @@ function linksOfSpec({ tenant, spec }: Resource): Links {
     case 'limit':
       return { gives: [], refersTo: endpointLinks(spec.value.endpoints) };
     case 'credential':
-      return { gives: provenBy(tenant, spec.value), refersTo: linksOfCredential(tenant, spec.value) };
+      return {
+        gives: [...provenBy(tenant, spec.value), ...countedWith(tenant, spec.value)],
+        refersTo: linksOfCredential(tenant, spec.value),
+      };
     default:
       return { gives: [], refersTo: [] };
   }
@@ -148,6 +154,11 @@ export function callersThings(tenant: string, plugin: string): readonly Thing[] 
 function provenBy(tenant: string, { consumer, kind }: Credential): Thing[] {
   if (kind.case === 'apiKey') return kind.value.hash === '' ? [] : [apiKeyThing(tenant, kind.value.hash)];
   return kind.case === 'password' ? [userThing(tenant, kind.value.user || consumer)] : [];
+}
+
+/** Where credentials of a kind are counted. */
+function countedWith(tenant: string, { kind }: Credential): Thing[] {
+  return kind.case === undefined ? [] : [credentialsThing(tenant, kind.case)];
 }
 
 /** A thing in words. */

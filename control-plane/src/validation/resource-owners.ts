@@ -7,13 +7,20 @@ import { checkGateway } from './gateway-rules.js';
 import type { Problem } from './problem.js';
 import { gatewayConfiguration, gatewayOf } from './resource-checks.js';
 import type { ResourceIndex } from './resource-index.js';
-import { ofTenantThing, regionKey, tenantKey } from './resource-links.js';
+import { credentialsThing, ofTenantThing, regionKey, tenantKey } from './resource-links.js';
 import { aroundUpstreams, checkUpstreamItself } from './upstream-rules.js';
 
 const GATEWAY_KEY: KeyText = 'gateway//gateway';
 
 /** Kinds of which tenants have none. */
 const OPERATORS_OWN: readonly (string | undefined)[] = ['gateway', 'region', 'tenantSpec'];
+
+/**
+ * Keys and users that one tenant may have: a tenth of what `auth-api-key` and `auth-basic` take of all of them together,
+ * so that none can keep the others from having any.
+ */
+const MAX_CREDENTIALS_COUNT = { apiKey: 10_000, password: 1_000 } as const;
+const CREDENTIAL_WORDS = { apiKey: 'keys', password: 'users with passwords' } as const;
 
 /** Its tenant and its regions. */
 export function checkOwner({ resource }: Entry, index: ResourceIndex): Problem[] {
@@ -24,7 +31,10 @@ export function checkOwner({ resource }: Entry, index: ResourceIndex): Problem[]
     if (spec.case !== 'gateway' && regions.length > 0)
       findings.error('regions', 'is the same in all regions', 'leave it empty');
   }
-  if (tenant !== '') checkTenant(findings, tenant, index);
+  if (tenant !== '') {
+    checkTenant(findings, tenant, index);
+    checkShare(findings, resource, index);
+  }
   regions.forEach((region, at) => {
     if (index.has(regionKey(region))) return;
     const hint = nearOr(region, namesIn('region//', index), 'add a resource `region` of that name first');
@@ -47,6 +57,18 @@ function checkTenant(findings: Findings, tenant: string, index: ResourceIndex): 
       'tenant',
       `${tenant} would have ${count} resources, and may have ${maxResources}`,
       'remove some of them, or raise `max_resources` of the tenant',
+    );
+}
+
+function checkShare(findings: Findings, { tenant, spec }: Entry['resource'], index: ResourceIndex): void {
+  const kind = spec.case === 'credential' ? spec.value.kind.case : undefined;
+  if (kind === undefined) return;
+  const [most, count] = [MAX_CREDENTIALS_COUNT[kind], index.giversOf(credentialsThing(tenant, kind)).size];
+  if (count > most)
+    findings.error(
+      'tenant',
+      `${tenant} would have ${count} ${CREDENTIAL_WORDS[kind]}, and may have ${most}`,
+      'remove some of them, or let an identity provider know who calls',
     );
 }
 

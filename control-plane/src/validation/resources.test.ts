@@ -1,7 +1,7 @@
 /* What is wrong with a change of resources, at which resource and field, and what is not looked at. */
 
 import { fromJson, type JsonObject } from '@bufbuild/protobuf';
-import { createApiKey } from '@sluice/plugins/credentials';
+import { createApiKey, hashPassword } from '@sluice/plugins/credentials';
 import { entryOf, keyText, type Resource, ResourceSchema, ResourceState } from '@sluice/proto/cluster';
 import { describe, expect, it } from 'vitest';
 import { validateChange } from './resources.js';
@@ -166,6 +166,34 @@ describe('what is wrong with what is changed', () => {
     expect(await findings([tenant, upstream('a', {}, 'acme')], [upstream('b', {}, 'acme')])).toEqual([
       'upstream/acme/b tenant: acme would have 2 resources, and may have 1; remove some of them, or raise `max_resources` of the tenant',
     ]);
+  });
+});
+
+describe('the share of a tenant', () => {
+  const BASIC = made({ plugin: { plugin: 'auth-basic' } });
+  const EVE = made({ tenant: 'acme', consumer: { name: 'eve' } });
+  const user = (tenant: string, index: number, hash: string) =>
+    made({
+      tenant,
+      credential: { name: `c${index}`, consumer: 'eve', password: { user: `u${index}`, hash } },
+    });
+
+  it('of users with passwords is a part of what there may be', async () => {
+    const hash = await hashPassword('correct horse');
+    const there = Array.from({ length: 1_000 }, (_, index) => user('acme', index, hash));
+    expect(await findings([ACME, BASIC, EVE, ...there.slice(1)], [user('acme', 0, hash)])).toEqual([]);
+    expect(await findings([ACME, BASIC, EVE, ...there], [user('acme', 1_000, hash)])).toEqual([
+      'credential/acme/c1000 tenant: acme would have 1001 users with passwords, and may have 1000; remove some of them, or let an identity provider know who calls',
+    ]);
+    // Another one has its own, and what is there may be changed.
+    const GLOBEX = made({ tenantSpec: { name: 'globex' } });
+    const ofGlobex = made({ tenant: 'globex', consumer: { name: 'eve' } });
+    expect(
+      await findings(
+        [ACME, GLOBEX, BASIC, EVE, ofGlobex, ...there],
+        [user('globex', 0, hash), user('acme', 7, hash)],
+      ),
+    ).toEqual([]);
   });
 });
 

@@ -213,9 +213,11 @@ describe('auth-basic', () => {
 
 describe('configuration', () => {
   const hash = (costs: string) => ({ user: 'ada', password_hash: SECRET.replace('ln=14,r=8,p=1', costs) });
+  it('needs no user: those with passwords among the credentials come beside', () => {
+    expect(configProblems(authBasic, {})).toEqual([]);
+  });
+
   it.each([
-    [{}, 'users'],
-    [{ users: [] }, 'users'],
     [{ users: [{ user: 'ada' }] }, 'users[0].password_hash'],
     [{ users: [{ user: 'ada', password: 'secret' }] }, 'users[0].password'],
     [{ users: [{ ...ADA, password_hash: 'secret' }] }, 'users[0].password_hash'],

@@ -46,7 +46,7 @@ type User = Static<typeof User>;
 
 const Config = Type.Object(
   {
-    users: Type.Array(User, { minItems: 1, maxItems: 10_000, description: 'The users that are known.' }),
+    users: Type.Array(User, { default: [], maxItems: 10_000, description: 'The users that are known.' }),
     cache_ttl: Duration({
       default: '5m',
       description: 'How long a pair that was right is remembered, at most 1h; 0s hashes for every request.',
