@@ -1,3 +1,4 @@
+import { rename, writeFile } from 'node:fs/promises';
 import { createApiKey } from '@sluice/plugins/credentials';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { type RunningGateway, startGateway } from '../../gateway.js';
@@ -8,7 +9,7 @@ import { type HttpServer, plain, startFixtureOn } from '../upstreams.js';
 /* "My agents do what the rules say, whichever client they use, and I am asked before what cannot be undone." */
 
 const SECRET = 'a secret of at least thirty-two characters';
-const NAMES = [...KINDS, 'raw', 'racer', 'sender', 'robot'];
+const NAMES = [...KINDS, 'raw', 'racer', 'sender', 'stayer'];
 const KEYS = new Map(NAMES.map((name) => [name, createApiKey(SECRET)]));
 const keyOf = (name: string) => ({ 'x-api-key': KEYS.get(name)?.key as string });
 
@@ -52,27 +53,27 @@ const RULES = [
   },
 ];
 
+const keys = NAMES.map((name) => {
+  const { key: _, ...entry } = KEYS.get(name) as ReturnType<typeof createApiKey>;
+  return { ...entry, consumer: name };
+});
+
+const configuration = (rules: readonly object[]) => ({
+  upstreams: [
+    plain('plain', ['--tools', 'secret,send,remove,hidden,write']),
+    { name: 'fixture', url: fixture.url },
+  ],
+  plugins: [
+    { plugin: 'auth-api-key', config: { hash_key: SECRET, keys } },
+    { plugin: 'policy', config: { rules } },
+  ],
+});
+
 let fixture: HttpServer;
 let gateway: RunningGateway;
 beforeAll(async () => {
   fixture = await startFixtureOn(0, 'both');
-  const keys = NAMES.map((name) => {
-    const { key: _, ...entry } = KEYS.get(name) as ReturnType<typeof createApiKey>;
-    return { ...entry, consumer: name };
-  });
-  gateway = await startGateway({
-    workers: 2,
-    config: {
-      upstreams: [
-        plain('plain', ['--tools', 'secret,send,remove,hidden,write']),
-        { name: 'fixture', url: fixture.url },
-      ],
-      plugins: [
-        { plugin: 'auth-api-key', config: { hash_key: SECRET, keys } },
-        { plugin: 'policy', config: { rules: RULES } },
-      ],
-    },
-  });
+  gateway = await startGateway({ workers: 2, config: configuration(RULES) });
 });
 afterEach(closeClients);
 afterAll(async () => {
@@ -292,4 +293,21 @@ describe('who goes around a rule', () => {
     const passed = both.flatMap(({ error }, index) => (error === undefined ? [index % 2] : []));
     expect(new Set(passed).size).toBeLessThanOrEqual(1);
   });
+});
+
+it('other rules are in force in the middle of a session, and what was counted goes on', async () => {
+  const client = await connect('SDK v1', `${gateway.url}/mcp`, { headers: keyOf('stayer') });
+  for (let index = 0; index < 2; index++) await client.call('plain__count', { to: 1 });
+  const rules = RULES.map((rule) =>
+    rule.id === 'enough' ? { ...rule, when: 'session.rules.counts >= 2' } : rule,
+  );
+  const file = `${gateway.configFile}.new`;
+  await writeFile(
+    file,
+    JSON.stringify(configuration([{ ...RULES[1], when: 'true', reason: 'new' }, ...rules.slice(2)])),
+  );
+  await rename(file, gateway.configFile);
+  const said = () => client.say('plain__echo', { text: 'a' }).catch(String);
+  await expect.poll(said, { timeout: 20_000 }).toContain('new');
+  await expect(client.call('plain__count', { to: 1 })).rejects.toThrow('does not allow');
 });
