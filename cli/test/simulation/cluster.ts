@@ -108,8 +108,11 @@ export class Cluster implements Surroundings {
 
   /** Somebody wants to know how far a revision has come. */
   private ask(): void {
-    const { head, fleet, process } = this.random.of(this.replicas);
+    const { head, fleet, process, rollouts } = this.random.of(this.replicas);
     if (head === undefined || fleet === undefined) return;
+    // Of one that only some are given those are behind who are, and no others.
+    const isHeld = () => rollouts?.heldRevision !== undefined;
+    if (isHeld()) return;
     const { revision, storeId } = head;
     // Whoever has not noticed yet that the store went back speaks of revisions that are lost.
     if (this.store.wentBackCount > 0) return;
@@ -118,6 +121,7 @@ export class Cluster implements Surroundings {
       process?.trace(
         `convergence on ${revision}: ${reached ? 'reached' : behind.map(({ node }) => node).join()}`,
       );
+      if (isHeld()) return;
       if (head.storeId !== storeId || this.store.name !== storeId || this.store.wentBackCount > 0) return;
       const late = new Set(behind.map(({ node }) => node));
       for (const { hello, presence } of fleet.nodes()) {
@@ -176,8 +180,9 @@ export class Cluster implements Surroundings {
     for (const { head, name } of this.replicas)
       if (head?.storeId !== this.store.name || head.revision !== this.store.newest)
         return `${name} holds ${head?.storeId} ${head?.revision}, and not ${this.store.name} ${this.store.newest}`;
-    for (const { name, view, active } of this.nodes) {
+    for (const { name, view, active, trial } of this.nodes) {
       const wanted = this.truth.head(view);
+      if (trial !== undefined) return `${name} gives some callers something else`;
       if (
         wanted === undefined ||
         active === undefined ||

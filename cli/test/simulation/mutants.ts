@@ -11,9 +11,11 @@ import { DeliveredView } from '../../../control-plane/src/delivery/delivered-vie
 import { NodeConnection } from '../../../control-plane/src/delivery/node-connection.js';
 import { Fleet } from '../../../control-plane/src/fleet/fleet.js';
 import { ConfigurationHead } from '../../../control-plane/src/revisions/head.js';
+import { Rollouts } from '../../../control-plane/src/rollout/rollouts.js';
 import { SnapshotDisk } from '../../../data-plane/src/snapshot/disk.js';
 import { Follower } from '../../../data-plane/src/snapshot/follower.js';
 import { type Candidate, PullAssembly, Replica } from '../../../data-plane/src/snapshot/replica.js';
+import { TrialFollower } from '../../../data-plane/src/snapshot/trial-follower.js';
 
 type Patched = any;
 
@@ -178,6 +180,19 @@ export const MUTANTS: Readonly<Record<string, () => () => void>> = {
         },
     ),
   'a replica tells nodes nothing over their streams': () => patch(NodeConnection, 'announce', () => () => {}),
+  'a node that is not of the step is given the revision': () => patch(Rollouts, 'includes', () => () => true),
+  'more callers than the step has are given the revision': () =>
+    patch(
+      Rollouts,
+      'trialAt',
+      (trialAt) =>
+        function (node: string) {
+          const trial = trialAt.call(this, node);
+          return trial && { ...trial, principalsPercent: 100 };
+        },
+    ),
+  'a node does not know that callers are given nothing any more': () =>
+    patch(TrialFollower, 'ended', () => () => {}),
   'a replica counts nodes that refused': () =>
     patch(
       Fleet,

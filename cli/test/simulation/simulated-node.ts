@@ -13,6 +13,7 @@ import type { FollowerLog } from '../../../data-plane/src/snapshot/delivery-port
 import { type Held, SnapshotDisk } from '../../../data-plane/src/snapshot/disk.js';
 import { Follower, type Refused } from '../../../data-plane/src/snapshot/follower.js';
 import { type Candidate, Replica, samePosition } from '../../../data-plane/src/snapshot/replica.js';
+import type { WantedTrial } from '../../../data-plane/src/snapshot/trial-follower.js';
 import { BusConnection, type SimulatedBus } from './simulated-bus.js';
 import { SimulatedDisk } from './simulated-disk.js';
 import { type SimulatedNetwork, SimulatedTransport } from './simulated-network.js';
@@ -42,6 +43,8 @@ export class SimulatedNode {
   readonly disk: SimulatedDisk;
   process: SimulatedProcess | undefined;
   active: Active | undefined;
+  /** What it gives to some callers, and beside what. */
+  trial: { readonly wanted: WantedTrial; readonly beside: Active } | undefined;
   /** Everything that it ran, in order, over all starts. */
   readonly history: Active[] = [];
   connection: BusConnection | undefined;
@@ -70,6 +73,7 @@ export class SimulatedNode {
     this.process = undefined;
     this.connection = undefined;
     this.active = undefined;
+    this.trial = undefined;
     this.replica = undefined;
   }
 
@@ -139,8 +143,7 @@ export class SimulatedNode {
       activated: (position) => disk.keep(position, replica.state),
       health: () => ({ state: this.active ? NodeState.READY : NodeState.WAITING }),
       order: () => {},
-      // No revision is held back here.
-      activateTrial: async () => undefined,
+      activateTrial: (wanted) => this.activateTrial(process, wanted),
     });
     this.follower = follower;
     follower.start();
@@ -150,6 +153,8 @@ export class SimulatedNode {
   judge(): void {
     if (this.replica !== undefined && !samePosition(this.replica.position, this.active?.position))
       this.verdict.fail(`${this.name} holds another revision than it runs`);
+    if (this.trial !== undefined && this.trial.beside !== this.active)
+      this.verdict.fail(`${this.name} gives something to callers beside what it does not run`);
   }
 
   /** It ran a revision, a later one, or one that reads the same. */
@@ -193,7 +198,8 @@ export class SimulatedNode {
     const refused = this.world.refusalOf(this.name, next);
     process.trace(`${refused ? 'refuses' : 'runs'} ${position.storeId} ${position.revision}`);
     if (refused !== undefined) return refused;
-    const committed = this.world.truth.revisionOf(this.view, position, next);
+    const { truth } = this.world;
+    const committed = truth.revisionOf(this.view, position, next);
     if (committed === undefined) {
       this.verdict.fail(
         `${this.name} runs ${position.storeId} ${position.revision}, which was never committed as such`,
@@ -205,8 +211,50 @@ export class SimulatedNode {
       this.verdict.fail(
         `${this.name} went back from ${before.storeId} ${before.number} to ${position.storeId} ${position.revision}`,
       );
+    const rollout = truth.rolloutAt(position);
+    if (rollout !== undefined && !this.isKnown(position) && !truth.given.isToRun(rollout, this.name))
+      this.verdict.fail(`${this.name} runs ${position.revision}, which is held back from it`);
+    this.trial = undefined;
     this.active = { position, content: next, committed };
     this.history.push(this.active);
+    return undefined;
+  }
+
+  private isKnown(position: Position): boolean {
+    return this.history.some((each) => samePosition(each.position, position));
+  }
+
+  /** Gives something to some callers, in all workers or in none, or ends that. */
+  private async activateTrial(
+    process: SimulatedProcess,
+    wanted: WantedTrial | undefined,
+  ): Promise<Refused | undefined> {
+    const { active, world } = this;
+    const { random } = world.surroundings;
+    await process.sleep(random.below(MAX_COMPILE_MS));
+    if (wanted === undefined || active === undefined) {
+      this.trial = undefined;
+      return undefined;
+    }
+    const { candidate, principalsPercent } = wanted;
+    const { position, change } = candidate;
+    const content = new Map(active.content);
+    for (const key of change.removed) content.delete(key);
+    for (const entry of change.changed) content.set(entry.key, entry);
+    const refused = world.refusalOf(this.name, content);
+    process.trace(`${refused ? 'does not try' : 'tries'} ${position.revision} with ${principalsPercent} %`);
+    if (refused !== undefined) return refused;
+    const { truth } = world;
+    if (truth.revisionOf(this.view, position, content) === undefined)
+      this.verdict.fail(
+        `${this.name} gives ${position.revision} to callers, which was never committed as such`,
+      );
+    const rollout = truth.rolloutAt(position);
+    if (rollout !== undefined && !truth.given.isToTry(rollout, this.name, principalsPercent))
+      this.verdict.fail(
+        `${this.name} gives ${position.revision} to ${principalsPercent} %, who are too many`,
+      );
+    this.trial = { wanted, beside: active };
     return undefined;
   }
 
@@ -215,6 +263,12 @@ export class SimulatedNode {
     if (!process.isAlive || content.case === undefined || content.case === 'connections') return;
     const { position } = content.value;
     const running = this.active?.position;
+    const trial = content.case === 'health' ? content.value.trial : undefined;
+    if (trial !== undefined && trial.rejection === undefined) {
+      if (!samePosition(trial.position, this.trial?.wanted.candidate.position))
+        this.verdict.fail(`${this.name} says that callers are given what they are not`);
+    } else if (content.case === 'health' && this.trial !== undefined)
+      this.verdict.fail(`${this.name} does not say what it gives to callers`);
     if (content.case !== 'acknowledgement') {
       if (!samePosition(position, running))
         this.verdict.fail(`${this.name} says in ${content.case} that it runs something else`);

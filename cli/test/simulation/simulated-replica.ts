@@ -7,9 +7,12 @@ import { deliveryService } from '../../../control-plane/src/delivery/service.js'
 import { Views } from '../../../control-plane/src/delivery/views.js';
 import { Fleet } from '../../../control-plane/src/fleet/fleet.js';
 import { ConfigurationHead } from '../../../control-plane/src/revisions/head.js';
+import { RolloutDriver } from '../../../control-plane/src/rollout/driver.js';
+import { Rollouts } from '../../../control-plane/src/rollout/rollouts.js';
 import { BusConnection, type SimulatedBus } from './simulated-bus.js';
 import type { SimulatedNetwork } from './simulated-network.js';
 import { SimulatedProcess, type Surroundings } from './simulated-process.js';
+import { SimulatedRecords } from './simulated-records.js';
 import { SimulatedLog, type SimulatedStore } from './simulated-store.js';
 
 const CLUSTER = 'simulated';
@@ -32,6 +35,7 @@ export class SimulatedReplica {
   process: SimulatedProcess | undefined;
   head: ConfigurationHead | undefined;
   fleet: Fleet | undefined;
+  rollouts: Rollouts | undefined;
   private startCount = 0;
 
   constructor(
@@ -50,6 +54,7 @@ export class SimulatedReplica {
     this.process = undefined;
     this.head = undefined;
     this.fleet = undefined;
+    this.rollouts = undefined;
   }
 
   async start(): Promise<void> {
@@ -61,8 +66,8 @@ export class SimulatedReplica {
     const { nowMs, elapsedMs } = process;
     const onTrouble = (error: unknown) => process.trace(`trouble: ${(error as Error).message}`);
     let head: ConfigurationHead;
+    const log = new SimulatedLog(store, process, this.name);
     try {
-      const log = new SimulatedLog(store, process, this.name);
       head = await ConfigurationHead.open({ log, nowMs, onTrouble, timing: process });
     } catch (error) {
       process.trace(`cannot start: ${(error as Error).message}`);
@@ -70,7 +75,9 @@ export class SimulatedReplica {
       surroundings.schedule.after(RESTART_MS, () => void this.start());
       return;
     }
-    const views = new Views(head, elapsedMs);
+    const records = new SimulatedRecords(store, process, log);
+    const rollouts = new Rollouts({ head, records, nowMs });
+    const views = new Views(head, elapsedMs, rollouts);
     const connection = bus && new BusConnection(bus, process);
     const isOnNats = () => connection?.isUp === true;
     const fleet = new Fleet({ head, views, nowMs, elapsedMs, orderElsewhere: () => false, timing: process });
@@ -90,10 +97,12 @@ export class SimulatedReplica {
       const signer = SIMULATED_SIGNER;
       announceOver({ bus: connection, cluster: CLUSTER, signer, views, fleet, delivery, log: silent });
     }
+    new RolloutDriver({ head, rollouts, fleet, elapsedMs, onTrouble, timing: process });
     network.listen(this.name, { process, delivery });
     this.watchHead(process, head);
     this.head = head;
     this.fleet = fleet;
+    this.rollouts = rollouts;
     process.trace(`serves ${head.storeId} at ${head.revision}`);
   }
 

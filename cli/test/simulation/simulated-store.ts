@@ -11,6 +11,7 @@ import {
   RevisionSchema,
   toBinary,
 } from '@sluice/proto/cluster';
+import type { KeptRecord } from '../../../control-plane/src/store/records.js';
 import {
   type AppendOutcome,
   type LogContent,
@@ -31,6 +32,7 @@ const LOOK_INTERVAL_MS = 1_000;
 export interface StoreWitness {
   /** @param oldestKept revisions up to this one are forgotten */
   appended(storeId: string, revision: Revision, oldestKept: number): void;
+  recorded(bucket: string, value: Uint8Array): void;
   /** What it holds is not what it held and something more. */
   begunAnew(content: LogContent): void;
 }
@@ -39,7 +41,11 @@ export interface StoreWitness {
 export interface StoreFiles {
   readonly checkpoint: Uint8Array;
   readonly revisions: readonly Uint8Array[];
+  /** Absent: those that are there stay. */
+  readonly records?: Buckets;
 }
+
+type Buckets = ReadonlyMap<string, ReadonlyMap<string, KeptRecord>>;
 
 export class SimulatedStore {
   private checkpoint: Uint8Array;
@@ -47,6 +53,8 @@ export class SimulatedStore {
   private storeId: string;
   private oldest = 0;
   private ids: string[] = [];
+  private buckets: Buckets = new Map();
+  private recordCount = 0;
   private madeCount = 0;
   private readonly bells = new Set<() => void>();
   /** Counts how often it became an older state of itself, under the same name. */
@@ -94,12 +102,13 @@ export class SimulatedStore {
   }
 
   files(): StoreFiles {
-    return { checkpoint: this.checkpoint, revisions: [...this.revisions] };
+    return { checkpoint: this.checkpoint, revisions: [...this.revisions], records: this.buckets };
   }
 
   /** An operator puts these files in the place of what is there. */
-  putBack({ checkpoint, revisions }: StoreFiles): void {
+  putBack({ checkpoint, revisions, records }: StoreFiles): void {
     this.checkpoint = checkpoint;
+    this.buckets = records ?? this.buckets;
     this.revisions = [...revisions];
     this.taken();
   }
@@ -112,7 +121,35 @@ export class SimulatedStore {
 
   wipe(): void {
     const fresh = create(CheckpointSchema, { storeId: this.nextName() });
-    this.putBack({ checkpoint: toBinary(CheckpointSchema, fresh), revisions: [] });
+    this.putBack({ checkpoint: toBinary(CheckpointSchema, fresh), revisions: [], records: new Map() });
+  }
+
+  records(bucket: string): KeptRecord[] {
+    return [...(this.buckets.get(bucket)?.values() ?? [])].sort((a, b) => (a.key < b.key ? -1 : 1));
+  }
+
+  /** Returns the version; undefined when the record is not what is expected. */
+  put(bucket: string, key: string, value: Uint8Array, expected: string): string | undefined {
+    const known = this.buckets.get(bucket)?.get(key);
+    if (expected !== 'any' && expected !== (known?.version ?? 'absent')) return undefined;
+    const version = `${++this.recordCount}`;
+    this.setRecord(bucket, key, { key, value, version });
+    this.witness.recorded(bucket, value);
+    return version;
+  }
+
+  forget(bucket: string, key: string, version: string): boolean {
+    if (this.buckets.get(bucket)?.get(key)?.version !== version) return false;
+    this.setRecord(bucket, key, undefined);
+    return true;
+  }
+
+  /** Copies of the files are not written to. */
+  private setRecord(bucket: string, key: string, record: KeptRecord | undefined): void {
+    const records = new Map(this.buckets.get(bucket));
+    if (record === undefined) records.delete(key);
+    else records.set(key, record);
+    this.buckets = new Map(this.buckets).set(bucket, records);
   }
 
   append(revision: Revision, storeId: string, afterId: string | undefined): AppendOutcome {
@@ -287,7 +324,7 @@ export class SimulatedLog implements RevisionLog {
   }
 
   /** What is on its way is done, even when nobody waits for the answer any more. */
-  private ask<T>(what: string, done: () => T): Promise<T> {
+  ask<T>(what: string, done: () => T): Promise<T> {
     const { surroundings, slownessMs, losesOneAnswerIn } = this.store;
     const { random, schedule } = surroundings;
     // The dead ask nothing.

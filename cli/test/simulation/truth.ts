@@ -14,6 +14,7 @@ import {
   viewId,
 } from '@sluice/proto/cluster';
 import type { LogContent } from '../../../control-plane/src/store/revision-log.js';
+import { GivenByRollouts } from './given.js';
 import type { StoreWitness } from './simulated-store.js';
 import type { Verdict } from './verdict.js';
 
@@ -37,6 +38,11 @@ export class Truth implements StoreWitness {
   private readonly current = new Map<string, Committed>();
   /** Ids of all that was appended to what is the store now. */
   readonly ids = new Map<string, number>();
+  /** Ids of revisions that came in steps, of what is the store now. */
+  private readonly rollouts = new Map<number, string>();
+  readonly given = new GivenByRollouts();
+  /** Stores that were another state of themselves. */
+  private readonly wentBack = new Set<string>();
   private storeId = '';
   private number = 0;
 
@@ -48,7 +54,9 @@ export class Truth implements StoreWitness {
   begunAnew({ checkpoint, revisions }: LogContent): void {
     this.line += 1;
     this.ids.clear();
+    this.rollouts.clear();
     this.current.clear();
+    if (checkpoint.storeId === this.storeId) this.wentBack.add(this.storeId);
     this.storeId = checkpoint.storeId;
     this.number = Number(checkpoint.revision);
     this.all = new Map(checkpoint.resources.map(entryOf).map((entry) => [entry.key, entry]));
@@ -57,6 +65,19 @@ export class Truth implements StoreWitness {
       this.ids.set(revision.id, Number(revision.number));
       this.follow(revision);
     }
+  }
+
+  recorded(bucket: string, value: Uint8Array): void {
+    if (bucket === 'rollouts') this.given.written(value);
+  }
+
+  /**
+   * The id of a revision that came in steps; undefined when it is none, or is not of the store as it is now. Of a store
+   * that went back nothing is said: who has not noticed may compact away that it was to come in steps.
+   */
+  rolloutAt({ storeId, revision }: Position): string | undefined {
+    const isSure = storeId === this.storeId && !this.wentBack.has(storeId);
+    return isSure ? this.rollouts.get(Number(revision)) : undefined;
   }
 
   appended(storeId: string, revision: Revision, oldestKept: number): void {
@@ -86,8 +107,9 @@ export class Truth implements StoreWitness {
     return this.committed.get(nameOf(view, storeId, Number(revision), content));
   }
 
-  private follow({ number, changes }: Revision): void {
+  private follow({ number, changes, id, rollout }: Revision): void {
     this.number = Number(number);
+    if (rollout !== undefined) this.rollouts.set(this.number, id);
     for (const { before, after } of changes) {
       const entry = entryOf((after ?? before) as Resource);
       if (after === undefined) this.all.delete(entry.key);

@@ -9,9 +9,12 @@ import {
   type Resource,
   ResourceSchema,
   type ResourceState,
+  type RolloutPlan,
+  RolloutPlanSchema,
 } from '@sluice/proto/cluster';
 import { ConflictError } from '../../../control-plane/src/revisions/conflict.js';
 import type { ConfigurationHead, Wanted } from '../../../control-plane/src/revisions/head.js';
+import { NoRolloutError, RolloutOverError } from '../../../control-plane/src/rollout/rollouts.js';
 import { StoreUnavailableError } from '../../../control-plane/src/store/revision-log.js';
 import type { Refused } from '../../../data-plane/src/snapshot/follower.js';
 import { refusalOf } from './simulated-node.js';
@@ -67,21 +70,65 @@ export class Writers {
     const { head } = first;
     if (head === undefined) return;
     if (random.oneIn(12)) return this.compact(first);
+    if (first.rollouts?.obstacle !== undefined && !random.oneIn(10)) return this.steer(first);
     const id = `commit ${++this.count}`;
     const plan = this.plan(head);
     const expected = random.oneIn(3) ? Math.max(0, head.revision - (random.oneIn(4) ? 1 : 0)) : undefined;
-    const isKnown = await this.commit(first, id, plan, expected);
+    const rollout = random.oneIn(3) ? this.rollout() : undefined;
+    const isKnown = await this.commit(first, id, plan, expected, rollout);
     // Whoever does not know whether it was made asks again, perhaps elsewhere.
     if (!isKnown && random.oneIn(2)) {
       await this.surroundings.schedule.sleep(random.below(2_000));
       const storeId = this.store.name;
       const again = random.of(this.replicas);
-      if (again.isUp && again.head?.storeId === storeId) await this.commit(again, id, plan, expected);
+      if (again.isUp && again.head?.storeId === storeId)
+        await this.commit(again, id, plan, expected, rollout);
     }
+  }
+
+  /** Somebody has a rollout end, or lets it go on. */
+  private async steer({ rollouts, process }: SimulatedReplica): Promise<void> {
+    const { random, verdict } = this.surroundings;
+    const revision = rollouts?.heldRevision;
+    if (rollouts === undefined || process === undefined || revision === undefined || !random.oneIn(4)) return;
+    const steered = random.oneIn(2)
+      ? rollouts.promote(revision, 'on', 'somebody')
+      : rollouts.abort(revision, 'back', 'somebody');
+    await process.unlessKilled(steered).catch((error: Error) => {
+      if (!isForeseenOfRollouts(error)) verdict.fail(`a rollout could not be steered: ${error.stack}`);
+      process.trace(`steering: ${error.message}`);
+    });
+  }
+
+  private rollout(): RolloutPlan {
+    const { random } = this.surroundings;
+    const percents = [1 + random.below(100), 1 + random.below(100)].sort((a, b) => a - b);
+    const isByCallers = random.oneIn(2);
+    return create(RolloutPlanSchema, {
+      steps: percents.map((percent) =>
+        isByCallers ? { principalsPercent: percent } : { nodesPercent: percent },
+      ),
+      pauseMs: random.below(3_000),
+      limits: { minRequestsCount: 0, maxArrivalMs: 3_000, maxNacksCount: random.below(2) },
+    });
   }
 
   /** Everything that some node cannot run goes away. Resolves to whether that is done. */
   async mend(replica: SimulatedReplica): Promise<boolean> {
+    const { rollouts, process } = replica;
+    const held = rollouts?.heldRevision;
+    if (rollouts !== undefined && process !== undefined && held !== undefined) {
+      const aborted = process.unlessKilled(rollouts.abort(held, 'it is over', 'somebody'));
+      return aborted.then(
+        () => false,
+        (error: Error) => {
+          process.trace(`aborting: ${error.message}`);
+          if (!isForeseenOfRollouts(error))
+            this.surroundings.verdict.fail(`nobody can abort: ${error.stack}`);
+          return false;
+        },
+      );
+    }
     const resource = consumer('last', { scopes: [`v${++this.count}`] });
     const plan = async (state: ResourceState): Promise<Wanted> => ({
       changed: [resource],
@@ -92,20 +139,27 @@ export class Writers {
 
   /** Resolves to whether it is known what became of it. */
   private async commit(
-    { head, process, name }: SimulatedReplica,
+    { head, process, name, rollouts }: SimulatedReplica,
     id: string,
     plan: (state: ResourceState, revision: number) => Promise<Wanted>,
     expected: number | undefined,
+    rollout?: RolloutPlan,
   ): Promise<boolean> {
     if (head === undefined || process === undefined) return false;
     const { verdict } = this.surroundings;
     const storeId = this.store.name;
+    // As the admin API has it: looked at with what holds when the change is made.
+    const unlessHeld = (state: ResourceState, revision: number) => {
+      if (rollouts?.obstacle !== undefined) throw new HeldBackError(rollouts.obstacle);
+      if (rollout !== undefined && revision === 0) throw new HeldBackError('there is nothing to go back to');
+      return plan(state, revision);
+    };
     try {
       const killed = new Promise<never>((_, reject) =>
         process.whenKilled(() => reject(new StoreUnavailableError('the replica was killed'))),
       );
       const made = await Promise.race([
-        head.commit({ author: name, message: id, id, expected, plan }),
+        head.commit({ author: name, message: id, id, expected, plan: unlessHeld, rollout }),
         killed,
       ]);
       if (made === undefined) return true;
@@ -125,6 +179,7 @@ export class Writers {
     } catch (error) {
       process.trace(`${id}: ${(error as Error).name}: ${(error as Error).message}`);
       if (error instanceof StoreUnavailableError || error instanceof KilledError) return false;
+      if (error instanceof HeldBackError) return false;
       if (!(error instanceof ConflictError)) verdict.fail(`${id} failed: ${(error as Error).stack}`);
       // What was forgotten cannot be found again.
       if ((this.truth.ids.get(id) ?? 0) > this.store.oldestKept)
@@ -188,6 +243,22 @@ export class Writers {
       replaces: [...replaces],
     });
   }
+}
+
+/** Nobody changes anything now. */
+class HeldBackError extends Error {
+  override readonly name = 'HeldBackError';
+}
+
+/** Others have ended it, or the store is away. */
+function isForeseenOfRollouts(error: Error): boolean {
+  return (
+    error instanceof StoreUnavailableError ||
+    error instanceof KilledError ||
+    error instanceof ConflictError ||
+    error instanceof NoRolloutError ||
+    error instanceof RolloutOverError
+  );
 }
 
 function consumer(name: string, more: { scopes: string[]; tenant?: string; regions?: string[] }): Resource {

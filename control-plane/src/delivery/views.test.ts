@@ -104,6 +104,37 @@ describe('views', () => {
     expect([elsewhere, damaged, before].map((have) => view.contradicts(have))).toEqual([false, true, false]);
   });
 
+  it('tell that nodes are given something else when a revision that some had is gone with its store', async () => {
+    const log = new MemoryLog();
+    const head = await open(log);
+    const named = (name: string) => ({ name, tenant: '', regions: [], value: 1, gone: false });
+    await commit(head, [named('a')]);
+    await commit(head, [named('b')]);
+    let held: number | undefined = 2;
+    const views = new Views(head, () => 0, {
+      get heldRevision() {
+        return held;
+      },
+      isByCallers: false,
+      includes: () => true,
+      trialAt: () => undefined,
+      onChange: () => () => {},
+    });
+    const view = views.use(EVERYWHERE);
+    const ahead = views.given(view, 'n1', undefined);
+    expect(ahead).not.toBe(view);
+    let told = 0;
+    views.onAssignment(() => {
+      told += 1;
+    });
+    held = undefined;
+    for (const listener of log.listeners) listener.lost('restored from a backup');
+    await new Promise(setImmediate);
+    await new Promise(setImmediate);
+    expect(told).toBeGreaterThan(0);
+    expect(views.given(view, 'n1', undefined)).toBe(view);
+  });
+
   it('know the changes that were made before anybody had the view', async () => {
     const head = await open(new MemoryLog());
     await commit(head, many(100));

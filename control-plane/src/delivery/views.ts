@@ -53,8 +53,10 @@ export class Views {
       head.onChange({
         revision: (revision, change) => this.follow(Number(revision.number), change),
         renewed: () => {
+          // Nodes that were given the revision before it was put back are given something else, too.
+          const wasHeld = this.stable !== undefined;
           this.stable = undefined;
-          this.settle(true);
+          this.settle(true, wasHeld);
         },
         reachable: () => {},
       }),
@@ -164,8 +166,7 @@ export class Views {
   }
 
   /** Brings all views to where they have to be. */
-  private settle(isAnew: boolean): void {
-    const wasHeld = this.stable !== undefined;
+  private settle(isAnew: boolean, wasHeld = this.stable !== undefined): void {
     const configuration = this.configuration();
     const isHeld = this.stable !== undefined;
     for (const followed of this.followed.values()) {

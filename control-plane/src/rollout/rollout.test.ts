@@ -227,6 +227,17 @@ describe('a rollout', () => {
   });
 });
 
+it('is taken back once more when the store has lost what took its place', async () => {
+  const { first, nodes } = await cluster(1);
+  await write(first, 'new', { steps: STEPS, pauseMs: 60_000 });
+  await vi.waitFor(() => expect(nodes.map(({ revision }) => revision)).toEqual([2]), PATIENT);
+  // As a replica that knows what the store has lost says it.
+  await first.rollouts.change(2, (now) => ({ ...now, state: RolloutState.ROLLED_BACK, restoredBy: 3n }));
+  await vi.waitFor(() => expect(nodes.map(({ revision }) => revision)).toEqual([3]), PATIENT);
+  expect(first.head.newest).toMatchObject({ restores: 1n });
+  expect(first.rollouts.obstacle).toBeUndefined();
+});
+
 describe('a rollout by callers', () => {
   const SHARES = [{ principalsPercent: 10 }, { principalsPercent: 50 }];
 

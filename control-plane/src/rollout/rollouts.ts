@@ -130,13 +130,13 @@ export class Rollouts implements Gate {
 
   /** Those that are to be taken back, or in whose place another revision came. */
   unfinished(): readonly Rollout[] {
-    const { revision } = this.options.head;
-    return this.all().filter(
-      (rollout) =>
-        !isOver(rollout) &&
-        (Number(rollout.revision) < revision || rollout.state === RolloutState.ROLLING_BACK) &&
-        Number(rollout.revision) <= revision,
-    );
+    const { revision: newest, newest: made } = this.options.head;
+    return this.all().filter(({ revision, state, id }) => {
+      // A store that was restored may have lost what took its place, and nobody could steer it any more.
+      if (state === RolloutState.ROLLED_BACK) return made?.id === id;
+      if (state === RolloutState.PROMOTED || Number(revision) > newest) return false;
+      return Number(revision) < newest || state === RolloutState.ROLLING_BACK;
+    });
   }
 
   /** Why nobody may change anything now; undefined when they may. */

@@ -570,9 +570,9 @@ describe('what some callers are to be given', () => {
     await timing.pass(60_000);
     expect(trials).toHaveLength(1);
     expect(refusals(plane)).toEqual([]);
-    // There is nothing to end.
     await tellTrial(undefined);
-    expect(trials).toHaveLength(1);
+    expect(trials).toHaveLength(2);
+    expect(trials[1]).toBeUndefined();
     expect(shown(plane)).toBeUndefined();
   });
 });

@@ -205,6 +205,7 @@ export class ClusterNode {
     if (gateway === undefined || running === undefined) return undefined;
     this.load = { ...this.load, trial: undefined };
     if (wanted === undefined) {
+      if (running.trial === undefined) return undefined;
       const { trial: _trial, ...configuration } = running;
       try {
         await gateway.apply(configuration);

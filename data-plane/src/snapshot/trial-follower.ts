@@ -85,8 +85,9 @@ export class TrialFollower {
   async settle(): Promise<void> {
     const { told, made } = this;
     if (told === undefined) {
+      // Also when it was refused: a larger share may have been, of what some are given.
+      await this.options.activateTrial(undefined);
       this.made = undefined;
-      if (made?.refused === undefined) await this.options.activateTrial(undefined);
       this.options.changed();
       return;
     }
