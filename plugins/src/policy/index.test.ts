@@ -129,6 +129,11 @@ describe('policy', () => {
       { rules: [{ id: 'a', outcome: 'ask', ask: { message: 'x', schema: { a: 1 } } }] },
       'rules[0].ask.schema',
     ],
+    [{ rules: [{ id: 'a', outcome: 'ask', ask: { message: '{{now}}' } }] }, 'rules[0].ask.message'],
+    [
+      { rules: [{ id: 'a', outcome: 'ask', ask: { message: '{{session.count}}?' } }] },
+      'rules[0].ask.message',
+    ],
     [{ rules: [deny('session.countt > 1')] }, 'rules[0].when'],
     [{ rules: [deny('session.rules.other > 1')] }, 'rules[0].when'],
     [{ rules: [deny('target.nam == "a"')] }, 'rules[0].when'],

@@ -1,12 +1,12 @@
 /** One rule of the configuration, compiled. */
-import type { ConfigProblem, Target } from '@sluice/sdk';
+import type { ConfigProblem } from '@sluice/sdk';
 import { LRUCache } from 'lru-cache';
-import { plainUri } from '../authorize/spelling.js';
 import {
   ANYTHING,
   answerOf,
   type Condition,
   compileCondition,
+  FALSE,
   outcomes,
   type Part,
   TRUE,
@@ -15,10 +15,9 @@ import type { Compiled } from '../expressions/expression.js';
 import { NoValue, TooLong } from '../expressions/functions.js';
 import type { Scope } from '../expressions/scope.js';
 import { compileTemplate, type Template } from '../expressions/template.js';
-import { WITH_TARGET } from '../method-targets.js';
-import { compilePattern, type Matches, patternProblem } from '../patterns.js';
 import type { RuleConfig } from './config.js';
 import type { Asking, Question, Verdict } from './decision-point.js';
+import { compileMatch } from './match.js';
 
 /** Names that rules use beside the attributes, or in place of them. */
 export const FACTS = ['agent', 'method', 'now', 'session', 'target'];
@@ -114,6 +113,13 @@ export function compileRule(
   const condition = compileWhen(rule.when, `${path}.when`, findings);
   const reason = compileText(rule.reason, `${path}.reason`, findings);
   const message = compileText(ask?.message, `${path}.ask.message`, findings);
+  const fleeting = message?.paths.find((each) => /^(?:now|session)(?:\.|$)/.test(each));
+  if (fleeting !== undefined)
+    problems.push({
+      path: `${path}.ask.message`,
+      message: `reads ${fleeting}, which changes by itself`,
+      hint: 'an answer counts for the very question that was asked',
+    });
   const schema = ask?.schema as Asking['schema'];
   return {
     id,
@@ -202,46 +208,6 @@ function shown(value: string): string {
   return cut.replace(MISLEADING, (each) => `\\u{${(each.codePointAt(0) as number).toString(16)}}`);
 }
 
-const FALSE_SET = 2;
-
-function compileMatch(match: RuleConfig['match'], path: string, problems: ConfigProblem[]) {
-  const wrong = (match?.targets ?? []).flatMap((pattern, index) => {
-    const message = patternProblem(pattern);
-    return message === undefined ? [] : [{ path: `${path}.targets[${index}]`, message }];
-  });
-  problems.push(...wrong);
-  const methods = match?.methods && new Set(match.methods);
-  const targets =
-    match?.targets === undefined || wrong.length > 0 ? undefined : match.targets.map(compileTarget);
-  return (question: Question): number => {
-    const isMethod =
-      methods === undefined
-        ? WITH_TARGET.has(question.method)
-        : question.methods.some((method) => methods.has(method));
-    if (!isMethod) return FALSE_SET;
-    if (targets === undefined) return TRUE;
-    const { target } = question;
-    if (target === undefined) return question.isNameOpen ? TRUE | FALSE_SET : FALSE_SET;
-    let all = 0;
-    for (const each of targets) all |= each(target, question);
-    return (all & TRUE) !== 0 && (all & FALSE_SET) !== 0 && !question.isNameOpen ? TRUE : all;
-  };
-}
-
-/** Says what may be of a target; of one whose name is open, by its upstream. */
-function compileTarget(pattern: string): (target: Target, question: Question) => number {
-  const matches: Matches = compilePattern(pattern);
-  const colon = pattern.indexOf(':') + 1;
-  const matchesPlain = compilePattern(pattern.slice(0, colon) + plainUri(pattern.slice(colon)));
-  const upstream = compilePattern(`${pattern.slice(0, pattern.indexOf(':'))}:*`);
-  const isAnyName = /^\*+$/.test(pattern.slice(colon));
-  return (target, { isNameOpen, isPlain }) => {
-    if (isPlain && target.kind === 'resource') return matchesPlain(target) ? TRUE : FALSE_SET;
-    if (!isNameOpen || isAnyName) return matches(target) ? TRUE : FALSE_SET;
-    return upstream(target) ? TRUE | FALSE_SET : FALSE_SET;
-  };
-}
-
 /** What of a part is not known before the use itself. */
 interface Openness {
   readonly isLater: boolean;
@@ -282,7 +248,7 @@ export function holds(
   seen?: (part: Part, set: number) => void,
 ): number {
   const matched = rule.matches(question);
-  if (matched === FALSE_SET || rule.condition === undefined) return matched;
+  if (matched === FALSE || rule.condition === undefined) return matched;
   const ask = (part: Part) => {
     const set =
       (question.isLater || question.isNameOpen) && isOpen(part, question) ? ANYTHING : answerOf(part, scope);
@@ -290,5 +256,5 @@ export function holds(
     return set;
   };
   const said = outcomes(rule.condition.tree, ask);
-  return matched === TRUE ? said : said | FALSE_SET;
+  return matched === TRUE ? said : said | FALSE;
 }
