@@ -313,6 +313,13 @@ describe('answers', () => {
     expect((await answer(config, clean)).outcome.resultJson).toBe(JSON.stringify(clean));
   });
 
+  it('that are long are gone through also when all threads are busy', async () => {
+    const gateway = gatewayOf(config, () => text(`${'word '.repeat(14_000)} ${KEY}`));
+    const all = await Promise.all(Array.from({ length: 90 }, () => gateway.call({ tool: 'files:read' })));
+    for (const { outcome } of all)
+      expect(outcome.resultJson?.slice(-60)).toContain('[redacted:aws-access-key:');
+  });
+
   it('have prototypes of nobody', async () => {
     const { Outcome } = await import('@sluice/sdk');
     const json = `{"content":[],"__proto__":{"polluted":"${KEY}"},"constructor":{"prototype":{"polluted":"x"}}}`;

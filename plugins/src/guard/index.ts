@@ -26,7 +26,14 @@ import { KnownEntries } from './known-entries.js';
 import { Notifications } from './notifications.js';
 import type { Report } from './report.js';
 import { type Asked, type Hit, RequestRules } from './request-rules.js';
-import type { ErrorTask, RequestTask, ResultTask, ThreadAnswer } from './thread.js';
+import {
+  type ErrorTask,
+  guardedError,
+  guardedResult,
+  type RequestTask,
+  type ResultTask,
+  type ThreadAnswer,
+} from './thread.js';
 
 /** Longer ones are gone through in a thread. Of this many bytes it takes 4 ms. */
 const MAX_AT_ONCE_BYTES = 65_536;
@@ -127,7 +134,7 @@ export default definePlugin({
       const json = came.resultJson as string;
       if (json.length > MAX_AT_ONCE_BYTES) {
         const task: ResultTask = { config: answersConfig, random, json };
-        return offLoop<ThreadAnswer>(PROGRAM, 'guardedResult', task).then(({ json: own, report }) => {
+        return inThread('guardedResult', task, () => guardedResult(task)).then(({ json: own, report }) => {
           const denied = tell.answer(ctx, report);
           if (denied !== undefined) return denied;
           return own === undefined || !isEnforced
@@ -152,7 +159,7 @@ export default definePlugin({
       };
       if (bytes > MAX_AT_ONCE_BYTES) {
         const task: ErrorTask = { config: answersConfig, random, error: before };
-        return offLoop<ThreadAnswer>(PROGRAM, 'guardedError', task).then(({ json, report }) =>
+        return inThread('guardedError', task, () => guardedError(task)).then(({ json, report }) =>
           done(json === undefined ? before : (JSON.parse(json) as OutcomeError), report),
         );
       }
@@ -227,6 +234,22 @@ function askedBy({ method, params, paramsJson, targets, arguments: own }: Ctx): 
       paramsJson,
     };
   return { method, targets, value, params, paramsJson };
+}
+
+/**
+ * Here when too many wait for a thread: what has run is not refused for that, as it would be called again.
+ *
+ * @param here does the same.
+ */
+function inThread(
+  name: string,
+  task: ResultTask | ErrorTask,
+  here: () => ThreadAnswer,
+): Promise<ThreadAnswer> {
+  return offLoop<ThreadAnswer>(PROGRAM, name, task).catch((error: unknown) => {
+    if (error instanceof Refusal) return here();
+    throw error;
+  });
 }
 
 function refusal({ id, reason }: Hit): Refusal {
