@@ -101,6 +101,19 @@ describe('remarks', () => {
     expect(seen).toEqual([{ kind: 'deny', reason: 'not today', by: 'refusing' }, 'refusing']);
   });
 
+  it.each([
+    [{ rule: 'no-deletes', more: 1 }, { rule: 'no-deletes' }],
+    [{ rule: 'x'.repeat(300) }, { rule: 'x'.repeat(256) }],
+    [{ rule: 7 }, {}],
+    [['rule'], {}],
+    [null, {}],
+  ])('tell by which rule a refusal is, where its data say so: %j', async (data, rule) => {
+    const ruled = new Refusal('forbidden', 'not today', { data });
+    const gateway = testPlugin(plugin('refusing', 'limit', { exchange: () => ruled }, []));
+    const { remarks } = await gateway.call({ tool: 'files:read' });
+    expect(remarks).toEqual([{ kind: 'deny', ...rule, reason: 'not today', by: 'refusing' }]);
+  });
+
   it('tell of what failed, and of what nobody permits', async () => {
     const failing = plugin('failing', 'limit', {
       exchange: () => {

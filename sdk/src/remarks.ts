@@ -62,8 +62,14 @@ export function addRemark(call: Call, by: string, remark: Remark): void {
   });
 }
 
-/** That a request was refused; each refusal stands there once, by whoever gave it. */
-export function addRefusal(call: Call, { by = THE_GATEWAY, message }: Refusal): void {
+/** That a request was refused; each refusal stands there once, by whoever gave it, with `data.rule` if it has one. */
+export function addRefusal(call: Call, { by = THE_GATEWAY, message, details }: Refusal): void {
+  const rule = (details.data as { readonly rule?: unknown } | null | undefined)?.rule;
   call.remarks ??= [];
-  call.remarks.push({ kind: 'deny', reason: message, by });
+  call.remarks.push({
+    kind: 'deny',
+    ...(typeof rule === 'string' && { rule: rule.slice(0, MAX_RULE_LENGTH) }),
+    reason: message,
+    by,
+  });
 }

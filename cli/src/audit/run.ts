@@ -128,6 +128,7 @@ function row({ seq, timeMs, open, personal }: StoredRecord): string[] {
     method,
     upstream,
     target,
+    asked_for,
     decision,
     decided_by,
     rule,
@@ -138,7 +139,10 @@ function row({ seq, timeMs, open, personal }: StoredRecord): string[] {
   } = open;
   if (kind !== 'exchange' && kind !== 'refused') return [String(seq), time, '', `(${kind})`, '', '', '', ''];
   const name = (target as { name?: string } | undefined)?.name;
-  const what = name === undefined ? (method ?? open.endpoint) : `${method} ${upstream}:${name}`;
+  const what =
+    name === undefined
+      ? [method ?? open.endpoint, asked_for].filter(Boolean).join(' ')
+      : `${method} ${upstream}:${name}`;
   const by = [decided_by, rule].filter((each) => each !== undefined).join(' ');
   return [
     String(seq),

@@ -148,6 +148,23 @@ describe('a record', () => {
     expect(rows[0]?.open.reason).toBe('nothing is deleted here');
   });
 
+  it('says what was asked for where nobody has that, and no secret in it', async () => {
+    const ask = (params: object) =>
+      ({ ...CALL, tool: undefined, method: 'tools/call', params }) as TestRequest;
+    const rows = await recorded({ arguments: 'absent' }, [
+      ask({ name: 'rm_all', arguments: {} }),
+      ask({ uri: 'file:///ada@example.com' }),
+      ask({ name: { no: 'text' } }),
+      CALL,
+    ]);
+    expect(rows.map(({ open }) => open.asked_for)).toEqual([
+      'rm_all',
+      expect.stringMatching(/^file:\/\/\/\[redacted:email:/),
+      undefined,
+      undefined,
+    ]);
+  });
+
   it('is kept of callers whom nobody lets in', async () => {
     const login = definePlugin({
       name: 'login',

@@ -74,6 +74,7 @@ export class Shaping {
       upstream: first?.upstream,
       target: first === undefined ? undefined : { kind: first.kind, name: first.name },
       others: others.length === 0 ? undefined : others,
+      asked_for: first === undefined ? this.askedFor(given) : undefined,
       ...decisionOf(remarks ?? [], outcome, refusedBy ?? undefined),
       outcome,
       code: errorCode === 0 ? undefined : errorCode,
@@ -97,6 +98,12 @@ export class Shaping {
       ...this.argumentsOf(given, paramsLength, params === ''),
     };
     return { id, timeMs, open: JSON.stringify(open), personal: JSON.stringify(personal) };
+  }
+
+  /** The name that nobody has, of a request that would be about something. */
+  private askedFor(params: JsonObject | undefined): string | undefined {
+    const name = params?.name ?? params?.uri;
+    return typeof name === 'string' ? this.said(name) : undefined;
   }
 
   /** A text in which there may be what stood in arguments. */
