@@ -14,6 +14,10 @@ import { StoreDamagedError, StoreReplacedError, StoreUnavailableError } from './
 
 /** How long one call may take, that of a frozen server too. */
 const CALL_DEADLINE_MS = 3_000;
+/** As etcd has it in `rpctypes.ErrCompacted`. */
+const COMPACTED = /required revision has been compacted/;
+/** Nobody compacts so often that none of so many reads gets through. */
+const MAX_READ_ATTEMPTS = 10;
 /** Largest answer: a page of values, each as large as one may be. */
 const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
 /** How many values are asked for at once. */
@@ -229,18 +233,31 @@ export class EtcdClient {
     return new StoreReplacedError(`${this.place} was wiped, put back, or begun anew by somebody else`);
   }
 
+  /** Does work that reads at one revision of etcd, and does it anew when somebody compacts that one away meanwhile. */
+  async atOneMoment<T>(work: () => Promise<T>): Promise<T> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await work();
+      } catch (error) {
+        if (!(error instanceof CompactedMeanwhileError) || attempt === MAX_READ_ATTEMPTS) throw error;
+      }
+    }
+  }
+
   private async call<T>(work: () => Promise<T>): Promise<T> {
     if (this.isClosed) throw new StoreUnavailableError('the store is closed');
     try {
       return await work();
     } catch (cause) {
-      throw new StoreUnavailableError(
-        `${this.place} cannot be used: ${connectReason((cause as Error).message)}`,
-        { cause },
-      );
+      const { message } = cause as Error;
+      const kind = COMPACTED.test(message) ? CompactedMeanwhileError : StoreUnavailableError;
+      throw new kind(`${this.place} cannot be used: ${connectReason(message)}`, { cause });
     }
   }
 }
+
+/** What was to be read as it was at a moment is known as it is now alone. */
+class CompactedMeanwhileError extends StoreUnavailableError {}
 
 interface ListOptions {
   readonly at?: string;

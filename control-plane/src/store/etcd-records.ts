@@ -91,7 +91,7 @@ export class EtcdRecords implements Records {
 
   private async read(bucket: string): Promise<{ at: string; records: KeptRecord[] }> {
     const [from, before] = rangeOf(bucket);
-    const { at, found } = await this.client.list(from, before);
+    const { at, found } = await this.client.atOneMoment(() => this.client.list(from, before));
     return { at, records: found.map((each) => this.recordOf(bucket, each)) };
   }
 

@@ -114,6 +114,37 @@ describeUnless(NO_ETCD, 'etcd that fails', () => {
     await log.close();
   });
 
+  it('does not mind that somebody else compacts it all the time', async () => {
+    await begin();
+    const other = new EtcdLog({ endpoints: [etcd.url], cluster });
+    let isOver = false;
+    let compactedCount = 0;
+    const compacting = (async () => {
+      while (!isOver) {
+        const { header } = await etcd.call('kv/range', { key: base64('/') });
+        await etcd.call('kv/compaction', { revision: header.revision, physical: true }).catch(() => {});
+        compactedCount += 1;
+      }
+    })();
+    const reading = (async () => {
+      while (!isOver) await other.read();
+    })();
+    const large = manyConsumers();
+    for (let number = 2; number <= 12; number++) {
+      const revision =
+        number % 4 === 0 ? revisionOf(number, ...large) : revisionOf(number, consumer(`c${number}`));
+      expect(await log.append(revision, storeId, undefined)).toEqual({ appended: true });
+    }
+    await until(() => listener.heard.length === 12);
+    isOver = true;
+    await Promise.all([compacting, reading]);
+    expect(compactedCount).toBeGreaterThan(5);
+    expect(listener.losses).toEqual([]);
+    expect((await other.read()).revisions).toHaveLength(12);
+    await log.close();
+    await other.close();
+  });
+
   it('is lost when it was wiped', async () => {
     await begin();
     await etcd.call('kv/deleterange', { key: base64('/'), range_end: base64('0') });

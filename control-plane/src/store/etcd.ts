@@ -43,12 +43,16 @@ export class EtcdLog implements RevisionLog {
     this.client = new EtcdClient(options);
   }
 
-  async read(): Promise<LogContent> {
+  read(): Promise<LogContent> {
+    return this.client.atOneMoment(() => this.readOnce());
+  }
+
+  private async readOnce(): Promise<LogContent> {
     const { at, values } = await this.client.get(STORE, HEAD, CHECKPOINT);
     const [store, head, checkpoint] = values;
     if (store === undefined && head === undefined && checkpoint === undefined) {
       await this.begin();
-      return this.read();
+      return this.readOnce();
     }
     if (store === undefined || head === undefined || checkpoint === undefined)
       throw this.client.damaged('not all of the keys store, head and checkpoint are there');
@@ -126,7 +130,7 @@ export class EtcdLog implements RevisionLog {
       after,
       listener,
       this.client,
-      (last, head) => this.since(last, head, storeId),
+      (last, head) => this.client.atOneMoment(() => this.since(last, head, storeId)),
       () => this.watches.delete(watch),
     );
     this.watches.add(watch);
@@ -159,6 +163,10 @@ export class EtcdLog implements RevisionLog {
 
   async history(before: number, limitCount: number): Promise<readonly Revision[]> {
     if (before <= 1 || limitCount <= 0) return [];
+    return this.client.atOneMoment(() => this.historyOnce(before, limitCount));
+  }
+
+  private async historyOnce(before: number, limitCount: number): Promise<readonly Revision[]> {
     const { at, found } = await this.client.list(ALL_REVISIONS, nameOfRevision(before), {
       limitCount,
       isNewestFirst: true,
@@ -166,7 +174,11 @@ export class EtcdLog implements RevisionLog {
     return this.decode(found, at);
   }
 
-  async compact(checkpoint: Checkpoint): Promise<void> {
+  compact(checkpoint: Checkpoint): Promise<void> {
+    return this.client.atOneMoment(() => this.compactOnce(checkpoint));
+  }
+
+  private async compactOnce(checkpoint: Checkpoint): Promise<void> {
     const { at, values } = await this.client.get(STORE, HEAD, CHECKPOINT);
     const [store, head, present] = values;
     if (store?.value.toString() !== checkpoint.storeId || head === undefined || present === undefined) return;
@@ -179,7 +191,7 @@ export class EtcdLog implements RevisionLog {
       [this.client.delete(ALL_REVISIONS, nameOfRevision(Number(checkpoint.revision) + 1))],
     );
     // Somebody else was faster, perhaps with an older one.
-    if (!isDone) await this.compact(checkpoint);
+    if (!isDone) await this.compactOnce(checkpoint);
   }
 
   async replace(checkpoint: Checkpoint, instead: string): Promise<boolean> {
