@@ -54,6 +54,7 @@ describe('what only looks like a secret stays', () => {
   it.each([
     'order 4111 1111 1111 1112 of 2024-01-01',
     'the 1234567890123456th word',
+    'at 4545750000002 and 4543209999999',
     'rows 41 111 1111 1111 111 and 4111 1111-1111 1111',
     'DE89 3704 0044 0532 0130 01',
     'risk-based and task-oriented sk-short',
