@@ -24,5 +24,6 @@ export { ANONYMOUS } from './identity.js';
 export { entryTargets } from './lists.js';
 export { Outcome } from './outcome.js';
 export { Refusal } from './refusal.js';
+export { THE_GATEWAY } from './remarks.js';
 export { compileRoute, type Route } from './route.js';
 export { declaredOf } from './view.js';

@@ -28,6 +28,7 @@ interface Parts {
   readonly error?: OutcomeError;
   readonly refusal?: Refusal;
   readonly headers?: Fields;
+  readonly isHandedOver?: boolean;
 }
 
 const BRAND = Symbol.for('dev.sluice.outcome');
@@ -74,6 +75,11 @@ export class Outcome {
     return new Outcome({ error, errorCode: error.code });
   }
 
+  /** Stands for an answer that another worker gives; the error is for whoever looks at it nevertheless. */
+  static handedOver(error: OutcomeError): Outcome {
+    return new Outcome({ error, errorCode: error.code, isHandedOver: true });
+  }
+
   static ofRefusal(refusal: Refusal): Outcome {
     const { code, message, details } = refusal;
     const error = { code, message, ...(details.data === undefined ? {} : { data: details.data }) };
@@ -88,6 +94,14 @@ export class Outcome {
   /** 0 for a result. */
   get errorCode(): number {
     return this.parts.errorCode;
+  }
+
+  /**
+   * True where another worker of the gateway has to do all of it: the request goes through its plugins there, and what is
+   * made of this outcome goes nowhere.
+   */
+  get isHandedOver(): boolean {
+    return this.parts.isHandedOver === true;
   }
 
   /** Set when a plugin refused. */

@@ -84,7 +84,7 @@ export interface PageRequest {
  * What the gateway calls. All are optional. Whatever a hook throws that is no {@link Refusal} counts as a failure of
  * the plugin; the binding's `on_failure` says what that means.
  *
- * `Ctx` is what was declared in `reads`. In `head`, `admission`, `identify` and `challenge` only what is known before
+ * `Ctx` is what was declared in `reads`. In `head`, `admission`, `refused`, `identify` and `challenge` only what is known before
  * it is known who calls.
  */
 export interface Hooks<Ctx = unknown> {
@@ -92,6 +92,11 @@ export interface Hooks<Ctx = unknown> {
   head?(ctx: Ctx, control: HeadControl): Refusal | PageAnswer | undefined;
   /** Around finding out who calls (phases record and door); a refused caller is a Refusal here. Inline only. */
   admission?(ctx: Ctx, next: () => MaybePromise<Identity | Refusal>): MaybePromise<Identity | Refusal>;
+  /**
+   * A caller was refused where no request is asked about any more: by the head of an HTTP request, or on a connection whose
+   * credential has expired or stands for somebody else. Phase record; inline only.
+   */
+  refused?(ctx: Ctx, refusal: Refusal): void;
   /** Who calls. Undefined: the credential is none of this plugin's. A Refusal ends it. */
   identify?(ctx: Ctx): MaybePromise<Identity | Refusal | undefined>;
   /** What `WWW-Authenticate` says to a caller who has no credential (RFC 9110, section 11.6.1). Inline only. */

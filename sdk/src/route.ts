@@ -39,6 +39,8 @@ export interface Route extends Chain {
   /** True when somebody may ask the client. */
   readonly asks: boolean;
   head(arrival: Arrival, control: HeadControl): Refusal | PageAnswer | undefined;
+  /** Tells whoever records that a caller was refused outside of `admit` and of any exchange. */
+  refused(arrival: Arrival, refusal: Refusal): void;
   notification(exchange: Known, notification: Notification): JsonObject | 'drop' | undefined;
   input(exchange: Known, request: InputRequest): Refusal | undefined;
   /** Whether the caller may use something beside what the exchange is about; true where nobody decides. */
@@ -78,6 +80,11 @@ export function compileRoute(inOrder: readonly Binding[], edition = '', tenant?:
   const heads = bindings.filter(({ hooks }) => hooks.head !== undefined);
   const notified = bindings.filter(({ hooks }) => hooks.notification !== undefined);
   const asked = bindings.filter(({ hooks }) => hooks.input !== undefined);
+  const recorders = of('record').filter(({ hooks }) => hooks.refused !== undefined);
+  const refused = (arrival: Arrival, refusal: Refusal) => {
+    for (const binding of recorders)
+      now(binding, 'refused', () => binding.hooks.refused?.(binding.early(arrival), refusal));
+  };
   return {
     ...chain,
     bindings,
@@ -91,12 +98,17 @@ export function compileRoute(inOrder: readonly Binding[], edition = '', tenant?:
     watchesNotifications: notified.length > 0,
     watchesInput: asked.length > 0,
     asks: bindings.some(({ reads }) => reads.includes('ask')),
+    refused,
     head(arrival, control) {
       for (const binding of heads) {
         const said = now(binding, 'head', () =>
           answerOf.head(binding.hooks.head?.(binding.early(arrival), control)),
         );
-        if (said !== undefined) return said instanceof Refusal ? givenBy(binding.name, said) : said;
+        if (said === undefined) continue;
+        if (!(said instanceof Refusal)) return said;
+        const refusal = givenBy(binding.name, said);
+        refused(arrival, refusal);
+        return refusal;
       }
       return undefined;
     },

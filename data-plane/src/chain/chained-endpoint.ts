@@ -10,6 +10,7 @@ import {
   type Known,
   Refusal,
   type Route,
+  THE_GATEWAY,
 } from '@sluice/sdk/engine';
 import { type Admission, type Exchange, hasExpired, type Outcome } from '../exchange/exchange.js';
 import type { Endpoint, LegacyBacking, LegHost } from '../front/endpoint.js';
@@ -111,7 +112,10 @@ async function pass(
     if (found instanceof Refusal) return refused(inner, asCame, found);
     admission = found;
   }
-  if (hasExpired(admission, Date.now())) return refused(inner, asCame, EXPIRED);
+  if (hasExpired(admission, Date.now())) {
+    route.refused(admission.arrival, EXPIRED);
+    return refused(inner, asCame, EXPIRED);
+  }
   let targets: readonly Target[] = [];
   let unresolved: unknown;
   try {
@@ -162,11 +166,13 @@ function roundsOf(
 const EXPIRED = new Refusal(
   'unauthenticated',
   'the credential of this connection has expired; begin a new one',
+  { by: THE_GATEWAY },
 );
 
 const SOMEBODY_ELSE = new Refusal(
   'unauthenticated',
   'the credential of this connection stands for somebody else by now; begin a new one',
+  { by: THE_GATEWAY },
 );
 
 /**
@@ -182,7 +188,9 @@ async function admittedHere(
   const admitted = await route.admit(arrival);
   if (admitted instanceof Refusal) return admitted;
   const isSame = admission === undefined || admitted.identity.id === admission.admitted.identity.id;
-  return isSame ? { route, arrival, admitted } : SOMEBODY_ELSE;
+  if (isSame) return { route, arrival, admitted };
+  route.refused(arrival, SOMEBODY_ELSE);
+  return SOMEBODY_ELSE;
 }
 
 function refused(inner: RoutedEndpoint, exchange: Exchange, refusal: Refusal): Outcome {

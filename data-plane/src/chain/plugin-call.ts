@@ -130,9 +130,11 @@ export class PluginCall implements Call {
       const { bytes, errorCode, result } = this.questions?.carried(sent) ?? sent;
       return ChainOutcome.ofResponse(bytes, errorCode, result ?? placeOfResult);
     } catch (thrown) {
-      if (thrown instanceof ParkedElsewhere) this.elsewhere = thrown;
       const { code, message, data } = RpcError.from(this.told(thrown));
-      return ChainOutcome.ofError({ code, message, data: data as Json | undefined });
+      const error = { code, message, data: data as Json | undefined };
+      if (!(thrown instanceof ParkedElsewhere)) return ChainOutcome.ofError(error);
+      this.elsewhere = thrown;
+      return ChainOutcome.handedOver(error);
     }
   }
 

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { definePlugin, Outcome, Refusal, Type } from '@sluice/sdk';
 import { configProblems, type TestOptions, type TestRequest, testPlugin } from '@sluice/sdk/testing';
 import { afterAll, describe, expect, it, vi } from 'vitest';
+import requestLimit from '../request-limit/index.js';
 import { openForReading } from './audit-file.js';
 import plugin from './index.js';
 import { publicKeyIn } from './signing-key.js';
@@ -187,6 +188,17 @@ describe('a record', () => {
       trace: '4b'.repeat(16),
     });
     expect(row?.personal).toEqual({ address: '198.51.100.7' });
+  });
+
+  it('is kept of a head that is refused, and by the worker that answers alone', async () => {
+    const headers = Object.fromEntries(Array.from({ length: 40 }, (_, index) => [`x-${index}`, 'a']));
+    const rows = await recorded({}, [{ ...CALL, headers }, CALL], {
+      beside: [{ plugin: requestLimit, config: { max_header_count: 20 } }],
+      upstream: () => Outcome.handedOver({ code: -32_602, message: 'elsewhere' }),
+    });
+    expect(rows.map(({ open }) => [open.kind, open.decided_by, open.code])).toEqual([
+      ['refused', 'request-limit', expect.any(Number)],
+    ]);
   });
 
   it('has the trace of a client that says it in _meta, of which nothing else is kept', async () => {

@@ -198,10 +198,14 @@ export default definePlugin({
         return found.then((one) => admitted(ctx, one));
       },
 
+      refused: (ctx: EarlyCtx, refusal) => noteRefused(ctx, refusal),
+
       exchange(ctx: Ctx, next) {
         if (isDenying && queue.trouble !== undefined) return UNWRITABLE;
         const beganMs = clock.now();
         const ended = (outcome: Outcome) => {
+          // It is recorded by whoever answers it.
+          if (outcome.isHandedOver) return outcome;
           note(ctx, beganMs, outcome);
           return recorded(outcome);
         };

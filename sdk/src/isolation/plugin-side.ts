@@ -21,7 +21,7 @@ import { checkLength } from './size.js';
 import { readOutcome, type WireOutcome, wireChanges, wireEntries, wireOutcome, wireRefusal } from './wire.js';
 
 /** Hooks that have to answer at once, so that nobody else can be asked. */
-const INLINE_ONLY = ['head', 'admission', 'notification', 'input', 'changed'] as const;
+const INLINE_ONLY = ['head', 'admission', 'refused', 'notification', 'input', 'changed'] as const;
 
 interface Waiting {
   resolve(value: never): void;

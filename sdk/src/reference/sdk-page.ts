@@ -18,6 +18,7 @@ export type ReadDeclarations = (name: string) => string;
 const HOOKS_OF_REQUESTS = [
   'head',
   'admission',
+  'refused',
   'identify',
   'challenge',
   'exchange',
