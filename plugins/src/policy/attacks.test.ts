@@ -76,6 +76,29 @@ describe('a resource', () => {
       ]);
   });
 
+  it('that climbs out of what is allowed is not allowed, wherever a server lets it begin', async () => {
+    const rules = [{ id: 'notes', match: { targets: ['notes:note://public/*'] }, outcome: 'allow' }];
+    const read = (name: string) =>
+      use({ rules }, { method: 'resources/read', target: target('resource', 'notes', name) });
+    for (const name of [
+      'note://public/a',
+      'note://public/b/../a',
+      'note://public/a%20b',
+      'note://public/a..b',
+    ])
+      expect([name, await read(name)]).toEqual([name, 200]);
+    for (const name of [
+      'note://public/../secret/a',
+      'note://public/%2e%2e/secret/a',
+      'note://public/%252e%252e/secret/a',
+      'note://public/a/../../secret/a',
+      'note://public\\..\\secret/a',
+      'note://secret/a',
+      'note:///public/a',
+    ])
+      expect([name, await read(name)]).toEqual([name, 403]);
+  });
+
   it('is what a template may become', async () => {
     const templates = ['file:///{path}', 'file:///etc/{path}', 'crm://{id}'];
     const config = {

@@ -34,11 +34,14 @@ export function questionsOf(
   // What completes an argument is there for a use that is still to come; of a task, what its call was is not known.
   const isLater = !isRequest || (method !== used && !method.startsWith('resources/'));
   const isTemplate = isLater && target.kind === 'resource' && target.name.includes('{');
-  const plain = isTemplate ? target.name : plainName(target);
   const asWritten = questionOf(ctx, methods, used, target, isLater, isTemplate, facts);
-  if (plain === target.name) return [asWritten];
-  const asRead = questionOf(ctx, methods, used, { ...target, name: plain }, isLater, false, facts);
-  return [asWritten, { ...asRead, isPlain: true }];
+  const readings = isTemplate ? NO_READINGS : readingsOf(target);
+  if (readings.length === 0) return [asWritten];
+  const asRead = readings.map((name) => ({
+    ...questionOf(ctx, methods, used, { ...target, name }, isLater, false, facts),
+    isPlain: true,
+  }));
+  return [asWritten, ...asRead];
 }
 
 function questionOf(
@@ -62,14 +65,24 @@ function questionOf(
   };
 }
 
+const NO_READINGS: readonly string[] = [];
 /** Plain names are letters of ASCII and what stands between them in names, and are not read as anything else. */
 const PLAIN_NAME = /^[\w.:/-]*$/;
+const UNSEEN = /[\p{Cc}\p{Cf}\p{Zs}]/gu;
+const SCHEME = /^([a-z][a-z0-9+.-]*:\/\/)(.*)$/is;
 
-/** The name as a server may read it that decodes, or folds compatibility forms, or passes over what nobody sees. */
-function plainName({ kind, name }: Target): string {
-  if (kind === 'resource') return plainUri(name);
-  if (PLAIN_NAME.test(name)) return name;
-  return decodedWholly(name)
-    .normalize('NFKC')
-    .replace(/[\p{Cc}\p{Cf}\p{Zs}]/gu, '');
+/** Names as which a server may read this one that decodes, folds compatibility forms, or passes over what nobody sees. */
+function readingsOf({ kind, name }: Target): readonly string[] {
+  if (kind !== 'resource') {
+    if (PLAIN_NAME.test(name)) return NO_READINGS;
+    const plain = decodedWholly(name).normalize('NFKC').replace(UNSEEN, '');
+    return plain === name ? NO_READINGS : [plain];
+  }
+  const decoded = decodedWholly(name);
+  const readings = new Set([plainUri(name), plainUri(decoded)]);
+  // To many servers what stands behind the scheme is a path from its beginning on.
+  const [, scheme, rest] = SCHEME.exec(decoded) ?? [];
+  if (scheme !== undefined && rest?.includes('..')) readings.add(scheme + plainUri(rest));
+  readings.delete(name);
+  return [...readings];
 }
