@@ -25,6 +25,7 @@ const of = (upstreams: readonly ResolvedUpstream[], revision: number) =>
 const sent = (delta: Delta): Delta => ({
   ...delta,
   runs: structuredClone(delta.runs),
+  inside: structuredClone(delta.inside),
   bytes: delta.bytes.slice(),
   ...(delta.trial && { trial: { ...delta.trial, delta: sent(delta.trial.delta) } }),
 });
@@ -60,6 +61,38 @@ describe('what changes from one configuration to the next', () => {
     const delta = atOnce(deltaOf(here, { ...here, revision: 2 }, { base: 0, edition: 1 }));
     expect(delta.runs).toEqual({});
     expect(atOnce(withDelta(here, 0, delta)).upstreams).toBe(pool);
+  });
+
+  it('holds of a long list inside of a plugin only the entries that are new', () => {
+    const keys = Array.from({ length: 400 }, (_, index) => ({ prefix: `k${index}`, scopes: ['a'] }));
+    const plugin = (name: string, list: readonly object[]) => ({
+      name,
+      config: { before: 1, keys: list, after: [2] },
+    });
+    const with_ = (...plugins: object[]) => ({ ...of([], 1), plugins }) as unknown as ResolvedConfiguration;
+    const lists = fc.uniqueArray(fc.integer({ min: 0, max: 399 }), { minLength: 40, maxLength: 90 });
+    fc.assert(
+      fc.property(lists, lists, fc.boolean(), (one, other, isThere) => {
+        const listOf = (indexes: readonly number[]) => indexes.map((index) => keys[index] as object);
+        const here = with_(plugin('first', []), plugin(isThere ? 'known' : 'another', listOf(one)));
+        const next = with_(plugin('known', listOf(other)), plugin('last', []));
+        const there = structuredClone(here);
+        const delta = atOnce(deltaOf(here, next, { base: 4, edition: 5 }));
+        const got = atOnce(withDelta(there, 4, sent(delta)));
+        expect(got).toEqual(next);
+        expect(JSON.stringify(got)).toBe(JSON.stringify(next));
+        if (other.length < 50 || !isThere) return;
+        const [before, after] = [there.plugins[1], got.plugins[0]].map(
+          (each) => each?.config.keys as object[],
+        );
+        for (const [place, index] of other.entries()) {
+          const earlier = one.indexOf(index);
+          if (earlier >= 0) expect(after?.[place]).toBe(before?.[earlier]);
+          else expect(Object.isFrozen(after?.[place])).toBe(true);
+        }
+        expect(delta.ends.length).toBe(3 + other.filter((index) => !one.includes(index)).length);
+      }),
+    );
   });
 
   it('brings what some callers are given, with the very objects of what all others are', () => {

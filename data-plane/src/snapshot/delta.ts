@@ -10,12 +10,26 @@ type List = (typeof LISTS)[number];
 /** A list out of the one before: so many from a place in that one on, or so many new ones. */
 type Run = readonly [from: number, count: number] | number;
 
+/** A list inside of a new entry, such as the keys of a plugin, which comes without it. */
+interface Inside {
+  /** Of its configuration. */
+  readonly member: string;
+  /** Where the entry of that name was, whose list it comes out of; undefined when there was none. */
+  readonly from: number | undefined;
+  readonly runs: readonly Run[];
+}
+
+/** Entries from which on a list goes apart from what it is in. */
+const LONG_COUNT = 50;
+
 export interface Delta {
   /** Which configuration it changes, and which comes of it. */
   readonly base: number;
   readonly edition: number;
   /** Undefined for a list that stays. */
   readonly runs: Readonly<Record<List, readonly Run[] | undefined>>;
+  /** By the place of the entry that it is inside of, among what is new. */
+  readonly inside: ReadonlyMap<number, Inside>;
   /** The settings, then what is new of each list, in their order; the end of each in `ends`. */
   readonly bytes: Uint8Array;
   readonly ends: Uint32Array;
@@ -39,10 +53,26 @@ export function* deltaOf(
 ): Generator<void, Delta, void> {
   const { upstreams: _, servers: __, plugins: ___, trial, ...rest } = next;
   const texts = [JSON.stringify(rest)];
+  function* plain(each: unknown): Generator<void, void, void> {
+    texts.push(JSON.stringify(each));
+    yield;
+  }
   const runs: Partial<Record<List, Run[]>> = {};
+  const inside = new Map<number, Inside>();
   for (const list of LISTS) {
-    if (before[list] === next[list]) continue;
-    runs[list] = yield* runsOf<object>(before[list], next[list], texts);
+    const old: readonly Named[] = before[list];
+    const all: readonly Named[] = next[list];
+    if (old === all) continue;
+    runs[list] = yield* runsOf(old, all, function* (each) {
+      const at = texts.length;
+      const member = longList(each);
+      if (member === undefined) return yield* plain(each);
+      texts.push(JSON.stringify({ ...each, config: { ...each.config, [member]: [] } }));
+      const found = old.findIndex(({ name }) => name === each.name);
+      const from = found === -1 ? undefined : found;
+      const entries = yield* runsOf(listIn(old, from, member), listIn(all, all.indexOf(each), member), plain);
+      inside.set(at, { member, from, runs: entries });
+    });
   }
   const pieces: Buffer[] = [];
   const ends = new Uint32Array(texts.length);
@@ -61,17 +91,18 @@ export function* deltaOf(
     start += piece.length;
     yield;
   }
-  const delta = { base, edition, runs: runs as Delta['runs'], bytes, ends };
+  const delta = { base, edition, runs: runs as Delta['runs'], inside, bytes, ends };
   if (trial === undefined) return delta;
   const { configuration, ...share } = trial;
   const own = yield* deltaOf(next, configuration, { base: edition, edition });
   return { ...delta, trial: { ...share, delta: own } };
 }
 
-function* runsOf<T extends object>(
+/** @param put writes down one that is new, and yields */
+function* runsOf<T>(
   before: readonly T[],
   next: readonly T[],
-  texts: string[],
+  put: (each: T) => Generator<void, void, void>,
 ): Generator<void, Run[], void> {
   const places = new Map(before.map((each, place) => [each, place]));
   const runs: Run[] = [];
@@ -80,15 +111,39 @@ function* runsOf<T extends object>(
     const place = places.get(each);
     const last = runs.at(-1);
     if (place === undefined) {
-      texts.push(JSON.stringify(each));
+      yield* put(each);
       if (typeof last === 'number') runs[runs.length - 1] = last + 1;
       else runs.push(1);
-      yield;
     } else if (typeof last === 'object' && last[0] + last[1] === place) {
       runs[runs.length - 1] = [last[0], last[1] + 1];
     } else runs.push([place, 1]);
   }
   return runs;
+}
+
+/** What stands in a list of a configuration. */
+interface Named {
+  readonly name: string;
+  readonly config?: Readonly<Record<string, unknown>>;
+}
+
+/** The name of the longest list of objects in its configuration; undefined when none is long. */
+function longList({ config }: Named): string | undefined {
+  let longest: string | undefined;
+  let count = LONG_COUNT;
+  for (const [name, list] of Object.entries(config ?? {})) {
+    if (name === '__proto__' || !Array.isArray(list) || list.length < count) continue;
+    if (!list.every((each) => typeof each === 'object' && each !== null)) continue;
+    longest = name;
+    count = list.length;
+  }
+  return longest;
+}
+
+function listIn(entries: readonly Named[], place: number | undefined, member: string): readonly unknown[] {
+  const config = place === undefined ? undefined : entries[place]?.config;
+  const list = config !== undefined && Object.hasOwn(config, member) ? config[member] : undefined;
+  return Array.isArray(list) ? list : [];
 }
 
 /**
@@ -100,7 +155,7 @@ function* runsOf<T extends object>(
 export function* withDelta(
   before: ResolvedConfiguration,
   edition: number,
-  { base, edition: nextEdition, runs, bytes, ends, trial }: Delta,
+  { base, edition: nextEdition, runs, inside, bytes, ends, trial }: Delta,
 ): Generator<void, ResolvedConfiguration, void> {
   if (base !== edition) throw new WrongBaseError(base, edition);
   // Text decoders do not read memory that is shared.
@@ -119,21 +174,46 @@ export function* withDelta(
   for (const list of LISTS) {
     const ofList = runs[list];
     if (ofList === undefined) continue;
-    const old = lists[list];
-    const next: object[] = [];
-    for (const run of ofList) {
-      if (typeof run === 'object') for (let i = 0; i < run[1]; i++) next.push(old[run[0] + i] as object);
-      else
-        for (let i = 0; i < run; i++) {
-          next.push(take());
-          yield;
-        }
-    }
-    lists[list] = next;
+    const old = lists[list] as readonly Named[];
+    lists[list] = yield* taken(old, ofList, function* () {
+      const own = inside.get(place);
+      const entry = take() as Named & { config: Record<string, unknown> };
+      yield;
+      if (own === undefined) return entry;
+      const { member, from, runs } = own;
+      entry.config[member] = yield* taken(listIn(old, from, member), runs, function* () {
+        // What has been checked of such entries is remembered, as long as they cannot change.
+        const one = frozen(take());
+        yield;
+        return one;
+      });
+      return entry;
+    });
   }
   const next = { ...rest, ...lists } as ResolvedConfiguration;
   if (trial === undefined) return next;
   const { delta, ...share } = trial;
   const configuration = yield* withDelta(next, nextEdition, delta);
   return { ...next, trial: { ...share, configuration } };
+}
+
+/** A list out of the one before. */
+function* taken<T>(
+  before: readonly T[],
+  runs: readonly Run[],
+  take: () => Generator<void, T, void>,
+): Generator<void, T[], void> {
+  const next: T[] = [];
+  for (const run of runs) {
+    if (typeof run === 'object') for (let i = 0; i < run[1]; i++) next.push(before[run[0] + i] as T);
+    else for (let i = 0; i < run; i++) next.push(yield* take());
+  }
+  return next;
+}
+
+/** Through and through. */
+function frozen<T>(value: T): T {
+  if (typeof value !== 'object' || value === null) return value;
+  for (const member of Object.values(value)) frozen(member);
+  return Object.freeze(value);
 }
