@@ -1,6 +1,7 @@
 /** The listener for nodes. */
 import { experimental, logVerbosity, Server, ServerCredentials, setLogVerbosity } from '@grpc/grpc-js';
 import { passOverClosedStreams } from '@sluice/proto/grpc';
+import { boundConnections } from './bounded-connections.js';
 import { type NodeTls, RenewedCertificate } from './renewed-certificate.js';
 import type { Delivery } from './service.js';
 
@@ -11,6 +12,11 @@ const KEEPALIVE_INTERVAL_MS = 10_000;
 const KEEPALIVE_TIMEOUT_MS = 5_000;
 /** Calls at once on one connection: a node has a standing stream and pulls. */
 const MAX_CONCURRENT_STREAMS_COUNT = 100;
+/**
+ * One for each node that a cluster may have, and room for those that come again before the old one has gone. What nobody
+ * has said anything on counts too: else strangers could take all that the process may open.
+ */
+const MAX_CONNECTIONS_COUNT = 12_000;
 /** For streams to be told that they end. */
 const CLOSE_TIMEOUT_MS = 1_000;
 
@@ -51,6 +57,7 @@ export async function serveNodes(delivery: Delivery, { host, port, tls }: NodeLi
       else resolve(bound);
     });
   });
+  boundConnections(server, MAX_CONNECTIONS_COUNT);
   return {
     address: `${urlHost}:${chosen}`,
     renew: (next) => certificate?.renew(next),
