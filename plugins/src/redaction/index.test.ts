@@ -273,6 +273,22 @@ describe('a text in pieces', () => {
     );
   });
 
+  it('grows by no more than a token for each character, and stays as it is when it goes through once more', () => {
+    const through = (pieces: readonly string[]) => {
+      const scanner = stream();
+      // As notifications are gone through: each by itself, and then as a part of what was said before.
+      return pieces.map((piece) => scanner.feed(all.text(piece))).join('') + scanner.end();
+    };
+    fc.assert(
+      fc.property(fc.array(anyText, { maxLength: 6 }), (pieces) => {
+        const said = through(pieces);
+        expect(said.length).toBeLessThanOrEqual(pieces.join('').length * 64);
+        expect(through([said])).toBe(said);
+      }),
+      { numRuns: 300 },
+    );
+  });
+
   it('holds back no more than so much', () => {
     const scanner = stream();
     let out = 0;
