@@ -36,6 +36,26 @@ describe('a path', () => {
     '\uff0fetc\uff0fpasswd',
     '~root/../etc/passwd',
     '$HOME/../../etc/passwd',
+    '/tmp/$(echo ..)/etc/passwd',
+    '/tmp/`echo ..`/etc',
+    '/e?c/passwd',
+    '/{etc,tmp}/passwd',
+    '{/etc,/tmp}/passwd',
+    '/*/passwd',
+    '/[e]tc/passwd',
+    '/proc/self/root/etc/passwd',
+    '/proc/1/cwd/passwd',
+    '/dev/fd/3',
+    '\\\\?\\C:\\etc\\hosts',
+    '\\\\localhost\\C$\\etc\\hosts',
+    'C:etc\\hosts',
+    '/etc./passwd',
+    '/etc /passwd',
+    '/etc::$INDEX_ALLOCATION/passwd',
+    '/tmp/.. /etc/passwd',
+    '/tmp/%c0%ae%c0%ae/etc/passwd',
+    '/tmp/..%c0%afetc/passwd',
+    '/tmp/%u002e%u002e/etc/passwd',
     `/${'a/'.repeat(5_000)}`,
   ])('may be below /etc: %.40s', (path) => {
     expect(mayBeBelow(path, '/etc')).toBe(true);
@@ -54,12 +74,18 @@ describe('a path', () => {
     expect(mayBeBelow(path, '/etc')).toBe(false);
   });
 
-  it.each(['/work', '/work/', '/work/a', '/work/./a', '/work/a/../b', '//work/a%20b', '/work/\u00e4'])(
-    'is below /work: %s',
-    (path) => {
-      expect(isBelow(path, '/work')).toBe(true);
-    },
-  );
+  it.each([
+    '/work',
+    '/work/',
+    '/work/a',
+    '/work/./a',
+    '/work/a/../b',
+    '/work/[slug]/$id.tsx',
+    '//work/a%20b',
+    '/work/\u00e4',
+  ])('is below /work: %s', (path) => {
+    expect(isBelow(path, '/work')).toBe(true);
+  });
 
   it.each([
     'work/a',
@@ -73,6 +99,11 @@ describe('a path', () => {
     '/work/\uff0e\uff0e/etc',
     '/work/.\u200b./etc',
     '/WORK/a',
+    '/work/.. /etc',
+    '/work/%c0%ae%c0%ae/etc',
+    '/work/%u002e%u002e/etc',
+    '/work/$(echo ..)/etc',
+    '/work/`echo ..`',
     'C:\\work',
     '/tmp\0/work',
     `/work/${'a/'.repeat(5_000)}`,

@@ -9,6 +9,19 @@ const MAX_PATH_LENGTH = 8_192;
 const MAX_DECODED_COUNT = 4;
 const ESCAPES = /(?:%[0-9a-f]{2})+/gi;
 const FILE_URI = /^file:(?:\/\/[^/\\]*)?/i;
+/** Forms of `.`, `/` and `\` that are longer than UTF-8 allows, and that some decode all the same. */
+const LONG_FORM_OF: Readonly<Record<string, string>> = {
+  '%c0%ae': '.',
+  '%c0%af': '/',
+  '%c1%9c': '\\',
+  '%e0%80%ae': '.',
+  '%e0%80%af': '/',
+};
+const LONG_FORMS = /%(?:c0%a[ef]|c1%9c|e0%80%a[ef])/gi;
+/** What a shell runs, and puts what comes out in its place. */
+const SUBSTITUTED = /\$[({]|`/;
+/** Characters that a shell, or a server that takes patterns, has other names for. */
+const WILD = /[*?[{]/;
 /** Characters that nobody sees, and NUL, where C ends a text. */
 const UNSEEN = /[\0-\x1f\x7f\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufeff]/g;
 
@@ -17,9 +30,9 @@ export function mayBeBelow(path: string, folder: string): boolean {
   if (path.length > MAX_PATH_LENGTH) return true;
   const within = partsOf(folder.toLowerCase());
   for (const reading of readingsOf(path)) {
-    const parts = partsOf(reading.toLowerCase());
-    // One that climbs out of where it begins, or begins at a place that the caller chooses, may lead anywhere.
-    if (startsWith(parts, within) || (isHome(parts) && within.length > 0)) return true;
+    const parts = partsOf(reading.toLowerCase()).map(bare);
+    if (within.every((part, index) => mayBe(parts[index], part))) return true;
+    if (within.length > 0 && leadsAnywhere(reading, parts)) return true;
   }
   return false;
 }
@@ -30,7 +43,9 @@ export function isBelow(path: string, folder: string): boolean {
   const within = partsOf(folder);
   for (const reading of readingsOf(path)) {
     const plain = reading.replaceAll('\\', '/');
-    if (!plain.startsWith('/') || !startsWith(partsOf(plain), within)) return false;
+    if (!plain.startsWith('/') || SUBSTITUTED.test(plain)) return false;
+    const parts = partsOf(plain);
+    if (!within.every((part, index) => parts[index] === part)) return false;
   }
   return true;
 }
@@ -45,6 +60,8 @@ function readingsOf(path: string): Set<string> {
       const bare = each.replace(FILE_URI, '');
       readings.add(each.startsWith('/') ? each : bare);
       readings.add(bare.replace(UNSEEN, ''));
+      // Windows passes over spaces behind a name.
+      readings.add(bare.replace(/ +(?=[/\\]|$)/g, ''));
       const nul = bare.indexOf('\0');
       if (nul !== -1) readings.add(bare.slice(0, nul));
       // A question mark or a hash ends the path of a URI.
@@ -69,7 +86,10 @@ export function decodedWholly(text: string): string {
 }
 
 function decodedOnce(text: string): string {
-  return text.replace(ESCAPES, (escapes) =>
+  const plain = text
+    .replace(LONG_FORMS, (form) => LONG_FORM_OF[form.toLowerCase()] as string)
+    .replace(/%u([0-9a-f]{4})/gi, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
+  return plain.replace(ESCAPES, (escapes) =>
     Buffer.from(escapes.replaceAll('%', ''), 'hex').toString(isUtf8(escapes) ? 'utf8' : 'latin1'),
   );
 }
@@ -88,16 +108,32 @@ function partsOf(path: string): string[] {
   const parts: string[] = [];
   for (const part of path.split(/[/\\]/)) {
     if (part === '..') parts.pop();
-    else if (part !== '.' && part !== '' && !/^[a-z]:$/i.test(part)) parts.push(part);
+    else if (part !== '.' && part !== '?' && part !== '' && !/^[a-z]:$/i.test(part)) parts.push(part);
   }
   return parts;
 }
 
-/** `~`, `~root`, `$HOME`, `%SYSTEMROOT%`: a shell puts something in its place. */
-function isHome([first = '']: readonly string[]): boolean {
-  return first.startsWith('~') || first.includes('$') || /^%[^%]+%$/.test(first);
+/** Windows passes over dots and spaces behind a name, and takes what is behind a colon for a part of the file. */
+function bare(part: string): string {
+  return part
+    .replace(/^[a-z]:/, '')
+    .replace(/:.*$/s, '')
+    .replace(/[. ]+$/, '');
 }
 
-function startsWith(parts: readonly string[], beginning: readonly string[]): boolean {
-  return beginning.every((part, index) => parts[index] === part);
+function mayBe(part: string | undefined, name: string): boolean {
+  return part !== undefined && (part === name || WILD.test(part));
+}
+
+/**
+ * `~`, `$HOME`, `%SYSTEMROOT%`, for which a shell puts something else; the root of a process in `/proc`; a share of a
+ * whole drive.
+ */
+function leadsAnywhere(reading: string, parts: readonly string[]): boolean {
+  const [first = ''] = parts;
+  if (SUBSTITUTED.test(reading)) return true;
+  if (first.startsWith('~') || first.includes('$') || /^%[^%]+%$/.test(first)) return true;
+  if (first === 'proc' && parts.some((part) => part === 'root' || part === 'cwd' || part === 'fd'))
+    return true;
+  return parts.some((part) => /^[a-z]\$$/.test(part)) || (first === 'dev' && parts[1] === 'fd');
 }
