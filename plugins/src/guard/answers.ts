@@ -62,7 +62,10 @@ export class Answers {
 
   /** @param json the result as it came. */
   result(result: JsonObject, json: string): Guarded<JsonObject> {
-    const report = newReport(this.config.instructions.min_score);
+    return this.within((report) => this.ofResult(result, json, report));
+  }
+
+  private ofResult(result: JsonObject, json: string, report: Report): JsonObject {
     const visitor = this.visitor(report, this.longNumber(json, report));
     // First, while all of what is split over blocks is there.
     const joined = this.redactor === undefined ? result : acrossBorders(result, this.redactor, report);
@@ -76,25 +79,28 @@ export class Answers {
     // What reads the first of two members of one name would read what was not looked at.
     if (own === result && hasRepeatedName(json, result)) own = { ...result };
     this.decide(report);
-    return { value: this.sized(own, own === result ? json : undefined, report), report };
+    return this.sized(own, own === result ? json : undefined, report);
   }
 
   error(error: OutcomeError): Guarded<OutcomeError> {
-    const report = newReport(this.config.instructions.min_score);
+    return this.within((report) => this.ofError(error, report));
+  }
+
+  private ofError(error: OutcomeError, report: Report): OutcomeError {
     const visitor = this.visitor(report);
     const message = visitor.text(String(error.message), 'message');
     const data = error.data === undefined ? undefined : changed(error.data, visitor);
     this.decide(report);
     const isSame = message === error.message && data === error.data;
-    return {
-      value: isSame ? error : { code: error.code, message, ...(data !== undefined && { data }) },
-      report,
-    };
+    return isSame ? error : { code: error.code, message, ...(data !== undefined && { data }) };
   }
 
   /** An entry of a list. What it is called by, and what of a schema programs read, stays as it is. */
   entry(entry: JsonObject): Guarded<JsonObject> {
-    const report = newReport(this.config.instructions.min_score);
+    return this.within((report) => this.ofEntry(entry, report));
+  }
+
+  private ofEntry(entry: JsonObject, report: Report): JsonObject {
     const visitor = this.visitor(report);
     const own = changed(entry, {
       text(text, name) {
@@ -106,15 +112,19 @@ export class Answers {
       isKept: (name, depth) => name === '_meta' || (depth === 0 && IDENTITIES.has(name)),
     }) as JsonObject;
     this.decide(report);
-    return { value: own, report };
+    return own;
   }
 
   /** A text by itself, for example of a question. */
   look(value: Json): Report {
-    const report = newReport(this.config.instructions.min_score);
-    changed(value, this.visitor(report));
+    const { report } = this.within((own) => changed(value, this.visitor(own)));
     this.decide(report);
     return report;
+  }
+
+  private within<T>(change: (report: Report) => T): Guarded<T> {
+    const report = newReport(this.config.instructions.min_score);
+    return { value: change(report), report };
   }
 
   private visitor(report: Report, longNumber?: (number: number) => Json | undefined): Visitor {
@@ -161,8 +171,9 @@ export class Answers {
     const blocks = result.content;
     if (action === 'ignore' || !Array.isArray(blocks) || blocks.length < 2 || report.score >= min_score)
       return;
-    const texts = (blocks as readonly { text?: unknown }[]).flatMap(({ text }) =>
-      typeof text === 'string' ? [text] : [],
+    // A server may send whatever it likes as a block.
+    const texts = (blocks as readonly ({ text?: unknown } | null)[]).flatMap((block) =>
+      typeof block?.text === 'string' ? [block.text] : [],
     );
     const { score, signals } = judged(texts.join(' '));
     if (score < min_score || score <= report.score) return;

@@ -320,6 +320,31 @@ describe('answers', () => {
       expect(outcome.resultJson?.slice(-60)).toContain('[redacted:aws-access-key:');
   });
 
+  it.each([
+    '{"content":null}',
+    '{"content":[null,1,"x",[],{}]}',
+    '{"content":[{"type":"text","text":5},{"type":"text"}],"messages":{},"contents":7}',
+    '{"content":[{"type":"image","mimeType":5,"data":{}},{"type":"image","mimeType":"image/png","data":"////"}]}',
+    '{"content":[{"type":"text","text":"\\ud800"}],"n":1e400,"z":-0}',
+  ])('of whatever form go on: %s', async (json) => {
+    const { Outcome } = await import('@sluice/sdk');
+    const gateway = gatewayOf({ ...config, instructions: { action: 'cut' } }, () =>
+      Outcome.ofResultJson(json),
+    );
+    const { outcome } = await gateway.call({ tool: 'files:read' });
+    expect(outcome.resultJson).toBe(json);
+    expect(gateway.logged).toEqual([]);
+  });
+
+  it('with JSON in them that is nested without end are told without it', async () => {
+    for (const depth of [200, 20_000]) {
+      const nested = `${'['.repeat(depth)}4111111111111111${']'.repeat(depth)}`;
+      const { outcome } = await answer(config, text(nested));
+      expect(outcome.resultJson).toContain('[redacted:');
+      expect(outcome.resultJson).not.toContain('4111');
+    }
+  });
+
   it('have prototypes of nobody', async () => {
     const { Outcome } = await import('@sluice/sdk');
     const json = `{"content":[],"__proto__":{"polluted":"${KEY}"},"constructor":{"prototype":{"polluted":"x"}}}`;
@@ -569,6 +594,19 @@ describe('notifications and questions', () => {
       params: { level: 'info', data: { key: KEY } },
     };
     expect(JSON.stringify(notification(own, log))).not.toContain('AKIA');
+  });
+  it('of whatever form go on', () => {
+    const { notification, input } = hooksOf({ redaction: {} });
+    const value = fc.jsonValue({ maxDepth: 3 });
+    fc.assert(
+      fc.property(value, value, fc.constantFrom('progress', 'message', 'other'), (one, other, kind) => {
+        const params = { progressToken: one, logger: one, data: other, message: other };
+        const sent = { direction: 'to client', method: `notifications/${kind}`, params };
+        expect(() => notification(ctx(), sent)).not.toThrow();
+        expect(() => input(ctx(), { method: 'elicitation/create', params })).not.toThrow();
+      }),
+      { numRuns: 200 },
+    );
   });
   it('name resources and tasks as they are called', () => {
     const { notification } = hooksOf({ redaction: {} });

@@ -44,8 +44,8 @@ export class Notifications {
   passed({ method, params }: Notification, by: NotifiedBy, found: (id: string) => void): JsonObject | 'drop' {
     if (JSON.stringify(params).length > MAX_NOTIFICATION_LENGTH) return 'drop';
     const streams = this.streams(by, found);
-    const own =
-      method === 'notifications/message' ? String(params.logger ?? '') : String(params.progressToken ?? '');
+    const { logger, progressToken } = params;
+    const own = JSON.stringify(method === 'notifications/message' ? logger : progressToken);
     const isStream = STREAMS.has(method);
     const visitor = this.visitor(
       (text, name) => (isStream ? streams.of(`${method} ${own} ${name}`).feed(text) : text),

@@ -118,7 +118,13 @@ export class Redactor {
     const own = this.replaced(text, findings, found);
     // A number without quotes cannot become a token: JSON inside of a text stays JSON.
     if (parsed === undefined || parsedJson(own) !== undefined) return own;
-    return JSON.stringify(changed(parsed, this.visitor(found, depth + 1)));
+    try {
+      return JSON.stringify(changed(parsed, this.visitor(found, depth + 1)));
+    } catch (error) {
+      // What is nested deeper than can be written is nested to hide something.
+      if (error instanceof RangeError) return this.token('text', text);
+      throw error;
+    }
   }
 }
 
