@@ -98,7 +98,7 @@ describe('rollouts over the admin API', () => {
         { steps: [{ regions: ['ue'] }] },
         'options.rollout.steps[0].regions: no node and no resource is called',
       ],
-      [{ steps: [{ principals_percent: 5 }] }, 'principals_percent'],
+      [{ steps: [{ principals_percent: 101 }] }, 'options.rollout.steps[0].principals_percent'],
     ] as const)
       expect(await apply('b', { rollout })).toMatchObject({
         status: 400,

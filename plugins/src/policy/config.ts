@@ -15,7 +15,7 @@ const Ask = Type.Object(
     message: Type.String({
       minLength: 1,
       maxLength: 4_096,
-      description: 'What the person reads; {{ }} holds CEL: "May {{agent.name}} delete {{arguments.id}}?"',
+      description: 'What the person reads; {{ }} holds CEL: "May {{agent.name}} delete {{arguments.id}}?".',
     }),
     schema: Type.Optional(
       Type.Record(Type.String(), Type.Unknown(), {
