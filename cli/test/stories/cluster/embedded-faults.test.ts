@@ -2,6 +2,8 @@ import { execFileSync } from 'node:child_process';
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { NodeEventKind, Presence } from '@sluice/proto/cluster';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { freePort } from '../upstreams.js';
 import {
@@ -15,6 +17,8 @@ import { murder, type RunningNode, startNode } from './node.js';
 
 /* "The disk of my control plane is full, its folder is not there, or somebody else uses it." */
 
+const SHIFTED_CLOCK = fileURLToPath(new URL('../../chaos/shifted-clock.mjs', import.meta.url));
+const DAY_MS = 24 * 60 * 60_000;
 /** One MiB in the blocks of `ulimit -f`. */
 const MIB_BLOCK_COUNT = 2_048;
 
@@ -100,6 +104,44 @@ describe('the embedded store', () => {
     planes.push(later);
     await later.isReady();
     expect(later.printed()).toContain('SLUICE_NODE_TOKEN=');
+  });
+});
+
+describe('a clock that jumps', () => {
+  it('at the control plane loses no node, holds no change back, and keeps the order of revisions', async () => {
+    const clock = join(folder, 'clock-shift-ms');
+    await writeFile(clock, '0');
+    const env = { NODE_OPTIONS: `--import=${SHIFTED_CLOCK}`, SLUICE_TEST_CLOCK_FILE: clock };
+    const plane = await start(join(folder, 'state'), { env });
+    await plane.isReady();
+    const { configuration, fleet } = plane.client;
+    await joined(plane, 'n1', join(folder, 'n1'));
+    await vi.waitFor(async () => expect((await fleet.listNodes({})).nodes).toHaveLength(1), SOON);
+    const write = async (name: string) => {
+      const resources = [{ spec: { case: 'consumer' as const, value: { name } } }];
+      const { convergence, revision } = await configuration.apply({ resources, options: { wait: 'all' } });
+      expect(convergence).toMatchObject({ reached: true, active: 1 });
+      return revision;
+    };
+    const times = async () =>
+      (await configuration.history({})).revisions.map(({ time }) => Number(time?.seconds ?? 0n));
+    expect(await write('before')).toBe(1n);
+    for (const [index, shiftMs] of [DAY_MS, -DAY_MS].entries()) {
+      await writeFile(clock, String(shiftMs));
+      await vi.waitFor(async () => {
+        await configuration.apply({
+          resources: [{ spec: { case: 'consumer', value: { name: `at${shiftMs}-${Date.now()}` } } }],
+        });
+        const [newest = 0] = await times();
+        expect(Math.abs(newest * 1_000 - Date.now() - shiftMs)).toBeLessThan(DAY_MS / 2);
+      }, SOON);
+      await write(`after${index}`);
+      expect((await fleet.listNodes({})).nodes[0]?.presence).toBe(Presence.PRESENT);
+    }
+    const { revisions } = await configuration.history({});
+    const numbers = revisions.map(({ number }) => Number(number));
+    expect(numbers).toEqual([...numbers].sort((a, b) => b - a));
+    expect((await fleet.listNodeEvents({})).events.map(({ kind }) => kind)).not.toContain(NodeEventKind.LOST);
   });
 });
 
