@@ -21,7 +21,7 @@ const LONG_FORMS = /%(?:c0%a[ef]|c1%9c|e0%80%a[ef])/gi;
 /** What a shell runs, and puts what comes out in its place. */
 const SUBSTITUTED = /\$[({]|`/;
 /** Characters that a shell, or a server that takes patterns, has other names for. */
-const WILD = /[*?[{]/;
+const WILD = /[*?{]|\[[^\]]*\]/;
 /** Characters that nobody sees, and NUL, where C ends a text. */
 const UNSEEN = /[\0-\x1f\x7f\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufeff]/g;
 
