@@ -145,12 +145,18 @@ function decisionOf(all: readonly object[], outcome: Noted[20], refusedBy: strin
   const said = (all as readonly Remarked[]).filter(({ isEnforced }) => isEnforced !== false);
   const last = (...kinds: string[]) => said.findLast(({ kind }) => kinds.includes(kind));
   const isRefused = outcome === 'refused';
-  const one = isRefused
-    ? (said.findLast(({ kind, rule }) => (kind === 'deny' || kind === 'declined') && rule !== undefined) ??
-      last('declined', 'deny'))
-    : (last('approved') ?? last('ask') ?? last('allow'));
+  const one = isRefused ? refusalOf(said) : (last('approved') ?? last('ask') ?? last('allow'));
   const decision = isRefused ? (one?.kind ?? 'deny') : (one?.kind ?? 'allow');
   return { decision, decided_by: one?.by ?? refusedBy, rule: one?.rule };
+}
+
+/** Why it was refused: what the one who did so says of it, which may be more than that it was. */
+function refusalOf(said: readonly Remarked[]): Remarked | undefined {
+  const refused = said.findLast(({ kind }) => kind === 'declined' || kind === 'deny');
+  const own = said.filter(({ by, rule }) => by === refused?.by && rule !== undefined);
+  return (
+    own.findLast(({ kind }) => kind === 'declined') ?? own.findLast(({ kind }) => kind === 'deny') ?? refused
+  );
 }
 
 function traceOf(traceparent: unknown): string | undefined {
