@@ -12,6 +12,8 @@ const CASES = /\.test\.(ya?ml|json)$/;
 const ENDINGS = ['.yaml', '.yml', '.json', '.toml'];
 
 const Text = (description: string) => Type.String({ minLength: 1, description });
+/** How often a request is made that came before. */
+const MAX_TIMES = 10_000;
 const Exact = { additionalProperties: false };
 
 const Request = Type.Object(
@@ -47,6 +49,9 @@ const Request = Type.Object(
     session: Type.Optional(Type.String()),
     endpoint: Type.Optional(Type.String()),
     at: Type.Optional(Text('a time as in RFC 3339')),
+    times: Type.Optional(
+      Type.Integer({ minimum: 1, maximum: MAX_TIMES, description: 'how often, of one that came before' }),
+    ),
   },
   Exact,
 );
@@ -121,14 +126,16 @@ export class Unusable extends Error {
   }
 }
 
-export function requestProblems(request: CaseRequest, path: string): ConfigProblem[] {
-  const { tool, prompt, resource, method, at } = request;
+function requestProblems(request: CaseRequest, path: string): ConfigProblem[] {
+  const { tool, prompt, resource, method, at, times } = request;
   const named = [tool, prompt, resource].filter((each) => each !== undefined);
   const problems: ConfigProblem[] = [];
   if (named.length > 1 || (named.length === 0 && method === undefined))
     problems.push({ path, message: 'names one of tool, prompt and resource, or a method' });
   if (named.some((each) => !/^[^:]+:./s.test(each)))
     problems.push({ path, message: 'names its target as upstream:name', hint: 'for example files:read' });
+  if (times !== undefined && !path.includes('.after['))
+    problems.push({ path: `${path}.times`, message: 'is for requests that came before, in `after`' });
   if (at !== undefined && !(Date.parse(at) >= 0))
     problems.push({
       path: `${path}.at`,

@@ -22,7 +22,7 @@ import {
 } from './policy-cases.js';
 import type { ExplainFlags } from './policy-command-line.js';
 import { opaHost } from './policy-opa.js';
-import { call, gatewayOf, methodOf, targetOf } from './policy-test.js';
+import { call, earlier, gatewayOf, methodOf, targetOf } from './policy-test.js';
 import { type Palette, palette, usesColour } from './terminal.js';
 
 const MAX_VALUE_LENGTH = 120;
@@ -81,7 +81,7 @@ async function explainedRequest(policy: ResolvedPlugin, policyCase: PolicyCase):
   const rules: Record<string, number> = {};
   const tools = new Set<string>();
   let count = 0;
-  for (const each of after) {
+  for (const each of earlier(after)) {
     const { outcome, remarks } = await call(gateway, each);
     if (outcome.refusal !== undefined) continue;
     count++;

@@ -73,6 +73,10 @@ cases:
     ['cases: []', /sluice.test.yaml: cases expected array length/],
     ['cases: [{name: a, request: {}, expect: allow}]', /cases\[0\].request names one of tool/],
     ['cases: [{name: a, request: {tool: read}, expect: allow}]', /cases\[0\].request names its target as/],
+    [
+      'cases: [{name: a, request: {tool: f:r, times: 2}, expect: allow}]',
+      /request.times is for requests that/,
+    ],
     ['cases: [{name: a, request: {tool: f:r, at: noon}, expect: allow}]', /cases\[0\].request.at is no time/],
     ['cases: [{name: a, request: {tool: f:r}, expect: maybe}]', /cases\[0\].expect/],
     ['cases: [{name: a, request: {tool: f:r}, wants: allow}]', /wants/],

@@ -68,7 +68,7 @@ async function differences(
 ): Promise<readonly string[]> {
   const wanted: Exclude<PolicyCase['expect'], string> =
     typeof expect === 'string' ? { outcome: expect } : expect;
-  for (const each of after) await call(gateway, each);
+  for (const each of earlier(after)) await call(gateway, each);
   const problems: string[] = [];
   const differs = (what: string, want: unknown, got: unknown) => {
     if (want !== undefined && want !== got)
@@ -104,6 +104,11 @@ export function gatewayOf(policy: ResolvedPlugin, { after, request, person }: Po
       return { [member]: [{ [key]: `${target.upstream}:${target.name}` }] };
     },
   });
+}
+
+/** Each as often as it came. */
+export function* earlier(after: readonly CaseRequest[]): Generator<CaseRequest> {
+  for (const each of after) for (let count = each.times ?? 1; count > 0; count--) yield each;
 }
 
 /** Time goes on to that of the request, and never back. */
