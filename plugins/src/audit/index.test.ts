@@ -117,6 +117,30 @@ describe('a record', () => {
     });
   });
 
+  it('is kept with remarks that are no JSON', async () => {
+    const odd: Record<string, unknown> = {};
+    odd.self = odd;
+    const remarking = definePlugin({
+      name: 'remarking',
+      version: '1.0.0',
+      description: 'For a test.',
+      phase: 'shape',
+      config: Type.Object({}),
+      reads: ['remark'],
+      changes: [],
+      hooks: () => ({
+        outcome: ({ remark }, outcome) => {
+          remark({ kind: 'flagged', data: odd as never });
+          return outcome;
+        },
+      }),
+    });
+    const [row] = await recorded({}, [CALL], { beside: [{ plugin: remarking }] });
+    expect(row?.open.remarks).toEqual([
+      { kind: 'flagged', by: 'audit', reason: 'remarks could not be recorded' },
+    ]);
+  });
+
   it('is kept of refusals, errors, questions and what was cancelled', async () => {
     const aborted = AbortSignal.abort();
     const rows = await recorded(
@@ -228,6 +252,25 @@ describe('arguments', () => {
     const [row] = await recorded({ arguments: kept }, [call(secret)]);
     expect(row?.personal).toEqual({ principal: 'anonymous', ...expected });
     if (kept !== 'whole') expect(JSON.stringify(row)).not.toContain(secret);
+  });
+
+  it('are left out where nobody can go through them, and hold nothing up', async () => {
+    for (const [kept, depth] of [
+      ['redacted', 30_000],
+      ['whole', 30_000],
+      ['hashed', 30_000],
+      ['whole', 1_001],
+    ] as const) {
+      const deep = `{"name":"write","arguments":{"a":${'['.repeat(depth)}"\\"{"${']'.repeat(depth)}}}`;
+      const rows = await recorded({ arguments: kept, max_arguments: '128KiB' }, [
+        { tool: 'files:write', paramsJson: deep, params: { name: 'write' } },
+        call('a'),
+      ]);
+      expect(rows.map(({ personal }) => personal.arguments_left_out)).toEqual([
+        { length: deep.length },
+        undefined,
+      ]);
+    }
   });
 
   it('have the same digest when they are the same', async () => {

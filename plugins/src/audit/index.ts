@@ -29,6 +29,8 @@ import { WriterLink } from './writer-link.js';
 /** How long an answer waits for its record, where none may be lost. */
 const MAX_WAIT_MS = 10_000;
 const INTERNAL_ERROR = -32_603;
+/** Of a request that names many. */
+const MAX_TARGET_COUNT = 100;
 
 const UNWRITABLE = new Refusal(
   'failed',
@@ -133,7 +135,7 @@ export default definePlugin({
         withAddress ? ctx.address : undefined,
         principal.scopes.length === 0 ? undefined : principal.scopes,
         claimsOf === undefined ? undefined : claimsOf(principal),
-        targets.map(({ kind, upstream, name }) => [kind, upstream, name] as const),
+        targets.slice(0, MAX_TARGET_COUNT).map(({ kind, upstream, name }) => [kind, upstream, name] as const),
         sizeOf(outcome),
         clock.now() - beganMs,
         kindOf(ctx, outcome, remarks),
@@ -144,7 +146,7 @@ export default definePlugin({
         remarks.length === 0 ? undefined : remarks,
         params.length,
       ];
-      queue.add([JSON.stringify(noted), params.length > maxParamsLength ? '' : params]);
+      queue.add([textOf(noted), params.length > maxParamsLength ? '' : params]);
     }
 
     function noteRefused(ctx: EarlyCtx, refusal: Refusal): void {
@@ -230,6 +232,17 @@ function kindOf(ctx: Ctx, outcome: Outcome, remarks: readonly Remarked[]): Noted
   // What refuses the beginning of a session ends as an error.
   if (remarks.some(({ kind, isEnforced }) => kind === 'deny' && isEnforced !== false)) return 'refused';
   return outcome.errorCode === INTERNAL_ERROR && ctx.signal.aborted ? 'cancelled' : 'error';
+}
+
+/** What others have remarked may be no JSON; an exchange is recorded nevertheless. */
+function textOf(noted: Noted): string {
+  try {
+    return JSON.stringify(noted);
+  } catch {
+    return JSON.stringify(
+      noted.with(-2, [{ kind: 'flagged', by: 'audit', reason: 'remarks could not be recorded' }]),
+    );
+  }
 }
 
 /** Those of a principal that have these names. */

@@ -36,6 +36,12 @@ it.each([
   [JSON.stringify([['a', 5, `{"kind":"exchange","id":"a","time":"${time}"}`, null]]), /none that/],
   [JSON.stringify([['a', 0, `{"kind":"exchange","id":"a","time":"${time}"}`, '{']]), /JSON/],
   ['[', /JSON/],
+  [
+    JSON.stringify([
+      ['a', 0, `{"kind":"exchange","id":"a","time":"${time}"}`, `{"a":${'['.repeat(600)}${']'.repeat(600)}}`],
+    ]),
+    /nested too deeply/,
+  ],
 ])('refuses %s', (text, message) => {
   expect(() => receivedBatch(text, 'eu-1')).toThrow(message);
 });

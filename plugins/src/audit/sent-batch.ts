@@ -1,5 +1,6 @@
 /** Records on their way over NATS: a batch as text, and back. */
 import type { NewRecord } from './audit-file.js';
+import { isTooDeep } from './depth.js';
 
 /** Each batch is one message; the most that is taken as one is 512 KiB. */
 const MAX_TEXT_BYTES = 400 * 1024;
@@ -50,6 +51,8 @@ function receivedRecord(value: unknown, node: string): NewRecord {
   if (!isOwn || !['exchange', 'refused', 'gap'].includes(String(parsed.kind)))
     throw new Error(`record ${JSON.stringify(id)} is none that a node makes`);
   if (personal !== null) JSON.parse(personal);
+  if (isTooDeep(open) || (personal !== null && isTooDeep(personal)))
+    throw new Error(`record ${JSON.stringify(id)} is nested too deeply`);
   return {
     id,
     timeMs: timeMs as number,

@@ -3,6 +3,7 @@ import { createHmac } from 'node:crypto';
 import type { Json, JsonObject, Remarked } from '@sluice/sdk';
 import { type RedactionConfig, Redactor, redactorOptions } from '../redaction/index.js';
 import type { NewRecord } from './audit-file.js';
+import { isTooDeep } from './depth.js';
 import type { Noted, NotedText } from './noted.js';
 
 export type ArgumentsKept = 'whole' | 'redacted' | 'hashed' | 'absent';
@@ -95,9 +96,14 @@ export class Shaping {
       client,
       session: session ?? undefined,
       address: address ?? undefined,
-      ...this.argumentsOf(given, paramsLength, params === ''),
+      ...this.readableArgumentsOf(given, paramsLength, params === ''),
     };
-    return { id, timeMs, open: JSON.stringify(open), personal: JSON.stringify(personal) };
+    return {
+      id,
+      timeMs,
+      open: shallow(open, 'remarks'),
+      personal: shallow(personal, 'claims'),
+    };
   }
 
   /** The name that nobody has, of a request that would be about something. */
@@ -113,6 +119,17 @@ export class Shaping {
 
   private redacted(value: Json): Json {
     return this.redactor === undefined ? value : this.redactor.json(value);
+  }
+
+  /** What is nested too deeply to be gone through, here or by SQLite, is left out. */
+  private readableArgumentsOf(params: JsonObject | undefined, length: number, isLeftOut: boolean): object {
+    try {
+      const found = this.argumentsOf(params, length, isLeftOut);
+      if (!isTooDeep(JSON.stringify(found))) return found;
+      return { arguments_left_out: { length } };
+    } catch {
+      return { arguments_left_out: { length } };
+    }
   }
 
   private argumentsOf(params: JsonObject | undefined, length: number, isLeftOut: boolean): object {
@@ -157,6 +174,12 @@ function refusalOf(said: readonly Remarked[]): Remarked | undefined {
   return (
     own.findLast(({ kind }) => kind === 'declined') ?? own.findLast(({ kind }) => kind === 'deny') ?? refused
   );
+}
+
+/** As JSON; without this member where the whole could not be gone through by SQLite. */
+function shallow(part: Readonly<Record<string, unknown>>, member: string): string {
+  const text = JSON.stringify(part);
+  return isTooDeep(text) ? JSON.stringify({ ...part, [member]: undefined }) : text;
 }
 
 function traceOf(traceparent: unknown): string | undefined {

@@ -28,7 +28,9 @@ export function keyFileOf(file: string): string {
  */
 export function signingKey(file: string): SigningKey {
   try {
-    return read(file);
+    const key = read(file);
+    writePublic(file, key.publicKey);
+    return key;
   } catch (thrown) {
     if ((thrown as NodeJS.ErrnoException).code !== 'ENOENT') throw thrown;
   }
@@ -70,6 +72,18 @@ function read(file: string): SigningKey {
   return { privateKey, publicKey, id: keyId(publicKey) };
 }
 
+/** For whoever verifies. Nothing needs it here, so it is no trouble where it cannot be written. */
+function writePublic(file: string, publicKey: KeyObject): void {
+  try {
+    writeFileSync(`${file}.pub`, publicKey.export({ type: 'spki', format: 'pem' }), {
+      mode: 0o644,
+      flag: 'wx',
+    });
+  } catch {
+    // It is there, or the folder is for reading alone.
+  }
+}
+
 /** Several threads may do so at the same time: the first one's stays. */
 function make(file: string): void {
   mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
@@ -78,7 +92,7 @@ function make(file: string): void {
   writeFileSync(own, privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600, flag: 'wx' });
   try {
     linkSync(own, file);
-    writeFileSync(`${file}.pub`, publicKey.export({ type: 'spki', format: 'pem' }), { mode: 0o644 });
+    writePublic(file, publicKey);
   } catch (thrown) {
     if ((thrown as NodeJS.ErrnoException).code !== 'EEXIST') throw thrown;
   } finally {
