@@ -60,6 +60,7 @@ describe('answers', () => {
       ['see AKIAIOSF', 'ODNN7EXAMPLE there'],
       [...KEY],
       ['4111 1111 ', '1111 1111'],
+      ['aws_secret_access', '_key = ', 'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY'],
       [
         `-----BEGIN PRIVATE KEY-----\n${'QUJD'.repeat(20)}`,
         `${'QUJD'.repeat(20)}\n-----END PRIVATE KEY-----`,
@@ -74,6 +75,12 @@ describe('answers', () => {
     const long = `${'x '.repeat(20_000)}AKIAIOSF`;
     const { outcome } = await answer(config, text(long, 'ODNN7EXAMPLE'));
     expect(JSON.stringify(outcome.result)).not.toContain('EXAMPLE');
+  });
+
+  it('hold JSON in texts that stays JSON, beside other blocks', async () => {
+    const { outcome } = await answer(config, text('see', '{"card":4111111111111111}', `and ${KEY}`));
+    const [, second] = (outcome.result as any).content;
+    expect(JSON.parse(second.text)).toEqual({ card: expect.stringMatching(/^\[redacted:card-number:/) });
   });
 
   it('of errors too', async () => {

@@ -36,9 +36,15 @@ function joined(blocks: JsonObject['content'], redactor: Redactor, report: Repor
   });
   if (texts.length < 2) return blocks;
   const { pieces, all } = together(texts);
+  const alone = new Map<number, ReturnType<Redactor['find']>>();
   const spans = redactor.find(all).filter(({ start, end }) => {
-    const first = pieces.find((piece) => start < piece.at + piece.text.length);
-    return first !== undefined && end > first.at + first.text.length;
+    const piece = pieces.find((each) => start < each.at + each.text.length);
+    if (piece === undefined || end > piece.at + piece.text.length) return true;
+    // In one block: what is found there without the others is for the block itself.
+    const own = alone.get(piece.index) ?? redactor.find(texts[piece.index] as string);
+    alone.set(piece.index, own);
+    const place = start - piece.at + piece.offset;
+    return !own.some((each) => each.start <= place && place < each.end);
   });
   if (spans.length === 0) return blocks;
   for (const { id } of spans) report.redacted[id] = (report.redacted[id] ?? 0) + 1;
