@@ -76,6 +76,18 @@ describe.each(ERAS)('in front of a %s server', (era) => {
     });
   });
 
+  it.each(['SDK v1', 'SDK v2 2026-07-28'] as const)('%s that can be asked is told the same', async (kind) => {
+    for (const path of [`/mcp/${era}`, '/mcp']) {
+      const name = path === '/mcp' ? `${era}__read` : 'read';
+      const client = await connect(kind, `${gateway.url}${path}`, {
+        onElicit: () => ({ action: 'decline' }),
+      });
+      expect(await client.toolNames()).toContain(name);
+      expect((await client.call(name, { path: '/tmp/a' })).structuredContent).toEqual({ size: 3 });
+      await expect(client.call(name, { path: 7 })).rejects.toThrow('/path must be string');
+    }
+  });
+
   it('a schema that changes between list and call is the one that counts', async () => {
     const client = await connect(
       era === 'legacy' ? 'SDK v1' : 'SDK v2 2026-07-28',
