@@ -8,7 +8,7 @@ import { createApiKey } from '@sluice/plugins/credentials';
 import { Isolation } from '@sluice/proto';
 import type { Resource, Rollout } from '@sluice/proto/cluster';
 import { RolloutState } from '@sluice/proto/cluster';
-import { afterAll, afterEach, beforeAll, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, it, onTestFinished, vi } from 'vitest';
 import { httpUpstream, resource } from '../../../../control-plane/test/delivering.js';
 import { closeClients, connect } from '../official-client.js';
 import { RawSocketClient } from '../over-websocket.js';
@@ -70,7 +70,12 @@ beforeAll(async () => {
   );
 }, STORY_LIMIT_MS);
 
-afterEach(closeClients);
+afterEach(async () => {
+  await closeClients();
+  // One that failed is not to keep the next from changing anything.
+  const rollout = await newest().catch(() => undefined);
+  if (rollout?.state === RolloutState.IN_PROGRESS) await plane.client.rollout.abortRollout({});
+});
 
 afterAll(async () => {
   await node.stop();
@@ -377,16 +382,23 @@ it.runIf(isFull)(
           failed.push(direct.text);
       }
     });
+    // Whatever becomes of it, the load is not to go on in the next story.
+    onTestFinished(() => {
+      isOver = true;
+    });
     for (const how of ['promote', 'abort'] as const) {
       await begin(
         how === 'promote' ? candidate.url : stable.url,
-        [{ principalsPercent: 30 }, { principalsPercent: 80 }],
+        [{ principalsPercent: 50 }, { principalsPercent: 80 }],
         {
           pauseMs: 300,
           limits: { minRequestsCount: 5 },
         },
       );
-      await vi.waitFor(async () => expect((await newest()).step).toBe(2), PATIENT);
+      await vi.waitFor(async () => {
+        const { step, waitingFor, canary, events } = await newest();
+        expect(step, `${waitingFor} ${canary?.requestsCount} ${events.at(-1)?.reason}`).toBe(2);
+      }, PATIENT);
       if (how === 'abort') await plane.client.rollout.abortRollout({ reason: 'seen enough' });
       else await vi.waitFor(async () => expect((await newest()).state).toBe(RolloutState.PROMOTED), PATIENT);
       const what = 'candidate';
