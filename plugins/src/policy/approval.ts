@@ -43,7 +43,13 @@ export async function approved(
   const { message, schema, url, confirmUrl } = ask as Asking;
   const id = idOf(ctx, rule);
   const page = url?.replaceAll(PLACE_OF_ID, id);
-  const said = await ctx.ask({ key: rule, message, schema, url: page });
+  let said: Awaited<ReturnType<ApprovalCtx['ask']>>;
+  try {
+    said = await ctx.ask({ key: rule, message, schema, url: page });
+  } catch (thrown) {
+    if (thrown instanceof Refusal) ctx.remark({ kind: 'deny', rule, reason: thrown.message });
+    throw thrown;
+  }
   if (said instanceof Outcome) {
     ctx.remark({ kind: 'ask', rule });
     return said;

@@ -64,7 +64,11 @@ describe.each(['2026-07-28', '2025-11-25'])('a rule that asks, in %s', (revision
   it('refuses where nobody can be asked, and asks nobody for what needs no approval', async () => {
     const gateway = gatewayWith(FORM, 'accept');
     const mute = { name: 'bot', capabilities: {} };
-    expect((await gateway.call({ ...request, client: mute })).status).toBe(403);
+    const { status, remarks } = await gateway.call({ ...request, client: mute });
+    expect(status).toBe(403);
+    // Records say by which rule somebody was to be asked.
+    const reason = expect.stringContaining('cannot be asked');
+    expect(remarks).toContainEqual({ kind: 'deny', rule: 'delete', reason, by: 'policy' });
     const read = await gateway.call({ ...request, tool: 'files:read' });
     expect([read.status, read.asked.length]).toEqual([200, 0]);
   });
