@@ -98,6 +98,25 @@ describe.each(KINDS)('%s', (kind) => {
     expect(record.result_bytes).toBeGreaterThan(20);
   });
 
+  it.each(ERAS)('is recorded with what it cancels at a %s server', async (era) => {
+    const before = recorded().at(-1)?.seq ?? 0;
+    const client = await connect(kind, `${gateway.url}/mcp/${era}`, {
+      headers: { 'X-API-Key': KEYS.ada.key },
+    });
+    const stop = new AbortController();
+    const key = `${kind} ${era}`;
+    const call = client.call('wait', { key }, { signal: stop.signal });
+    const failed = expect(call).rejects.toThrow();
+    const waits = async () => JSON.parse(await client.say('waits')).waiting;
+    await expect.poll(waits, { timeout: 10_000 }).toContain(key);
+    stop.abort();
+    await failed;
+    await vi.waitFor(() => {
+      const found = recorded('--tool', 'wait').filter(({ seq }) => seq > before);
+      expect(found.map(({ outcome }) => outcome)).toEqual(['cancelled']);
+    }, 10_000);
+  });
+
   it('is recorded with who refused it', async () => {
     const before = recorded().at(-1)?.seq ?? 0;
     const client = await connect(kind, `${gateway.url}/mcp/modern`, {
@@ -189,4 +208,25 @@ it('a principal is forgotten, a hold keeps, and the chain holds', async () => {
   for (const part of [file, `${file}-wal`].filter(existsSync))
     expect(readFileSync(part).includes(principal), part).toBe(false);
   expect(sluice('verify').stdout).toMatch(/of them without what was taken out/);
+});
+
+it('what is still held when the gateway is told to stop is written first', async () => {
+  const last = join(folder, 'last.sqlite');
+  const other = await startGateway({
+    workers: 2,
+    config: {
+      upstreams: [{ name: 'modern', url: servers[1]?.url }],
+      plugins: [{ plugin: 'audit', config: { file: last, flush_interval: '1m' } }],
+    },
+  });
+  const client = await connect('SDK v2 2026-07-28', `${other.url}/mcp/modern`);
+  for (let index = 0; index < 5; index++) await client.say('echo', { text: `${index}` });
+  await client.close();
+  expect(await other.stop()).toBe(0);
+  const { stdout } = sluice('query', '--file', last, '--tool', 'echo', '-o', 'json');
+  expect(
+    JSON.parse(stdout)
+      .map((record: any) => record.arguments.text)
+      .sort(),
+  ).toEqual(['0', '1', '2', '3', '4']);
 });
