@@ -83,6 +83,16 @@ describe('answers', () => {
     expect(JSON.parse(second.text)).toEqual({ card: expect.stringMatching(/^\[redacted:card-number:/) });
   });
 
+  it('are gone through once, however many blocks, tokens and flags they have', async () => {
+    const flag = '\u{1f3f4}\u{e0067}\u{e0062}\u{e0065}\u{e006e}\u{e0067}\u{e007f}\u200b';
+    const blocks = Array.from({ length: 30_000 }, (_, index) => `ada${index}@example.com`);
+    const { outcome } = await answer(
+      config,
+      text(...blocks, '[redacted:email:0123456789ab] a@b.cd, '.repeat(20_000), flag.repeat(20_000)),
+    );
+    expect(outcome.resultJson).not.toMatch(/@|\u200b/);
+  });
+
   it('of errors too', async () => {
     const { Outcome } = await import('@sluice/sdk');
     const error = { code: -32000, message: `no such key ${KEY}`, data: { keys: [KEY], n: 1 } };

@@ -16,6 +16,13 @@ interface Piece {
   readonly text: string;
 }
 
+/** What takes the place of a part of a block. */
+interface Edit {
+  readonly from: number;
+  readonly to: number;
+  readonly token: string;
+}
+
 /** The result with tokens for them; the same object when there is none. */
 export function acrossBorders(result: JsonObject, redactor: Redactor, report: Report): JsonObject {
   const members = BLOCKS.filter(
@@ -37,35 +44,57 @@ function joined(blocks: JsonObject['content'], redactor: Redactor, report: Repor
   if (texts.length < 2) return blocks;
   const { pieces, all } = together(texts);
   const alone = new Map<number, ReturnType<Redactor['find']>>();
-  const spans = redactor.find(all).filter(({ start, end }) => {
-    const piece = pieces.find((each) => start < each.at + each.text.length);
-    if (piece === undefined || end > piece.at + piece.text.length) return true;
-    // In one block: what is found there without the others is for the block itself.
-    const own = alone.get(piece.index) ?? redactor.find(texts[piece.index] as string);
-    alone.set(piece.index, own);
+  const edits = new Map<number, Edit[]>();
+  // Both are in order, so each piece is passed once however many there are.
+  let first = 0;
+  for (const { id, start, end, secret } of redactor.find(all)) {
+    while (first < pieces.length - 1 && start >= endOf(pieces[first] as Piece)) first += 1;
+    if (end <= endOf(pieces[first] as Piece) && isFoundAlone(pieces[first] as Piece, start)) continue;
+    report.redacted[id] = (report.redacted[id] ?? 0) + 1;
+    for (let index = first; index < pieces.length; index += 1) {
+      const piece = pieces[index] as Piece;
+      if (piece.at >= end) break;
+      const shift = piece.offset - piece.at;
+      // The token stands where it begins; of the rest nothing is left.
+      const token = start >= piece.at ? redactor.token(id, secret) : '';
+      const edit = {
+        from: Math.max(start, piece.at) + shift,
+        to: Math.min(end, endOf(piece)) + shift,
+        token,
+      };
+      const others = edits.get(piece.index);
+      if (others === undefined) edits.set(piece.index, [edit]);
+      else others.push(edit);
+    }
+  }
+  if (edits.size === 0) return blocks;
+  const own = texts.map((text, index) => edited(text, edits.get(index) ?? []));
+
+  /** What is found in a block without the others is for the block itself. */
+  function isFoundAlone(piece: Piece, start: number): boolean {
+    const found = alone.get(piece.index) ?? redactor.find(texts[piece.index] as string);
+    alone.set(piece.index, found);
     const place = start - piece.at + piece.offset;
-    return !own.some((each) => each.start <= place && place < each.end);
-  });
-  if (spans.length === 0) return blocks;
-  for (const { id } of spans) report.redacted[id] = (report.redacted[id] ?? 0) + 1;
-  const own = texts.map((text, index) => {
-    let out = text;
-    // From the last, so that places before it stay.
-    for (const piece of pieces.filter((each) => each.index === index).reverse())
-      for (const { id, start, end, secret } of [...spans].reverse()) {
-        const from = Math.max(start, piece.at) - piece.at;
-        const to = Math.min(end, piece.at + piece.text.length) - piece.at;
-        if (to <= from) continue;
-        // The token stands where it begins; of the rest nothing is left.
-        const token = start >= piece.at ? redactor.token(id, secret) : '';
-        out = out.slice(0, piece.offset + from) + token + out.slice(piece.offset + to);
-      }
-    return out;
-  });
+    return found.some((each) => each.start <= place && place < each.end);
+  }
   let next = 0;
   return changed(blocks ?? null, {
     text: (text, name) => (name === 'text' ? (own[next++] as string) : text),
   });
+}
+
+function edited(text: string, edits: readonly Edit[]): string {
+  let out = '';
+  let done = 0;
+  for (const { from, to, token } of edits) {
+    out += text.slice(done, from) + token;
+    done = to;
+  }
+  return out + text.slice(done);
+}
+
+function endOf({ at, text }: Piece): number {
+  return at + text.length;
 }
 
 /** All blocks as one text; of long ones their two ends, which nothing joins. */

@@ -37,10 +37,12 @@ export function withoutInvisible(text: string): string {
   if (!IS_INVISIBLE.test(text)) return text;
   const flags: number[] = [];
   for (const { index, 0: own } of text.matchAll(FLAG_TAGS)) flags.push(index, index + own.length);
+  // Both are in order, so each flag is passed once.
+  let flag = 0;
   return text.replace(INVISIBLE, (own: string, ...rest: unknown[]) => {
     const place = rest.find((each) => typeof each === 'number') as number;
-    for (let index = 0; index < flags.length; index += 2)
-      if (place >= (flags[index] as number) && place < (flags[index + 1] as number)) return own;
+    while (flag < flags.length && place >= (flags[flag + 1] as number)) flag += 2;
+    if (flag < flags.length && place >= (flags[flag] as number)) return own;
     return isNeeded(text, own, place) ? own : '';
   });
 }

@@ -71,13 +71,18 @@ export class Redactor {
   /** All that is found and is not inside of a token. */
   find(text: string): readonly Finding[] {
     if (!text.includes(BEGIN)) return this.detection.find(text);
-    const places: { start: number; end: number }[] = [];
+    const places: Place[] = [];
     // As long as before, and nothing that any detector knows.
     const masked = text.replace(this.tokens, (token, start: number) => {
       places.push({ start, end: start + token.length });
       return '\0'.repeat(token.length);
     });
-    return this.detection.find(masked).flatMap((each) => outside(each, places, text));
+    // Both are in order, so each token is passed once.
+    let first = 0;
+    return this.detection.find(masked).flatMap((each) => {
+      while (first < places.length && (places[first] as Place).end <= each.start) first += 1;
+      return outside(each, places, first, text);
+    });
   }
 
   token(id: string, secret: string): string {
@@ -128,16 +133,26 @@ export class Redactor {
   }
 }
 
-/** The parts of a finding that are not in a token. */
+interface Place {
+  readonly start: number;
+  readonly end: number;
+}
+
+/**
+ * The parts of a finding that are not in a token.
+ *
+ * @param first of the tokens that may be in it.
+ */
 function outside(
   { id, start, end, secret }: Finding,
-  places: readonly { start: number; end: number }[],
+  places: readonly Place[],
+  first: number,
   text: string,
 ): Finding[] {
   const parts: Finding[] = [];
   let from = start;
-  for (const place of places) {
-    if (place.end <= from) continue;
+  for (let index = first; index < places.length; index += 1) {
+    const place = places[index] as Place;
     if (place.start >= end) break;
     if (place.start > from)
       parts.push({ id, start: from, end: place.start, secret: text.slice(from, place.start) });
