@@ -37,8 +37,8 @@ export function isSame(a: unknown, b: unknown): boolean {
       a.length === b.length &&
       a.every((each, i) => isSame(each, b[i]))
     );
-  const names = Object.keys(a);
-  const others = Object.keys(b);
+  const names = membersOf(a);
+  const others = membersOf(b);
   return (
     names.length === others.length &&
     names.every(
@@ -47,4 +47,11 @@ export function isSame(a: unknown, b: unknown): boolean {
         isSame((a as Record<string, unknown>)[name], (b as Record<string, unknown>)[name]),
     )
   );
+}
+
+/** As JSON has them: what is undefined is not there. */
+function membersOf(value: object): string[] {
+  const names = Object.keys(value);
+  const isThere = (name: string) => (value as Record<string, unknown>)[name] !== undefined;
+  return names.every(isThere) ? names : names.filter(isThere);
 }
