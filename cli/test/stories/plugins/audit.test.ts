@@ -230,3 +230,50 @@ it('what is still held when the gateway is told to stop is written first', async
       .sort(),
   ).toEqual(['0', '1', '2', '3', '4']);
 });
+
+it('a full disk stops what must not be lost and nothing else, and all goes on when there is room', async () => {
+  const files = { legacy: join(folder, 'full-legacy.sqlite'), modern: join(folder, 'full-modern.sqlite') };
+  const other = await startGateway({
+    config: {
+      upstreams: ERAS.map((era, index) => ({ name: era, url: servers[index]?.url })),
+      plugins: [
+        {
+          ...{ plugin: 'audit', name: 'strict', endpoints: ['/mcp/modern'] },
+          config: { file: files.modern, durability: 'none_lost' },
+        },
+        {
+          ...{ plugin: 'audit', name: 'lax', endpoints: ['/mcp/legacy'] },
+          config: { file: files.legacy, queue_records: 100 },
+        },
+      ],
+    },
+  });
+  try {
+    const [strict, lax] = await Promise.all(
+      (['modern', 'legacy'] as const).map((era) => connect('SDK v2 2026-07-28', `${other.url}/mcp/${era}`)),
+    );
+    const say = async (client = strict, text = 'x') => client?.say('echo', { text });
+    expect([await say(strict), await say(lax)]).toEqual(['x', 'x']);
+    const [child] = readFileSync(`/proc/${other.pid}/task/${other.pid}/children`, 'utf8').trim().split(' ');
+    const limit = (size: string) =>
+      expect(spawnSync('prlimit', ['--pid', String(child), `--fsize=${size}:`]).status).toBe(0);
+    limit('0');
+    // What runs when the disk is found to be full is held back, what comes then does not run.
+    const first = say(strict).catch(({ message }: Error) => message);
+    await expect.poll(() => other.logs(), { timeout: 10_000 }).toMatch('audit records cannot be written');
+    await expect(say(strict)).rejects.toThrow(/nothing passes while the audit log cannot be written/);
+    for (let index = 0; index < 150; index++) expect(await say(lax, `${index}`)).toBe(`${index}`);
+    limit('unlimited');
+    // On a machine that is slow, for too long.
+    expect(await first).toMatch(/^x$|the call may have run/);
+    await vi.waitFor(async () => expect(await say(strict, 'again')).toBe('again'), 10_000);
+    expect(await say(lax, 'again')).toBe('again');
+    expect(await other.stop()).toBe(0);
+    for (const file of Object.values(files)) expect(sluice('verify', '--file', file).status).toBe(0);
+    const all = JSON.parse(sluice('query', '--file', files.legacy, '-o', 'json', '--limit', '1000').stdout);
+    const gap = all.find(({ kind }: any) => kind === 'gap');
+    expect(all.filter(({ kind }: any) => kind === 'exchange').length + gap.lost).toBeGreaterThanOrEqual(152);
+  } finally {
+    await other.stop();
+  }
+}, 60_000);
