@@ -53,6 +53,8 @@ export interface RunOrder {
 /** What a hook came to. */
 export interface RunAnswer {
   readonly value?: unknown;
+  /** Of a `RequestFailure` that it threw. */
+  readonly failure?: string | undefined;
   /** What it said beside; absent when that is nothing. */
   readonly remarks?: readonly Remark[] | undefined;
 }

@@ -1,5 +1,6 @@
 /** A plugin where it runs: loads it, gives its hooks what they declared, and hands back what they say. */
 import { INLINE_ATTRIBUTES } from '../attributes.js';
+import { RequestFailure } from '../failures.js';
 import { frozen } from '../frozen.js';
 import { Outcome } from '../outcome.js';
 import type { FetchAnswer, Hooks, Plugin, PluginHost } from '../plugin.js';
@@ -92,20 +93,21 @@ export class PluginSide {
     }
   }
 
-  /** Resolves with the answer as JSON; rejects when the hook threw what is no refusal. */
+  /** Resolves with the answer as JSON; rejects when the hook threw what is neither a refusal nor a failure over one request. */
   async run(order: RunOrder): Promise<RunAnswer> {
     const remarks: Remark[] = [];
-    const value = await this.answer(order, remarks);
-    const answer = remarks.length === 0 ? { value } : { value, remarks };
+    const own = await this.answer(order, remarks);
+    const answer = remarks.length === 0 ? own : { ...own, remarks };
     checkLength(answer, this.maxLength);
     return answer;
   }
 
-  private async answer(order: RunOrder, remarks: Remark[]): Promise<unknown> {
+  private async answer(order: RunOrder, remarks: Remark[]): Promise<RunAnswer> {
     try {
-      return await this.call(order, remarks);
+      return { value: await this.call(order, remarks) };
     } catch (thrown) {
-      if (thrown instanceof Refusal) return { refusal: wireRefusal(thrown) };
+      if (thrown instanceof Refusal) return { value: { refusal: wireRefusal(thrown) } };
+      if (thrown instanceof RequestFailure) return { failure: thrown.message };
       throw thrown;
     } finally {
       this.nexts.delete(order.run);

@@ -1,6 +1,6 @@
 /** One end of the talk with a plugin that runs elsewhere: the runs that are under way there, and what it asks for. */
 
-import type { PluginHost } from '@sluice/sdk';
+import { type PluginHost, RequestFailure } from '@sluice/sdk';
 import { Refusal } from '@sluice/sdk/engine';
 import {
   type FromPlugin,
@@ -99,7 +99,8 @@ export class Conversation {
     if (own === undefined) return;
     try {
       for (const remark of readRemarks(answer)) own.side.remark?.(remark);
-      own.resolve(answer.value);
+      if (answer.failure === undefined) own.resolve(answer.value);
+      else own.reject(new RequestFailure(String(answer.failure)));
     } catch (thrown) {
       own.reject(thrown);
     }

@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
-import { frozen, type JsonObject, Outcome, type PluginHost, Refusal } from '@sluice/sdk';
+import { frozen, type JsonObject, Outcome, type PluginHost, Refusal, RequestFailure } from '@sluice/sdk';
 import { MemoryBuckets } from '@sluice/sdk/engine';
 import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -84,6 +84,12 @@ describe.each(['pool', 'process'] as const)('a plugin in a %s', (kind) => {
     await expect(done(runner, { do: 'undeclared' })).rejects.toThrow('read "principal.id": declare it');
     await expect(done(runner, { do: 'throw' })).rejects.toThrow('thrown on purpose');
     expect(await isolatedHooks(runner).identify?.({ headers: { 'x-tenant': 'a' } })).toBeUndefined();
+  });
+
+  it('fails over one request as it would inline', async () => {
+    const failing = await done(await start(kind), { do: 'fail' }).catch((thrown: unknown) => thrown);
+    expect(failing).toBeInstanceOf(RequestFailure);
+    expect((failing as Error).message).toBe('too much of it');
   });
 
   it('refuses with headers and data', async () => {

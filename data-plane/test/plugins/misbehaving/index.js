@@ -1,6 +1,6 @@
 /** A plugin that does what its caller says, so that tests can see what each costs. */
 import { writeSync } from 'node:fs';
-import { definePlugin, Outcome, Refusal, Type } from '@sluice/sdk';
+import { definePlugin, Outcome, Refusal, RequestFailure, Type } from '@sluice/sdk';
 
 const kept = [];
 let count = 0;
@@ -10,6 +10,9 @@ const deeds = {
   count: () => Outcome.ofResult({ content: [], count: ++count }),
   throw: () => {
     throw new Error('thrown on purpose');
+  },
+  fail: () => {
+    throw new RequestFailure('too much of it');
   },
   refuse: () => new Refusal('forbidden', 'not today', { headers: [['X-Why', 'because']], data: { a: 1 } }),
   loop: () => {
