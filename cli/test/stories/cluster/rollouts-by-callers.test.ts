@@ -169,8 +169,16 @@ const begin = (upstream: string, steps: readonly object[], more: object = {}) =>
     options: { rollout: { steps: steps as never, ...more } },
   });
 
+/** The node has said that all its workers give it to callers: one swaps a moment before the other. */
+const isTried = () =>
+  vi.waitFor(async () => {
+    const [shown] = (await plane.client.fleet.listNodes({})).nodes;
+    expect(shown?.health?.trial?.position?.revision).toBe((await newest()).revision);
+  }, PATIENT);
+
 /** Resolves with what each caller is given, when some are given the candidate. */
 async function whenTried(): Promise<string[]> {
+  await isTried();
   let seen: string[] = [];
   await vi.waitFor(async () => {
     seen = await given(callers);
@@ -231,15 +239,19 @@ it('goes on by itself from step to step, each keeping the callers of the one bef
 }, async () => {
   const steps = [{ principalsPercent: 30 }, { principalsPercent: 70 }];
   await begin(candidate.url, steps, { pauseMs: 1_000, limits: { minRequestsCount: 20 } });
-  const seen: string[][] = [];
+  /** What was given last in each step: its workers have long swapped by then. */
+  const lastOf = new Map<number, boolean[]>();
   await vi.waitFor(async () => {
-    seen.push(await given(callers));
-    expect((await newest()).state).toBe(RolloutState.PROMOTED);
+    const { step } = await newest();
+    const isGiven = (await given(callers)).map((each) => each === 'candidate');
+    const after = await newest();
+    if (after.step === step && after.state === RolloutState.IN_PROGRESS) lastOf.set(step, isGiven);
+    expect(after.state).toBe(RolloutState.PROMOTED);
   }, PATIENT);
-  const isGiven = seen.map((round) => round.map((each) => each === 'candidate'));
-  for (const [index, round] of isGiven.entries())
-    for (const [caller, has] of (isGiven[index - 1] ?? []).entries())
-      if (has) expect(round[caller]).toBe(true);
+  const [first = [], second = []] = [lastOf.get(1), lastOf.get(2)];
+  expect(first).toContain(true);
+  for (const [caller, has] of first.entries()) if (has) expect(second[caller]).toBe(true);
+  expect(second.filter(Boolean).length).toBeGreaterThan(first.filter(Boolean).length);
   const { canary, events } = await newest();
   expect(Number(canary?.requestsCount)).toBeGreaterThanOrEqual(20);
   expect(events.map(({ step }) => step)).toEqual([1, 2, 2]);
@@ -334,6 +346,7 @@ it('leaves sessions where they began, and has those of the share go on when it i
   const options = () => ({ headers: { 'x-api-key': caller.key } });
   const before = await connect('SDK v2 legacy', `${url}/mcp`, options());
   await begin(candidate.url, [{ principalsPercent: 100 }], { pauseMs: 3_600_000 });
+  await isTried();
   await vi.waitFor(
     async () => expect(countOf(await given(callers), 'candidate')).toBe(CALLER_COUNT),
     PATIENT,
@@ -420,6 +433,7 @@ it('has what it adds for callers of the share alone', { timeout: STORY_LIMIT_MS 
   });
   const statuses = () =>
     Promise.all(callers.map(async ({ key }) => (await ask(key, 'tools/list', {}, '/mcp/added')).status));
+  await isTried();
   let seen: number[] = [];
   await vi.waitFor(async () => {
     seen = await statuses();
@@ -479,10 +493,7 @@ it('has its own plugins act on the share, wherever they run', { timeout: STORY_L
       resources: [change],
       options: { rollout: { steps: [{ principalsPercent: 50 }], pauseMs: 3_600_000 } },
     });
-    await vi.waitFor(async () => {
-      const [shown] = (await plane.client.fleet.listNodes({})).nodes;
-      expect(shown?.health?.trial?.position?.revision).toBe((await newest()).revision);
-    }, PATIENT);
+    await isTried();
     const counts = await Promise.all(callers.slice(0, 16).map(calls));
     expect(new Set(counts)).toEqual(new Set([8, leftCount]));
     await plane.client.rollout.abortRollout({ reason: 'seen enough' });
@@ -519,6 +530,7 @@ it('tries a server over stdio beside the one that everybody uses', { timeout: ST
     resources: [stdio('new')],
     options: { rollout: { steps: [{ principalsPercent: 50 }], pauseMs: 3_600_000 } },
   });
+  await isTried();
   let tried: string[] = [];
   await vi.waitFor(async () => {
     tried = await seen();
