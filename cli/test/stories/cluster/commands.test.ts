@@ -141,7 +141,7 @@ describeUnless(missing, 'the commands of a cluster', () => {
     expect(racers.map(({ code }) => code).sort()).toEqual([EXIT.ok, EXIT.conflict]);
     const late = racers.find(({ code }) => code === EXIT.conflict);
     expect(late?.stderr).toMatch(
-      /made on revision 1, and token\/tester has made 2, which changed upstream\/\/[xy]\n/,
+      /made on revision 1, and token\/tester has made 2, which changed upstream\/[xy]\n/,
     );
     expect(late?.stderr).toContain('sluice config diff 1 2');
   });
