@@ -160,6 +160,8 @@ export class PluginCall implements Call {
 
 /** What a client says about itself, parsed when it is read. */
 class CallClient implements Client {
+  private parsed: { name?: string; version?: string } | undefined;
+
   constructor(private readonly caller: Exchange['caller']) {}
 
   get name(): string | undefined {
@@ -176,7 +178,8 @@ class CallClient implements Client {
 
   private get info(): { name?: string; version?: string } | undefined {
     const { clientInfo } = this.caller;
-    return clientInfo === undefined ? undefined : (jsonOf(clientInfo) as object);
+    if (clientInfo !== undefined) this.parsed ??= jsonOf(clientInfo) as object;
+    return this.parsed;
   }
 }
 

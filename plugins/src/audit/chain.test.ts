@@ -201,6 +201,15 @@ describe('attacks on a file', () => {
       ['records 3 and 8 were swapped'],
     ],
     [
+      'a record is changed into what is no record at all',
+      (file) =>
+        sql(
+          file,
+          `UPDATE records SET open = 'null' WHERE seq = 5; UPDATE records SET open = '{"kind":"erased","ranges":7}' WHERE seq = 6`,
+        ),
+      ['record 5 was changed, or what it follows', 'record 6 was changed, or what it follows'],
+    ],
+    [
       'a checkpoint is removed',
       (file) => sql(file, 'DELETE FROM checkpoints WHERE number = 1'),
       ['checkpoints are missing before number 2'],

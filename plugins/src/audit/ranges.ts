@@ -16,6 +16,30 @@ export function rangesOf(inOrder: Iterable<number>): Range[] {
   return ranges;
 }
 
-export function contains(ranges: readonly Range[], seq: number): boolean {
-  return ranges.some(([from, to]) => from <= seq && seq <= to);
+/** The same numbers, from the lowest on, without ranges that overlap or touch. */
+export function merged(ranges: readonly Range[]): Range[] {
+  const out: Range[] = [];
+  for (const [from, to] of [...ranges].sort(([a], [b]) => a - b)) {
+    const last = out.at(-1);
+    if (last !== undefined && from <= last[1] + 1) out[out.length - 1] = [last[0], Math.max(last[1], to)];
+    else out.push([from, to]);
+  }
+  return out;
+}
+
+/** What is in these and not in those; both merged. */
+export function without(these: readonly Range[], those: readonly Range[]): Range[] {
+  const left: Range[] = [];
+  let place = 0;
+  for (const [from, to] of these) {
+    let start = from;
+    while (place < those.length && (those[place] as Range)[1] < from) place++;
+    for (let at = place; at < those.length && (those[at] as Range)[0] <= to; at++) {
+      const [first, last] = those[at] as Range;
+      if (first > start) left.push([start, first - 1]);
+      start = Math.max(start, last + 1);
+    }
+    if (start <= to) left.push([start, to]);
+  }
+  return left;
 }

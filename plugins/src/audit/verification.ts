@@ -11,7 +11,7 @@ import {
   openDigest,
   personalDigest,
 } from './chain.js';
-import { addRange, contains, type Range } from './ranges.js';
+import { addRange, merged, type Range, without } from './ranges.js';
 import { keyId } from './signing-key.js';
 
 export type ProblemKind =
@@ -181,15 +181,18 @@ class Verifier {
   }
 
   private readOpen({ seq, id, time_ms: timeMs }: Row, open: string): void {
-    let own: { kind?: string; id?: string; time?: string; ranges?: Range[] };
+    let own: { kind?: string; id?: string; time?: string; ranges?: unknown } | null;
     try {
       own = JSON.parse(open);
     } catch {
       return void this.report('changed', seq, `record ${seq} is no JSON`);
     }
-    if (own.id !== id || Date.parse(own.time ?? '') !== timeMs)
+    if (own?.id !== id || Date.parse(String(own.time)) !== timeMs)
       this.report('changed', seq, `record ${seq} is filed under another id or time than its own`);
-    if (own.kind === 'erased' || own.kind === 'stripped') this.explained.push(...(own.ranges ?? []));
+    if (own?.kind !== 'erased' && own?.kind !== 'stripped') return;
+    // Whoever wrote it may not have been a gateway.
+    if (Array.isArray(own.ranges))
+      for (const each of own.ranges) if (isRange(each)) this.explained.push(each);
   }
 
   /** Says of each row that does not follow whether it was changed, or stands in another's place. */
@@ -285,20 +288,9 @@ class Verifier {
 
   /** What was taken out in order stands in the chain. */
   private checkBare(): void {
-    for (const [from, to] of this.bare) {
-      let start: number | undefined;
-      for (let seq = from; seq <= to + 1; seq++) {
-        const isUnexplained = seq <= to && !contains(this.explained, seq);
-        if (isUnexplained) start ??= seq;
-        else if (start !== undefined) {
-          this.report(
-            'personal data removed',
-            start,
-            `data of ${start === seq - 1 ? `record ${start}` : `records ${start} to ${seq - 1}`} was taken out, and no record says so`,
-          );
-          start = undefined;
-        }
-      }
+    for (const [from, to] of without(merged(this.bare), merged(this.explained))) {
+      const which = from === to ? `record ${from}` : `records ${from} to ${to}`;
+      this.report('personal data removed', from, `data of ${which} was taken out, and no record says so`);
     }
   }
 
@@ -306,6 +298,10 @@ class Verifier {
     if (this.problems.length >= MAX_PROBLEM_COUNT) this.moreCount++;
     else this.problems.push(seq === undefined ? { kind, message } : { kind, seq, message });
   }
+}
+
+function isRange(value: unknown): value is Range {
+  return Array.isArray(value) && value.length === 2 && value.every(Number.isSafeInteger);
 }
 
 function follows({ before, open, personal, hash }: Misfit, seq: number): boolean {
