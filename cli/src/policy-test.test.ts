@@ -178,6 +178,9 @@ cases:
     server.close();
     server.closeAllConnections();
     expect(tested).toEqual({ code: 0, stdout: passed('elsewhere.json'), stderr: '' });
+    // What is not decided is nothing that a case could expect.
+    const undecided = await sluice('test', 'elsewhere.json');
+    expect([undecided.code, undecided.stdout.match(/got failed/g)?.length]).toEqual([1, 3]);
     const { stdout, stderr } = await sluice('explain', 'case', 'allowed', 'elsewhere.json');
     expect(stdout).toContain('deny by opa');
     expect(stderr).toContain('OPA could not be asked');

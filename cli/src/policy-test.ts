@@ -25,7 +25,7 @@ const LISTED_BY = {
 
 /** What came out, by the words of a case. */
 export interface Decided {
-  readonly outcome: 'allow' | 'deny' | 'ask';
+  readonly outcome: 'allow' | 'deny' | 'ask' | 'failed';
   readonly rule: string;
   readonly reason: string | undefined;
 }
@@ -155,6 +155,8 @@ export function decidedBy({ outcome, remarks, asked }: TestOutcome): Decided {
   const reason = isDenied ? outcome.refusal?.message : undefined;
   const rule = last?.rule ?? 'default';
   if (asked.length > 0) return { outcome: 'ask', rule, reason };
+  // Nobody could be asked, for example OPA: what becomes of it the binding says, and no rule.
+  if (outcome.refusal?.kind === 'failed') return { outcome: 'failed', rule, reason };
   return { outcome: isDenied ? 'deny' : 'allow', rule, reason };
 }
 
