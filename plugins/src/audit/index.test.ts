@@ -320,6 +320,25 @@ describe('when records cannot be written', () => {
     ]);
   });
 
+  it('none_lost gives no answer whose record there is no room for', async () => {
+    const file = blocked();
+    const config = { file, durability: 'none_lost', queue_records: 100 };
+    const gateway = testPlugin(plugin, { config });
+    // All have begun before anybody knows that nothing can be written.
+    const calls = Array.from({ length: 150 }, () => gateway.call(CALL));
+    await vi.waitFor(() => expect(gateway.logged).not.toEqual([]), 10_000);
+    rmSync(file, { recursive: true });
+    const answers = await Promise.all(calls);
+    await gateway.close();
+    const answered = answers.filter(({ status }) => status === 200);
+    const recordedCount = rowsOf(file).filter(({ open }) => open.kind === 'exchange').length;
+    expect([answered.length, recordedCount]).toEqual([100, 100]);
+    const held = answers.filter(({ outcome }) =>
+      outcome.refusal?.message.includes('its answer is held back'),
+    );
+    expect(held).toHaveLength(50);
+  });
+
   it('an answer does not wait for ever', async () => {
     const gateway = testPlugin(plugin, { config: { file: blocked(), durability: 'none_lost' } });
     const first = gateway.call(CALL);

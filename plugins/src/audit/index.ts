@@ -113,7 +113,7 @@ export default definePlugin({
     let count = 0;
     const nextId = () => `${idBegin}-${(count++).toString(36)}`;
 
-    function note(ctx: Ctx, beganMs: number, outcome: Outcome): void {
+    function note(ctx: Ctx, beganMs: number, outcome: Outcome): boolean {
       const { principal, client, targets, remarks } = ctx;
       const { refusal } = outcome;
       const params = ctx.paramsJson;
@@ -146,10 +146,10 @@ export default definePlugin({
         remarks.length === 0 ? undefined : remarks,
         params.length,
       ];
-      queue.add([textOf(noted), params.length > maxParamsLength ? '' : params]);
+      return queue.add([textOf(noted), params.length > maxParamsLength ? '' : params]);
     }
 
-    function noteRefused(ctx: EarlyCtx, refusal: Refusal): void {
+    function noteRefused(ctx: EarlyCtx, refusal: Refusal): boolean {
       const noted: Noted = [
         nextId(),
         clock.now(),
@@ -178,12 +178,13 @@ export default definePlugin({
         undefined,
         0,
       ];
-      queue.add([JSON.stringify(noted), ''] satisfies NotedText);
+      return queue.add([JSON.stringify(noted), ''] satisfies NotedText);
     }
 
-    /** The answer, once its record is where it has to be. */
-    function recorded<T>(answer: T): MaybePromise<T | Refusal> {
+    /** The answer, once its record is where it has to be; never, where there was no room to hold it. */
+    function recorded<T>(answer: T, isHeld: boolean): MaybePromise<T | Refusal> {
       if (!isWaitedFor) return answer;
+      if (!isHeld) return UNRECORDED;
       return new Promise((resolve) => {
         const stop = clock.after(MAX_WAIT_MS, () => resolve(UNRECORDED));
         void queue.settled().then(() => {
@@ -200,7 +201,9 @@ export default definePlugin({
         return found.then((one) => admitted(ctx, one));
       },
 
-      refused: (ctx: EarlyCtx, refusal) => noteRefused(ctx, refusal),
+      refused(ctx: EarlyCtx, refusal) {
+        noteRefused(ctx, refusal);
+      },
 
       exchange(ctx: Ctx, next) {
         if (isDenying && queue.trouble !== undefined) return UNWRITABLE;
@@ -208,8 +211,7 @@ export default definePlugin({
         const ended = (outcome: Outcome) => {
           // It is recorded by whoever answers it.
           if (outcome.isHandedOver) return outcome;
-          note(ctx, beganMs, outcome);
-          return recorded(outcome);
+          return recorded(outcome, note(ctx, beganMs, outcome));
         };
         const came = next();
         return came instanceof Promise ? came.then(ended) : ended(came);
@@ -220,8 +222,7 @@ export default definePlugin({
 
     function admitted(ctx: EarlyCtx, found: Identity | Refusal): MaybePromise<Identity | Refusal> {
       if (!(found instanceof Refusal)) return found;
-      noteRefused(ctx, found);
-      return recorded(found);
+      return recorded(found, noteRefused(ctx, found));
     }
   },
 });

@@ -71,20 +71,21 @@ export class RecordQueue {
     return this.failure;
   }
 
-  /** Takes one in, or counts it as lost when there is no room. */
-  add(note: NotedText): void {
+  /** Takes one in, or counts it as lost when there is no room; false then. */
+  add(note: NotedText): boolean {
     const { notes, inFlight, options } = this;
     const length = note[0].length + note[1].length;
     const heldCount = notes.length + (inFlight?.batch.notes.length ?? 0);
     if (heldCount >= options.maxRecordCount || this.heldLength + length > MAX_HELD_LENGTH) {
       this.lose();
-      return;
+      return false;
     }
     notes.push(note);
     this.heldLength += length;
-    if (inFlight !== undefined) return;
+    if (inFlight !== undefined) return true;
     if (notes.length >= BATCH_COUNT) this.flush();
     else this.stopTimer ??= this.soon();
+    return true;
   }
 
   /** Resolves when all that was added so far has been written. */

@@ -151,8 +151,10 @@ export class Decider {
     }
   }
 
-  private sessionOf({ session, principal, client }: SessionCtx): { name: string; ends: boolean } {
-    if (this.byPrincipal) return { name: JSON.stringify([principal.id]), ends: false };
+  private sessionOf(ctx: SessionCtx): { name: string; ends: boolean } {
+    // What is not declared to be read must not be read: by principal, neither the session nor the client is.
+    if (this.byPrincipal) return { name: JSON.stringify([ctx.principal.id]), ends: false };
+    const { session, principal, client } = ctx;
     if (session !== undefined) return { name: sessionName(session), ends: true };
     return { name: JSON.stringify([principal.id, clientGroup(client.name ?? '')]), ends: false };
   }

@@ -88,6 +88,13 @@ describe('policy', () => {
     expect(await statuses()).toBeLessThanOrEqual(3);
   });
 
+  it('counts what a principal used in all sessions', async () => {
+    const gateway = gatewayWith({ rules: [allow('session.count < 2')], session: { by: 'principal' } });
+    const status = async (session: string, name: string) =>
+      (await gateway.call({ tool: 'files:read', session, client: { name }, as: { id: 'ada' } })).status;
+    expect([await status('a', 'x'), await status('b', 'y'), await status('c', 'z')]).toEqual([200, 200, 403]);
+  });
+
   it('does not count anew for each name of a client that a caller makes up', async () => {
     const gateway = gatewayWith({ rules: [allow('session.count < 1')] });
     let passed = 0;
