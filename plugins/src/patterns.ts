@@ -3,7 +3,7 @@
  * held against what a request resolved to, upstream and name each by itself, so no name of a tool can look like
  * another upstream, and whatever separator or alias a client sees makes no difference.
  */
-import type { Target } from '@sluice/sdk';
+import type { ConfigProblem, Target } from '@sluice/sdk';
 
 /** Longer than any name and most URIs; bounds what matching one request costs. */
 const MAX_PATTERN_LENGTH = 2_048;
@@ -22,6 +22,14 @@ export function patternProblem(pattern: string): string | undefined {
   if (colon === 0) return 'names no upstream before the colon; write * for any';
   if (colon === pattern.length - 1) return 'names nothing behind the colon; write * for anything';
   return undefined;
+}
+
+/** The same for several that stand together. @param path of the list in the configuration. */
+export function patternProblems(patterns: readonly string[], path: string): ConfigProblem[] {
+  return patterns.flatMap((pattern, index) => {
+    const message = patternProblem(pattern);
+    return message === undefined ? [] : [{ path: `${path}[${index}]`, message }];
+  });
 }
 
 /**

@@ -8,7 +8,7 @@ import {
   TargetPattern,
   Type,
 } from '@sluice/sdk';
-import { compilePatterns, type Matches, patternProblem } from '../patterns.js';
+import { compilePatterns, type Matches, patternProblems } from '../patterns.js';
 
 /** Longest time for which anything is kept, whatever is configured or said. */
 export const MAX_LIFETIME_MS = 24 * 3_600_000;
@@ -217,10 +217,7 @@ export function configProblems(config: CacheConfig): ConfigProblem[] {
     config[kind].forEach((rule, index) => {
       const path = `${kind}[${index}]`;
       const patterns = 'targets' in rule ? (rule.targets ?? []) : [];
-      patterns.forEach((pattern, at) => {
-        const problem = patternProblem(pattern);
-        if (problem !== undefined) add(`${path}.targets[${at}]`, problem);
-      });
+      problems.push(...patternProblems(patterns, `${path}.targets`));
       for (const field of ['ttl', 'max_ttl'] as const) {
         const written = (rule as Partial<Record<typeof field, string>>)[field];
         if (written !== undefined && durationMs(written) > MAX_LIFETIME_MS)

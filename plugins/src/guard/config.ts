@@ -1,7 +1,7 @@
 /** How the plugin stands in a configuration. */
 import { type ConfigProblem, Size, type Static, sizeBytes, TargetPattern, Type } from '@sluice/sdk';
 import { textPatternProblem } from '../matching/index.js';
-import { patternProblem } from '../patterns.js';
+import { patternProblems } from '../patterns.js';
 import { RedactionConfig, redactionProblems } from '../redaction/index.js';
 import { RULE_SETS } from './rules/index.js';
 
@@ -150,7 +150,7 @@ export function configProblems(config: Config): readonly ConfigProblem[] {
     ...config.rules.flatMap((each, index) =>
       ruleProblems(each, `rules[${index}]`, config.rules.slice(0, index)),
     ),
-    ...targetProblems(config.trusted, 'trusted'),
+    ...patternProblems(config.trusted, 'trusted'),
     ...(config.redaction === undefined ? [] : redactionProblems(config.redaction, 'redaction')),
     ...sizeProblems(config.max_result_bytes),
   ];
@@ -169,7 +169,7 @@ function setProblems({ set, exclude, targets: own }: Config['sets'][number], pat
           },
         ],
   );
-  return [...unknown, ...targetProblems(own, `${path}.targets`)];
+  return [...unknown, ...patternProblems(own, `${path}.targets`)];
 }
 
 export function ruleIdsOf(set: string): readonly string[] {
@@ -185,7 +185,7 @@ function ruleProblems(
   before: readonly { readonly id: string }[],
 ): ConfigProblem[] {
   const { id, patterns, paths, hosts, at, targets: own } = rule;
-  const problems = targetProblems(own, `${path}.targets`);
+  const problems = patternProblems(own, `${path}.targets`);
   if (ALL_IDS.has(id))
     problems.push({ path: `${path}.id`, message: 'is that of a rule that comes with the plugin' });
   if (before.some((other) => other.id === id))
@@ -216,13 +216,6 @@ function hostProblem(host: string): string | undefined {
   }
   if (/[\s@]|:\/\//.test(host)) return 'is no host; write its name or address alone';
   return undefined;
-}
-
-function targetProblems(patterns: readonly string[], path: string): ConfigProblem[] {
-  return patterns.flatMap((pattern, index) => {
-    const message = patternProblem(pattern);
-    return message === undefined ? [] : [{ path: `${path}[${index}]`, message }];
-  });
 }
 
 function sizeProblems(size: string | number | undefined): ConfigProblem[] {

@@ -2,7 +2,9 @@
 import { BlockList, isIP, isIPv6 } from 'node:net';
 import type { Json, JsonObject, Target } from '@sluice/sdk';
 import { CompiledTextPatterns } from '../matching/text-patterns.js';
+import { WITH_TARGET } from '../method-targets.js';
 import { compilePatterns, type Matches } from '../patterns.js';
+import { parsePointer } from '../pointer.js';
 import { addressesIn, HOST_MEMBER, hostsIn } from './addresses.js';
 import { type Config, JSON_RULES } from './config.js';
 import { hasPrototypeMember, hasRepeatedName } from './json-text.js';
@@ -30,14 +32,6 @@ export interface Asked {
 /** Texts of one request that are looked at; more are an attack by themselves, and refused. */
 const MAX_TEXT_COUNT = 100_000;
 const MAX_DEPTH = 64;
-/** These are about a tool, a prompt or a resource; others, such as `initialize`, hold nothing that a tool acts on. */
-const METHODS_WITH_TARGETS: ReadonlySet<string> = new Set([
-  'tools/call',
-  'prompts/get',
-  'resources/read',
-  'resources/subscribe',
-  'completion/complete',
-]);
 
 interface Located extends Text {
   readonly path: readonly string[];
@@ -88,7 +82,7 @@ export class RequestRules {
   hits(asked: Asked): readonly Hit[] {
     const { method, targets } = asked;
     // What reaches a server without anybody knowing whose it is falls under all rules but those for certain targets.
-    const isUnknown = targets.length === 0 && METHODS_WITH_TARGETS.has(method);
+    const isUnknown = targets.length === 0 && WITH_TARGET.has(method);
     const isFor = (matches: Matches) => isUnknown || targets.some(matches);
     const sets = this.sets.filter((each) => isFor(each.isFor));
     const own = this.own.filter((each) => (each.isAlways ? targets.some(each.isFor) : isFor(each.isFor)));
@@ -173,12 +167,7 @@ function ownRule({
   return {
     isFor: compilePatterns(targets),
     hit: { id, reason, action },
-    at: at.map((pointer) =>
-      pointer
-        .slice(1)
-        .split('/')
-        .map((step) => step.replaceAll('~1', '/').replaceAll('~0', '~')),
-    ),
+    at: at.map(parsePointer),
     isAlways: patterns.length + paths.length + hosts.length === 0,
     isIn: (text) => compiled.found(text.text).length > 0 || isPath(text.text) || isHost(text),
   };

@@ -1,5 +1,6 @@
 /** What threads do for the plugin: the same as a worker does, for what is long. */
 import type { JsonObject, OutcomeError } from '@sluice/sdk';
+import { kept } from '../matching/kept.js';
 import { Answers, type AnswersConfig } from './answers.js';
 import type { Config } from './config.js';
 import type { Report } from './report.js';
@@ -35,7 +36,7 @@ const rules = new Map<string, RequestRules>();
 const answers = new Map<string, Answers>();
 
 export function requestHits({ config, asked }: RequestTask): readonly Hit[] {
-  return kept(rules, JSON.stringify(config), () => new RequestRules(config)).hits(asked);
+  return kept(rules, JSON.stringify(config), MAX_KEPT_COUNT, () => new RequestRules(config)).hits(asked);
 }
 
 export function guardedResult({ config, random, json }: ResultTask): ThreadAnswer {
@@ -51,14 +52,5 @@ export function guardedError({ config, random, error }: ErrorTask): ThreadAnswer
 
 function answersFor(config: AnswersConfig, random: Uint8Array): Answers {
   const key = JSON.stringify([config, Buffer.from(random).toString('base64')]);
-  return kept(answers, key, () => new Answers(config, random));
-}
-
-function kept<T>(all: Map<string, T>, key: string, make: () => T): T {
-  const known = all.get(key);
-  if (known !== undefined) return known;
-  if (all.size >= MAX_KEPT_COUNT) all.clear();
-  const made = make();
-  all.set(key, made);
-  return made;
+  return kept(answers, key, MAX_KEPT_COUNT, () => new Answers(config, random));
 }

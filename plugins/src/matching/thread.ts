@@ -1,4 +1,5 @@
 /** What threads do for {@link TextPatterns}. */
+import { kept } from './kept.js';
 import { CompiledTextPatterns, type Match, type TextPattern } from './text-patterns.js';
 
 /** Sets of patterns that a thread keeps compiled; with one more it begins anew. */
@@ -10,7 +11,7 @@ export interface Task {
   readonly text: string;
 }
 
-const kept = new Map<string, CompiledTextPatterns>();
+const sets = new Map<string, CompiledTextPatterns>();
 
 export function found({ patterns, text }: Task): readonly string[] {
   return compiled(patterns).found(text);
@@ -21,11 +22,5 @@ export function scan({ patterns, text }: Task): readonly Match[] {
 }
 
 function compiled(patterns: readonly TextPattern[]): CompiledTextPatterns {
-  const key = JSON.stringify(patterns);
-  const known = kept.get(key);
-  if (known !== undefined) return known;
-  if (kept.size >= MAX_KEPT_COUNT) kept.clear();
-  const made = new CompiledTextPatterns(patterns);
-  kept.set(key, made);
-  return made;
+  return kept(sets, JSON.stringify(patterns), MAX_KEPT_COUNT, () => new CompiledTextPatterns(patterns));
 }

@@ -5,7 +5,7 @@
  * written last there, it sees what the server shows.
  */
 import { definePlugin, type JsonObject, type ListEntry } from '@sluice/sdk';
-import { patternProblem } from '../patterns.js';
+import { patternProblems } from '../patterns.js';
 import { Config } from './config.js';
 import { type Ctx, type Next, Pins } from './pins.js';
 
@@ -19,10 +19,7 @@ export default definePlugin({
   changes: ['entries'],
 
   check({ targets, accepted }) {
-    const problems = targets.flatMap((pattern, index) => {
-      const message = patternProblem(pattern);
-      return message === undefined ? [] : [{ path: `targets[${index}]`, message }];
-    });
+    const problems = patternProblems(targets, 'targets');
     for (const [upstream, tools] of Object.entries(accepted))
       for (const [name, text] of Object.entries(tools)) {
         const message = definitionProblem(name, text);

@@ -59,11 +59,11 @@ function problemsOf(config: Config): readonly ConfigProblem[] {
     if (id === DEFAULT_RULE || id === PROTOCOL_RULE || id === OPA_RULE)
       problems.push({ path, message: `stands for what no rule decides` });
   });
-  new Policy(config, problems);
+  const policy = new Policy(config, problems);
   const windowMs = durationMs(config.session?.window ?? DEFAULT_WINDOW);
   if (windowMs < MIN_WINDOW_MS || windowMs > MAX_WINDOW_MS)
     problems.push({ path: 'session.window', message: 'is too short or too long', hint: 'from 1s to 30d' });
-  if (config.session?.by === 'principal' && !new Policy(config).readsFact('session'))
+  if (config.session?.by === 'principal' && !policy.readsFact('session'))
     problems.push({ path: 'session', message: 'is for nothing: no rule reads `session`' });
   return problems;
 }

@@ -3,7 +3,7 @@ import type { ConfigProblem, Target } from '@sluice/sdk';
 import { plainUri } from '../authorize/spelling.js';
 import { FALSE, TRUE } from '../expressions/condition.js';
 import { WITH_TARGET } from '../method-targets.js';
-import { compilePattern, type Matches, patternProblem } from '../patterns.js';
+import { compilePattern, type Matches, patternProblems } from '../patterns.js';
 import type { RuleConfig } from './config.js';
 import type { Question } from './decision-point.js';
 
@@ -13,10 +13,7 @@ import type { Question } from './decision-point.js';
  * @param path of `match` in the configuration.
  */
 export function compileMatch(match: RuleConfig['match'], path: string, problems: ConfigProblem[]) {
-  const wrong = (match?.targets ?? []).flatMap((pattern, index) => {
-    const message = patternProblem(pattern);
-    return message === undefined ? [] : [{ path: `${path}.targets[${index}]`, message }];
-  });
+  const wrong = patternProblems(match?.targets ?? [], `${path}.targets`);
   problems.push(...wrong);
   const methods = match?.methods && new Set(match.methods);
   const targets =

@@ -18,7 +18,7 @@ import { addressKey } from '../buckets/address.js';
 import type { BucketState, Taken, Want } from '../buckets/bucket-store.js';
 import { allowanceOf, periodSeconds, RATE, type Rate, rateProblems } from '../buckets/rate.js';
 import { SharedBuckets } from '../buckets/shared-buckets.js';
-import { compilePatterns, type Matches, patternProblem } from '../patterns.js';
+import { compilePatterns, type Matches, patternProblems } from '../patterns.js';
 import { storeOf } from './store.js';
 
 /** What a bucket can be kept for. */
@@ -180,11 +180,10 @@ function readsOf({ key, match, tier_by }: LimitConfig): string[] {
 }
 
 function problemsOf({ match, tier_by, tiers, ...limit }: LimitConfig, path: string): ConfigProblem[] {
-  const problems = [...rateProblems(limit, `${path}.`)];
-  match?.targets?.forEach((pattern, index) => {
-    const message = patternProblem(pattern);
-    if (message !== undefined) problems.push({ path: `${path}.match.targets[${index}]`, message });
-  });
+  const problems = [
+    ...rateProblems(limit, `${path}.`),
+    ...patternProblems(match?.targets ?? [], `${path}.match.targets`),
+  ];
   for (const [tier, rate] of Object.entries(tiers ?? {}))
     problems.push(...rateProblems(rate, `${path}.tiers.${tier}.`));
   if (tiers !== undefined && tier_by === undefined)

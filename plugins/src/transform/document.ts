@@ -4,7 +4,6 @@ import { type ConfigProblem, type Json, type JsonObject, type Static, Type } fro
 import { compileExpression } from '../expressions/expression.js';
 import type { Scope } from '../expressions/scope.js';
 import { compileTemplate } from '../expressions/template.js';
-import { compilePatch, PatchOperation, patchProblems } from './json-patch.js';
 import {
   isInside,
   type Pointer,
@@ -13,7 +12,8 @@ import {
   valueAt,
   without,
   withValue,
-} from './pointer.js';
+} from '../pointer.js';
+import { compilePatch, PatchOperation, patchProblems } from './json-patch.js';
 
 const MAX_CHANGE_COUNT = 100;
 

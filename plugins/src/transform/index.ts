@@ -18,8 +18,8 @@ import {
 } from '@sluice/sdk';
 import { NoValue } from '../expressions/expression.js';
 import type { Scope } from '../expressions/scope.js';
+import { NoPlace } from '../pointer.js';
 import type { Findings } from './document.js';
-import { NoPlace } from './pointer.js';
 import { type CompiledRule, compileRule, Rule, UnfitHeader } from './rule.js';
 import { isWithin } from './size.js';
 

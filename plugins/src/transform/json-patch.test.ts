@@ -2,8 +2,8 @@ import type { JsonObject } from '@sluice/sdk';
 import fc from 'fast-check';
 import { applyPatch } from 'rfc6902';
 import { describe, expect, it } from 'vitest';
+import { without, withValue } from '../pointer.js';
 import { compilePatch, patchProblems } from './json-patch.js';
-import { without, withValue } from './pointer.js';
 
 const key = fc.constantFrom('a', 'b', '0', '1', '-', 'a~1b', 'm~0n');
 const pointer = fc.array(key, { minLength: 1, maxLength: 3 }).map((tokens) => `/${tokens.join('/')}`);

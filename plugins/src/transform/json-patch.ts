@@ -2,7 +2,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { type ConfigProblem, type JsonObject, type Static, Type } from '@sluice/sdk';
 import { applyPatch, type Operation } from 'rfc6902';
-import { isInside, NoPlace, type Pointer, parsePointer, pointerProblem, valueAt } from './pointer.js';
+import { isInside, NoPlace, type Pointer, parsePointer, pointerProblem, valueAt } from '../pointer.js';
 import { isWithin } from './size.js';
 
 export const PatchOperation = Type.Object(

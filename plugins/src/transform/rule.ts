@@ -3,10 +3,10 @@ import { type Static, type Target, TargetPattern, Type } from '@sluice/sdk';
 import { compileExpression, NoValue } from '../expressions/expression.js';
 import type { Scope } from '../expressions/scope.js';
 import { compileTemplate, type Template } from '../expressions/template.js';
-import { compilePatterns, patternProblem } from '../patterns.js';
+import { compilePatterns, patternProblems } from '../patterns.js';
+import type { Pointer } from '../pointer.js';
 import { type Change, compileDocument, DocumentChanges, type Findings } from './document.js';
 import { nameProblem, renameProblem, valueProblem } from './headers.js';
-import type { Pointer } from './pointer.js';
 
 function changesOf(description: string) {
   return Type.Object(DocumentChanges.properties, { additionalProperties: false, description });
@@ -143,10 +143,7 @@ function compileMatch(match: RuleConfig['match'], path: string, findings: Findin
   const methods = match?.methods === undefined ? undefined : new Set(match.methods);
   if (methods !== undefined) findings.reads.add('method');
   const patterns = match?.targets ?? [];
-  const wrong = patterns.flatMap((pattern, index) => {
-    const message = patternProblem(pattern);
-    return message === undefined ? [] : [{ path: `${path}.targets[${index}]`, message }];
-  });
+  const wrong = patternProblems(patterns, `${path}.targets`);
   findings.problems.push(...wrong);
   const isTarget = match?.targets === undefined || wrong.length > 0 ? undefined : compilePatterns(patterns);
   if (isTarget !== undefined) findings.reads.add('targets');

@@ -20,7 +20,7 @@ import {
   TargetPattern,
   Type,
 } from '@sluice/sdk';
-import { compilePatterns, patternProblem } from '../patterns.js';
+import { compilePatterns, patternProblems } from '../patterns.js';
 import { type Made, SchemaCheck, SchemaChecks, Unfit } from './checks.js';
 import type { Finding } from './finding.js';
 
@@ -92,10 +92,7 @@ export default definePlugin({
   changes: ['result'],
 
   check({ targets, max_schema_size }) {
-    const problems = targets.flatMap((pattern, index) => {
-      const message = patternProblem(pattern);
-      return message === undefined ? [] : [{ path: `targets[${index}]`, message }];
-    });
+    const problems = patternProblems(targets, 'targets');
     return sizeBytes(max_schema_size) > MAX_SCHEMA_BYTES
       ? [...problems, { path: 'max_schema_size', message: 'is more than 1MiB' }]
       : problems;

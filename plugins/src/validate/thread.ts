@@ -2,6 +2,7 @@
 import { createRequire } from 'node:module';
 import type { JsonObject } from '@sluice/sdk';
 import type { Ajv as AjvClass, CodeKeywordDefinition, KeywordCxt, Options } from 'ajv';
+import { kept } from '../matching/kept.js';
 import { compileEcmaPattern } from './ecma-pattern.js';
 import { type Finding, findingOf } from './finding.js';
 import { FORMATS } from './formats.js';
@@ -176,15 +177,10 @@ export interface LongTask {
 
 /** Programs that a thread keeps; with one more it begins anew. */
 const MAX_KEPT_COUNT = 16;
-const kept = new Map<string, ReturnType<typeof checkOf>>();
+const checks = new Map<string, ReturnType<typeof checkOf>>();
 
 /** What is wrong with a member of a text; undefined when nothing is, or it is not there. */
 export function checkLong({ program, text, member }: LongTask): Finding | undefined {
-  let check = kept.get(program);
-  if (check === undefined) {
-    if (kept.size >= MAX_KEPT_COUNT) kept.clear();
-    check = checkOf(program);
-    kept.set(program, check);
-  }
+  const check = kept(checks, program, MAX_KEPT_COUNT, () => checkOf(program));
   return findingOf(check, (JSON.parse(text) as JsonObject)[member]);
 }
