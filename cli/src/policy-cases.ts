@@ -5,8 +5,8 @@ import { formatProblem, parseYamlValue } from '@sluice/control-plane';
 import { type ResolvedPlugin, resolveConfiguration } from '@sluice/proto';
 import { type ConfigProblem, definePlugin, type Static, Type } from '@sluice/sdk';
 import { findFile, OWN_VARIABLES, readConfiguration } from './configuration.js';
-import { EXIT } from './exit-codes.js';
 import type { Output } from './health.js';
+import { Unusable, WrongUsage } from './unusable.js';
 
 const CASES = /\.test\.(ya?ml|json)$/;
 const ENDINGS = ['.yaml', '.yml', '.json', '.toml'];
@@ -116,16 +116,6 @@ export interface CasesFile {
   readonly cases: readonly PolicyCase[];
 }
 
-/** What is wrong with what was named; the message has been made for people. */
-export class Unusable extends Error {
-  constructor(
-    message: string,
-    readonly exitCode: number = EXIT.configuration,
-  ) {
-    super(message);
-  }
-}
-
 function requestProblems(request: CaseRequest, path: string): ConfigProblem[] {
   const { tool, prompt, resource, method, at, times } = request;
   const named = [tool, prompt, resource].filter((each) => each !== undefined);
@@ -150,7 +140,7 @@ export function requestOf(text: string): CaseRequest {
   const checked = CASES_FILE.checked({
     cases: [{ name: 'it', request: yamlOf(text, '--request'), expect: 'allow' }],
   });
-  if (!checked.ok) throw new Unusable(said('--request', checked.problems, 'cases[0].request.'), EXIT.usage);
+  if (!checked.ok) throw new WrongUsage(said('--request', checked.problems, 'cases[0].request.'));
   return (checked.config as CasesFile).cases[0]?.request as CaseRequest;
 }
 
@@ -227,7 +217,7 @@ export async function policyOf(file: string, name: string | undefined): Promise<
   const [first, ...others] = await policiesIn(file, name);
   if (others.length > 0) {
     const names = [first, ...others].map((each) => each?.name).join(', ');
-    throw new Unusable(`${file} has several policies (${names}); name one with \`plugin\``, EXIT.usage);
+    throw new WrongUsage(`${file} has several policies (${names}); name one with \`plugin\``);
   }
   return first as ResolvedPlugin;
 }

@@ -18,12 +18,12 @@ import {
   readCases,
   requestOf,
   tellingUnusable,
-  Unusable,
 } from './policy-cases.js';
 import type { ExplainFlags } from './policy-command-line.js';
 import { opaHost } from './policy-opa.js';
 import { call, earlier, gatewayOf, methodOf, targetOf } from './policy-test.js';
 import { type Palette, palette, usesColour } from './terminal.js';
+import { Unusable, WrongUsage } from './unusable.js';
 
 const MAX_VALUE_LENGTH = 120;
 
@@ -63,13 +63,12 @@ function caseOf(file: string, flags: ExplainFlags): { plugin: string | undefined
       policyCase: { name: 'it', after: [], person: 'accept', expect: 'allow', request },
     };
   }
-  if (flags.case === undefined)
-    throw new Unusable('give a request with --request, or a case with --case', EXIT.usage);
+  if (flags.case === undefined) throw new WrongUsage('give a request with --request, or a case with --case');
   const { plugin, cases } = readCases(file);
   const policyCase = cases.find(({ name }) => name === flags.case);
   if (policyCase === undefined) {
     const names = cases.map(({ name }) => `  ${name}`).join('\n');
-    throw new Unusable(`${file} has no case ${JSON.stringify(flags.case)}; it has\n${names}`, EXIT.usage);
+    throw new WrongUsage(`${file} has no case ${JSON.stringify(flags.case)}; it has\n${names}`);
   }
   return { plugin: flags.plugin ?? plugin, policyCase };
 }

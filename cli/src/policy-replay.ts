@@ -4,13 +4,14 @@ import { openForReading, recordsOf, type StoredRecord } from '@sluice/plugins/au
 import type { ResolvedPlugin } from '@sluice/proto';
 import type { JsonObject, Plugin, TargetKind } from '@sluice/sdk';
 import type { TestGateway } from '@sluice/sdk/testing';
-import { timeOf, Unusable as WrongFlag } from './audit/flags.js';
+import { timeOf } from './audit/flags.js';
 import { EXIT } from './exit-codes.js';
 import type { Output } from './health.js';
-import { type CaseRequest, placesOf, policyOf, tellingUnusable, Unusable } from './policy-cases.js';
+import { type CaseRequest, placesOf, policyOf, tellingUnusable } from './policy-cases.js';
 import type { ReplayFlags } from './policy-command-line.js';
 import { call, type Decided, decidedBy, gatewayOf } from './policy-test.js';
-import { alignColumns, palette, usesColour } from './terminal.js';
+import { alignColumns, palette, printable, usesColour } from './terminal.js';
+import { Unusable } from './unusable.js';
 
 /** What records hold of each request, by the names of attributes. */
 const RECORDED = [
@@ -98,10 +99,11 @@ async function* replayed(
   const readsArguments = reads.some(
     (name) => name === 'arguments' || name === 'params' || name === 'paramsJson',
   );
+  const filter = { sinceMs: timeOf('--since', since, nowMs), untilMs: timeOf('--until', until, nowMs) };
   const database = opened(file);
   let gateway: TestGateway | undefined;
   try {
-    for (const record of recordsOf(database, filterOf(since, until, nowMs))) {
+    for (const record of recordsOf(database, filter)) {
       const { open } = record;
       if (open !== undefined && open.kind !== 'exchange') continue;
       const request = requestOf(record);
@@ -132,15 +134,6 @@ function opened(file: string) {
     return openForReading(file);
   } catch (thrown) {
     throw new Unusable((thrown as Error).message, EXIT.unexpected);
-  }
-}
-
-function filterOf(since: string | undefined, until: string | undefined, nowMs: number) {
-  try {
-    return { sinceMs: timeOf('--since', since, nowMs), untilMs: timeOf('--until', until, nowMs) };
-  } catch (thrown) {
-    if (thrown instanceof WrongFlag) throw new Unusable(thrown.message, EXIT.usage);
-    throw thrown;
   }
 }
 
@@ -224,7 +217,7 @@ function rowOf({ record, before, after, doubt }: Replayed): string[] {
     String(seq),
     new Date(timeMs).toISOString(),
     String(personal?.principal ?? '-'),
-    what.replaceAll(/\p{C}/gu, '�'),
+    printable(what),
     before,
     `${after.outcome} (${after.rule})`,
     doubt === undefined ? '' : `with ${doubt}`,

@@ -30,6 +30,10 @@ it.each([
   expect(sizeBytes(written)).toBe(bytes);
 });
 
+it('are as large as they are written where more than 4 GiB may be', () => {
+  expect(sizeBytes('20GiB', Number.MAX_SAFE_INTEGER)).toBe(20 * 2 ** 30);
+});
+
 it.each([0, -1, 1.5, 2 ** 32, '', '0', '0KiB', '64 apples', '64KiB ', '-1MB', true, null, [1]])(
   '%j is no size',
   (written) => {

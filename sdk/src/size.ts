@@ -23,10 +23,14 @@ export function Size(options: SchemaOptions = {}): TUnion<[TInteger, TString]> {
   );
 }
 
-/** Bytes of what {@link Size} has checked, at most 4 GiB. */
-export function sizeBytes(written: number | string): number {
+/**
+ * Bytes of what {@link Size} has checked.
+ *
+ * @param maxBytes what more than that counts as; more than 4 GiB for what is not held in memory.
+ */
+export function sizeBytes(written: number | string, maxBytes = MAX_BYTES): number {
   if (typeof written === 'number') return written;
   const [, amount, unit = ''] = /^([0-9.]+) ?([a-z]*)$/i.exec(written) ?? [];
   const bytes = Math.floor(Number(amount) * (UNIT_BYTES[unit.toLowerCase()] as number));
-  return Math.min(bytes, MAX_BYTES);
+  return Math.min(bytes, maxBytes);
 }

@@ -13,7 +13,8 @@ import { EXIT } from '../exit-codes.js';
 import { openLog } from '../log.js';
 import type { NodeFlags } from '../node-flags.js';
 import { sharedKey, sharingOf } from '../node-sharing.js';
-import { Unusable } from './flags.js';
+import { WrongUsage } from '../unusable.js';
+import { AGE } from './flags.js';
 
 const RETENTION_INTERVAL_MS = 60_000;
 
@@ -22,7 +23,7 @@ export async function collect(flags: CollectFlags): Promise<number> {
   const retention = retentionOf(flags);
   const key = sharedKey(flags as unknown as NodeFlags);
   const sharing = sharingOf(flags as unknown as NodeFlags, key);
-  if (sharing === undefined) throw new Unusable('--nats is missing');
+  if (sharing === undefined) throw new WrongUsage('--nats is missing');
   const { file } = flags;
   const audit = new AuditFile({
     file,
@@ -71,16 +72,15 @@ function told(): Promise<void> {
   });
 }
 
-const AGE = /^(?:[0-9]+(?:\.[0-9]+)?(?:ms|s|m|h|d))+$/;
 const SIZE = /^[1-9][0-9]{0,9}(?:\.[0-9]{1,9})? ?(?:[kK][bB]|[MG]B|[KMG]iB|B)?$/;
 
 function retentionOf({ maxAge, maxSize }: CollectFlags) {
   if (maxAge !== undefined && !AGE.test(maxAge))
-    throw new Unusable(`--max-age ${maxAge}: say an age such as 400d`);
+    throw new WrongUsage(`--max-age ${maxAge}: say an age such as 400d`);
   if (maxSize !== undefined && !SIZE.test(maxSize))
-    throw new Unusable(`--max-size ${maxSize}: say a size such as 4GiB`);
+    throw new WrongUsage(`--max-size ${maxSize}: say a size such as 4GiB`);
   return {
     maxAgeMs: maxAge === undefined ? undefined : durationMs(maxAge),
-    maxBytes: maxSize === undefined ? undefined : sizeBytes(maxSize),
+    maxBytes: maxSize === undefined ? undefined : sizeBytes(maxSize, Number.MAX_SAFE_INTEGER),
   };
 }

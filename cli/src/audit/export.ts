@@ -15,7 +15,8 @@ import {
 import type { ExportFlags } from '../audit-command-line.js';
 import { EXIT } from '../exit-codes.js';
 import type { Output } from '../health.js';
-import { filterOf, Unusable } from './flags.js';
+import { WrongUsage } from '../unusable.js';
+import { filterOf } from './flags.js';
 
 /** Records of one request. */
 const OTLP_BATCH_COUNT = 500;
@@ -51,14 +52,14 @@ export async function exportRecords(
 }
 
 async function sinkOf({ to, out: file, tcp, url, header = [] }: ExportFlags, out: Output): Promise<Sink> {
-  const odd = (flag: string) => new Unusable(`${flag} does not go with --to ${to}`);
+  const odd = (flag: string) => new WrongUsage(`${flag} does not go with --to ${to}`);
   if (url !== undefined && to !== 'otlp') throw odd('--url');
   if (tcp !== undefined && to !== 'syslog') throw odd('--tcp');
   if (header.length > 0 && to !== 'otlp') throw odd('--header');
   if (file !== undefined && (to === 'otlp' || tcp !== undefined)) throw odd('--out');
   if (to === 'otlp') {
     if (url === undefined)
-      throw new Unusable('--to otlp needs --url, for example http://collector:4318/v1/logs');
+      throw new WrongUsage('--to otlp needs --url, for example http://collector:4318/v1/logs');
     return new OtlpSink(url, fieldsOf(header));
   }
   const host = hostname();
@@ -93,7 +94,7 @@ function streamSink(stream: Writable, textOf: (record: StoredRecord) => string):
 async function connected(place: string): Promise<Socket> {
   const [, host, port] = /^\[?([^\]]+)\]?:([0-9]{1,5})$/.exec(place) ?? [];
   if (host === undefined || port === undefined || Number(port) > 65_535)
-    throw new Unusable(`--tcp ${place}: say host:port`);
+    throw new WrongUsage(`--tcp ${place}: say host:port`);
   const socket = connect({ host, port: Number(port) });
   socket.setTimeout(CONNECT_TIMEOUT_MS, () => socket.destroy(new Error(`${place} does not take anything`)));
   await once(socket, 'connect');
@@ -104,7 +105,7 @@ function fieldsOf(headers: readonly string[]): Record<string, string> {
   return Object.fromEntries(
     headers.map((header) => {
       const colon = header.indexOf(':');
-      if (colon < 1) throw new Unusable('--header: say NAME: VALUE');
+      if (colon < 1) throw new WrongUsage('--header: say NAME: VALUE');
       return [header.slice(0, colon).trim(), header.slice(colon + 1).trim()];
     }),
   );
@@ -118,7 +119,7 @@ class OtlpSink implements Sink {
     private readonly headers: Readonly<Record<string, string>>,
   ) {
     if (!/^https?:\/\//.test(url) || !URL.canParse(url))
-      throw new Unusable(`--url ${url}: is no URL of http or https`);
+      throw new WrongUsage(`--url ${url}: is no URL of http or https`);
   }
 
   write(record: StoredRecord): Promise<void> | undefined {

@@ -97,7 +97,7 @@ describe('sluice audit query', () => {
     expect(out).toMatch(/^RECORD +TIME +PRINCIPAL +WHAT +DECISION +OUTCOME +MS +BYTES\n/);
     expect(out).toContain('tools/call files:delete');
     expect(out).toContain('deny (rules some)');
-    expect(out).toContain('write Grüße�[2J');
+    expect(out).toContain('write Grüße\\x1b[2J');
     expect(out).not.toContain('\u001b');
     expect(JSON.parse((await query({ output: 'json' })).out)).toHaveLength(4);
   });

@@ -19,9 +19,10 @@ import {
 import type { AuditCommand, ChangeFlags, QueryFlags, VerifyFlags } from '../audit-command-line.js';
 import { EXIT } from '../exit-codes.js';
 import type { Output } from '../health.js';
-import { alignColumns, palette, usesColour } from '../terminal.js';
+import { alignColumns, palette, printable, usesColour } from '../terminal.js';
+import { Unusable, WrongUsage } from '../unusable.js';
 import { exportRecords } from './export.js';
-import { filterOf, timeOf, Unusable } from './flags.js';
+import { filterOf, timeOf } from './flags.js';
 
 export interface AuditSurroundings {
   readonly out: Output;
@@ -35,7 +36,7 @@ export async function runAuditCommand(command: AuditCommand, around: AuditSurrou
     return await done(command, around);
   } catch (thrown) {
     around.err.write(`sluice audit ${command.name}: ${(thrown as Error).message}\n`);
-    return thrown instanceof Unusable ? EXIT.usage : EXIT.unexpected;
+    return thrown instanceof Unusable ? thrown.exitCode : EXIT.unexpected;
   }
 }
 
@@ -84,7 +85,7 @@ function changing<T>({ file, key }: ChangeFlags, nowMs: number, change: (file: A
   openForReading(file).close();
   const keyFile = key ?? keyFileOf(file);
   if (!existsSync(keyFile))
-    throw new Unusable(`the private key of the node is not at ${keyFile}; say with --key where it is`);
+    throw new WrongUsage(`the private key of the node is not at ${keyFile}; say with --key where it is`);
   const opened = new AuditFile({
     file,
     key: signingKey(keyFile),
@@ -156,22 +157,17 @@ function row({ seq, timeMs, open, personal }: StoredRecord): string[] {
   ];
 }
 
-/** Nothing that a terminal would take for a command. */
-function printable(text: string): string {
-  return text.replaceAll(/\p{C}/gu, '�');
-}
-
 function verify({ file, publicKey, expect = [] }: VerifyFlags, { out }: AuditSurroundings): number {
   const keyFiles = publicKey ?? [`${keyFileOf(file)}.pub`];
   const keys = keyFiles.map((each) => {
     if (!existsSync(each))
-      throw new Unusable(`there is no public key at ${each}; say with --public-key where it is`);
+      throw new WrongUsage(`there is no public key at ${each}; say with --public-key where it is`);
     return publicKeyIn(each);
   });
   const known = expect.map((each) => {
     const [, seq, hash] = /^([0-9]{1,15}):([0-9a-f]{64})$/.exec(each) ?? [];
     if (seq === undefined || hash === undefined)
-      throw new Unusable(`--expect ${each}: say number and hash of a record, as verify prints them`);
+      throw new WrongUsage(`--expect ${each}: say number and hash of a record, as verify prints them`);
     return { seq: Number(seq), hash };
   });
   const found = verifyFile(file, keys, known);

@@ -293,7 +293,8 @@ function writerOptions(config: Config, secret: Uint8Array): WriterOptions {
     },
     retention: {
       maxAgeMs: retention.max_age === undefined ? undefined : durationMs(retention.max_age),
-      maxBytes: retention.max_size === undefined ? undefined : sizeBytes(retention.max_size),
+      maxBytes:
+        retention.max_size === undefined ? undefined : sizeBytes(retention.max_size, Number.MAX_SAFE_INTEGER),
     },
   };
 }

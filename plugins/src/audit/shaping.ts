@@ -32,18 +32,16 @@ export class Shaping {
   }
 
   record([text, params]: NotedText): NewRecord {
-    const noted = JSON.parse(text) as Noted;
-    const [id, timeMs, kind, traceparent, endpoint, transport, method, revision, session] = noted;
     const [
-      ,
-      ,
-      ,
-      ,
-      ,
-      ,
-      ,
-      ,
-      ,
+      id,
+      timeMs,
+      kind,
+      traceparent,
+      endpoint,
+      transport,
+      method,
+      revision,
+      session,
       principal,
       tenant,
       consumer,
@@ -52,9 +50,16 @@ export class Shaping {
       address,
       scopes,
       claims,
-    ] = noted;
-    const [targets, resultBytes, durationMs, outcome, errorCode, refusedBy, reason, remarks, paramsLength] =
-      noted.slice(17) as unknown as Tail;
+      targets,
+      resultBytes,
+      durationMs,
+      outcome,
+      errorCode,
+      refusedBy,
+      reason,
+      remarks,
+      paramsLength,
+    ] = JSON.parse(text) as Noted;
     const given = params === '' ? undefined : parsed(params);
     const [first, ...others] = targets.map(([of, upstream, name]) => ({
       kind: of,
@@ -144,18 +149,6 @@ export class Shaping {
     return { arguments_digest: `hmac-sha256:${digest}` };
   }
 }
-
-type Tail = [
-  Noted[17],
-  Noted[18],
-  Noted[19],
-  Noted[20],
-  Noted[21],
-  Noted[22],
-  Noted[23],
-  Noted[24],
-  Noted[25],
-];
 
 /** What was decided in the end, by whom and by which rule. */
 function decisionOf(all: readonly object[], outcome: Noted[20], refusedBy: string | undefined) {
