@@ -1,7 +1,7 @@
 import { type Command, Option } from 'commander';
 import type { Example } from './command-line.js';
-import { listed } from './node-command-line.js';
 import type { NodeFlags } from './node-flags.js';
+import { clusterName, collected, listed, replicas } from './option-values.js';
 
 /** Which records. */
 export interface RecordFlags {
@@ -126,7 +126,6 @@ export const AUDIT_EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
 type Check = (what: string, min: number, max: number) => (text: string) => number;
 
 const MAX_LIMIT = 1_000_000;
-const MAX_REPLICAS = 5;
 
 export function addAuditCommand(
   program: Command,
@@ -175,7 +174,9 @@ export function addAuditCommand(
     .option('--tcp <host:port>', 'for syslog: a receiver, with lengths before messages (RFC 6587)')
     .option('--url <url>', 'for otlp: where logs are taken, for example http://collector:4318/v1/logs')
     .addOption(
-      several(new Option('--header <field>', 'for otlp: a header field, such as "Authorization: Bearer …"')),
+      new Option('--header <field>', 'for otlp: a header field, such as "Authorization: Bearer …"').argParser(
+        collected,
+      ),
     )
     .action((flags: ExportFlags) => run({ name: 'export', flags }));
 
@@ -185,8 +186,14 @@ export function addAuditCommand(
       'Goes through the whole chain and says which records were changed, removed, added or swapped, and whether its end ' +
         'and its checkpoints are signed by the key of the node. Ends with 1 when something is wrong.',
     )
-    .addOption(several(new Option('--public-key <file>', 'of the node, in PEM; by default FILE.key.pub')))
-    .addOption(several(new Option('--expect <record:hash>', 'the hash of a record as it was printed before')))
+    .addOption(
+      new Option('--public-key <file>', 'of the node, in PEM; by default FILE.key.pub').argParser(collected),
+    )
+    .addOption(
+      new Option('--expect <record:hash>', 'the hash of a record as it was printed before').argParser(
+        collected,
+      ),
+    )
     .action((flags: VerifyFlags) => run({ name: 'verify', flags }));
 
   const shared = (flags: string, meaning: string, variable: string) =>
@@ -215,10 +222,14 @@ export function addAuditCommand(
         'how many NATS servers keep a copy, as at the nodes',
         'NATS_REPLICAS',
       )
-        .argParser(wholeNumber('copies', 1, MAX_REPLICAS))
+        .argParser(replicas)
         .default(1),
     )
-    .addOption(shared('--cluster <name>', 'the name of the cluster', 'CLUSTER').default('default'))
+    .addOption(
+      shared('--cluster <name>', 'the name of the cluster', 'CLUSTER')
+        .argParser(clusterName)
+        .default('default'),
+    )
     .addOption(
       shared(
         '--key-file <file>',
@@ -301,11 +312,4 @@ function withFilter(command: Command): Command {
       ]),
     )
     .option('--trace <id>', 'of which trace, as 32 hexadecimal digits');
-}
-
-function several(option: Option): Option {
-  return option.argParser((value: string, earlier: readonly string[] | undefined) => [
-    ...(earlier ?? []),
-    value,
-  ]);
 }

@@ -18,6 +18,7 @@ import {
 import { EXIT, EXIT_MEANINGS } from './exit-codes.js';
 import { addKeysCommand, KEYS_EXAMPLES, type KeysActions } from './keys-command-line.js';
 import { addDataPlaneCommand, NODE_EXAMPLES, type NodeActions } from './node-command-line.js';
+import { collected } from './option-values.js';
 import { addPinCommand, PIN_EXAMPLES, type PinActions } from './pin-command-line.js';
 import { addPluginCommand, PLUGIN_EXAMPLES, type PluginActions } from './plugin-command-line.js';
 import { addPolicyCommand, POLICY_EXAMPLES, type PolicyActions } from './policy-command-line.js';
@@ -313,11 +314,6 @@ function logFormatOption(): Option {
     'json',
     'text',
   ]);
-}
-
-/** For an option that may be given several times. */
-function collected(value: string, earlier: readonly string[] | undefined): readonly string[] {
-  return [...(earlier ?? []), value];
 }
 
 function wholeNumber(what: string, min: number, max: number): (text: string) => number {

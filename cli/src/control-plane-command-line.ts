@@ -1,7 +1,8 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { Example } from './command-line.js';
 import type { ControlPlaneFlags, Place } from './control-plane-flags.js';
-import { listed, type SharedOptions } from './node-command-line.js';
+import type { SharedOptions } from './node-command-line.js';
+import { clusterName, listed } from './option-values.js';
 
 export interface ControlPlaneActions {
   controlPlane(flags: ControlPlaneFlags): Promise<number>;
@@ -21,7 +22,6 @@ export const CONTROL_PLANE_EXAMPLES: Readonly<Record<string, readonly Example[]>
   ],
 };
 
-const CLUSTER_NAME = /^[A-Za-z0-9_-]{1,63}$/;
 const MAX_KEPT_REVISIONS = 1_000_000;
 const LOOPBACK = /^(?:localhost|127(?:\.\d{1,3}){3}|::1)$/;
 
@@ -242,9 +242,4 @@ function place(text: string): Place {
   if (port === undefined || Number(port) > 65_535)
     throw new InvalidArgumentError('Give host:port, such as 127.0.0.1:7080.');
   return { host: name, port: Number(port) };
-}
-
-function clusterName(text: string): string {
-  if (CLUSTER_NAME.test(text)) return text;
-  throw new InvalidArgumentError('Give up to 63 letters, digits, `_` and `-`.');
 }

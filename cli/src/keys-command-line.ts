@@ -1,6 +1,7 @@
 import { type Command, Option } from 'commander';
 import type { Example } from './command-line.js';
 import { KEY_SECRET_VARIABLE } from './key-secret-variable.js';
+import { collected } from './option-values.js';
 
 /** What `sluice keys create` was told. */
 export interface NewKeyFlags {
@@ -90,7 +91,7 @@ export function addKeysCommand(
       new Option(
         '--scopes <list>',
         'what the key may do, with commas between; may be given several times',
-      ).argParser((value: string, earlier: readonly string[] | undefined) => [...(earlier ?? []), value]),
+      ).argParser(collected),
     )
     .option(
       '--expires <time>',
@@ -121,7 +122,7 @@ export function addKeysCommand(
       new Option(
         '--tenants <list>',
         'whose configuration it is about, with commas between; without it, all',
-      ).argParser((value: string, earlier: readonly string[] | undefined) => [...(earlier ?? []), value]),
+      ).argParser(collected),
     )
     .addOption(
       new Option('-o, --output <format>', 'how it is printed').choices(['yaml', 'json']).default('yaml'),

@@ -2,6 +2,7 @@ import { hostname } from 'node:os';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { Example } from './command-line.js';
 import type { NodeFlags } from './node-flags.js';
+import { clusterName, listed, replicas } from './option-values.js';
 
 export interface NodeActions {
   dataPlane(flags: NodeFlags): Promise<number>;
@@ -28,7 +29,6 @@ export const NODE_EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
   ],
 };
 
-const CLUSTER_NAME = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
 const NODE_NAME = /^[A-Za-z0-9_-]{1,63}$/;
 
 /** The options that `sluice serve` has too. */
@@ -184,16 +184,6 @@ function contradiction({
   return bad === undefined ? undefined : `${JSON.stringify(bad)} is no host:port of a control plane`;
 }
 
-/** Given several times, or with commas between, as variables are. */
-export function listed(value: string, earlier: readonly string[] | undefined): readonly string[] {
-  const own = value
-    .split(',')
-    .map((each) => each.trim())
-    .filter((each) => each !== '');
-  if (own.length === 0) throw new InvalidArgumentError('Give at least one.');
-  return [...(earlier ?? []), ...own];
-}
-
 function nodeName(text: string): string {
   if (NODE_NAME.test(text)) return text;
   throw new InvalidArgumentError('Give up to 63 letters, digits, `_` and `-`.');
@@ -204,16 +194,6 @@ function redisUrl(text: string): string {
   if (isRedis) return text;
   // What was given may hold a password.
   throw new InvalidArgumentError('Give an address such as redis://redis:6379.');
-}
-
-function replicas(text: string): number {
-  if (['1', '3', '5'].includes(text)) return Number(text);
-  throw new InvalidArgumentError('NATS keeps 1, 3 or 5 copies.');
-}
-
-function clusterName(text: string): string {
-  if (CLUSTER_NAME.test(text)) return text;
-  throw new InvalidArgumentError('Give up to 63 lower-case letters, digits and `-`.');
 }
 
 function defaultName(): string {

@@ -1,13 +1,13 @@
 /** `sluice config`: the configuration of a cluster. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { Example } from '../command-line.js';
+import { collected } from '../option-values.js';
 import type { AdminCommand } from './commands.js';
 import {
   addFileOptions,
   addOutputOptions,
   addServerOptions,
   addWriteOptions,
-  collected,
   deadlineOption,
   revisionNumber,
   waitFor,

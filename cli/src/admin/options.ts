@@ -1,5 +1,6 @@
 /** The options that several commands of the admin API share. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { collected } from '../option-values.js';
 import type { OutputFormat } from './commands.js';
 
 /** Where `sluice control-plane` serves the admin API by default. */
@@ -91,11 +92,6 @@ export function deadlineOption(maxMs = MAX_DEADLINE_MS): Option {
   return new Option('--deadline <time>', 'how long to wait for nodes')
     .argParser((text) => milliseconds(text, maxMs))
     .default(DEFAULT_DEADLINE_MS, '30s');
-}
-
-/** For an option that may be given several times. */
-export function collected(value: string, earlier: readonly string[] | undefined): readonly string[] {
-  return [...(earlier ?? []), value];
 }
 
 function listed(value: string): readonly string[] {

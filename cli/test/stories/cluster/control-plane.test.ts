@@ -218,7 +218,7 @@ describe('a control plane on one machine', () => {
     [['--admin-listen', '0.0.0.0:0'], 'would show their tokens in the clear: give --admin-cert'],
     [['--listen', 'here'], 'Give host:port'],
     [['--listen-cert', 'a'], '--listen-cert and --listen-key belong together'],
-    [['--cluster', 'a.b'], 'Give up to 63 letters'],
+    [['--cluster', 'a.b'], 'Give up to 63 lower-case letters'],
     [['--keep-revisions', '0'], 'Give a number of revisions from 1'],
     [['--oidc-issuer', 'https://a'], '--oidc-issuer and --oidc-audience belong together'],
   ])('%j is refused', async (args, reason) => {
