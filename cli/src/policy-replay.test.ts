@@ -37,6 +37,10 @@ const RECORDS: readonly Recorded[] = [
   { tool: 'write', open: { decision: 'deny', decided_by: 'ratelimit', outcome: 'refused' } },
   { tool: 'read', open: { decision: 'approved', decided_by: 'policy' } },
   { open: { kind: 'gap', lost: 3 } },
+  // A client that could not be asked; an approval that was used already; and what was denied by another rule.
+  { tool: 'pay', open: { decision: 'deny', decided_by: 'policy', outcome: 'refused' } },
+  { tool: 'pay', open: { decision: 'deny', decided_by: 'policy', outcome: 'refused', rule: 'pays' } },
+  { tool: 'pay', open: { decision: 'deny', decided_by: 'policy', outcome: 'refused', rule: 'default' } },
 ];
 audit.append(
   RECORDS.map(({ tool, open, personal, hoursAgo = 1 }, index) => {
@@ -77,6 +81,7 @@ plugins:
         - { id: no-etc, when: 'has(arguments.path) && arguments.path.mayBeBelow("/etc")', outcome: deny, reason: not there }
         - { id: odd, when: '"x-odd" in headers', outcome: deny, reason: odd }
         - { id: reads, when: 'target.name in ["read", "delete"]', outcome: allow }
+        - { id: pays, match: { targets: ["files:pay"] }, outcome: ask, ask: { message: Pay? } }
         - { id: writes, when: '"w" in principal.scopes', outcome: allow }
 `,
 );
@@ -105,6 +110,7 @@ it('says which decisions would change, and what it cannot know', async () => {
     },
     { seq: 6, before: 'deny', after: 'allow', rule: 'reads' },
     { seq: 8, before: 'ask', after: 'allow', rule: 'reads' },
+    { seq: 12, before: 'deny', after: 'ask', rule: 'pays' },
   ]);
   expect(stderr).toMatch(
     /^records do not hold headers.*: rules that read it were decided as for a caller without it\n$/,
@@ -115,7 +121,7 @@ it('counts for people what is left', async () => {
   const { stdout } = await replayed({ output: 'table', since: '24h' });
   expect(stdout).toMatch(/^RECORD +TIME +PRINCIPAL +WHAT +WAS +WOULD BE/);
   expect(stdout).toMatch(/files:write +allow +deny \(no-etc\)/);
-  expect(stdout).toContain('4 of 5 decisions would change\n');
+  expect(stdout).toContain('5 of 8 decisions would change\n');
   expect(stdout).toContain('1 requests were refused by others than the policy\n');
   expect(stdout).toContain('1 requests cannot be replayed');
 });

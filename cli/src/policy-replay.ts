@@ -64,7 +64,7 @@ export function replay(
     const counts: Counts = { replayed: 0, othersRefused: 0, unknown: 0 };
     const changed: Replayed[] = [];
     for await (const each of replayed(policy, reads, flags, nowMs, counts))
-      if (each.before !== each.after.outcome) changed.push(each);
+      if (each.before !== each.after.outcome && !isUnanswered(each)) changed.push(each);
     print(changed, counts, out, flags.output);
     const missing = reads
       .flatMap((name) => (name === 'client' ? ['client.capabilities'] : [name]))
@@ -178,6 +178,15 @@ function beforeOf({ open }: StoredRecord, policy: string): Decided['outcome'] | 
   if (outcome === 'refused' && decided_by !== policy) return undefined;
   if (decision === 'deny') return 'deny';
   return decision === 'ask' || decision === 'approved' || decision === 'declined' ? 'ask' : 'allow';
+}
+
+/**
+ * The policy wanted to ask then, too, and got no answer that counts: the client could not be asked, or came with an
+ * approval that was used or was not its own. The rule that asks did not change.
+ */
+function isUnanswered({ record: { open }, before, after }: Replayed): boolean {
+  const isOfThatRule = open?.rule === undefined || open.rule === after.rule;
+  return before === 'deny' && after.outcome === 'ask' && isOfThatRule;
 }
 
 function print(
