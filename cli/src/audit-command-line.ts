@@ -89,7 +89,10 @@ export const AUDIT_EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
   ],
   'audit query': [
     ['export SLUICE_AUDIT_FILE=/var/lib/sluice/audit.sqlite', 'instead of --file'],
-    ['sluice audit query --principal ada --outcome refused --since 7d', 'what ada was refused in a week'],
+    [
+      'sluice audit query --principal auth-jwt:ada --outcome refused --since 7d',
+      'what ada was refused in a week',
+    ],
     ['sluice audit query --tool crm:delete_customer -o jsonl | jq .arguments', 'for programs'],
   ],
   'audit export': [
@@ -116,7 +119,7 @@ export const AUDIT_EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
   'audit hold': [['sluice audit hold list', 'what is kept whatever retention and erasure say']],
   'audit hold add': [
     [
-      "sluice audit hold add case-7 --principal ada --since 2027-01-01 --reason 'file 7 O 12/27'",
+      "sluice audit hold add case-7 --principal auth-jwt:ada --since 2027-01-01 --reason 'file 7 O 12/27'",
       'keeps what there is of ada',
     ],
   ],

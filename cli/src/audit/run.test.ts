@@ -1,5 +1,13 @@
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer as createHttpServer } from 'node:http';
 import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -278,4 +286,13 @@ it.each<[string, AuditCommand, number, RegExp]>([
   const { code, err } = await run(command);
   expect([code, err]).toEqual([expected, expect.stringMatching(message)]);
   expect(existsSync(join(folder, 'new'))).toBe(false);
+});
+
+it('says so when no record is of the principal that is to be forgotten', async () => {
+  const copy = join(folder, 'copy.sqlite');
+  for (const part of ['', '-wal', '.key', '.key.pub'])
+    if (existsSync(file + part)) copyFileSync(file + part, copy + part);
+  const { code, out } = await run({ name: 'erase', flags: { file: copy, principal: 'nobody' } });
+  expect(code).toBe(0);
+  expect(out).toMatch(/^no record says that it was nobody; name a principal as records have it, such as/);
 });

@@ -58,7 +58,11 @@ async function done(command: AuditCommand, around: AuditSurroundings): Promise<n
       const { erasedCount, heldCount } = changing(command.flags, nowMs, (file) =>
         erase(file, principal, nowMs),
       );
-      out.write(`${records(erasedCount)} of ${principal} no longer say who it was\n`);
+      out.write(
+        erasedCount + heldCount === 0
+          ? `no record says that it was ${principal}; name a principal as records have it, such as auth-jwt:ada\n`
+          : `${records(erasedCount)} of ${principal} no longer say who it was\n`,
+      );
       if (heldCount > 0) out.write(`${records(heldCount)} stay as they are, because of a hold\n`);
       return EXIT.ok;
     }
