@@ -12,7 +12,7 @@ import {
 import type { Asking, Verdict } from './decision-point.js';
 
 /** Longer than an answer counts: each counts once. */
-const USED_UP_US = 3_600_000_000;
+const USED_UP_MS = 3_600_000;
 const PAGE_WAIT_MS = 60_000;
 const PAGE_INTERVAL_MS = 2_000;
 /** Stands in URLs for what names this very use. */
@@ -58,11 +58,10 @@ export async function approved(
     ctx.remark({ kind, rule, reason: why });
     return new Refusal('forbidden', reason ?? why, { data: { error: 'policy_declined', rule } });
   };
+  if (!(await isFirst(said.id, host)))
+    return refused('deny', 'the question has been answered already; each answer counts once');
   if (said.action === 'decline') return refused('declined', 'the person who was asked has declined');
   if (said.action === 'cancel') return refused('declined', 'the person who was asked has not decided');
-  // Whoever holds an answer could send it again and again.
-  const { count } = await host.buckets.take(`approval/${said.id}`, { intervalUs: USED_UP_US, burst: 1 }, 1);
-  if (count === 0) return refused('deny', 'the approval has been used already; each counts once');
   if (confirmUrl !== undefined) {
     const answer = await pageAnswer(confirmUrl.replaceAll(PLACE_OF_ID, id), ctx.signal, host);
     if (answer === 'away')
@@ -73,6 +72,18 @@ export async function approved(
   }
   ctx.remark({ kind: 'approved', rule, ...(said.content && { data: { content: said.content as Json } }) });
   return undefined;
+}
+
+/**
+ * Whoever holds an answer could send it again and again, or another one to the same question. Of answers that race the
+ * bucket lets one through; the store knows of those from before a crash.
+ */
+async function isFirst(answer: string, { buckets, store }: PluginHost): Promise<boolean> {
+  const name = `approval/${answer}`;
+  const { count } = await buckets.take(name, { intervalUs: USED_UP_MS * 1_000, burst: 1 }, 1);
+  if (count === 0 || (await store.get(name)) !== undefined) return false;
+  await store.set(name, '1', { ttlMs: USED_UP_MS });
+  return true;
 }
 
 /** To open a page is not to approve on it (2026-07-28, client/elicitation, "URL Mode"): whoever has it says what came of it. */

@@ -135,7 +135,7 @@ it('asks nobody where all is only tried', async () => {
   expect(remarks).toEqual([{ kind: 'ask', rule: 'delete', isEnforced: false, by: 'policy' }]);
 });
 
-it('takes each answer once', async () => {
+it.each(['accept', 'decline', 'cancel'] as const)('takes one answer to a question, here %s', async (said) => {
   const taken = new Set<string>();
   const buckets: NonNullable<Options['buckets']> = {
     async take(bucket) {
@@ -143,7 +143,7 @@ it('takes each answer once', async () => {
       return { count: 0, leftCount: 0, nextMs: 1 };
     },
   };
-  const { outcome } = await gatewayWith(FORM, 'accept', { buckets }).call(call);
-  expect(outcome.error?.message).toMatch(/has been used already/);
+  const { outcome } = await gatewayWith(FORM, said, { buckets }).call(call);
+  expect(outcome.error?.message).toMatch(/has been answered already/);
   expect(taken.size).toBe(1);
 });
