@@ -118,6 +118,9 @@ export function configProblems(config: Config): ConfigProblem[] {
     problems.push({ path: 'flush_interval', message: 'is not between 10ms and 1m' });
   if (config.to === 'file' && config.file === undefined)
     problems.push({ path: 'file', message: 'is missing', hint: 'for example /var/lib/sluice/audit.sqlite' });
+  for (const field of ['file', 'signing_key'] as const)
+    if (config[field]?.includes('\0'))
+      problems.push({ path: field, message: 'holds a null character, which no path has' });
   if (config.to === 'cluster') {
     for (const field of ['file', 'signing_key', 'retention'] as const)
       if (config[field] !== undefined)

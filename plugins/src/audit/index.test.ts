@@ -401,6 +401,8 @@ it.each<[object, string, string]>([
   [{ file: 'a', checkpoint_interval: '10ms' }, 'checkpoint_interval', 'shorter than 1s'],
   [{ file: 'a', checkpoint_records: 0 }, 'checkpoint_records', ''],
   [{ file: 'a', queue_records: 1 }, 'queue_records', ''],
+  [{ file: 'a\0b' }, 'file', 'null character'],
+  [{ file: 'a', signing_key: 'b\0' }, 'signing_key', 'null character'],
   [{ file: 'a', retention: { max_age: '10s' } }, 'retention.max_age', 'shorter than 1m'],
   [{ file: 'a', retention: { max_size: 'many' } }, 'retention.max_size', ''],
   [{ file: 'a', retention: { days: 3 } }, 'retention.days', ''],
