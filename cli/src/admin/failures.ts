@@ -25,7 +25,7 @@ const HINTS: Readonly<Record<string, string>> = {
 /** Where to look for what a call did not find, by the service that was asked. */
 const NOT_FOUND_HINTS: Readonly<Record<string, string>> = {
   ConfigurationService: 'sluice config get shows what there is',
-  FleetService: 'sluice nodes shows which there are',
+  FleetService: 'sluice nodes and sluice connections show which there are',
   RolloutService: 'sluice rollout list shows which there were',
 };
 

@@ -570,7 +570,7 @@ describe('nodes', () => {
     expect(await nodes('drain', 'mars')).toEqual({
       code: EXIT.refused,
       out: '',
-      err: 'sluice: there is no node mars\n  hint: sluice nodes shows which there are\n',
+      err: 'sluice: there is no node mars\n  hint: sluice nodes and sluice connections show which there are\n',
     });
   });
 
@@ -617,6 +617,10 @@ describe('connections', () => {
       code: EXIT.ok,
       out: 'eu-1 was told to end c1\n',
     });
-    expect(cluster.orders).toEqual(['eu-1: endSession']);
+    expect(cluster.orders).toEqual(['eu-1: listConnections', 'eu-1: endSession']);
+    const { code, out, err } = await connections('close', 'eu-1', 'nope');
+    expect([code, out]).toEqual([EXIT.refused, '']);
+    expect(err).toContain('sluice: node eu-1 has no connection nope\n');
+    expect(err).toContain('hint: sluice nodes and sluice connections show which there are');
   });
 });

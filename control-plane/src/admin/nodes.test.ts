@@ -122,6 +122,13 @@ it('lists the connections of a node in pages, and ends one', async () => {
   expect(second.next_page_token).toBeUndefined();
   expect((await rest.call('DELETE', '/api/v1/nodes/n2/connections/c7')).status).toBe(200);
   expect(cluster.orders.at(-1)).toBe('n2: endSession');
+  expect((await rest.call('DELETE', '/api/v1/nodes/n1/connections/c2')).status).toBe(200);
+  expect(cluster.orders.at(-1)).toBe('n1: endSession');
+  expect(await rest.call('DELETE', '/api/v1/nodes/n1/connections/c7')).toMatchObject({
+    status: 404,
+    body: { reason: 'NOT_FOUND', detail: 'node n1 has no connection c7' },
+  });
+  expect(cluster.orders.at(-1)).toBe('n1: listConnections');
   expect((await rest.call('GET', '/api/v1/nodes/nobody/connections')).status).toBe(404);
   expect((await rest.call('DELETE', '/api/v1/nodes/nobody/connections/c7')).status).toBe(404);
   expect((await rest.call('DELETE', '/api/v1/nodes/deaf/connections/c7')).status).toBe(503);

@@ -22,7 +22,7 @@ import type { ConfigurationHead } from '../../revisions/head.js';
 import { AdminError } from '../admin-error.js';
 import type { Call } from '../bound-method.js';
 import { mayTell, requireAllTenants } from '../caller.js';
-import { pageCount, pageEnd, pageToken } from './page.js';
+import { MAX_PAGE_COUNT, pageCount, pageEnd, pageToken } from './page.js';
 
 /** Characters of the reason of an order. */
 const MAX_REASON_LENGTH = 1_000;
@@ -76,8 +76,26 @@ export async function endConnection(
   { caller }: Call,
 ): Promise<EndConnectionResponse> {
   requireAllTenants(caller);
+  if ((await hasConnection(fleet, node, connection)) === false)
+    throw new AdminError('NOT_FOUND', `node ${node} has no connection ${connection}`, { metadata: { node } });
   if (!(await fleet.endConnection(node, connection).catch(unreachable(node)))) throw noNode(node);
   return create(EndConnectionResponseSchema);
+}
+
+/** Undefined where nobody can say: a node that has its stream to another replica takes orders and is not heard here. */
+async function hasConnection(fleet: FleetView, node: string, id: string): Promise<boolean | undefined> {
+  try {
+    for (let cursor = ''; ; ) {
+      const list = await fleet.connections(node, { limitCount: MAX_PAGE_COUNT, cursor });
+      if (list === undefined) return undefined;
+      if (list.connections.some((each) => each.id === id)) return true;
+      if (list.nextCursor === '' || list.nextCursor === cursor) return false;
+      cursor = list.nextCursor;
+    }
+  } catch (thrown) {
+    if (thrown instanceof NodeUnreachableError) return undefined;
+    throw thrown;
+  }
 }
 
 function unreachable(node: string): (thrown: unknown) => never {

@@ -1,7 +1,7 @@
 import { AdminError } from '../admin-error.js';
 
 const DEFAULT_PAGE_COUNT = 100;
-const MAX_PAGE_COUNT = 1_000;
+export const MAX_PAGE_COUNT = 1_000;
 
 /** @throws AdminError for a page that is too large */
 export function pageCount(pageSize: number): number {
