@@ -5,9 +5,11 @@ import { definePlugin, Outcome, Refusal, Type } from '@sluice/sdk';
 import { configProblems, type TestOptions, type TestRequest, testPlugin } from '@sluice/sdk/testing';
 import { afterAll, describe, expect, it, vi } from 'vitest';
 import requestLimit from '../request-limit/index.js';
-import { openForReading } from './audit-file.js';
+import { AuditFile, openForReading } from './audit-file.js';
+import { erase } from './erasure.js';
 import plugin from './index.js';
-import { publicKeyIn } from './signing-key.js';
+import { asJson, recordsOf, type StoredRecord } from './records.js';
+import { publicKeyIn, signingKey } from './signing-key.js';
 import { verifyFile } from './verification.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'sluice-audit-'));
@@ -99,7 +101,7 @@ describe('a record', () => {
       decided_by: 'rules',
       rule: 'writes',
       outcome: 'ok',
-      remarks: [{ kind: 'approved', rule: 'writes', data: { by: 'a person' }, by: 'rules' }],
+      remarks: [{ kind: 'approved', rule: 'writes', by: 'rules' }],
       result_bytes: expect.any(Number),
       duration_ms: 0,
     });
@@ -110,6 +112,7 @@ describe('a record', () => {
       claims: { team: 'blue' },
       client: { name: 'desk', version: '2.1.0' },
       address: '198.51.100.7',
+      remarks: [{ data: { by: 'a person' } }],
       arguments: {
         path: '/tmp/a',
         text: expect.stringMatching(/^mail \[redacted:email:\w{12}\], card \[redacted:[\w-]+:\w{12}\]$/),
@@ -136,9 +139,7 @@ describe('a record', () => {
       }),
     });
     const [row] = await recorded({}, [CALL], { beside: [{ plugin: remarking }] });
-    expect(row?.open.remarks).toEqual([
-      { kind: 'flagged', by: 'audit', reason: 'remarks could not be recorded' },
-    ]);
+    expect(row?.open.remarks).toEqual([{ kind: 'flagged', by: 'audit', rule: 'remarks-unreadable' }]);
   });
 
   it('is kept of refusals, errors, questions and what was cancelled', async () => {
@@ -170,7 +171,7 @@ describe('a record', () => {
       ['cancelled', -32_603, 'approved', 'rules', 'writes'],
       ['ok', undefined, 'approved', 'rules', 'writes'],
     ]);
-    expect(rows[0]?.open.reason).toBe('nothing is deleted here');
+    expect(rows[0]?.personal.reason).toBe('nothing is deleted here');
   });
 
   it('says what was asked for where nobody has that, and no secret in it', async () => {
@@ -208,10 +209,9 @@ describe('a record', () => {
       code: -31_009,
       decision: 'deny',
       decided_by: 'login',
-      reason: 'the key has expired',
       trace: '4b'.repeat(16),
     });
-    expect(row?.personal).toEqual({ address: '198.51.100.7' });
+    expect(row?.personal).toEqual({ address: '198.51.100.7', reason: 'the key has expired' });
   });
 
   it('is kept of a head that is refused, and by the worker that answers alone', async () => {
@@ -236,6 +236,69 @@ describe('a record', () => {
     expect([row?.open.trace, odd?.open.trace]).toEqual(['ce'.repeat(16), undefined]);
     expect(JSON.stringify(row)).not.toContain('hidden');
     expect(row?.personal.arguments).toEqual({ a: 1 });
+  });
+});
+
+/** Says who called with which arguments, as rules do whose reasons are templates. */
+const quoting = definePlugin({
+  name: 'quoting',
+  version: '1.0.0',
+  description: 'For a test.',
+  phase: 'decision',
+  config: Type.Object({}),
+  reads: ['arguments', 'principal.id', 'remark'],
+  changes: [],
+  hooks: () => ({
+    decide: ({ remark, arguments: given, principal }) => {
+      const { path } = given as { path: string };
+      remark({ kind: 'flagged', rule: 'seen', data: { path }, isEnforced: false });
+      const reason = `${principal.id} may not write ${path}`;
+      remark({ kind: 'deny', rule: 'no-writes', reason });
+      return new Refusal('forbidden', reason);
+    },
+  }),
+});
+
+describe('what plugins say in words', () => {
+  const decided = [
+    { kind: 'flagged', rule: 'seen', isEnforced: false, by: 'quoting' },
+    { kind: 'deny', rule: 'no-writes', by: 'quoting' },
+    { kind: 'deny', by: 'quoting' },
+  ];
+
+  it.each(['whole', 'redacted'])('is gone with the personal part, with arguments: %s', async (kept) => {
+    const file = fresh();
+    const config = { file, arguments: kept };
+    const gateway = testPlugin(plugin, { config, beside: [{ plugin: quoting }] });
+    await gateway.call(CALL);
+    await gateway.close();
+    const reason = 'ada may not write /tmp/a';
+    const words = [{ data: { path: '/tmp/a' } }, { reason }, { reason }];
+    const { open, personal } = rowsOf(file)[0] as Row;
+    expect(open).toMatchObject({ decision: 'deny', decided_by: 'quoting', rule: 'no-writes' });
+    expect([open.remarks, open.reason]).toEqual([decided, undefined]);
+    expect([personal.remarks, personal.reason]).toEqual([words, reason]);
+    const [record] = [...recordsOf(openForReading(file), {})];
+    const whole = asJson(record as StoredRecord);
+    expect(whole.reason).toBe(reason);
+    expect(whole.remarks).toEqual(decided.map((each, index) => ({ ...each, ...words[index] })));
+
+    const checkpoint = { recordCount: 100, intervalMs: 1e9 };
+    const key = signingKey(`${file}.key`);
+    const records = new AuditFile({ file, key, now: () => 0, checkpoint });
+    expect(erase(records, 'ada', 0).erasedCount).toBe(1);
+    records.end();
+    expect(verifyFile(file, [publicKeyIn(`${file}.key.pub`)]).problems).toEqual([]);
+    const left = JSON.stringify([...recordsOf(openForReading(file), {})].map(asJson));
+    expect(left).toContain('no-writes');
+    expect(left).not.toMatch(/ada|tmp/);
+  });
+
+  it.each(['hashed', 'absent'])('is not kept with arguments: %s', async (kept) => {
+    const [row] = await recorded({ arguments: kept }, [CALL], { beside: [{ plugin: quoting }] });
+    expect(row?.open).toMatchObject({ decided_by: 'quoting', rule: 'no-writes', remarks: decided });
+    expect(JSON.stringify(row)).not.toContain('/tmp/a');
+    expect(row?.personal).not.toHaveProperty('reason');
   });
 });
 

@@ -240,9 +240,7 @@ function textOf(noted: Noted): string {
   try {
     return JSON.stringify(noted);
   } catch {
-    return JSON.stringify(
-      noted.with(-2, [{ kind: 'flagged', by: 'audit', reason: 'remarks could not be recorded' }]),
-    );
+    return JSON.stringify(noted.with(-2, [{ kind: 'flagged', by: 'audit', rule: 'remarks-unreadable' }]));
   }
 }
 

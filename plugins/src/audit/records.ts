@@ -87,5 +87,16 @@ export function asJson({ seq, hash, timeMs, open, personal }: StoredRecord): Jso
     hash,
     ...(open ?? { time, taken_out: true }),
     ...(personal ?? (open && { personal_taken_out: true })),
+    ...remarksOf(open, personal),
+  };
+}
+
+/** Each remark with its words, which stand in the personal part in the same order. */
+function remarksOf(open: JsonObject | undefined, personal: JsonObject | undefined): JsonObject {
+  const [decided, words] = [open?.remarks, personal?.remarks];
+  if (!Array.isArray(decided)) return {};
+  const said = Array.isArray(words) ? words : [];
+  return {
+    remarks: decided.map((each, index) => ({ ...(each as JsonObject), ...(said[index] as JsonObject) })),
   };
 }

@@ -84,8 +84,10 @@ export class Shaping {
       ...decisionOf(remarks ?? [], outcome, refusedBy ?? undefined),
       outcome,
       code: errorCode === 0 ? undefined : errorCode,
-      reason: reason === null || reason === undefined ? undefined : this.said(reason),
-      remarks: remarks === null || remarks === undefined ? undefined : this.redacted(remarks as Json[]),
+      // What stays of them for good.
+      remarks: remarks?.map((each) =>
+        this.redacted(only(each as Remarked, 'kind', 'rule', 'isEnforced', 'by')),
+      ),
       result_bytes: resultBytes,
       duration_ms: durationMs,
     };
@@ -101,13 +103,28 @@ export class Shaping {
       client,
       session: session ?? undefined,
       address: address ?? undefined,
+      ...this.wordsOf(kind, reason ?? undefined, (remarks ?? []) as readonly Remarked[]),
       ...this.readableArgumentsOf(given, paramsLength, params === ''),
     };
     return {
       id,
       timeMs,
-      open: shallow(open, 'remarks'),
-      personal: shallow(personal, 'claims'),
+      open: JSON.stringify(open),
+      personal: shallow(personal, 'remarks', 'claims'),
+    };
+  }
+
+  /**
+   * What was said of the request in words and data. These may name the caller and quote arguments, so they go with the
+   * personal part, and are not kept where arguments are not; nobody has seen arguments who refused a caller beforehand.
+   */
+  private wordsOf(kind: Noted[2], reason: string | undefined, remarks: readonly Remarked[]): object {
+    const { keeps } = this.options;
+    if (kind === 'exchange' && (keeps === 'absent' || keeps === 'hashed')) return {};
+    const words = remarks.map((each) => this.redacted(only(each, 'reason', 'data')));
+    return {
+      reason: reason === undefined ? undefined : this.said(reason),
+      remarks: words.some((each) => Object.keys(each as object).length > 0) ? words : undefined,
     };
   }
 
@@ -169,10 +186,17 @@ function refusalOf(said: readonly Remarked[]): Remarked | undefined {
   );
 }
 
-/** As JSON; without this member where the whole could not be gone through by SQLite. */
-function shallow(part: Readonly<Record<string, unknown>>, member: string): string {
+function only(remark: Remarked, ...members: (keyof Remarked)[]): Json {
+  const had = members.filter((name) => remark[name] !== undefined);
+  return Object.fromEntries(had.map((name) => [name, remark[name] as Json]));
+}
+
+/** As JSON; without these members, one after the other, while the whole could not be gone through by SQLite. */
+function shallow(part: Readonly<Record<string, unknown>>, ...members: string[]): string {
   const text = JSON.stringify(part);
-  return isTooDeep(text) ? JSON.stringify({ ...part, [member]: undefined }) : text;
+  const [first, ...others] = members;
+  if (first === undefined || !isTooDeep(text)) return text;
+  return shallow({ ...part, [first]: undefined }, ...others);
 }
 
 function traceOf(traceparent: unknown): string | undefined {
