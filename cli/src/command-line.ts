@@ -4,7 +4,7 @@ import { addConfigCommand, CONFIG_EXAMPLES } from './admin/config-command-line.j
 import { addConnectionsCommand, CONNECTIONS_EXAMPLES } from './admin/connections-command-line.js';
 import { addNodesCommand, NODES_EXAMPLES } from './admin/nodes-command-line.js';
 import { addRolloutCommand, ROLLOUT_EXAMPLES } from './admin/rollout-command-line.js';
-import { AUDIT_EXAMPLES, type AuditActions, addAuditCommand } from './audit-command-line.js';
+import { AUDIT_EXAMPLES, type AuditActions, addAuditCommand } from './audit/audit-command-line.js';
 import {
   addCompletionCommand,
   COMPLETION_EXAMPLES,
@@ -19,9 +19,9 @@ import { EXIT, EXIT_MEANINGS } from './exit-codes.js';
 import { addKeysCommand, KEYS_EXAMPLES, type KeysActions } from './keys-command-line.js';
 import { addDataPlaneCommand, NODE_EXAMPLES, type NodeActions } from './node-command-line.js';
 import { collected } from './option-values.js';
-import { addPinCommand, PIN_EXAMPLES, type PinActions } from './pin-command-line.js';
+import { addPinCommand, PIN_EXAMPLES, type PinActions } from './pin/pin-command-line.js';
 import { addPluginCommand, PLUGIN_EXAMPLES, type PluginActions } from './plugin-command-line.js';
-import { addPolicyCommand, POLICY_EXAMPLES, type PolicyActions } from './policy-command-line.js';
+import { addPolicyCommand, POLICY_EXAMPLES, type PolicyActions } from './policy/policy-command-line.js';
 import type { ServeFlags } from './serve-flags.js';
 import type { StdioFlags } from './stdio-flags.js';
 import { packageVersion } from './version.js';

@@ -53,14 +53,14 @@ export function runCommandLine(argv: readonly string[]): Promise<number> {
     packPlugin: async (folder) =>
       (await import('./plugin-folder.js')).pack(folder, process.stdout, process.stderr),
     testPolicy: async (file) =>
-      (await import('./policy-test.js')).testPolicy(file, process.stdout, process.stderr),
+      (await import('./policy/run-cases.js')).testPolicy(file, process.stdout, process.stderr),
     explainPolicy: async (file, flags) =>
-      (await import('./policy-explain.js')).explain(file, flags, process.stdout, process.stderr),
+      (await import('./policy/explain.js')).explain(file, flags, process.stdout, process.stderr),
     replayPolicy: async (file, flags) => {
-      const { replay } = await import('./policy-replay.js');
+      const { replay } = await import('./policy/replay.js');
       return replay(file, flags, { out: process.stdout, err: process.stderr, nowMs: Date.now() });
     },
-    pin: async (command) => (await import('./pin.js')).runPin(command, process.stdout, process.stderr),
+    pin: async (command) => (await import('./pin/run.js')).runPin(command, process.stdout, process.stderr),
     admin: async (command) => {
       // A server of TLS is named after its address by grpc-js, which Node.js deprecates where that is a number.
       process.noDeprecation = true;

@@ -8,12 +8,12 @@ import {
   signingKey,
 } from '@sluice/plugins/audit';
 import { durationMs, sizeBytes } from '@sluice/sdk';
-import type { CollectFlags } from '../audit-command-line.js';
 import { EXIT } from '../exit-codes.js';
 import { openLog } from '../log.js';
 import type { NodeFlags } from '../node-flags.js';
 import { sharedKey, sharingOf } from '../node-sharing.js';
 import { WrongUsage } from '../unusable.js';
+import type { CollectFlags } from './audit-command-line.js';
 import { AGE } from './flags.js';
 
 const RETENTION_INTERVAL_MS = 60_000;

@@ -12,10 +12,10 @@ import {
   type StoredRecord,
   syslogMessage,
 } from '@sluice/plugins/audit';
-import type { ExportFlags } from '../audit-command-line.js';
 import { EXIT } from '../exit-codes.js';
 import type { Output } from '../health.js';
 import { WrongUsage } from '../unusable.js';
+import type { ExportFlags } from './audit-command-line.js';
 import { filterOf } from './flags.js';
 
 /** Records of one request. */

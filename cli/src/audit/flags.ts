@@ -1,7 +1,7 @@
 import type { RecordFilter } from '@sluice/plugins/audit';
 import { durationMs } from '@sluice/sdk';
-import type { RecordFlags } from '../audit-command-line.js';
 import { WrongUsage } from '../unusable.js';
+import type { RecordFlags } from './audit-command-line.js';
 
 /** Such as `7d` or `1h30m`. */
 export const AGE = /^(?:[0-9]+(?:\.[0-9]+)?(?:ms|s|m|h|d))+$/;

@@ -14,7 +14,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { AuditFile, CHECKPOINT_DEFAULTS, keyFileOf, signingKey } from '@sluice/plugins/audit';
 import { afterAll, describe, expect, it } from 'vitest';
-import type { AuditCommand, ExportFlags, QueryFlags } from '../audit-command-line.js';
+import type { AuditCommand, ExportFlags, QueryFlags } from './audit-command-line.js';
 import { runAuditCommand } from './run.js';
 
 const NOW_MS = Date.parse('2027-01-31T12:00:00Z');

@@ -16,11 +16,11 @@ import {
   signingKey,
   verifyFile,
 } from '@sluice/plugins/audit';
-import type { AuditCommand, ChangeFlags, QueryFlags, VerifyFlags } from '../audit-command-line.js';
 import { EXIT } from '../exit-codes.js';
 import type { Output } from '../health.js';
 import { alignColumns, palette, printable, usesColour } from '../terminal.js';
 import { Unusable, WrongUsage } from '../unusable.js';
+import type { AuditCommand, ChangeFlags, QueryFlags, VerifyFlags } from './audit-command-line.js';
 import { exportRecords } from './export.js';
 import { filterOf, timeOf } from './flags.js';
 

@@ -5,9 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { scriptedModule } from '../../plugins/src/policy/opa/scripted-module.js';
-import { explain } from './policy-explain.js';
-import { testPolicy } from './policy-test.js';
+import { scriptedModule } from '../../../plugins/src/policy/opa/scripted-module.js';
+import { explain } from './explain.js';
+import { testPolicy } from './run-cases.js';
 
 /* "I see before I deploy a rule what it does, and why it did what it did." */
 

@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander';
-import type { Example } from './command-line.js';
+import type { Example } from '../command-line.js';
 
 export interface PolicyActions {
   testPolicy(file: string | undefined): Promise<number>;

@@ -4,9 +4,9 @@ import { dirname, extname, join } from 'node:path';
 import { formatProblem, parseYamlValue } from '@sluice/control-plane';
 import { type ResolvedPlugin, resolveConfiguration } from '@sluice/proto';
 import { type ConfigProblem, definePlugin, type Static, Type } from '@sluice/sdk';
-import { findFile, OWN_VARIABLES, readConfiguration } from './configuration.js';
-import type { Output } from './health.js';
-import { Unusable, WrongUsage } from './unusable.js';
+import { findFile, OWN_VARIABLES, readConfiguration } from '../configuration.js';
+import type { Output } from '../health.js';
+import { Unusable, WrongUsage } from '../unusable.js';
 
 const CASES = /\.test\.(ya?ml|json)$/;
 const ENDINGS = ['.yaml', '.yml', '.json', '.toml'];

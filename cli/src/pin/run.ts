@@ -5,12 +5,12 @@ import { formatProblem, type Pins, pinsFileOf, readPins } from '@sluice/control-
 import { type OfferedTools, offeredTools } from '@sluice/data-plane';
 import { type PinnedTool, pinnedTools } from '@sluice/plugins';
 import { resolveConfiguration } from '@sluice/proto';
-import { findFile, OWN_VARIABLES, readConfiguration } from './configuration.js';
-import { EXIT } from './exit-codes.js';
-import type { Output } from './health.js';
+import { findFile, OWN_VARIABLES, readConfiguration } from '../configuration.js';
+import { EXIT } from '../exit-codes.js';
+import type { Output } from '../health.js';
+import { alignColumns, type Palette, palette, printable, usesColour } from '../terminal.js';
+import { differenceText, visible } from './difference.js';
 import type { PinCommand } from './pin-command-line.js';
-import { differenceText, visible } from './pin-difference.js';
-import { alignColumns, type Palette, palette, printable, usesColour } from './terminal.js';
 
 interface Found {
   readonly file: string;

@@ -1,5 +1,5 @@
 /** Two definitions of a tool, line by line, with what nobody would see made visible. */
-import type { Palette } from './terminal.js';
+import type { Palette } from '../terminal.js';
 
 /** Lines around a difference. */
 const CONTEXT_COUNT = 2;

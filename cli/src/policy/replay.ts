@@ -4,14 +4,14 @@ import { openForReading, recordsOf, type StoredRecord } from '@sluice/plugins/au
 import type { ResolvedPlugin } from '@sluice/proto';
 import type { JsonObject, Plugin, TargetKind } from '@sluice/sdk';
 import type { TestGateway } from '@sluice/sdk/testing';
-import { timeOf } from './audit/flags.js';
-import { EXIT } from './exit-codes.js';
-import type { Output } from './health.js';
-import { type CaseRequest, placesOf, policyOf, tellingUnusable } from './policy-cases.js';
+import { timeOf } from '../audit/flags.js';
+import { EXIT } from '../exit-codes.js';
+import type { Output } from '../health.js';
+import { alignColumns, palette, printable, usesColour } from '../terminal.js';
+import { Unusable } from '../unusable.js';
+import { type CaseRequest, placesOf, policyOf, tellingUnusable } from './cases.js';
 import type { ReplayFlags } from './policy-command-line.js';
-import { call, type Decided, decidedBy, gatewayOf } from './policy-test.js';
-import { alignColumns, palette, printable, usesColour } from './terminal.js';
-import { Unusable } from './unusable.js';
+import { call, type Decided, decidedBy, gatewayOf } from './run-cases.js';
 
 /** What records hold of each request, by the names of attributes. */
 const RECORDED = [

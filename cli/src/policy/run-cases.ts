@@ -3,8 +3,9 @@ import { builtIn } from '@sluice/plugins';
 import type { ResolvedPlugin } from '@sluice/proto';
 import type { Identity, JsonObject, Plugin, Target, TargetKind } from '@sluice/sdk';
 import { type TestGateway, type TestOutcome, type TestRequest, testPlugin } from '@sluice/sdk/testing';
-import { EXIT } from './exit-codes.js';
-import type { Output } from './health.js';
+import { EXIT } from '../exit-codes.js';
+import type { Output } from '../health.js';
+import { palette, usesColour } from '../terminal.js';
 import {
   type CaseRequest,
   type PolicyCase,
@@ -12,9 +13,8 @@ import {
   policyOf,
   readCases,
   tellingUnusable,
-} from './policy-cases.js';
-import { askOpa } from './policy-opa.js';
-import { palette, usesColour } from './terminal.js';
+} from './cases.js';
+import { askOpa } from './opa-host.js';
 
 const USED_BY = { tool: 'tools/call', prompt: 'prompts/get', resource: 'resources/read' } as const;
 const LISTED_BY = {

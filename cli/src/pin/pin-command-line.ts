@@ -1,6 +1,6 @@
 /** `sluice pin`. */
 import { type Command, Option } from 'commander';
-import type { Example } from './command-line.js';
+import type { Example } from '../command-line.js';
 
 export interface PinFlags {
   readonly config?: string;

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { AuditFile, CHECKPOINT_DEFAULTS, signingKey } from '@sluice/plugins/audit';
 import { afterAll, expect, it } from 'vitest';
 import type { ReplayFlags } from './policy-command-line.js';
-import { replay } from './policy-replay.js';
+import { replay } from './replay.js';
 
 /* "I see what a rule would have done yesterday, before it does it tomorrow." */
 

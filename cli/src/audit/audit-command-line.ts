@@ -1,7 +1,7 @@
 import { type Command, Option } from 'commander';
-import type { Example } from './command-line.js';
-import type { NodeFlags } from './node-flags.js';
-import { clusterName, collected, listed, replicas } from './option-values.js';
+import type { Example } from '../command-line.js';
+import type { NodeFlags } from '../node-flags.js';
+import { clusterName, collected, listed, replicas } from '../option-values.js';
 
 /** Which records. */
 export interface RecordFlags {

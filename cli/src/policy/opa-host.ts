@@ -1,6 +1,6 @@
 /** How commands ask the OPA of a policy: as a gateway does, and without one. */
 import type { FetchAnswer, FetchOptions, PluginHost } from '@sluice/sdk';
-import type { Output } from './health.js';
+import type { Output } from '../health.js';
 
 const DEFAULT_TIMEOUT_MS = 5_000;
 

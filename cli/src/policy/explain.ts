@@ -9,21 +9,14 @@ import {
 } from '@sluice/plugins/policy';
 import type { ResolvedPlugin } from '@sluice/proto';
 import { type JsonObject, type Plugin, Refusal } from '@sluice/sdk';
-import { EXIT } from './exit-codes.js';
-import type { Output } from './health.js';
-import {
-  type PolicyCase,
-  placesOf,
-  policyOf,
-  readCases,
-  requestOf,
-  tellingUnusable,
-} from './policy-cases.js';
+import { EXIT } from '../exit-codes.js';
+import type { Output } from '../health.js';
+import { type Palette, palette, usesColour } from '../terminal.js';
+import { Unusable, WrongUsage } from '../unusable.js';
+import { type PolicyCase, placesOf, policyOf, readCases, requestOf, tellingUnusable } from './cases.js';
+import { opaHost } from './opa-host.js';
 import type { ExplainFlags } from './policy-command-line.js';
-import { opaHost } from './policy-opa.js';
-import { call, earlier, gatewayOf, methodOf, targetOf } from './policy-test.js';
-import { type Palette, palette, usesColour } from './terminal.js';
-import { Unusable, WrongUsage } from './unusable.js';
+import { call, earlier, gatewayOf, methodOf, targetOf } from './run-cases.js';
 
 const MAX_VALUE_LENGTH = 120;
 
