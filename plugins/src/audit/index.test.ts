@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { definePlugin, Outcome, Refusal, Type } from '@sluice/sdk';
 import { configProblems, type TestOptions, type TestRequest, testPlugin } from '@sluice/sdk/testing';
 import { afterAll, describe, expect, it, vi } from 'vitest';
+import policy from '../policy/index.js';
 import requestLimit from '../request-limit/index.js';
 import { AuditFile, openForReading } from './audit-file.js';
 import { erase } from './erasure.js';
@@ -172,6 +173,16 @@ describe('a record', () => {
       ['ok', undefined, 'approved', 'rules', 'writes'],
     ]);
     expect(rows[0]?.personal.reason).toBe('nothing is deleted here');
+  });
+
+  it('names the rule by which a client was to be asked that cannot be', async () => {
+    const rule = { id: 'confirm', outcome: 'ask', ask: { message: 'May it?' } };
+    const beside = [{ plugin: policy, config: { rules: [rule] } }];
+    for (const kept of ['redacted', 'absent']) {
+      const [row] = await recorded({ arguments: kept }, [CALL], { beside });
+      const decided = { decision: 'deny', decided_by: 'policy', rule: 'confirm', outcome: 'refused' };
+      expect(row?.open).toMatchObject(decided);
+    }
   });
 
   it('says what was asked for where nobody has that, and no secret in it', async () => {

@@ -47,8 +47,10 @@ export async function approved(
   try {
     said = await ctx.ask({ key: rule, message, schema, url: page });
   } catch (thrown) {
-    if (thrown instanceof Refusal) ctx.remark({ kind: 'deny', rule, reason: thrown.message });
-    throw thrown;
+    if (!(thrown instanceof Refusal)) throw thrown;
+    const { kind, message: why, details } = thrown;
+    ctx.remark({ kind: 'deny', rule, reason: why });
+    throw new Refusal(kind, why, { ...details, data: { error: 'policy_unaskable', rule } });
   }
   if (said instanceof Outcome) {
     ctx.remark({ kind: 'ask', rule });
@@ -64,8 +66,11 @@ export async function approved(
   if (said.action === 'cancel') return refused('declined', 'the person who was asked has not decided');
   if (confirmUrl !== undefined) {
     const answer = await pageAnswer(confirmUrl.replaceAll(PLACE_OF_ID, id), ctx.signal, host);
-    if (answer === 'away')
-      return new Refusal('failed', 'nobody can be asked whether it was approved; try again later');
+    if (answer === 'away') {
+      const why = 'nobody can be asked whether it was approved; try again later';
+      ctx.remark({ kind: 'deny', rule, reason: why });
+      return new Refusal('failed', why, { data: { error: 'policy_unaskable', rule } });
+    }
     if (answer === 'waiting')
       return refused('declined', 'nobody has approved it in time; it can be asked again');
     if (answer === 'declined') return refused('declined', 'it was declined on the page');

@@ -64,8 +64,8 @@ describe.each(['2026-07-28', '2025-11-25'])('a rule that asks, in %s', (revision
   it('refuses where nobody can be asked, and asks nobody for what needs no approval', async () => {
     const gateway = gatewayWith(FORM, 'accept');
     const mute = { name: 'bot', capabilities: {} };
-    const { status, remarks } = await gateway.call({ ...request, client: mute });
-    expect(status).toBe(403);
+    const { status, outcome, remarks } = await gateway.call({ ...request, client: mute });
+    expect([status, outcome.error?.data]).toEqual([403, { error: 'policy_unaskable', rule: 'delete' }]);
     // Records say by which rule somebody was to be asked.
     const reason = expect.stringContaining('cannot be asked');
     expect(remarks).toContainEqual({ kind: 'deny', rule: 'delete', reason, by: 'policy' });
@@ -120,7 +120,11 @@ it('is not switched off by pages that are away, or by questions of which nothing
   const empty = { rules: [{ id: 'it', outcome: 'ask', ask: { message: '{{arguments.path}}' } }] };
   const blank = gatewayWith(empty, 'accept');
   for (let round = 0; round < 30; round++) {
-    expect([(await away.call(call)).status, (await wrong.call(call)).status]).toEqual([503, 503]);
+    for (const gateway of [away, wrong]) {
+      const { status, outcome, remarks } = await gateway.call(call);
+      expect([status, outcome.error?.data]).toEqual([503, { error: 'policy_unaskable', rule: 'pay' }]);
+      expect(remarks).toContainEqual(expect.objectContaining({ kind: 'deny', rule: 'pay', by: 'policy' }));
+    }
     expect((await blank.call({ ...call, arguments: { path: ' ' } })).status).toBe(403);
   }
   expect((await blank.call(call)).status).toBe(200);
