@@ -73,6 +73,18 @@ describe('apply', () => {
     expect(pruned.out).toBe('- plugin/anonymous\n- upstream/maps\nrevision 3 holds: 2 removed\n');
   });
 
+  test('says when nobody is asked any more who they are, and does it', async () => {
+    const keys = '{ plugin: auth-api-key, config: { hash_key: "${secret:keys}" } }';
+    await config('apply', '-f', file(`plugins: [${keys}]`));
+    const said =
+      'warning: plugin/auth-api-key: nobody is asked who they are at all endpoints any more\n' +
+      '  hint: keep a plugin that knows callers (auth-…) in the same step, unless everybody may come in\n';
+    const tried = await config('apply', '-f', file(FIRST), '--prune', '--dry-run');
+    expect([tried.code, tried.err]).toEqual([EXIT.ok, said]);
+    const { code, err } = await config('delete', 'plugin/auth-api-key');
+    expect([code, err]).toEqual([EXIT.ok, said]);
+  });
+
   test('--prune keeps to its scope', async () => {
     await config('apply', '-f', file(FIRST));
     const ofAcme = file(

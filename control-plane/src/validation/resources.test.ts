@@ -251,6 +251,54 @@ describe('what others lose by a change', () => {
   });
 });
 
+describe('what nobody is asked any more', () => {
+  const plugin = (more: JsonObject, resource: JsonObject = {}) =>
+    made({
+      ...resource,
+      plugin: { plugin: 'auth-api-key', config: { hash_key: '${secret:keys}' }, ...more },
+    });
+  const other = plugin({ name: 'other' });
+  const acme = plugin({ name: 'acmes' }, { tenant: 'acme' });
+  const rules = made({ plugin: { plugin: 'authorize', config: { rules: [{ allow: ['*'] }] } } });
+  const grant = made({ policy: { name: 'all' } });
+  const warned = async (...change: Parameters<typeof findings>) =>
+    (await findings(...change)).filter((each) => each.startsWith('warning'));
+
+  it.each<[string, string, readonly Resource[], readonly Resource[], readonly Resource[]]>([
+    ['who they are', 'nobody is asked who they are at all endpoints any more', [KEYS], [], [KEYS]],
+    ['where it is only disabled', 'who they are at all endpoints', [KEYS], [plugin({ disabled: true })], []],
+    [
+      'where it keeps to a path',
+      'who they are at all endpoints',
+      [KEYS],
+      [plugin({ endpoints: ['/mcp'] })],
+      [],
+    ],
+    ['at one path', 'they are at /mcp any more', [plugin({ endpoints: ['/mcp'] })], [], [KEYS]],
+    ['in one region', 'at all endpoints in eu', [EU, plugin({}, { regions: ['eu'] })], [], [KEYS]],
+    ['by a tenant', 'at all endpoints of acme any more', [ACME, acme], [], [acme]],
+    ['where all come as one', 'who they are', [KEYS], [made({ plugin: { plugin: 'anonymous' } })], [KEYS]],
+    ['by a rule', 'no rule decides what callers may do at all endpoints any more', [rules], [], [rules]],
+    ['by a policy', 'no rule decides what callers may do', [grant], [], [grant]],
+    ['by two at once', 'who they are at all endpoints', [KEYS, other], [], [KEYS, other]],
+  ])('%s', async (_, expected, there, changed, removed) => {
+    const said = await warned(there, changed, removed);
+    expect(said, said.join('\n')).toHaveLength(1);
+    expect(said[0]).toContain(expected);
+  });
+
+  it('is nothing, where another asks, or where nobody ever did, or where nothing is served any more', async () => {
+    expect(await warned([KEYS, other], [], [KEYS])).toEqual([]);
+    expect(await warned([KEYS], [other], [KEYS])).toEqual([]);
+    expect(await warned([ACME, acme, KEYS], [], [acme])).toEqual([]);
+    expect(await warned([rules, grant], [], [grant])).toEqual([]);
+    expect(await warned([made({ plugin: { plugin: 'anonymous' } })], [], [])).toEqual([]);
+    const [files, keys] = [upstream('files'), plugin({ endpoints: ['/mcp/files'] })];
+    expect(await warned([files, keys], [], [files, keys])).toEqual([]);
+    expect(await warned([files, keys], [], [keys])).toHaveLength(1);
+  });
+});
+
 describe('what is said of very much that is wrong', () => {
   it('is little, errors before warnings', async () => {
     const endpoints = Array.from(

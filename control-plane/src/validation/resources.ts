@@ -13,6 +13,7 @@ import {
   type ResourceState,
   type StateChange,
 } from '@sluice/proto/cluster';
+import { lostChecks } from './lost-checks.js';
 import type { Problem } from './problem.js';
 import { danglingLinks } from './references.js';
 import { checkResource } from './resource-checks.js';
@@ -100,6 +101,9 @@ function checkAll(
   for (const [key, problems] of danglingLinks(before, change, index)) tell(key, problems);
   for (const [key, problems] of affectedByGateway(before, after, change)) tell(key, problems);
   for (const [key, problems] of checkReachableGateway(before, after, change, index)) tell(key, problems);
+  // What is refused anyway takes nothing away.
+  if (findings.every(({ warning }) => warning))
+    for (const [key, problems] of lostChecks(before, after, change, index)) tell(key, problems);
   return findings;
 }
 
