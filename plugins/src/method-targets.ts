@@ -23,3 +23,16 @@ export const WITH_TARGET: ReadonlyMap<string, readonly TargetKind[]> = new Map([
   ['resources/unsubscribe', ['resource']],
   ['tools/call', ['tool']],
 ]);
+
+/** Methods that a mistyped one may stand for; undefined for one of MCP, and for others, which extensions may bring. */
+export function likelyMethods(method: string): readonly string[] | undefined {
+  const known = [...WITHOUT_TARGET, ...WITH_TARGET.keys()];
+  if (known.includes(method)) return undefined;
+  const [family = ''] = method.split('/', 1);
+  // `tool/call`, `tools/cal`, `Tools/call`.
+  const near = known.filter((each) => {
+    const [own = ''] = each.split('/', 1);
+    return own === family.toLowerCase() || own === `${family.toLowerCase()}s`;
+  });
+  return near.length === 0 ? undefined : near;
+}

@@ -153,10 +153,10 @@ describe('a detour', () => {
     const config = (methods?: string[]) => ({
       rules: [{ id: 'it', outcome: 'allow', ...(methods && { match: { methods } }) }],
     });
-    for (const method of ['vendor/run', 'Tools/Call', 'constructor', '__proto__', 'tools/call ']) {
+    for (const method of ['vendor/run', 'Tools/Call', 'constructor', '__proto__', 'tools/call '])
       expect(await use(config(), { method })).toBe(403);
+    for (const method of ['vendor/run', 'constructor', '__proto__'])
       expect(await use(config([method]), { method })).toBe(200);
-    }
   });
 
   it('by a name that nobody has tells no more than a denied one', async () => {

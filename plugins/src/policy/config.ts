@@ -52,7 +52,7 @@ export const Rule = Type.Object(
       Type.Object(
         {
           methods: Type.Optional(
-            Type.Array(Type.String({ minLength: 1, maxLength: 128 }), {
+            Type.Array(Type.String({ pattern: '^[A-Za-z_][A-Za-z0-9_./-]{0,127}$' }), {
               minItems: 1,
               maxItems: 100,
               description:

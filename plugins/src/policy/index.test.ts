@@ -124,6 +124,12 @@ describe('policy', () => {
     [{ rules: [deny('nobody.name == "a"')] }, 'rules[0].when'],
     [{ rules: [deny('true', { reason: '{{x' })] }, 'rules[0].reason'],
     [{ rules: [deny('true', { match: { targets: ['files'] } })] }, 'rules[0].match.targets[0]'],
+    [{ rules: [deny('true', { match: { methods: ['('] } })] }, 'rules[0].match.methods[0]'],
+    [
+      { rules: [deny('true', { match: { methods: ['tools/call', 'tool/call'] } })] },
+      'rules[0].match.methods[1]',
+    ],
+    [{ rules: [deny('true', { match: { methods: ['Tools/list'] } })] }, 'rules[0].match.methods[0]'],
     [{ rules: [{ id: 'a', outcome: 'ask' }] }, 'rules[0].ask'],
     [{ rules: [deny('true', { ask: { message: 'x' } })] }, 'rules[0].ask'],
     [{ rules: [deny('now.within("always", "UTC")')] }, 'rules[0].when'],

@@ -3,6 +3,7 @@
  * have a person asked; the first that holds decides.
  */
 import { type Attribute, type ConfigProblem, definePlugin, durationMs } from '@sluice/sdk';
+import { likelyMethods } from '../method-targets.js';
 import { agentProblems, agentReads } from './agent.js';
 import { APPROVAL_READS } from './approval.js';
 import { Config, DEFAULT_WINDOW } from './config.js';
@@ -52,7 +53,8 @@ function attributesOf(config: Config): readonly string[] {
 function problemsOf(config: Config): readonly ConfigProblem[] {
   const problems: ConfigProblem[] = [...agentProblems(config.agent), ...opaProblems(config.opa)];
   const ids = config.rules.map(({ id }) => id);
-  config.rules.forEach(({ id }, index) => {
+  config.rules.forEach(({ id, match }, index) => {
+    problems.push(...methodProblems(match?.methods ?? [], `rules[${index}].match.methods`));
     const path = `rules[${index}].id`;
     const first = ids.indexOf(id);
     if (first !== index) problems.push({ path, message: `is that of rules[${first}] too` });
@@ -66,4 +68,13 @@ function problemsOf(config: Config): readonly ConfigProblem[] {
   if (config.session?.by === 'principal' && !policy.readsFact('session'))
     problems.push({ path: 'session', message: 'is for nothing: no rule reads `session`' });
   return problems;
+}
+
+/** A rule for a method that is mistyped would never hold, whatever it was to refuse. */
+function methodProblems(methods: readonly string[], path: string): readonly ConfigProblem[] {
+  return methods.flatMap((method, index) => {
+    const likely = likelyMethods(method);
+    const problem = { path: `${path}[${index}]`, message: 'is no method of MCP' };
+    return likely === undefined ? [] : [{ ...problem, hint: `write ${likely.join(' or ')}` }];
+  });
 }
