@@ -4,6 +4,12 @@ import type { Report } from './report.js';
 import type { Hit } from './request-rules.js';
 
 type Remarking = Pick<Attributes, 'remark'>;
+type Answered = Pick<Attributes, 'remark' | 'method' | 'targets'>;
+
+/** Of a name in the log. */
+const MAX_NAME_LENGTH = 300;
+/** Where a URI may have a secret: what stands before an `@`, and behind the path. */
+const CREDENTIALS_IN_URI = /(?<=\/\/)[^/@]*@|[?#].*$/gs;
 
 /** An entry of a list, and whether it was never seen before. */
 interface LookedAt {
@@ -31,7 +37,7 @@ export function teller({ metrics, log }: PluginHost, isEnforced: boolean) {
     },
 
     /** A refusal where it cannot go on. */
-    answer({ remark }: Remarking, report: Report, entry?: LookedAt): Refusal | undefined {
+    answer({ remark, method, targets }: Answered, report: Report, entry?: LookedAt): Refusal | undefined {
       const { score, signals, invisible, isCut, isShortened, denied } = report;
       for (const [id, count] of Object.entries(report.redacted)) {
         redacted(id, count);
@@ -44,7 +50,7 @@ export function teller({ metrics, log }: PluginHost, isEnforced: boolean) {
           'instructions_total',
           'Answers and descriptions that look like instructions to a model.',
         );
-        const at = entry === undefined ? {} : { target: `${entry.target.upstream}:${entry.target.name}` };
+        const at = { method, ...placeOf(entry?.target ?? targets[0]) };
         remark({
           kind: 'flagged',
           rule: 'instructions',
@@ -71,4 +77,12 @@ export function teller({ metrics, log }: PluginHost, isEnforced: boolean) {
       });
     },
   };
+}
+
+/** From where it came, for records and logs; nothing where no server is named. */
+function placeOf(target: Target | undefined): { upstream?: string; target?: string } {
+  if (target === undefined) return {};
+  const { kind, upstream, name } = target;
+  const shown = kind === 'resource' ? name.replace(CREDENTIALS_IN_URI, '') : name;
+  return { upstream, target: shown.slice(0, MAX_NAME_LENGTH) };
 }
