@@ -6,6 +6,8 @@ import { adminEntry, nodeEntry } from './new-token.js';
 
 const NODE_TOKENS_FILE = 'node-tokens.yaml';
 const ADMIN_TOKENS_FILE = 'admin-tokens.yaml';
+const FIRST_NODE_TOKEN_FILE = 'first-node-token';
+const FIRST_ADMIN_TOKEN_FILE = 'first-admin-token';
 const OWNER_ONLY = { file: 0o600, folder: 0o700 } as const;
 
 /** Tokens that were made now; nobody knows them but whoever is shown them. */
@@ -95,35 +97,63 @@ function fileOf(
 }
 
 /** Has the next start make others: the digest of a token that nobody was shown would keep everybody out. */
-export function forgetFirstTokens({ files }: MadeTokens): void {
-  removed(files);
+export function forgetFirstTokens({ folder, files }: MadeTokens): void {
+  removed([...files, join(folder, FIRST_NODE_TOKEN_FILE), join(folder, FIRST_ADMIN_TOKEN_FILE)]);
 }
 
 function removed(files: readonly string[]): void {
   for (const file of files) rmSync(file, { force: true });
 }
 
-/** Shows the tokens, with the commands that they are for. */
+/**
+ * Shows the tokens, with the commands that they are for; where nobody sits in front of it, their files. What is written
+ * to a pipe ends in some log, which others read.
+ *
+ * @throws StateFolderError when those files cannot be written
+ */
 export function showFirstTokens(
   { folder, node, admin }: MadeTokens,
   { nodes, admin: adminAddress }: { readonly nodes: string; readonly admin: string },
   out: Output,
 ): void {
-  const lines = [`A new control plane. What is shown here is shown this once; ${folder} keeps digests.`, ''];
+  const shown = (token: string, file: string) =>
+    out.isTTY ? token : `"$(cat ${quoted(ownFile(join(folder, file), token))})"`;
+  const lines = [
+    out.isTTY
+      ? `A new control plane. What is shown here is shown this once; ${folder} keeps digests.`
+      : 'A new control plane. Its first tokens are in files for their owner alone: keep them elsewhere, and remove the files.',
+    '',
+  ];
   if (node !== undefined)
     lines.push(
       'Start a node on this machine:',
       '',
-      `  SLUICE_NODE_TOKEN=${node} sluice data-plane --control-plane ${nodes} --state-dir sluice-node`,
+      `  SLUICE_NODE_TOKEN=${shown(node, FIRST_NODE_TOKEN_FILE)} sluice data-plane --control-plane ${nodes} --state-dir sluice-node`,
       '',
     );
   if (admin !== undefined)
     lines.push(
       'Configure the cluster, by a file such as sluice serve takes:',
       '',
-      `  export SLUICE_ADMIN_TOKEN=${admin} SLUICE_ADMIN_SERVER=${adminAddress}`,
+      `  export SLUICE_ADMIN_TOKEN=${shown(admin, FIRST_ADMIN_TOKEN_FILE)} SLUICE_ADMIN_SERVER=${adminAddress}`,
       '  sluice config apply -f sluice.yaml --wait all',
       '',
     );
   out.write(`${lines.join('\n')}\n`);
+}
+
+function ownFile(path: string, token: string): string {
+  try {
+    // One of an earlier start would keep its mode.
+    rmSync(path, { force: true });
+    writeFileSync(path, `${token}\n`, { mode: OWNER_ONLY.file, flag: 'wx' });
+  } catch (error) {
+    throw new StateFolderError(`the first token cannot be written: ${(error as Error).message}`);
+  }
+  return path;
+}
+
+/** As a shell takes it. */
+function quoted(path: string): string {
+  return `'${path.replaceAll("'", "'\\''")}'`;
 }

@@ -1,6 +1,7 @@
+import { readFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { run, SluiceProcess } from '../cli/sluice-process.js';
 import { closeClients, connect } from '../stories/official-client.js';
@@ -57,10 +58,10 @@ it(
         staying.push(process);
         if (args[0] === 'data-plane') continue;
         for (const kind of ['node', 'admin'])
-          env[`SLUICE_${kind.toUpperCase()}_TOKEN`] = await process.until(
-            `the token of kind ${kind}`,
-            () => process.stdout.match(new RegExp(`sluice_${kind}_[\\w-]{43}`))?.[0],
-          );
+          env[`SLUICE_${kind.toUpperCase()}_TOKEN`] = await process.until(`the token of kind ${kind}`, () => {
+            const file = process.stdout.match(new RegExp(`cat '(.+/first-${kind}-token)'`))?.[1];
+            return file && readFileSync(resolve(folder, file), 'utf8').trim();
+          });
         continue;
       }
       if (args[1] === 'apply') await nodesAre(env, 2);

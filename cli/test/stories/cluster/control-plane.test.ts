@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -40,15 +41,19 @@ async function demo(): Promise<string> {
   return server.url;
 }
 
-const printedToken = (plane: RunningControlPlane, kind: string) =>
-  plane.printed().match(new RegExp(`sluice_${kind}_[\\w-]{43}`))?.[0] ?? '';
+const printedToken = (plane: RunningControlPlane, kind: string) => {
+  const path = plane.printed().match(new RegExp(`cat '(.+/first-${kind}-token)'`))?.[1];
+  return path === undefined ? '' : readFileSync(path, 'utf8').trim();
+};
 
 describe('a control plane on one machine', () => {
-  it('prints once how nodes join and who may configure it, and keeps digests', async () => {
+  it('says once how nodes join and who may configure it, and where their tokens are', async () => {
     const plane = await start();
     await plane.isReady();
-    await vi.waitFor(() => expect(plane.printed()).toContain('shown this once'), SOON);
+    await vi.waitFor(() => expect(plane.printed()).toContain('first tokens are in files'), SOON);
     const token = printedToken(plane, 'admin');
+    expect(token).toMatch(/^sluice_admin_[\w-]{43}$/);
+    expect(plane.printed()).not.toContain(token);
     expect(plane.printed()).toContain(`sluice data-plane --control-plane ${plane.nodes}`);
     for (const file of ['admin-tokens.yaml', 'node-tokens.yaml', 'store.db']) {
       const path = join(folder, 'state', file);
@@ -77,7 +82,7 @@ describe('a control plane on one machine', () => {
   it('brings a change to a node with the printed token, and refuses one without', async () => {
     const plane = await start();
     await plane.isReady();
-    await vi.waitFor(() => expect(plane.printed()).toContain('shown this once'), SOON);
+    await vi.waitFor(() => expect(plane.printed()).toContain('first tokens are in files'), SOON);
     const client = connectAdmin({ address: plane.admin, token: printedToken(plane, 'admin') });
     const port = await freePort();
     const args = ['--control-plane', plane.nodes, '--state-dir', join(folder, 'node'), '--port', `${port}`];
@@ -107,7 +112,7 @@ describe('a control plane on one machine', () => {
   it('lists the clients of a node, and ends one of them', async () => {
     const plane = await start();
     await plane.isReady();
-    await vi.waitFor(() => expect(plane.printed()).toContain('shown this once'), SOON);
+    await vi.waitFor(() => expect(plane.printed()).toContain('first tokens are in files'), SOON);
     const client = connectAdmin({ address: plane.admin, token: printedToken(plane, 'admin') });
     const port = await freePort();
     const args = ['--control-plane', plane.nodes, '--state-dir', join(folder, 'node'), '--port', `${port}`];
@@ -162,7 +167,7 @@ describe('a control plane on one machine', () => {
   it('stops in order when it is told to, and is there again with everything', async () => {
     const plane = await start();
     await plane.isReady();
-    await vi.waitFor(() => expect(plane.printed()).toContain('shown this once'), SOON);
+    await vi.waitFor(() => expect(plane.printed()).toContain('first tokens are in files'), SOON);
     const [admin, nodeToken] = [printedToken(plane, 'admin'), printedToken(plane, 'node')];
     const client = connectAdmin({ address: plane.admin, token: admin });
     await client.configuration.apply({ resources: [httpUpstream('demo', await demo())] });
@@ -193,7 +198,7 @@ describe('a control plane on one machine', () => {
   it('forgets old revisions by itself, and says how far it goes back', async () => {
     const plane = await start(['--keep-revisions', '5']);
     await plane.isReady();
-    await vi.waitFor(() => expect(plane.printed()).toContain('shown this once'), SOON);
+    await vi.waitFor(() => expect(plane.printed()).toContain('first tokens are in files'), SOON);
     const client = connectAdmin({ address: plane.admin, token: printedToken(plane, 'admin') });
     for (let index = 1; index <= 20; index++)
       await client.configuration.apply({ resources: [httpUpstream('demo', `http://127.0.0.1:1/${index}`)] });
