@@ -50,11 +50,33 @@ function fieldsOf({ before, after }: Change, paint: Palette): string {
   const fields = differing(old, now);
   return fields
     .flatMap((field) => [
-      ...(old.has(field) ? [paint.red(`-   ${printable(`${field}: ${old.get(field)}`)}`)] : []),
-      ...(now.has(field) ? [paint.green(`+   ${printable(`${field}: ${now.get(field)}`)}`)] : []),
+      ...(old.has(field) ? [paint.red(`-   ${lineOf(field, old, now)}`)] : []),
+      ...(now.has(field) ? [paint.green(`+   ${lineOf(field, now, old)}`)] : []),
     ])
-    .map((line) => `${line}\n`)
+    .map((text) => `${text}\n`)
     .join('');
+}
+
+/** Characters of a value that are shown: the definition of a tool is one text of thousands. */
+const MAX_VALUE_LENGTH = 200;
+/** Characters that are shown before the first one that is another. */
+const BEFORE_DIFFERENCE_LENGTH = 40;
+
+/** A field with its value; of a long one what is around the first difference. */
+function lineOf(field: string, own: ReadonlyMap<string, string>, other: ReadonlyMap<string, string>): string {
+  const value = own.get(field) ?? '';
+  if (value.length <= MAX_VALUE_LENGTH) return printable(`${field}: ${value}`);
+  const same = commonLength(value, other.get(field) ?? '');
+  const from = same < MAX_VALUE_LENGTH / 2 ? 0 : same - BEFORE_DIFFERENCE_LENGTH;
+  const to = from + MAX_VALUE_LENGTH;
+  const part = `${from > 0 ? '…' : ''}${value.slice(from, to)}${to < value.length ? '…' : ''}`;
+  return printable(`${field}: ${part} (${value.length} characters)`);
+}
+
+function commonLength(one: string, other: string): number {
+  let length = 0;
+  while (length < one.length && one[length] === other[length]) length++;
+  return length;
 }
 
 /** Names of what is in one and not in the other, or another there. */

@@ -123,6 +123,17 @@ describe('apply', () => {
     expect((await config('apply', '-f', file(FIRST), '-t', 'acme', '--dry-run')).out).not.toContain('secret');
   });
 
+  test('--dry-run shows of a long value where it differs, and how long it is', async () => {
+    const long = (text: string) => file(`consumers: [{ name: ada, claims: { text: "${text}" } }]`);
+    const x = (count: number) => 'x'.repeat(count);
+    const first = await config('apply', '-f', long(`${x(300)}old`), '--dry-run');
+    expect(first.out).toContain(`+   claims.text: ${x(200)}… (303 characters)\n`);
+    await config('apply', '-f', long(`${x(300)}old`));
+    const end = await config('apply', '-f', long(`${x(300)}new${x(300)}`), '--dry-run');
+    expect(end.out).toContain(`-   claims.text: …${x(40)}old (303 characters)\n`);
+    expect(end.out).toContain(`+   claims.text: …${x(40)}new${x(157)}… (603 characters)\n`);
+  });
+
   test('shows that a secret is another one, and neither of the two', async () => {
     await config('apply', '-f', file(FIRST));
     const { out } = await config(
