@@ -9,6 +9,7 @@ import { EXIT } from './exit-codes.js';
 import { clientHeaders } from './header-option.js';
 import { openLog, type ProcessLog } from './log.js';
 import { parentSettings } from './parent-settings.js';
+import { PINS_GONE } from './pins-gone.js';
 import { REMOTE_NAME, remoteConfiguration } from './remote-configuration.js';
 import type { StdioFlags } from './stdio-flags.js';
 import { usesColour } from './terminal.js';
@@ -78,7 +79,14 @@ class StdioCommand {
     const server = await startStdio({ configuration, log, input, output, upstream, headers });
     this.#server = server;
     this.#followSignals();
-    const watch = file === undefined ? undefined : watchConfiguration(file, () => this.#reload());
+    const watch =
+      file === undefined
+        ? undefined
+        : watchConfiguration(
+            file,
+            () => this.#reload(),
+            (pins) => log.warn({ file: pins }, PINS_GONE),
+          );
     log.info({ upstreams: names.length, ...(upstream && { upstream }) }, 'speaking on stdin and stdout');
     this.#warnIfRefused();
     const { reason, kind } = await Promise.race([server.ended, this.#told]);

@@ -8,6 +8,7 @@ import { EXIT } from './exit-codes.js';
 import { whenNpmShellEnds } from './npm-shell.js';
 import { OrphanedProcesses } from './orphaned-processes.js';
 import { ParentLog } from './parent-log.js';
+import { PINS_GONE } from './pins-gone.js';
 import type {
   DataPlaneOrder,
   DataPlaneReport,
@@ -114,7 +115,12 @@ class Supervisor {
       this.#end(exitCode);
       return;
     }
-    if (report.file) this.#watch = watchConfiguration(report.file, () => this.#reload());
+    if (report.file)
+      this.#watch = watchConfiguration(
+        report.file,
+        () => this.#reload(),
+        (file) => this.#log.write('warn', PINS_GONE, { file }),
+      );
     this.#order(this.#startOrder(report.snapshot, report.screen));
   }
 

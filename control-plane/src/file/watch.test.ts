@@ -12,7 +12,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, it, type onTestFinished, vi } from 'vitest';
-import { watchConfigurationFile } from './watch.js';
+import { watchConfiguration, watchConfigurationFile } from './watch.js';
 
 /** Longer than the poll and two looks together: whatever was to be reported has been by then. */
 const SETTLED_MS = 1500;
@@ -170,4 +170,29 @@ describe('watchConfigurationFile, by its own clock', () => {
     }
     expect(watched.seen).toEqual(['two']);
   });
+});
+
+it('says once that the file of accepted definitions is gone, and again when it was there meanwhile', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'sluice-watch-'));
+  const pins = join(folder, 'sluice.pins.json');
+  const seen: string[] = [];
+  writeFileSync(pins, '{}');
+  const watching = watchConfiguration(
+    join(folder, 'sluice.yaml'),
+    () => seen.push('changed'),
+    (file) => seen.push(`gone: ${file}`),
+  );
+  const become = (...expected: string[]) =>
+    vi.waitFor(() => expect(seen).toEqual(expected), { timeout: 15_000 });
+  try {
+    unlinkSync(pins);
+    await become(`gone: ${pins}`);
+    writeFileSync(pins, '{}');
+    await become(`gone: ${pins}`, 'changed');
+    unlinkSync(pins);
+    await become(`gone: ${pins}`, 'changed', `gone: ${pins}`);
+  } finally {
+    watching.close();
+    rmSync(folder, { recursive: true });
+  }
 });

@@ -13,6 +13,9 @@ const DEBOUNCE_MS = 100;
  */
 const POLL_INTERVAL_MS = 1000;
 
+/** A file that so many looks in a row have missed is gone. */
+const GONE_AFTER_COUNT = 2;
+
 /** Ends the watching of a file. */
 export interface ConfigurationWatch {
   close(): void;
@@ -28,9 +31,22 @@ export function watchConfigurationFile(path: string, onChange: () => void): Conf
   return { close: () => watching.close() };
 }
 
-/** The same for the file of a configuration and what stands beside it as a part of it. */
-export function watchConfiguration(file: string, onChange: () => void): ConfigurationWatch {
-  const watches = [file, pinsFileOf(file)].map((path) => watchConfigurationFile(path, onChange));
+/**
+ * The same for the file of a configuration and what stands beside it as a part of it.
+ *
+ * @param onPinsGone is called once when the file of accepted definitions is taken away: what was read of it stays until
+ *   the configuration is read again
+ */
+export function watchConfiguration(
+  file: string,
+  onChange: () => void,
+  onPinsGone: (pinsFile: string) => void,
+): ConfigurationWatch {
+  const pins = pinsFileOf(file);
+  const watches = [
+    watchConfigurationFile(file, onChange),
+    new FileWatch(pins, onChange, () => onPinsGone(pins)),
+  ];
   return {
     close() {
       for (const watch of watches) watch.close();
@@ -42,6 +58,8 @@ class FileWatch {
   private reported: string | undefined;
   /** Content seen by the last look, which is reported when the next look sees it again. */
   private pending: string | undefined;
+  /** Looks in a row that found nothing: an editor may take a file away and put another in its place. */
+  private missedCount = 0;
   private readonly folders = new Map<string, FSWatcher>();
   private timer: NodeJS.Timeout | undefined;
   private readonly poll: NodeJS.Timeout;
@@ -51,6 +69,7 @@ class FileWatch {
   constructor(
     private readonly path: string,
     private readonly onChange: () => void,
+    private readonly onGone?: () => void,
   ) {
     try {
       this.reported = digest(readFileSync(path));
@@ -117,6 +136,12 @@ class FileWatch {
     this.isLooking = false;
     if (this.isClosed) return;
     this.watchFolders();
+    this.missedCount = found === undefined ? this.missedCount + 1 : 0;
+    if (this.onGone && this.missedCount === GONE_AFTER_COUNT && this.reported !== undefined) {
+      // The configuration may be read without it meanwhile; the same content is then a change.
+      this.reported = undefined;
+      this.onGone();
+    }
     if (found === undefined || found === this.reported) {
       this.pending = undefined;
     } else if (found === this.pending) {
