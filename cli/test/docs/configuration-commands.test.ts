@@ -65,9 +65,14 @@ function shownBy(script: string): Promise<string> {
   });
 }
 
-/** Without what depends on when and where: ages, memory, and the width of what holds them. */
+/**
+ * Without what depends on when and where: ages, memory, and the width of what holds them. A rollout that is aborted at once
+ * may be so before its nodes are chosen.
+ */
 function timeless(text: string): string {
   return text
+    .replaceAll(/\bon no node yet$/gm, 'on eu-1')
+    .replaceAll('no node was chosen yet', '1 of 2 nodes')
     .replaceAll(/\b\d+[smhd]\b/g, 'AGE')
     .replaceAll(/\b\d+ MiB/g, 'MEMORY')
     .replaceAll(/ {2,}/g, '  ')
