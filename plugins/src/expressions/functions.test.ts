@@ -75,51 +75,63 @@ describe('a path', () => {
   });
 
   it.each([
-    '/work',
-    '/work/',
-    '/work/a',
-    '/work/./a',
-    '/work/a/../b',
-    '/work/[slug]/$id.tsx',
-    '//work/a%20b',
-    '/work/\u00e4',
-  ])('is below /work: %s', (path) => {
-    expect(isBelow(path, '/work')).toBe(true);
+    '/project',
+    '/project/',
+    '/project/a',
+    '/project/./a',
+    '/project/a/../b',
+    '/project/[slug]/$id.tsx',
+    '//project/a%20b',
+    '/project/\u00e4',
+  ])('is below /project: %s', (path) => {
+    expect(isBelow(path, '/project')).toBe(true);
   });
 
   it.each([
-    'work/a',
-    './work',
-    '/workspace',
-    '/work/..',
-    '/work/../etc',
-    '/work/%2e%2e/etc',
-    '/work/%252e%252e/etc',
-    '/work/..\\etc',
-    '/work/\uff0e\uff0e/etc',
-    '/work/.\u200b./etc',
-    '/WORK/a',
-    '/work/.. /etc',
-    '/work/%c0%ae%c0%ae/etc',
-    '/work/%u002e%u002e/etc',
-    '/work/$(echo ..)/etc',
-    '/work/`echo ..`',
-    'C:\\work',
-    '/tmp\0/work',
-    `/work/${'a/'.repeat(5_000)}`,
-  ])('is not below /work for certain: %.40s', (path) => {
-    expect(isBelow(path, '/work')).toBe(false);
+    'project/a',
+    './project',
+    '/projectspace',
+    '/project/..',
+    '/project/../etc',
+    '/project/%2e%2e/etc',
+    '/project/%252e%252e/etc',
+    '/project/..\\etc',
+    '/project/\uff0e\uff0e/etc',
+    '/project/.\u200b./etc',
+    '/PROJECT/a',
+    '/project/.. /etc',
+    '/project/%c0%ae%c0%ae/etc',
+    '/project/%u002e%u002e/etc',
+    '/project/$(echo ..)/etc',
+    '/project/`echo ..`',
+    'C:\\project',
+    '/tmp\0/project',
+    `/project/${'a/'.repeat(5_000)}`,
+  ])('is not below /project for certain: %.40s', (path) => {
+    expect(isBelow(path, '/project')).toBe(false);
   });
 
   it('that is certainly below a folder may be below it', () => {
-    const parts = fc.constantFrom('work', 'etc', '..', '.', '%2e%2e', '/', '\\', '%2f', 'a', '\u200b', '\0');
+    const parts = fc.constantFrom(
+      'project',
+      'etc',
+      '..',
+      '.',
+      '%2e%2e',
+      '/',
+      '\\',
+      '%2f',
+      'a',
+      '\u200b',
+      '\0',
+    );
     fc.assert(
       fc.property(fc.array(parts, { maxLength: 12 }), (each) => {
         const path = `/${each.join('/')}`;
-        expect(isBelow(path, '/work') && !mayBeBelow(path, '/work')).toBe(false);
+        expect(isBelow(path, '/project') && !mayBeBelow(path, '/project')).toBe(false);
         // A server that decodes and resolves would land there.
         const plain = new URL(`file://${path.replaceAll(/[\0\u200b]/g, '')}`).pathname;
-        if (isBelow(path, '/work')) expect(`${plain}/`).toMatch(/^\/+work\//);
+        if (isBelow(path, '/project')) expect(`${plain}/`).toMatch(/^\/+project\//);
       }),
     );
   });
