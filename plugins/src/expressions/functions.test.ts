@@ -57,6 +57,9 @@ describe('a path', () => {
     '/tmp/..%c0%afetc/passwd',
     '/tmp/%u002e%u002e/etc/passwd',
     `/${'a/'.repeat(5_000)}`,
+    '/etc//../passwd',
+    '/etc/c:/../passwd',
+    '/etc/?/../passwd',
   ])('may be below /etc: %.40s', (path) => {
     expect(mayBeBelow(path, '/etc')).toBe(true);
   });
@@ -104,6 +107,10 @@ describe('a path', () => {
     '/project/%u002e%u002e/etc',
     '/project/$(echo ..)/etc',
     '/project/`echo ..`',
+    '/a//../project',
+    '/project/%2e%2e/%2f/project',
+    '/a/c:/../project',
+    '/a/?/../project',
     'C:\\project',
     '/tmp\0/project',
     `/project/${'a/'.repeat(5_000)}`,

@@ -30,9 +30,11 @@ export function mayBeBelow(path: string, folder: string): boolean {
   if (path.length > MAX_PATH_LENGTH) return true;
   const within = partsOf(folder.toLowerCase());
   for (const reading of readingsOf(path)) {
-    const parts = partsOf(reading.toLowerCase()).map(bare);
-    if (within.every((part, index) => mayBe(parts[index], part))) return true;
-    if (within.length > 0 && leadsAnywhere(reading, parts)) return true;
+    for (const way of waysOf(reading.toLowerCase())) {
+      const parts = way.map(bare);
+      if (within.every((part, index) => mayBe(parts[index], part))) return true;
+      if (within.length > 0 && leadsAnywhere(reading, parts)) return true;
+    }
   }
   return false;
 }
@@ -44,8 +46,8 @@ export function isBelow(path: string, folder: string): boolean {
   for (const reading of readingsOf(path)) {
     const plain = reading.replaceAll('\\', '/');
     if (!plain.startsWith('/') || SUBSTITUTED.test(plain)) return false;
-    const parts = partsOf(plain);
-    if (!within.every((part, index) => parts[index] === part)) return false;
+    const isWithin = (parts: string[]) => within.every((part, index) => parts[index] === part);
+    if (!waysOf(plain).every(isWithin)) return false;
   }
   return true;
 }
@@ -60,6 +62,8 @@ function readingsOf(path: string): Set<string> {
       const bare = each.replace(FILE_URI, '');
       readings.add(each.startsWith('/') ? each : bare);
       readings.add(bare.replace(UNSEEN, ''));
+      // A URI's dots count also where they are encoded, and its slashes do not (WHATWG URL, "double-dot URL path segment").
+      readings.add(bare.replaceAll(/%2e/gi, '.'));
       // Windows passes over spaces behind a name.
       readings.add(bare.replace(/ +(?=[/\\]|$)/g, ''));
       const nul = bare.indexOf('\0');
@@ -103,14 +107,23 @@ function isUtf8(escapes: string): boolean {
   }
 }
 
-/** From the root on; `..` at the root stays there, and a path that is not absolute is taken to begin there. */
+/** Parts that lead nowhere, and that `..` therefore does not take back: for Windows, for POSIX, and for a URI. */
+const PASSED_OVER = [/^(?:\?|[a-z]:)?$/i, /^$/, /^(?!)/];
+
+/** In each way to go on from such a part: from the root on, where `..` stays, and where relative paths begin. */
+function waysOf(path: string): string[][] {
+  return PASSED_OVER.map((isPassedOver) => {
+    const parts: string[] = [];
+    for (const part of path.split(/[/\\]/)) {
+      if (part === '..') parts.pop();
+      else if (part !== '.' && !isPassedOver.test(part)) parts.push(part);
+    }
+    return parts.filter((part) => !PASSED_OVER[0]?.test(part));
+  });
+}
+
 function partsOf(path: string): string[] {
-  const parts: string[] = [];
-  for (const part of path.split(/[/\\]/)) {
-    if (part === '..') parts.pop();
-    else if (part !== '.' && part !== '?' && part !== '' && !/^[a-z]:$/i.test(part)) parts.push(part);
-  }
-  return parts;
+  return waysOf(path)[0] as string[];
 }
 
 /** Windows passes over dots and spaces behind a name, and takes what is behind a colon for a part of the file. */
